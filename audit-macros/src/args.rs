@@ -1,0 +1,207 @@
+//! The attribute's arguments, as they were written.
+
+use proc_macro2::Span;
+use syn::ext::IdentExt;
+use syn::parse::{Parse, ParseStream};
+use syn::punctuated::Punctuated;
+use syn::{Expr, ExprClosure, Ident, Path, Token, parenthesized};
+
+/// Every argument there is: what an unknown one is compared with.
+const NAMES: &[&str] = &[
+    "event", "err", "entity", "id", "actor", "skip", "skip_all", "only", "redact", "plain", "fields", "result", "when",
+    "fallible", "infallible", "crate",
+];
+
+#[derive(Default)]
+pub(crate) struct Args {
+    pub(crate) event: Option<Value>,
+    pub(crate) err: Option<Value>,
+    pub(crate) entity: Option<Value>,
+    pub(crate) id: Option<Value>,
+    pub(crate) actor: Option<Value>,
+    pub(crate) skip: Vec<Ident>,
+    pub(crate) skip_all: Option<Span>,
+    pub(crate) only: Option<Vec<Captured>>,
+    pub(crate) redact: Vec<Ident>,
+    pub(crate) plain: Vec<Ident>,
+    pub(crate) fields: Vec<Field>,
+    pub(crate) result: Option<ResultCapture>,
+    pub(crate) when: Option<Value>,
+    pub(crate) fallible: Option<bool>,
+    pub(crate) krate: Option<Path>,
+}
+
+/// An expression, or a closure over the function's success value.
+pub(crate) enum Value {
+    Early(Expr),
+    Late(ExprClosure),
+}
+
+/// How a value becomes JSON.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    Serialize,
+    Display,
+    Debug,
+}
+
+/// A parameter in `only(..)`.
+pub(crate) struct Captured {
+    pub(crate) name: Ident,
+    pub(crate) way: Way,
+}
+
+/// One of `fields(..)`.
+pub(crate) struct Field {
+    pub(crate) name: Ident,
+    pub(crate) way: Way,
+    pub(crate) value: Value,
+}
+
+pub(crate) enum ResultCapture {
+    Skip,
+    By(Way),
+    Late(ExprClosure),
+}
+
+impl Parse for Value {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        Ok(match input.parse()? {
+            Expr::Closure(closure) => Self::Late(closure),
+            expr => Self::Early(expr),
+        })
+    }
+}
+
+impl Way {
+    /// `%`, `?`, or neither.
+    fn parse_sigil(input: ParseStream<'_>) -> syn::Result<Self> {
+        Ok(if input.parse::<Option<Token![%]>>()?.is_some() {
+            Self::Display
+        } else if input.parse::<Option<Token![?]>>()?.is_some() {
+            Self::Debug
+        } else {
+            Self::Serialize
+        })
+    }
+}
+
+impl Parse for Captured {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        Ok(Self { way: Way::parse_sigil(input)?, name: input.parse()? })
+    }
+}
+
+impl Parse for Field {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let name = input.call(Ident::parse_any)?;
+        if !input.peek(Token![=]) {
+            return Err(syn::Error::new_spanned(&name, format!("a field needs a value; write `{name} = expression`")));
+        }
+        input.parse::<Token![=]>()?;
+        Ok(Self { name, way: Way::parse_sigil(input)?, value: input.parse()? })
+    }
+}
+
+impl Parse for ResultCapture {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        if input.peek(Token![%]) || input.peek(Token![?]) {
+            return Ok(Self::By(Way::parse_sigil(input)?));
+        }
+        match input.parse::<Expr>()? {
+            Expr::Closure(closure) => Ok(Self::Late(closure)),
+            Expr::Path(path) if path.path.is_ident("skip") => Ok(Self::Skip),
+            other => Err(syn::Error::new_spanned(
+                other,
+                "this says nothing about the result; write `result = skip`, `result = ?`, `result = %` or `result = |value| ..`",
+            )),
+        }
+    }
+}
+
+impl Parse for Args {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let mut args = Self::default();
+        let mut seen: Vec<Ident> = Vec::new();
+        while !input.is_empty() {
+            let name = input.call(Ident::parse_any)?;
+            if seen.contains(&name) {
+                return Err(syn::Error::new_spanned(&name, format!("`{name}` is given twice; leave one of them")));
+            }
+            args.argument(&name, input)?;
+            seen.push(name);
+            if !input.is_empty() {
+                input.parse::<Token![,]>()?;
+            }
+        }
+        Ok(args)
+    }
+}
+
+impl Args {
+    fn argument(&mut self, name: &Ident, input: ParseStream<'_>) -> syn::Result<()> {
+        match name.to_string().as_str() {
+            "event" => self.event = Some(assigned(name, input)?),
+            "err" => self.err = Some(assigned(name, input)?),
+            "entity" => self.entity = Some(assigned(name, input)?),
+            "id" => self.id = Some(assigned(name, input)?),
+            "actor" => self.actor = Some(assigned(name, input)?),
+            "when" => self.when = Some(assigned(name, input)?),
+            "result" => self.result = Some(assigned(name, input)?),
+            "crate" => {
+                input.parse::<Token![=]>()?;
+                self.krate = Some(input.call(Path::parse_mod_style)?);
+            }
+            "skip" => self.skip = listed(name, input)?,
+            "only" => self.only = Some(listed(name, input)?),
+            "redact" => self.redact = listed(name, input)?,
+            "plain" => self.plain = listed(name, input)?,
+            "fields" => self.fields = listed(name, input)?,
+            "skip_all" => self.skip_all = Some(name.span()),
+            "fallible" if self.fallible.is_none() => self.fallible = Some(true),
+            "infallible" if self.fallible.is_none() => self.fallible = Some(false),
+            "fallible" | "infallible" => {
+                return Err(syn::Error::new_spanned(name, "a function is either fallible or infallible; leave one of them"));
+            }
+            unknown => {
+                return Err(syn::Error::new_spanned(
+                    name,
+                    match nearest(unknown, NAMES.iter().copied()) {
+                        Some(nearest) => format!("`audited` has no argument `{unknown}`; did you mean `{nearest}`?"),
+                        None => format!("`audited` has no argument `{unknown}`; it takes {}", NAMES.join(", ")),
+                    },
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn assigned<T: Parse>(name: &Ident, input: ParseStream<'_>) -> syn::Result<T> {
+    if !input.peek(Token![=]) {
+        return Err(syn::Error::new_spanned(name, format!("`{name}` needs a value; write `{name} = ..`")));
+    }
+    input.parse::<Token![=]>()?;
+    if input.is_empty() || input.peek(Token![,]) {
+        return Err(syn::Error::new_spanned(name, format!("`{name}` needs a value; write `{name} = ..`")));
+    }
+    input.parse()
+}
+
+fn listed<T: Parse>(name: &Ident, input: ParseStream<'_>) -> syn::Result<Vec<T>> {
+    if !input.peek(syn::token::Paren) {
+        return Err(syn::Error::new_spanned(name, format!("`{name}` needs a list; write `{name}(..)`")));
+    }
+    let content;
+    parenthesized!(content in input);
+    Ok(Punctuated::<T, Token![,]>::parse_terminated(&content)?.into_iter().collect())
+}
+
+/// The known name that is most like a misspelt one, if any is.
+pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .map(|known| (strsim::damerau_levenshtein(name, known), known))
+        .filter(|(distance, known)| *distance <= 1 + known.len() / 4)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, known)| known)
+}

@@ -1,0 +1,296 @@
+//! The rules across the attribute and its function; what passes is a plan that `expand` only has to write down.
+
+use crate::args::{Args, Field, ResultCapture, Value, Way, nearest};
+use crate::function::Function;
+use proc_macro2::Span;
+use syn::{Expr, ExprClosure, ExprLit, Ident, Lit, LitStr, Path, parse_quote};
+
+pub(crate) struct Plan {
+    pub(crate) krate: Path,
+    pub(crate) event: EventType,
+    pub(crate) err: Option<EventType>,
+    pub(crate) entity: Text,
+    pub(crate) id: Value,
+    pub(crate) actor: Option<Text>,
+    pub(crate) captures: Vec<Capture>,
+    pub(crate) fields: Vec<Field>,
+    pub(crate) result: ResultCapture,
+    pub(crate) when: Option<Value>,
+    pub(crate) fallible: bool,
+}
+
+/// What an event type is made of.
+pub(crate) enum EventType {
+    Literal(LitStr),
+    Constant(Expr),
+    Late(ExprClosure),
+}
+
+/// A text that is a literal, or any other expression.
+pub(crate) enum Text {
+    Literal(LitStr),
+    Expr(Expr),
+}
+
+/// A parameter that is captured.
+pub(crate) struct Capture {
+    pub(crate) name: Ident,
+    pub(crate) how: How,
+}
+
+pub(crate) enum How {
+    By(Way),
+    Redacted,
+}
+
+pub(crate) fn check(args: Args, function: &Function) -> syn::Result<Plan> {
+    if let Some(constness) = &function.sig.constness {
+        return Err(syn::Error::new_spanned(
+            constness,
+            "a const fn cannot be audited: it may run while compiling; remove `const`, or audit the function that calls it",
+        ));
+    }
+    let fallible = args.fallible.unwrap_or_else(|| function.returns_result());
+    let captures = captures(&args, function)?;
+    let fields = checked_fields(args.fields, &captures)?;
+    let event = event_type(args.event.ok_or_else(|| {
+        syn::Error::new(Span::call_site(), "no event type is given; write `#[audited(event = \"noun.verb\")]`")
+    })?)?;
+    let err = match args.err {
+        Some(err) if !fallible => {
+            return Err(syn::Error::new_spanned(
+                tokens(&err),
+                "`err` names the event of an `Err`, but this function returns none; remove it, or add `fallible` if the return type is a Result by another name",
+            ));
+        }
+        Some(err) => Some(event_type(err)?),
+        None => None,
+    };
+    if let (EventType::Late(event), true, None) = (&event, fallible, &err) {
+        return Err(syn::Error::new_spanned(
+            event,
+            "a late event type is not known of a call that returns `Err`; name one with `err = \"noun.verb\"`",
+        ));
+    }
+    let entity = entity(args.entity, &event)?;
+    let id = match args.id {
+        Some(id) => id,
+        None => default_id(&entity, function)?,
+    };
+    Ok(Plan {
+        krate: args.krate.unwrap_or_else(|| parse_quote!(::audit_runtime)),
+        err,
+        entity,
+        id,
+        actor: args.actor.map(|actor| early(actor, "actor")).transpose()?.map(Text::from),
+        captures,
+        fields,
+        result: args.result.unwrap_or(ResultCapture::By(Way::Serialize)),
+        when: args.when,
+        fallible,
+        event,
+    })
+}
+
+impl From<Expr> for Text {
+    fn from(expr: Expr) -> Self {
+        match expr {
+            Expr::Lit(ExprLit { lit: Lit::Str(literal), .. }) => Self::Literal(literal),
+            other => Self::Expr(other),
+        }
+    }
+}
+
+fn tokens(value: &Value) -> &dyn quote::ToTokens {
+    match value {
+        Value::Early(expr) => expr,
+        Value::Late(closure) => closure,
+    }
+}
+
+fn early(value: Value, name: &str) -> syn::Result<Expr> {
+    match value {
+        Value::Early(expr) => Ok(expr),
+        Value::Late(closure) => Err(syn::Error::new_spanned(
+            closure,
+            format!("`{name}` is needed before the body runs and cannot be a closure over its result; write an expression of the parameters"),
+        )),
+    }
+}
+
+fn event_type(value: Value) -> syn::Result<EventType> {
+    match value {
+        Value::Late(closure) => Ok(EventType::Late(closure)),
+        Value::Early(Expr::Lit(ExprLit { lit: Lit::Str(literal), .. })) => {
+            if is_event_type(&literal.value()) {
+                Ok(EventType::Literal(literal))
+            } else {
+                Err(syn::Error::new_spanned(
+                    &literal,
+                    format!("{:?} is no event type; write noun.verb in lower case, as in \"order.submitted\", at most 128 bytes", literal.value()),
+                ))
+            }
+        }
+        Value::Early(constant @ Expr::Path(_)) => Ok(EventType::Constant(constant)),
+        Value::Early(other) => Err(syn::Error::new_spanned(
+            other,
+            "an event type is a literal, a constant, or a closure over the result; write `|value| ..` for one that is computed",
+        )),
+    }
+}
+
+/// The grammar of event types; the runtime checks constants by the same one.
+fn is_event_type(text: &str) -> bool {
+    let word = |word: &str| {
+        word.starts_with(|c: char| c.is_ascii_lowercase())
+            && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+    };
+    text.len() <= 128 && text.contains('.') && text.split('.').all(word)
+}
+
+fn entity(entity: Option<Value>, event: &EventType) -> syn::Result<Text> {
+    if let Some(entity) = entity {
+        return early(entity, "entity").map(Text::from);
+    }
+    let (tokens, why): (&dyn quote::ToTokens, _) = match event {
+        EventType::Literal(literal) => {
+            let text = literal.value();
+            let noun = text.split('.').next().unwrap_or(&text);
+            return Ok(Text::Literal(LitStr::new(noun, literal.span())));
+        }
+        EventType::Constant(constant) => (constant, "a constant"),
+        EventType::Late(closure) => (closure, "a closure"),
+    };
+    Err(syn::Error::new_spanned(
+        tokens,
+        format!("the entity's type cannot be told from {why}; add `entity = \"noun\"`"),
+    ))
+}
+
+fn default_id(entity: &Text, function: &Function) -> syn::Result<Value> {
+    let mut names = vec!["id".to_owned()];
+    if let Text::Literal(entity) = entity {
+        names.insert(0, format!("{}_id", entity.value()));
+    }
+    for name in &names {
+        if let Some(binding) = function.bindings.iter().find(|binding| binding.name == *name) {
+            let name = &binding.name;
+            return Ok(Value::Early(parse_quote!(#name)));
+        }
+    }
+    Err(syn::Error::new_spanned(
+        &function.sig.ident,
+        format!(
+            "the entity's id cannot be told: there is no parameter {}; add `id = expression`, `id = |value| ..` over the result, or `id = None::<Uuid>` if the entity has none",
+            names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ")
+        ),
+    ))
+}
+
+fn captures(args: &Args, function: &Function) -> syn::Result<Vec<Capture>> {
+    let only = args.only.as_deref();
+    if let (Some(only), Some(skip)) = (only, args.skip.first()) {
+        let _ = only;
+        return Err(syn::Error::new_spanned(skip, "`skip` beside `only` says nothing more; leave one of them"));
+    }
+    if let Some(span) = args.skip_all
+        && (only.is_some() || !args.skip.is_empty())
+    {
+        return Err(syn::Error::new(span, "`skip_all` leaves nothing to choose from; leave `skip_all`, `skip` or `only`"));
+    }
+    let named = only.into_iter().flatten().map(|captured| &captured.name);
+    for name in args.skip.iter().chain(&args.redact).chain(&args.plain).chain(named) {
+        known_parameter(name, function)?;
+    }
+    let mut captures = Vec::new();
+    for binding in &function.bindings {
+        let name = &binding.name;
+        let redacted = args.redact.contains(name);
+        let chosen = only.and_then(|only| only.iter().find(|captured| captured.name == *name));
+        let captured = match only {
+            Some(_) => chosen.is_some(),
+            None => args.skip_all.is_none() && !args.skip.contains(name) && !name.to_string().starts_with('_'),
+        };
+        if redacted {
+            captures.push(Capture { name: name.clone(), how: How::Redacted });
+        } else if captured {
+            if says_secret(&name.to_string()) && !args.plain.contains(name) {
+                return Err(syn::Error::new_spanned(
+                    name,
+                    format!("`{name}` looks like a secret; say `redact({name})` or `skip({name})`, or `plain({name})` if it is none"),
+                ));
+            }
+            captures.push(Capture { name: name.clone(), how: How::By(chosen.map_or(Way::Serialize, |captured| captured.way)) });
+        }
+    }
+    Ok(captures)
+}
+
+fn known_parameter(name: &Ident, function: &Function) -> syn::Result<()> {
+    if function.binding(name).is_some() {
+        return Ok(());
+    }
+    let names: Vec<String> = function.bindings.iter().map(|binding| binding.name.to_string()).collect();
+    let message = match nearest(&name.to_string(), names.iter().map(String::as_str)) {
+        _ if name == "self" => "`self` is never captured; name its parts with `fields(part = self.part)`".to_owned(),
+        Some(nearest) => format!("there is no parameter `{name}`; did you mean `{nearest}`?"),
+        None if names.is_empty() => format!("there is no parameter `{name}`; this function has none"),
+        None => format!("there is no parameter `{name}`; there are {}", names.join(", ")),
+    };
+    Err(syn::Error::new_spanned(name, message))
+}
+
+fn checked_fields(fields: Vec<Field>, captures: &[Capture]) -> syn::Result<Vec<Field>> {
+    for (at, field) in fields.iter().enumerate() {
+        let name = &field.name;
+        let clash = if captures.iter().any(|capture| capture.name == *name) {
+            "a captured parameter"
+        } else if name == "result" || name == "error" {
+            "what the attribute itself records"
+        } else if fields[..at].iter().any(|earlier| earlier.name == *name) {
+            "another field"
+        } else {
+            continue;
+        };
+        return Err(syn::Error::new_spanned(
+            name,
+            format!("the field `{name}` has the name of {clash}; give it another, or `skip` the parameter"),
+        ));
+    }
+    Ok(fields)
+}
+
+/// Names that say secret, by whole words of their snake_case form.
+const SECRETS: &[&str] = &[
+    "password", "passwd", "passphrase", "pwd", "secret", "secrets", "token", "tokens", "api_key", "apikey",
+    "private_key", "secret_key", "access_key", "credential", "credentials", "card_number", "pan", "cvv", "cvc", "pin",
+    "ssn", "otp",
+];
+
+fn says_secret(name: &str) -> bool {
+    let name = format!("_{}_", name.trim_start_matches("r#").to_lowercase());
+    SECRETS.iter().any(|secret| name.contains(&format!("_{secret}_")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_told_by_whole_words() {
+        for secret in ["password", "user_password", "api_key", "stripe_api_key_id", "PIN", "access_token"] {
+            assert!(says_secret(secret), "{secret}");
+        }
+        for plain in ["spin", "pinned", "tokenizer", "idempotency_key", "key", "secretary", "company"] {
+            assert!(!says_secret(plain), "{plain}");
+        }
+    }
+
+    #[test]
+    fn event_types_follow_the_grammar() {
+        assert!(is_event_type("order.duplicate_prevented") && is_event_type("k8s.pod.deleted"));
+        for bad in ["", "order", "order.", ".x", "Order.x", "order.1", "a b.c", "a.b-c"] {
+            assert!(!is_event_type(bad), "{bad}");
+        }
+    }
+}

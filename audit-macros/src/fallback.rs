@@ -1,0 +1,9 @@
+//! After an error: the item stays as it was written, so that the editor and the rest of the crate see it.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+pub(crate) fn item_with_error(item: TokenStream, error: &syn::Error) -> TokenStream {
+    let error = error.to_compile_error();
+    quote!(#item #error)
+}

@@ -1,0 +1,116 @@
+//! The `#[audited]` attribute. Depend on `audit-runtime`, which re-exports it.
+//!
+//! The way of an expansion: `args` parses the attribute, `function` the function, `check` the rules across both,
+//! `expand` writes the code; after an error `fallback` leaves the function in place.
+
+mod args;
+mod check;
+mod expand;
+mod fallback;
+mod function;
+
+use proc_macro::TokenStream;
+
+/// Records every call of a function as an event: its arguments, its result and how it ended.
+///
+/// ```
+/// use audit_runtime::{audited, testing::Probe};
+/// use uuid::Uuid;
+///
+/// #[audited(event = "order.submitted", actor = "broker_service", skip(db))]
+/// async fn submit(db: &str, order_id: Uuid, ticker: &str, quantity: f64) -> Result<u32, std::io::Error> {
+///     Ok(7)
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let probe = Probe::new();
+/// probe.scope(submit("", Uuid::nil(), "AAPL", 100.0)).await.unwrap();
+/// let event = probe.only("order.submitted");
+/// assert_eq!(event.entity_type, "order");
+/// assert_eq!(event.entity_id, Some(Uuid::nil()));
+/// assert_eq!(
+///     event.data,
+///     serde_json::json!({"order_id": Uuid::nil(), "ticker": "AAPL", "quantity": 100.0, "result": 7}),
+/// );
+/// # }
+/// ```
+///
+/// Arguments are captured before the body runs, the result after it. The function returns what it would return
+/// without the attribute, whatever becomes of the event.
+///
+/// # Arguments
+///
+/// *Late* is a closure over a reference to the success value: `id = |order| order.id`. Everything else is evaluated
+/// before the body runs.
+///
+/// | argument | form | meaning; default |
+/// | --- | --- | --- |
+/// | `event` | literal, constant or *late* | the event type, `noun.verb`; required |
+/// | `err` | literal, constant or *late* over the error | the event type when the function does not return `Ok`; default `event`. Required if `event` is late and the function fallible |
+/// | `entity` | literal or expression | the entity's type; default: a literal `event` up to its first dot |
+/// | `id` | expression or *late* | the entity's id, `impl IntoEntityId`; default: the parameter `<entity>_id`, else `id` |
+/// | `actor` | expression, `impl Display` | default: the context's actor, else the handle's, else `system` |
+/// | `skip(a, b)`, `skip_all`, `only(a, ?b, %c)` | parameters | which are captured; default all but `self`, `_` and names that begin with an underscore; `?` by Debug, `%` by Display |
+/// | `redact(a)` | parameters | captured as `"[redacted]"` |
+/// | `plain(a)` | parameters | captured although the name says secret |
+/// | `fields(x = expr, y = %expr, z = ?expr, w = \|out\| expr)` | | further data, by serde, Display, Debug, or late |
+/// | `result` | `skip`, `?`, `%` or *late* | how the success value becomes `data.result`; default by serde; `()` is omitted |
+/// | `when` | expression or *late* | record only if true; a late condition is asked of success values alone |
+/// | `fallible`, `infallible` | | whether `Err` is looked for; default: whether the return type's last path segment is `Result` |
+/// | `crate` | path | where the runtime is; default `::audit_runtime` |
+///
+/// # Outcomes
+///
+/// `ok`; `error`, with `data.error = {"message", "causes"}`; `panicked`; `cancelled`, if the future was dropped before it was
+/// done. An event whose type is late has the type `<entity>.panicked` or `<entity>.cancelled` in the last two cases,
+/// unless `err` names another.
+///
+/// # Examples
+///
+/// The event type and the entity from the result, an error of its own type, and a secret that stays one:
+///
+/// ```
+/// use audit_runtime::{audited, testing::Probe};
+/// use uuid::Uuid;
+///
+/// struct Session { id: Uuid, elevated: bool }
+/// #[derive(Debug, thiserror::Error)]
+/// #[error("wrong password")]
+/// struct LoginError;
+///
+/// #[audited(
+///     event = |s| if s.elevated { "session.elevated" } else { "session.opened" },
+///     err = "session.refused",
+///     entity = "session", id = |s| s.id,
+///     redact(password), result = skip, fields(elevated = |s| s.elevated),
+/// )]
+/// fn log_in(user: &str, password: &str) -> Result<Session, LoginError> {
+///     if password == "x" { Ok(Session { id: Uuid::nil(), elevated: false }) } else { Err(LoginError) }
+/// }
+///
+/// let probe = Probe::new();
+/// let _entered = probe.enter();
+/// log_in("ann", "x").unwrap();
+/// log_in("bob", "y").unwrap_err();
+/// assert_eq!(
+///     probe.only("session.opened").data,
+///     serde_json::json!({"user": "ann", "password": "[redacted]", "elevated": false}),
+/// );
+/// assert_eq!(
+///     probe.only("session.refused").data,
+///     serde_json::json!({"user": "bob", "password": "[redacted]", "error": {"message": "wrong password", "causes": []}}),
+/// );
+/// ```
+#[proc_macro_attribute]
+pub fn audited(args: TokenStream, item: TokenStream) -> TokenStream {
+    let item = proc_macro2::TokenStream::from(item);
+    expand(args.into(), item.clone()).unwrap_or_else(|error| fallback::item_with_error(item, &error)).into()
+}
+
+fn expand(args: proc_macro2::TokenStream, item: proc_macro2::TokenStream) -> syn::Result<proc_macro2::TokenStream> {
+    let function: function::Function = syn::parse2(item)?;
+    let args: args::Args = syn::parse2(args)?;
+    let plan = check::check(args, &function)?;
+    Ok(expand::expand(&plan, &function))
+}

@@ -1,0 +1,261 @@
+//! Configuration of an audit trail.
+
+use crate::audit::{Audit, Core, Settings, Threads};
+use crate::journal::{Housekeeper, Journal, JournalError, Limits, Overflow};
+use crate::writer::{ConnectOptions, IntoConnectOptions, WriterHandle};
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+const MIB: u64 = 1024 * 1024;
+/// The least that holds the largest capture and a few more.
+const MIN_SEGMENT: u64 = 64 * 1024;
+
+/// Collects the settings of an audit trail; [`start`](Builder::start) checks them all at once.
+///
+/// ```no_run
+/// use audit_runtime::Audit;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let audit = Audit::builder()
+///     .postgres("postgres://broker@db/broker")
+///     .journal("/var/lib/broker/audit")
+///     .service("broker")
+///     .start()?;
+/// audit.install()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "a builder does nothing until it is started"]
+pub struct Builder {
+    postgres: Option<Result<ConnectOptions, String>>,
+    place: Option<Place>,
+    service: Option<String>,
+    actor: Option<String>,
+    segment_bytes: u64,
+    limit_bytes: u64,
+    overflow: Overflow,
+    sync_every: Duration,
+    data_limit: usize,
+    connections: usize,
+    batch_rows: usize,
+    batch_bytes: usize,
+}
+
+#[derive(Debug)]
+enum Place {
+    Directory(PathBuf),
+    Memory,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            postgres: None,
+            place: None,
+            service: None,
+            actor: None,
+            segment_bytes: 16 * MIB,
+            limit_bytes: 1024 * MIB,
+            overflow: Overflow::default(),
+            sync_every: Duration::from_millis(100),
+            data_limit: 64 * 1024,
+            connections: 2,
+            batch_rows: 5_000,
+            batch_bytes: 4 * MIB as usize,
+        }
+    }
+}
+
+/// Why an audit trail cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Settings are missing or contradict each other: all of them.
+    #[error("the audit trail cannot start: {}", .0.join("; "))]
+    Settings(Vec<String>),
+    /// The journal cannot be opened.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A thread cannot be started.
+    #[error("the audit trail cannot start its threads: {0}")]
+    Thread(#[source] io::Error),
+}
+
+impl Builder {
+    /// Where the events go: a URL (`postgres://user:password@host/database`, what it leaves out is taken from the
+    /// `PG*` variables), [`PgConnectOptions`](sqlx::postgres::PgConnectOptions) (sockets, TLS, `PG*` variables), or
+    /// a function that gives one of these and is asked at every connect, for credentials that rotate.
+    /// The connection is made later: a service starts while PostgreSQL is down.
+    pub fn postgres(mut self, options: impl IntoConnectOptions) -> Self {
+        self.postgres = Some(options.into_connect_options());
+        self
+    }
+
+    /// The directory under which this process keeps its journal, on a local disk. Any number of processes may name
+    /// the same one.
+    pub fn journal(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.place = Some(Place::Directory(directory.into()));
+        self
+    }
+
+    /// Keeps the journal in memory: what PostgreSQL does not have when the process dies is lost.
+    pub fn memory(mut self) -> Self {
+        self.place = Some(Place::Memory);
+        self
+    }
+
+    /// The service's name, kept in the column `origin` as `<service>@<host>:<process id>`.
+    pub fn service(mut self, name: impl Into<String>) -> Self {
+        self.service = Some(name.into());
+        self
+    }
+
+    /// The actor of events that name none, outside of a context that does; `system` by default.
+    pub fn actor(mut self, actor: impl fmt::Display) -> Self {
+        self.actor = Some(actor.to_string());
+        self
+    }
+
+    /// Bytes of one journal segment, a power of two; 16 MiB by default.
+    pub fn segment_bytes(mut self, bytes: usize) -> Self {
+        self.segment_bytes = bytes as u64;
+        self
+    }
+
+    /// The most bytes the journal may take; 1 GiB by default.
+    pub fn journal_limit(mut self, bytes: usize) -> Self {
+        self.limit_bytes = bytes as u64;
+        self
+    }
+
+    /// What a call does when the journal is full; by default it proceeds, and the event is refused and counted.
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.overflow = overflow;
+        self
+    }
+
+    /// How often the journal is synced to the disk; 100 ms by default. It bounds what a power loss can take: a killed
+    /// process loses nothing in any case.
+    pub fn sync_every(mut self, interval: Duration) -> Self {
+        self.sync_every = interval;
+        self
+    }
+
+    /// The most bytes of data an event may capture; 64 KiB by default. The field that goes beyond is replaced by its
+    /// length and SHA-256 hash.
+    pub fn data_limit(mut self, bytes: usize) -> Self {
+        self.data_limit = bytes;
+        self
+    }
+
+    /// How many connections carry batches in parallel while there is a backlog; 2 by default.
+    pub fn connections(mut self, connections: usize) -> Self {
+        self.connections = connections;
+        self
+    }
+
+    /// The most rows of one batch, which is one transaction; 5,000 by default.
+    pub fn batch_rows(mut self, rows: usize) -> Self {
+        self.batch_rows = rows;
+        self
+    }
+
+    /// Starts the journal and the writer's threads. Needs no runtime and does not wait for PostgreSQL.
+    ///
+    /// # Errors
+    /// Settings are missing or wrong, or the journal cannot be opened.
+    pub fn start(self) -> Result<Audit, StartError> {
+        let mut problems = self.problems();
+        let (options, place) = match (self.postgres, self.place) {
+            (Some(Ok(options)), Some(place)) if problems.is_empty() => (options, place),
+            (postgres, _) => {
+                if let Some(Err(error)) = postgres {
+                    problems.push(error);
+                }
+                return Err(StartError::Settings(problems));
+            }
+        };
+        let parent = match place {
+            Place::Directory(directory) => Some(directory),
+            Place::Memory => None,
+        };
+        let limits =
+            Limits { segment_bytes: self.segment_bytes, limit_bytes: self.limit_bytes, overflow: self.overflow };
+        let journal = Arc::new(Journal::create(parent.as_deref(), limits)?);
+        let settings = Settings {
+            origin: origin(self.service.as_deref()),
+            actor: self.actor,
+            data_limit: self.data_limit,
+            connections: self.connections,
+            batch_rows: self.batch_rows,
+            batch_bytes: self.batch_bytes,
+        };
+        let core = Arc::new(Core::new(journal.clone(), settings));
+        let housekeeper = Housekeeper::start(&journal, self.sync_every).map_err(StartError::Thread)?;
+        let writer = WriterHandle::start(core.clone(), options, parent).map_err(|error| {
+            journal.close();
+            StartError::Thread(error)
+        })?;
+        Ok(Audit::assemble(core, Some(Threads { writer, housekeeper })))
+    }
+
+    fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.postgres.is_none() {
+            problems.push("no PostgreSQL was named; call .postgres(url), or .postgres(PgConnectOptions::new()) for the PG* variables".into());
+        }
+        if self.place.is_none() {
+            problems.push("no journal was named; call .journal(directory), or .memory() if losing events with the process is acceptable".into());
+        }
+        if !self.segment_bytes.is_power_of_two() || self.segment_bytes < MIN_SEGMENT {
+            problems.push(format!("segment_bytes is {}; it must be a power of two of at least {MIN_SEGMENT}", self.segment_bytes));
+        } else if self.data_limit as u64 > self.segment_bytes / 2 {
+            problems.push(format!("data_limit is {}; it must be at most half of segment_bytes, {}", self.data_limit, self.segment_bytes));
+        }
+        if self.limit_bytes < 2 * self.segment_bytes {
+            problems.push(format!("journal_limit is {}; it must be at least two segments, {}", self.limit_bytes, 2 * self.segment_bytes));
+        }
+        if self.sync_every.is_zero() {
+            problems.push("sync_every is zero; name an interval, 100 ms by default".into());
+        }
+        if self.connections == 0 || self.batch_rows == 0 {
+            problems.push("connections and batch_rows must be at least 1".into());
+        }
+        problems
+    }
+}
+
+/// `<service>@<host>:<process id>`.
+fn origin(service: Option<&str>) -> String {
+    let uname = rustix::system::uname();
+    let program = || {
+        let program = std::env::current_exe().ok()?;
+        Some(program.file_name()?.to_string_lossy().into_owned())
+    };
+    let service = service.map_or_else(|| program().unwrap_or_else(|| "unnamed".into()), str::to_owned);
+    format!("{service}@{}:{}", uname.nodename().to_string_lossy(), std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_problem_is_named_at_once() {
+        let error = Audit::builder().segment_bytes(1000).connections(0).start().unwrap_err().to_string();
+        for part in [".postgres(url)", ".journal(directory)", ".memory()", "segment_bytes is 1000", "connections"] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_malformed_url_is_named_without_its_password() {
+        let error = Audit::builder().postgres("postgres://u:hunter2@host:notaport/x").memory().start().unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("PostgreSQL") && !error.contains("hunter2"), "{error}");
+    }
+}

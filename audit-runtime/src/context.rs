@@ -1,0 +1,229 @@
+//! Who acts, in which request, inside which audited call: what every event below inherits.
+
+use crate::audit::{Audit, Core};
+use pin_project_lite::pin_project;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::cell::RefCell;
+use std::fmt::Display;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{self, Poll};
+use uuid::Uuid;
+
+thread_local! {
+    static CURRENT: RefCell<Scope> = const { RefCell::new(Scope::EMPTY) };
+}
+
+/// What is in force on this thread now.
+#[derive(Debug, Clone)]
+pub(crate) struct Scope {
+    pub(crate) audit: Option<Audit>,
+    pub(crate) context: Option<Arc<Context>>,
+    pub(crate) call: Option<Frame>,
+}
+
+/// The audited call that is running.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Frame {
+    pub(crate) id: Uuid,
+    pub(crate) correlation: Uuid,
+}
+
+impl Scope {
+    const EMPTY: Self = Self { audit: None, context: None, call: None };
+
+    pub(crate) fn current() -> Self {
+        Self::with(Self::clone).unwrap_or(Self::EMPTY)
+    }
+
+    /// Looks at the current scope; `None` while the thread is being torn down.
+    pub(crate) fn with<R>(look: impl FnOnce(&Self) -> R) -> Option<R> {
+        CURRENT.try_with(|current| current.try_borrow().ok().map(|scope| look(&scope))).ok().flatten()
+    }
+
+    /// The handle that records here: the scoped one, else the installed one.
+    pub(crate) fn core(&self) -> Option<&Arc<Core>> {
+        self.audit.as_ref().or_else(|| Audit::installed()).map(Audit::core)
+    }
+
+    /// Exchanges the current scope for this one.
+    fn swap(&mut self) {
+        let _ = CURRENT.try_with(|current| {
+            if let Ok(mut current) = current.try_borrow_mut() {
+                std::mem::swap(&mut *current, self);
+            }
+        });
+    }
+
+    /// Makes this the current scope until the guard is dropped.
+    pub(crate) fn enter(mut self) -> Entered {
+        self.swap();
+        Entered { previous: self, not_send: PhantomData }
+    }
+
+    /// Makes this the current scope whenever `future` is polled.
+    pub(crate) fn around<F>(self, future: F) -> Scoped<F> {
+        Scoped { future, scope: self }
+    }
+}
+
+/// Exchanges the running call of this thread; returns what it was.
+pub(crate) fn swap_call(call: Option<Frame>) -> Option<Frame> {
+    CURRENT
+        .try_with(|current| current.try_borrow_mut().ok().and_then(|mut s| std::mem::replace(&mut s.call, call)))
+        .ok()
+        .flatten()
+}
+
+/// Keeps a context or a handle in force on this thread; dropping it restores what was before.
+#[derive(Debug)]
+#[must_use = "what was entered is left as soon as the guard is dropped"]
+pub struct Entered {
+    previous: Scope,
+    /// It belongs to the thread it was made on.
+    not_send: PhantomData<*const ()>,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.previous.swap();
+    }
+}
+
+pin_project! {
+    /// A future inside a context or a handle's scope.
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless they are awaited"]
+    pub struct Scoped<F> {
+        #[pin]
+        future: F,
+        scope: Scope,
+    }
+}
+
+impl<F: Future> Future for Scoped<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let _entered = Swapped::new(this.scope);
+        this.future.poll(cx)
+    }
+}
+
+/// Exchanges two scopes, and back, also when the poll in between panics.
+struct Swapped<'a>(&'a mut Scope);
+
+impl<'a> Swapped<'a> {
+    fn new(scope: &'a mut Scope) -> Self {
+        scope.swap();
+        Self(scope)
+    }
+}
+
+impl Drop for Swapped<'_> {
+    fn drop(&mut self) {
+        self.0.swap();
+    }
+}
+
+/// Who acts and in which request. What it does not say is inherited from the context around it.
+///
+/// ```
+/// use audit_runtime::Context;
+/// # async fn cancel_order() {}
+/// # async fn handler() {
+/// Context::new().actor("user:42").attribute("tenant", "acme").scope(async {
+///     cancel_order().await; // every event in here names user:42 and the tenant
+/// }).await;
+/// # }
+/// ```
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Context {
+    actor: Option<String>,
+    correlation: Option<Uuid>,
+    attributes: Map<String, Value>,
+    /// The attributes as JSON, or empty: made once, not at every event.
+    json: String,
+}
+
+impl Context {
+    /// A context that changes nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Who acts: the actor of every event that names none itself.
+    #[must_use]
+    pub fn actor(mut self, actor: impl Display) -> Self {
+        self.actor = Some(actor.to_string());
+        self
+    }
+
+    /// Which request or process it belongs to: `correlation_id` of every event. Without one, each outermost audited
+    /// call begins its own.
+    #[must_use]
+    pub fn correlation(mut self, correlation: Uuid) -> Self {
+        self.correlation = Some(correlation);
+        self
+    }
+
+    /// A further fact about all events, a key of the column `context`. A value that cannot be serialised is kept as
+    /// `{"$error": ".."}`.
+    #[must_use]
+    pub fn attribute<T: Serialize>(mut self, name: impl Into<String>, value: T) -> Self {
+        let value = serde_json::to_value(value).unwrap_or_else(|error| serde_json::json!({"$error": error.to_string()}));
+        self.attributes.insert(name.into(), value);
+        self.json = Value::Object(self.attributes.clone()).to_string();
+        self
+    }
+
+    /// Puts the context in force on this thread until the guard is dropped. For a future use [`scope`](Self::scope):
+    /// a guard held across an await would stay in force for whatever else runs on the thread meanwhile.
+    pub fn enter(self) -> Entered {
+        self.applied().enter()
+    }
+
+    /// Puts the context in force whenever the future is polled, on whichever thread.
+    pub fn scope<F: Future>(self, future: F) -> Scoped<F> {
+        self.applied().around(future)
+    }
+
+    fn applied(mut self) -> Scope {
+        let mut scope = Scope::current();
+        if let (Some(call), Some(correlation)) = (&mut scope.call, self.correlation) {
+            call.correlation = correlation;
+        }
+        if let Some(outer) = scope.context.as_deref() {
+            self.actor = self.actor.or_else(|| outer.actor.clone());
+            self.correlation = self.correlation.or(outer.correlation);
+            if self.attributes.is_empty() {
+                self.json.clone_from(&outer.json);
+                self.attributes.clone_from(&outer.attributes);
+            } else if !outer.attributes.is_empty() {
+                let mut attributes = outer.attributes.clone();
+                attributes.append(&mut self.attributes);
+                self.attributes = attributes;
+                self.json = Value::Object(self.attributes.clone()).to_string();
+            }
+        }
+        scope.context = Some(Arc::new(self));
+        scope
+    }
+
+    pub(crate) fn actor_text(&self) -> Option<&str> {
+        self.actor.as_deref()
+    }
+
+    pub(crate) fn correlation_id(&self) -> Option<Uuid> {
+        self.correlation
+    }
+
+    pub(crate) fn attributes_json(&self) -> &str {
+        &self.json
+    }
+}

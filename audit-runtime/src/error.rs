@@ -1,0 +1,133 @@
+//! An error of any type, as text: by the best its type can do, chosen at compile time without asking it for a bound.
+//!
+//! The choice is by auto-referenced method calls: `(&&&&&&&Described(&error)).describe()` takes the first
+//! implementation that fits while the compiler strips one reference after the other. The technique is David
+//! Tolnay's ("autoref-based stable specialization",
+//! <https://github.com/dtolnay/case-studies/blob/master/autoref-specialization/README.md>).
+
+use serde::Serialize;
+use std::error::Error;
+use std::fmt::{Debug, Display};
+
+/// What is recorded as `data.error`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ErrorText {
+    /// The error itself.
+    pub message: String,
+    /// Its sources, the nearest first.
+    pub causes: Vec<String>,
+}
+
+impl ErrorText {
+    fn of_error(error: &(dyn Error + '_)) -> Self {
+        let mut causes = Vec::new();
+        let mut source = error.source();
+        // A source chain that runs in circles is somebody's bug, and must not become ours.
+        while let Some(cause) = source.filter(|_| causes.len() < 32) {
+            causes.push(cause.to_string());
+            source = cause.source();
+        }
+        Self { message: error.to_string(), causes }
+    }
+
+    fn plain(message: String) -> Self {
+        Self { message, causes: Vec::new() }
+    }
+}
+
+/// An error to be described.
+#[derive(Debug)]
+pub struct Described<'a, E: ?Sized>(pub &'a E);
+
+macro_rules! ways {
+    ($($(#[$doc:meta])* $name:ident [$($depth:tt)*] ($($bound:tt)+) |$error:ident| $body:expr;)+) => {$(
+        $(#[$doc])*
+        pub trait $name {
+            /// The error's text.
+            fn describe(&self) -> ErrorText;
+        }
+
+        impl<E: $($bound)+> $name for $($depth)* Described<'_, E> {
+            fn describe(&self) -> ErrorText {
+                let $error: &E = self.0;
+                $body
+            }
+        }
+    )+};
+}
+
+ways! {
+    /// By its `Error` sources.
+    ByError [&&&&&&] (Error) |error| ErrorText::of_error(&error);
+    /// `anyhow::Error`, `Box<dyn Error + Send + Sync>`.
+    BySendSync [&&&&&] (AsRef<dyn Error + Send + Sync>) |error| ErrorText::of_error(error.as_ref());
+    /// `Box<dyn Error + Send>`.
+    BySend [&&&&] (AsRef<dyn Error + Send>) |error| ErrorText::of_error(error.as_ref());
+    /// `Box<dyn Error>`.
+    ByDyn [&&&] (AsRef<dyn Error>) |error| ErrorText::of_error(error.as_ref());
+    /// By its `Display`.
+    ByDisplay [&&] (Display + ?Sized) |error| ErrorText::plain(error.to_string());
+    /// By its `Debug`.
+    ByDebug [&] (Debug + ?Sized) |error| ErrorText::plain(format!("{error:?}"));
+    /// By its type's name.
+    ByTypeName [] (?Sized) |_error| ErrorText::plain(std::any::type_name::<E>().to_owned());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fmt, io};
+
+    macro_rules! describe {
+        ($error:expr) => {
+            (&&&&&&&Described(&$error)).describe()
+        };
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot load")]
+    struct Load(#[source] io::Error);
+
+    fn load() -> Load {
+        Load(io::Error::other("disk on fire"))
+    }
+
+    fn chain() -> ErrorText {
+        ErrorText { message: "cannot load".into(), causes: vec!["disk on fire".into()] }
+    }
+
+    #[test]
+    fn errors_come_with_their_causes_boxed_or_not() {
+        assert_eq!(describe!(load()), chain());
+        assert_eq!(describe!(Box::<dyn Error>::from(load())), chain());
+        assert_eq!(describe!(Box::<dyn Error + Send + Sync>::from(load())), chain());
+        let send: Box<dyn Error + Send> = Box::new(load());
+        assert_eq!(describe!(send), chain());
+        assert_eq!(describe!(anyhow::Error::from(load())), chain());
+    }
+
+    #[test]
+    fn what_is_no_error_is_shown_as_well_as_it_can_be() {
+        struct Shown;
+        impl fmt::Display for Shown {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("shown")
+            }
+        }
+        #[derive(Debug)]
+        struct Debugged;
+        struct Opaque;
+        assert_eq!(describe!("text").message, "text");
+        assert_eq!(describe!(Shown).message, "shown");
+        assert_eq!(describe!(Debugged).message, "Debugged");
+        assert!(describe!(Opaque).message.ends_with("Opaque"));
+    }
+
+    #[test]
+    fn a_type_parameter_is_described_by_its_bounds() {
+        fn of<E: Error>(error: &E) -> ErrorText {
+            (&&&&&&&Described(error)).describe()
+        }
+        assert_eq!(of(&load()), chain());
+    }
+}

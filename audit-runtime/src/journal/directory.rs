@@ -1,0 +1,172 @@
+//! The directories of journals: one per live process, held by a lock, adopted when its process is dead.
+//!
+//! ```text
+//! <configured directory>/
+//!   lock                              held for a moment while a journal directory is made or adopted
+//!   <journal id, a UUID>/
+//!     lock                            flock, held as long as the process lives
+//!     00000000000000000000.journal    segments, named by the logical position of their first byte
+//!     00000000000016777216.journal
+//! ```
+
+use super::JournalError;
+use rustix::fs::{FlockOperation, flock};
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use uuid::Uuid;
+
+const LOCK: &str = "lock";
+const EXTENSION: &str = "journal";
+
+/// A journal's directory, locked by this process.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    path: PathBuf,
+    id: Uuid,
+    _lock: File,
+}
+
+impl Directory {
+    /// Makes a new journal directory under `parent`.
+    pub(crate) fn create(parent: &Path) -> Result<Self, JournalError> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| JournalError::Directory { path, source }
+        };
+        DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(failed(parent))?;
+        let _parent_lock = lock_parent(parent).map_err(failed(parent))?;
+        let id = Uuid::now_v7();
+        let path = parent.join(id.to_string());
+        DirBuilder::new().mode(0o700).create(&path).map_err(failed(&path))?;
+        let lock = try_lock(&path).map_err(failed(&path))?;
+        let lock = lock.ok_or_else(|| failed(&path)(io::ErrorKind::WouldBlock.into()))?;
+        // For people who look: the lock itself is the flock.
+        let _ = writeln!(&lock, "{}", std::process::id());
+        sync_directory(parent).map_err(failed(parent))?;
+        Ok(Self { path, id, _lock: lock })
+    }
+
+    /// Locks every journal directory under `parent` whose process is dead.
+    pub(crate) fn adopt_orphans(parent: &Path) -> io::Result<Vec<Self>> {
+        let _parent_lock = lock_parent(parent)?;
+        let mut orphans = Vec::new();
+        for entry in std::fs::read_dir(parent)? {
+            let entry = entry?;
+            let Some(id) = entry.file_name().to_str().and_then(|name| Uuid::parse_str(name).ok()) else {
+                continue;
+            };
+            let path = entry.path();
+            match try_lock(&path) {
+                Ok(Some(lock)) => orphans.push(Self { path, id, _lock: lock }),
+                Ok(None) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    tracing::warn!(directory = %path.display(), %error, "a journal directory cannot be opened; it is left as it is");
+                }
+            }
+        }
+        orphans.sort_by_key(|orphan| orphan.id);
+        Ok(orphans)
+    }
+
+    pub(crate) fn id(&self) -> Uuid {
+        self.id
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the segment that begins at this logical position lies.
+    pub(crate) fn segment_path(&self, base: u64) -> PathBuf {
+        self.path.join(format!("{base:020}.{EXTENSION}"))
+    }
+
+    /// The segment files, by logical position.
+    pub(crate) fn segments(&self) -> io::Result<Vec<(u64, PathBuf)>> {
+        let mut segments = Vec::new();
+        for entry in std::fs::read_dir(&self.path)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|e| e == EXTENSION)
+                && let Some(base) = path.file_stem().and_then(|s| s.to_str()).and_then(|s| s.parse().ok())
+            {
+                segments.push((base, path));
+            }
+        }
+        segments.sort_unstable();
+        Ok(segments)
+    }
+
+    /// Makes the names of new segments durable.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        sync_directory(&self.path)
+    }
+
+    /// Removes the segments and the directory. The lock goes with the value: until then nobody adopts what is left.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        for (_, path) in self.segments()? {
+            std::fs::remove_file(path)?;
+        }
+        std::fs::remove_file(self.path.join(LOCK))?;
+        std::fs::remove_dir(&self.path)
+    }
+}
+
+fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+fn open_lock(directory: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(directory.join(LOCK))
+}
+
+/// Held only while a directory is made or adopted, so that nobody adopts one between its `mkdir` and its lock.
+fn lock_parent(parent: &Path) -> io::Result<File> {
+    let lock = open_lock(parent)?;
+    flock(&lock, FlockOperation::LockExclusive)?;
+    Ok(lock)
+}
+
+/// `None` if another process holds the directory.
+fn try_lock(directory: &Path) -> io::Result<Option<File>> {
+    let lock = open_lock(directory)?;
+    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        // An adopter may have removed the directory between our open and our lock.
+        Ok(()) if lock.metadata()?.nlink() == 0 => Err(io::ErrorKind::NotFound.into()),
+        Ok(()) => Ok(Some(lock)),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_live_journal_is_not_adopted_and_a_dead_one_is_adopted_once() {
+        let parent = tempfile::tempdir().unwrap();
+        let live = Directory::create(parent.path()).unwrap();
+        assert!(Directory::adopt_orphans(parent.path()).unwrap().is_empty());
+        let id = live.id();
+        drop(live);
+        let first = Directory::adopt_orphans(parent.path()).unwrap();
+        assert_eq!(first.iter().map(Directory::id).collect::<Vec<_>>(), [id]);
+        assert!(Directory::adopt_orphans(parent.path()).unwrap().is_empty());
+        for orphan in first {
+            orphan.remove().unwrap();
+        }
+        assert!(Directory::adopt_orphans(parent.path()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_no_journal_is_left_alone() {
+        let parent = tempfile::tempdir().unwrap();
+        std::fs::write(parent.path().join("notes.txt"), "mine").unwrap();
+        std::fs::create_dir(parent.path().join("backup")).unwrap();
+        assert!(Directory::adopt_orphans(parent.path()).unwrap().is_empty());
+        assert!(parent.path().join("notes.txt").exists() && parent.path().join("backup").exists());
+    }
+}

@@ -1,0 +1,173 @@
+//! The bytes of a segment file: every offset, each computed from the one before.
+//!
+//! ```text
+//! segment  = header (64 bytes) record* [pad]
+//! header   = magic [8] | major u16 | minor u16 | header bytes u32 | journal id [16]
+//!          | base u64 | segment bytes u64 | reserved [12] | crc32c u32 of all before it
+//! record   = word u32 | crc32c u32 | payload | zeros up to a multiple of 8
+//! word     = 0 free | length, top bit set: claimed | length: published | 0x7fff_ffff: pad
+//! ```
+//!
+//! All integers are little endian. The checksum covers payload, logical position and length, so that a
+//! record is valid at its own place only: an image of it elsewhere (inside another payload, in a segment
+//! that was swapped) is not mistaken for one.
+
+use std::fmt;
+use uuid::Uuid;
+
+pub(crate) const MAGIC: [u8; 8] = *b"AUDITJNL";
+/// A reader refuses a journal with another major version.
+pub(crate) const MAJOR: u16 = 1;
+/// A reader accepts any minor version.
+pub(crate) const MINOR: u16 = 0;
+
+const AT_MAGIC: usize = 0;
+const AT_MAJOR: usize = AT_MAGIC + 8;
+const AT_MINOR: usize = AT_MAJOR + 2;
+const AT_HEADER_BYTES: usize = AT_MINOR + 2;
+const AT_JOURNAL: usize = AT_HEADER_BYTES + 4;
+const AT_BASE: usize = AT_JOURNAL + 16;
+const AT_SEGMENT_BYTES: usize = AT_BASE + 8;
+const AT_RESERVED: usize = AT_SEGMENT_BYTES + 8;
+const AT_CRC: usize = AT_RESERVED + 12;
+/// Bytes before a segment's first record.
+pub(crate) const HEADER: usize = AT_CRC + 4;
+
+/// Bytes before a record's payload: the commit word and the checksum.
+pub(crate) const RECORD_HEADER: usize = 8;
+/// Records begin at multiples of this.
+pub(crate) const ALIGN: usize = 8;
+
+pub(crate) const FREE: u32 = 0;
+pub(crate) const CLAIMED: u32 = 1 << 31;
+/// Published in place of a record: the rest of the segment is unused.
+pub(crate) const PAD: u32 = CLAIMED - 1;
+
+/// The bytes a record with this payload takes in the journal.
+pub(crate) const fn record_bytes(payload: usize) -> usize {
+    (RECORD_HEADER + payload).next_multiple_of(ALIGN)
+}
+
+/// The checksum of a record's payload before its position is known; see [`place_checksum`].
+pub(crate) fn payload_checksum(payload: &[u8]) -> u32 {
+    crc32c::crc32c(payload)
+}
+
+/// Binds a payload's checksum to the record's logical position and length.
+pub(crate) fn place_checksum(payload: u32, position: u64, length: u32) -> u32 {
+    let mut place = [0; 12];
+    place[..8].copy_from_slice(&position.to_le_bytes());
+    place[8..].copy_from_slice(&length.to_le_bytes());
+    crc32c::crc32c_append(payload, &place)
+}
+
+/// What the first 64 bytes of a segment say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SegmentHeader {
+    pub(crate) journal: Uuid,
+    /// Logical position of the segment's first byte.
+    pub(crate) base: u64,
+    pub(crate) segment_bytes: u64,
+}
+
+/// Why the first bytes of a file are not a segment header that this version reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum HeaderError {
+    /// Nothing was written: the process died while it made the segment.
+    Empty,
+    Damaged,
+    NewerMajor(u16),
+}
+
+impl fmt::Display for HeaderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("no segment header was written"),
+            Self::Damaged => f.write_str("the segment header is damaged"),
+            Self::NewerMajor(major) => write!(
+                f,
+                "the segment is of journal format {major}, this program reads {MAJOR}; ship it with the version that wrote it or a newer one"
+            ),
+        }
+    }
+}
+
+impl SegmentHeader {
+    pub(crate) fn encode(&self) -> [u8; HEADER] {
+        let mut bytes = [0; HEADER];
+        bytes[AT_MAGIC..AT_MAJOR].copy_from_slice(&MAGIC);
+        bytes[AT_MAJOR..AT_MINOR].copy_from_slice(&MAJOR.to_le_bytes());
+        bytes[AT_MINOR..AT_HEADER_BYTES].copy_from_slice(&MINOR.to_le_bytes());
+        bytes[AT_HEADER_BYTES..AT_JOURNAL].copy_from_slice(&(HEADER as u32).to_le_bytes());
+        bytes[AT_JOURNAL..AT_BASE].copy_from_slice(self.journal.as_bytes());
+        bytes[AT_BASE..AT_SEGMENT_BYTES].copy_from_slice(&self.base.to_le_bytes());
+        bytes[AT_SEGMENT_BYTES..AT_RESERVED].copy_from_slice(&self.segment_bytes.to_le_bytes());
+        let crc = crc32c::crc32c(&bytes[..AT_CRC]);
+        bytes[AT_CRC..].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, HeaderError> {
+        let Some(bytes) = bytes.get(..HEADER) else {
+            return Err(if bytes.iter().all(|b| *b == 0) { HeaderError::Empty } else { HeaderError::Damaged });
+        };
+        if bytes.iter().all(|b| *b == 0) {
+            return Err(HeaderError::Empty);
+        }
+        if bytes[AT_MAGIC..AT_MAJOR] != MAGIC || read_u32(bytes, AT_CRC) != Some(crc32c::crc32c(&bytes[..AT_CRC])) {
+            return Err(HeaderError::Damaged);
+        }
+        let major = u16::from_le_bytes([bytes[AT_MAJOR], bytes[AT_MAJOR + 1]]);
+        if major != MAJOR {
+            return Err(HeaderError::NewerMajor(major));
+        }
+        let journal = Uuid::from_slice(&bytes[AT_JOURNAL..AT_BASE]).map_err(|_| HeaderError::Damaged)?;
+        let (Some(base), Some(segment_bytes)) = (read_u64(bytes, AT_BASE), read_u64(bytes, AT_SEGMENT_BYTES)) else {
+            return Err(HeaderError::Damaged);
+        };
+        Ok(Self { journal, base, segment_bytes })
+    }
+}
+
+/// A little-endian `u32`, if the bytes reach that far.
+pub(crate) fn read_u32(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().ok()?))
+}
+
+/// A little-endian `u64`, if the bytes reach that far.
+pub(crate) fn read_u64(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(bytes.get(at..at.checked_add(8)?)?.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_reads_back_and_any_flipped_bit_is_noticed() {
+        let header = SegmentHeader { journal: Uuid::now_v7(), base: 3 << 24, segment_bytes: 1 << 24 };
+        let bytes = header.encode();
+        assert_eq!(SegmentHeader::decode(&bytes), Ok(header));
+        for bit in 0..HEADER * 8 {
+            let mut flipped = bytes;
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(SegmentHeader::decode(&flipped).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn another_major_version_is_refused_with_words() {
+        let mut bytes = SegmentHeader { journal: Uuid::nil(), base: 0, segment_bytes: 1 << 24 }.encode();
+        bytes[AT_MAJOR] = 2;
+        let crc = crc32c::crc32c(&bytes[..AT_CRC]);
+        bytes[AT_CRC..].copy_from_slice(&crc.to_le_bytes());
+        let error = SegmentHeader::decode(&bytes).unwrap_err();
+        assert!(error.to_string().contains("format 2"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_was_only_allocated_is_empty_not_damaged() {
+        assert_eq!(SegmentHeader::decode(&[0; 4096]), Err(HeaderError::Empty));
+        assert_eq!(SegmentHeader::decode(&[]), Err(HeaderError::Empty));
+    }
+}

@@ -1,0 +1,382 @@
+//! The live segments of a journal, and the two ends of the queue they form.
+
+use super::map::Segment;
+use crate::journal::format::{CLAIMED, FREE, HEADER, PAD, payload_checksum, place_checksum, record_bytes};
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Set in `cursor` when no more claims are taken. It is larger than any frontier, so that the check every
+/// claim makes anyway refuses it too.
+const CLOSED: u64 = 1 << 63;
+
+/// Keeps two counters that different threads write out of one cache line (and its prefetched neighbour).
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct CacheLine<T>(T);
+
+/// Segments by their number modulo the table's length, with the claim and read positions.
+#[derive(Debug)]
+pub(crate) struct Ring {
+    segment_bytes: u64,
+    cursor: CacheLine<AtomicU64>,
+    frontier: CacheLine<AtomicU64>,
+    /// Borrowed from `state.segments`; null where no segment is live.
+    slots: Box<[AtomicPtr<Segment>]>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Live segments, oldest first: this owns them.
+    segments: VecDeque<Arc<Segment>>,
+    /// Logical position up to which the reader has come.
+    read: u64,
+}
+
+/// Where a record went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Appended {
+    /// Logical position behind the record.
+    pub(crate) end: u64,
+    /// The record is the first of its segment: time to make another.
+    pub(crate) opened_segment: bool,
+}
+
+/// Why a record could not be claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoRoom {
+    /// The next segment does not exist yet.
+    Frontier,
+    Closed,
+}
+
+/// A published record, kept alive by its segment.
+#[derive(Debug, Clone)]
+pub(crate) struct Record {
+    segment: Arc<Segment>,
+    offset: usize,
+}
+
+impl Record {
+    /// The payload; empty only if the record was damaged after it had been checked.
+    pub(crate) fn payload(&self) -> &[u8] {
+        self.segment.record(self.offset).map_or(&[], |(_, payload)| payload)
+    }
+}
+
+/// What the reader found at its position.
+#[derive(Debug)]
+pub(crate) enum Next {
+    Record { record: Record, end: u64 },
+    /// The bytes are not what was published: memory or file were written by somebody else.
+    Damaged { path: Option<PathBuf>, offset: usize, end: u64 },
+    Nothing,
+}
+
+impl Ring {
+    /// `segment_bytes` is a power of two; at most `live` segments exist at once.
+    pub(crate) fn new(segment_bytes: u64, live: usize) -> Self {
+        assert!(segment_bytes.is_power_of_two() && segment_bytes > HEADER as u64);
+        Self {
+            segment_bytes,
+            cursor: CacheLine::default(),
+            frontier: CacheLine::default(),
+            slots: (0..=live).map(|_| AtomicPtr::default()).collect(),
+            state: Mutex::default(),
+        }
+    }
+
+    /// The largest payload that fits.
+    pub(crate) fn max_payload(&self) -> usize {
+        (self.segment_bytes as usize) - HEADER - crate::journal::format::RECORD_HEADER
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing in here panics half-way through a change of the state.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn slot(&self, position: u64) -> &AtomicPtr<Segment> {
+        &self.slots[((position / self.segment_bytes) % self.slots.len() as u64) as usize]
+    }
+
+    /// Appends one record. Called by any number of threads; takes no lock and makes no system call.
+    #[inline]
+    pub(crate) fn append(&self, payload: &[u8]) -> Result<Appended, NoRoom> {
+        assert!(payload.len() <= self.max_payload(), "a payload fits a segment: the capture limit sees to it");
+        let need = record_bytes(payload.len()) as u64;
+        let checksum = payload_checksum(payload);
+        let mut at = self.cursor.0.load(Ordering::Relaxed);
+        loop {
+            let offset = at % self.segment_bytes;
+            let (start, pads) = if offset == 0 {
+                (at + HEADER as u64, false)
+            } else if offset + need > self.segment_bytes {
+                (at - offset + self.segment_bytes + HEADER as u64, true)
+            } else {
+                (at, false)
+            };
+            let end = start + need;
+            if end > self.frontier.0.load(Ordering::Acquire) {
+                return Err(if at & CLOSED == 0 { NoRoom::Frontier } else { NoRoom::Closed });
+            }
+            match self.cursor.0.compare_exchange_weak(at, end, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => {
+                    if pads {
+                        // SAFETY: `[at, end)` is this thread's, and the pad is not yet published.
+                        unsafe { self.live(at).pad(offset as usize) };
+                    }
+                    let crc = place_checksum(checksum, start, payload.len() as u32);
+                    // SAFETY: `[start, end)` is this thread's, and the record is not yet published.
+                    unsafe { self.live(start).write((start % self.segment_bytes) as usize, crc, payload) };
+                    return Ok(Appended { end, opened_segment: start % self.segment_bytes == HEADER as u64 });
+                }
+                Err(now) => at = now,
+            }
+        }
+    }
+
+    /// The segment of a position that the calling thread has claimed.
+    ///
+    /// # Safety
+    /// The caller owns an unpublished claim at `position`, below the frontier, and does not use the
+    /// reference after it published it.
+    unsafe fn live(&self, position: u64) -> &Segment {
+        let segment = self.slot(position).load(Ordering::Acquire);
+        debug_assert!(!segment.is_null());
+        // SAFETY: the frontier was seen behind `position` (Acquire), so the slot was set before; the claim pins
+        // the segment (module documentation), so it is neither retired nor replaced.
+        unsafe { &*segment }
+    }
+
+    /// Logical position behind the last claim.
+    pub(crate) fn cursor(&self) -> u64 {
+        self.cursor.0.load(Ordering::Acquire) & !CLOSED
+    }
+
+    /// Logical position behind the last segment.
+    pub(crate) fn frontier(&self) -> u64 {
+        self.frontier.0.load(Ordering::Acquire)
+    }
+
+    /// Logical position of the oldest live segment.
+    pub(crate) fn oldest(&self) -> u64 {
+        self.state().segments.front().map_or_else(|| self.frontier(), |segment| segment.base())
+    }
+
+    /// No claim succeeds after this; those made before are still published.
+    pub(crate) fn close(&self) {
+        self.cursor.0.fetch_or(CLOSED, Ordering::AcqRel);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.cursor.0.load(Ordering::Relaxed) & CLOSED != 0
+    }
+
+    /// Adds a segment at the frontier. Returns it where that is not its place, or the table is full.
+    pub(crate) fn install(&self, segment: Segment) -> Result<(), Segment> {
+        let mut state = self.state();
+        let base = segment.base();
+        if base != self.frontier() || state.segments.len() + 1 >= self.slots.len() {
+            return Err(segment);
+        }
+        let segment = Arc::new(segment);
+        self.slot(base).store(Arc::as_ptr(&segment).cast_mut(), Ordering::Release);
+        state.segments.push_back(segment);
+        self.frontier.0.store(base + self.segment_bytes, Ordering::Release);
+        Ok(())
+    }
+
+    /// The live segments, oldest first.
+    pub(crate) fn segments(&self) -> Vec<Arc<Segment>> {
+        self.state().segments.iter().cloned().collect()
+    }
+
+    /// Logical position of the reader.
+    pub(crate) fn read_position(&self) -> u64 {
+        self.state().read
+    }
+
+    /// Moves the reader over the next record, if one is published.
+    pub(crate) fn read(&self) -> Next {
+        let mut state = self.state();
+        let found = self.look(&state.segments, state.read);
+        match &found {
+            Next::Record { end, .. } | Next::Damaged { end, .. } => state.read = *end,
+            Next::Nothing => {}
+        }
+        found
+    }
+
+    /// What is published at or behind `position`, without moving the reader: for looking, not for shipping.
+    pub(crate) fn peek(&self, position: u64) -> Next {
+        let state = self.state();
+        self.look(&state.segments, position)
+    }
+
+    fn look(&self, segments: &VecDeque<Arc<Segment>>, mut position: u64) -> Next {
+        loop {
+            let Some(segment) = segments.iter().find(|s| s.base() == position - position % self.segment_bytes) else {
+                return Next::Nothing;
+            };
+            let mut offset = (position % self.segment_bytes) as usize;
+            if offset == 0 {
+                offset = HEADER;
+            }
+            let word = segment.load(offset);
+            if word == PAD {
+                position = segment.base() + self.segment_bytes;
+                continue;
+            }
+            if word == FREE || word & CLAIMED != 0 {
+                return Next::Nothing;
+            }
+            let start = segment.base() + offset as u64;
+            let end = start + record_bytes(word as usize) as u64;
+            return match segment.record(offset) {
+                Some((crc, payload)) if crc == place_checksum(payload_checksum(payload), start, word) => {
+                    Next::Record { record: Record { segment: segment.clone(), offset }, end }
+                }
+                // A length that is itself damaged must not lead the reader out of the segment.
+                _ => Next::Damaged {
+                    path: segment.path().map(Into::into),
+                    offset,
+                    end: end.min(segment.base() + self.segment_bytes),
+                },
+            };
+        }
+    }
+
+    /// Takes out the segments that end at or before `position` and that the reader has passed.
+    pub(crate) fn retire(&self, position: u64) -> Vec<Arc<Segment>> {
+        let mut state = self.state();
+        let position = position.min(state.read);
+        let mut retired = Vec::new();
+        while let Some(oldest) = state.segments.front() {
+            if oldest.base() + self.segment_bytes > position {
+                break;
+            }
+            self.slot(oldest.base()).store(std::ptr::null_mut(), Ordering::Release);
+            retired.extend(state.segments.pop_front());
+        }
+        retired
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::format::SegmentHeader;
+    use uuid::Uuid;
+
+    const SEGMENT: u64 = 4096;
+
+    fn ring(live: usize) -> Ring {
+        Ring::new(SEGMENT, live)
+    }
+
+    fn grow(ring: &Ring) -> bool {
+        let header = SegmentHeader { journal: Uuid::nil(), base: ring.frontier(), segment_bytes: SEGMENT };
+        ring.install(Segment::anonymous(header).unwrap()).is_ok()
+    }
+
+    fn read(ring: &Ring) -> Option<Vec<u8>> {
+        match ring.read() {
+            Next::Record { record, .. } => Some(record.payload().to_vec()),
+            Next::Damaged { .. } => panic!("damaged"),
+            Next::Nothing => None,
+        }
+    }
+
+    #[test]
+    fn records_come_out_as_they_went_in_across_segments() {
+        let ring = ring(4);
+        let mut expected = VecDeque::new();
+        for i in 0..2_000_u32 {
+            let payload = vec![i as u8; 1 + (i as usize * 37) % 900];
+            while ring.append(&payload) == Err(NoRoom::Frontier) {
+                if !grow(&ring) {
+                    assert_eq!(read(&ring), expected.pop_front());
+                    ring.retire(ring.read_position());
+                }
+            }
+            expected.push_back(payload);
+        }
+        while let Some(payload) = read(&ring) {
+            assert_eq!(Some(payload), expected.pop_front());
+        }
+        assert!(expected.is_empty());
+    }
+
+    #[test]
+    fn a_record_that_fills_a_segment_to_the_last_byte_fits() {
+        let ring = ring(2);
+        assert!(grow(&ring) && grow(&ring));
+        let payload = vec![7; ring.max_payload()];
+        ring.append(&payload).unwrap();
+        ring.append(&payload).unwrap();
+        assert_eq!(ring.append(b"x"), Err(NoRoom::Frontier));
+        assert_eq!(read(&ring), Some(payload.clone()));
+        assert_eq!(read(&ring), Some(payload));
+        assert_eq!(read(&ring), None);
+    }
+
+    #[test]
+    fn a_segment_is_not_retired_before_the_reader_has_passed_it() {
+        let ring = ring(4);
+        assert!(grow(&ring) && grow(&ring));
+        for _ in 0..6 {
+            ring.append(&[1; 1000]).unwrap();
+        }
+        assert!(ring.retire(u64::MAX).is_empty());
+        while read(&ring).is_some() {}
+        assert_eq!(ring.retire(u64::MAX).len(), 1);
+    }
+
+    #[test]
+    fn after_close_no_claim_succeeds() {
+        let ring = ring(2);
+        assert!(grow(&ring));
+        ring.append(b"before").unwrap();
+        ring.close();
+        assert_eq!(ring.append(b"after"), Err(NoRoom::Closed));
+        assert_eq!(read(&ring), Some(b"before".to_vec()));
+        assert_eq!(read(&ring), None);
+    }
+
+    #[test]
+    fn four_threads_and_a_reader_lose_nothing_and_keep_each_threads_order() {
+        let ring = ring(3);
+        let each = 20_000_u32;
+        std::thread::scope(|scope| {
+            for thread in 0..4_u32 {
+                let ring = &ring;
+                scope.spawn(move || {
+                    for i in 0..each {
+                        let mut payload = [thread.to_le_bytes(), i.to_le_bytes()].concat();
+                        payload.resize(8 + (i as usize % 90), thread as u8);
+                        while ring.append(&payload).is_err() {
+                            grow(ring);
+                            std::thread::yield_now();
+                        }
+                    }
+                });
+            }
+            let mut next = [0; 4];
+            while next != [each; 4] {
+                let Some(payload) = read(&ring) else {
+                    ring.retire(ring.read_position());
+                    std::thread::yield_now();
+                    continue;
+                };
+                let thread = u32::from_le_bytes(payload[..4].try_into().unwrap());
+                let i = u32::from_le_bytes(payload[4..8].try_into().unwrap());
+                assert_eq!(next[thread as usize], i);
+                assert!(payload[8..].iter().all(|b| *b == thread as u8));
+                next[thread as usize] += 1;
+            }
+        });
+    }
+}

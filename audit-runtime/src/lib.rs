@@ -1,0 +1,43 @@
+#![doc = include_str!("../README.md")]
+#![deny(missing_docs)]
+
+mod audit;
+mod builder;
+mod call;
+mod capture;
+mod clock;
+mod context;
+mod error;
+mod event;
+pub mod execution;
+mod journal;
+mod payload;
+mod schema;
+mod stats;
+pub mod testing;
+mod trail;
+mod warning;
+mod writer;
+
+pub use audit::{AlreadyInstalled, Audit, Receipt, RecordError, ShutdownReport, StoreError};
+pub use audit_macros::audited;
+pub use builder::{Builder, StartError};
+pub use context::{Context, Entered, Scoped};
+pub use event::{
+    AuditEvent, EntityId, Event, EventError, IntoEntityId, MAX_EVENT_TYPE, Outcome, UnknownOutcome, is_event_type,
+};
+pub use journal::{JournalError, Overflow};
+pub use schema::migrate;
+pub use stats::Stats;
+pub use trail::{Trail, TrailEvent};
+pub use writer::{ConnectOptions, FreshOptions, IntoConnectOptions};
+
+/// What the expansion of `#[audited]` calls. Not for users: it may change with any version.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::call::{Call, InCall, Site, check_event_type, late};
+    pub use crate::error::{
+        ByDebug, ByDisplay, ByDyn, ByError, BySend, BySendSync, ByTypeName, Described, ErrorText,
+    };
+    pub use core;
+}

@@ -1,0 +1,246 @@
+//! An event as the bytes of a journal record: self-contained, so that another process can ship it.
+//!
+//! ```text
+//! version u8 | outcome u8 | present u8 | 0 u8 | data bytes u32 | context bytes u32
+//! event type bytes u16 | entity type bytes u16 | actor bytes u16 | origin bytes u16 | 0 u32
+//! created_at i64 | duration i64 | id [16] | entity id [16] | correlation id [16] | causation id [16]
+//! data | event type | entity type | actor | origin | context
+//! ```
+//!
+//! Integers are little endian, times in microseconds (since 1970, UTC), `data` and `context` JSON, the others
+//! UTF-8. `data` comes first, because it is written while the call runs and the others are known at its end.
+
+use crate::event::Outcome;
+use std::io::Write;
+use uuid::Uuid;
+
+const VERSION: u8 = 1;
+
+const AT_VERSION: usize = 0;
+const AT_OUTCOME: usize = AT_VERSION + 1;
+const AT_PRESENT: usize = AT_OUTCOME + 1;
+const AT_DATA: usize = AT_PRESENT + 2;
+const AT_CONTEXT: usize = AT_DATA + 4;
+const AT_EVENT_TYPE: usize = AT_CONTEXT + 4;
+const AT_ENTITY_TYPE: usize = AT_EVENT_TYPE + 2;
+const AT_ACTOR: usize = AT_ENTITY_TYPE + 2;
+const AT_ORIGIN: usize = AT_ACTOR + 2;
+const AT_CREATED: usize = AT_ORIGIN + 2 + 4;
+const AT_DURATION: usize = AT_CREATED + 8;
+const AT_ID: usize = AT_DURATION + 8;
+const AT_ENTITY_ID: usize = AT_ID + 16;
+const AT_CORRELATION: usize = AT_ENTITY_ID + 16;
+const AT_CAUSATION: usize = AT_CORRELATION + 16;
+/// Where `data` begins.
+pub(crate) const HEADER: usize = AT_CAUSATION + 16;
+
+const HAS_ENTITY_ID: u8 = 1;
+const HAS_DURATION: u8 = 2;
+const HAS_CORRELATION: u8 = 4;
+const HAS_CAUSATION: u8 = 8;
+
+/// An event that borrows its parts: what is encoded, and what a record decodes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EventRef<'a> {
+    pub(crate) id: Uuid,
+    pub(crate) event_type: &'a str,
+    pub(crate) entity_type: &'a str,
+    pub(crate) entity_id: Option<Uuid>,
+    pub(crate) actor: &'a str,
+    /// JSON.
+    pub(crate) data: &'a str,
+    /// Microseconds since 1970.
+    pub(crate) created_at: i64,
+    pub(crate) outcome: Outcome,
+    /// Microseconds.
+    pub(crate) duration: Option<i64>,
+    pub(crate) correlation_id: Option<Uuid>,
+    pub(crate) causation_id: Option<Uuid>,
+    /// JSON, or empty.
+    pub(crate) context: &'a str,
+    pub(crate) origin: &'a str,
+}
+
+/// What is known beside `data` when an event is complete.
+pub(crate) type Tail<'a> = EventRef<'a>;
+
+/// Completes a buffer that begins with [`HEADER`] free bytes and the event's data.
+pub(crate) fn complete(buffer: &mut Vec<u8>, tail: &Tail<'_>) {
+    let data = (buffer.len() - HEADER) as u32;
+    let short = |text: &str| -> usize {
+        // Nobody names an actor with 64 KiB; what is cut is cut between two characters.
+        let mut end = text.len().min(usize::from(u16::MAX));
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        end
+    };
+    let texts = [tail.event_type, tail.entity_type, tail.actor, tail.origin];
+    for (at, text) in [AT_EVENT_TYPE, AT_ENTITY_TYPE, AT_ACTOR, AT_ORIGIN].into_iter().zip(texts) {
+        let bytes = short(text);
+        buffer[at..at + 2].copy_from_slice(&(bytes as u16).to_le_bytes());
+        buffer.extend_from_slice(&text.as_bytes()[..bytes]);
+    }
+    buffer.extend_from_slice(tail.context.as_bytes());
+    buffer[AT_VERSION] = VERSION;
+    buffer[AT_OUTCOME] = tail.outcome.code();
+    buffer[AT_DATA..AT_CONTEXT].copy_from_slice(&data.to_le_bytes());
+    buffer[AT_CONTEXT..AT_EVENT_TYPE].copy_from_slice(&(tail.context.len() as u32).to_le_bytes());
+    buffer[AT_CREATED..AT_DURATION].copy_from_slice(&tail.created_at.to_le_bytes());
+    buffer[AT_ID..AT_ENTITY_ID].copy_from_slice(tail.id.as_bytes());
+    let mut present = 0;
+    if let Some(duration) = tail.duration {
+        present |= HAS_DURATION;
+        buffer[AT_DURATION..AT_ID].copy_from_slice(&duration.to_le_bytes());
+    }
+    for (bit, at, id) in [
+        (HAS_ENTITY_ID, AT_ENTITY_ID, tail.entity_id),
+        (HAS_CORRELATION, AT_CORRELATION, tail.correlation_id),
+        (HAS_CAUSATION, AT_CAUSATION, tail.causation_id),
+    ] {
+        if let Some(id) = id {
+            present |= bit;
+            buffer[at..at + 16].copy_from_slice(id.as_bytes());
+        }
+    }
+    buffer[AT_PRESENT] = present;
+}
+
+/// Empties a buffer and leaves room for the header.
+pub(crate) fn begin(buffer: &mut Vec<u8>) {
+    buffer.clear();
+    buffer.resize(HEADER, 0);
+}
+
+/// Encodes a whole event.
+pub(crate) fn encode(buffer: &mut Vec<u8>, event: &EventRef<'_>) {
+    begin(buffer);
+    let _ = buffer.write_all(event.data.as_bytes());
+    complete(buffer, event);
+}
+
+/// Why a payload is no event this version can read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum PayloadError {
+    #[error("the event is of payload version {0}, this program reads {VERSION}; ship it with a newer version")]
+    Version(u8),
+    #[error("the event's bytes are not of payload version {VERSION}")]
+    Malformed,
+}
+
+impl<'a> EventRef<'a> {
+    pub(crate) fn decode(bytes: &'a [u8]) -> Result<Self, PayloadError> {
+        Self::decode_known(bytes).ok_or_else(|| match bytes.first() {
+            Some(version) if *version > VERSION => PayloadError::Version(*version),
+            _ => PayloadError::Malformed,
+        })
+    }
+
+    fn decode_known(bytes: &'a [u8]) -> Option<Self> {
+        if *bytes.first()? != VERSION || bytes.len() < HEADER {
+            return None;
+        }
+        let u16_at = |at: usize| usize::from(u16::from_le_bytes([bytes[at], bytes[at + 1]]));
+        let array_at = |at: usize| -> Option<[u8; 8]> { bytes.get(at..at + 8)?.try_into().ok() };
+        let u32_at = |at: usize| -> Option<usize> {
+            usize::try_from(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?)).ok()
+        };
+        let present = bytes[AT_PRESENT];
+        let id_at = |bit: u8, at: usize| -> Option<Uuid> {
+            (present & bit != 0).then(|| Uuid::from_slice(&bytes[at..at + 16]).ok()).flatten()
+        };
+        let mut rest = &bytes[HEADER..];
+        let mut text = |length: usize| -> Option<&'a str> {
+            let (text, after) = rest.split_at_checked(length)?;
+            rest = after;
+            std::str::from_utf8(text).ok()
+        };
+        let data = text(u32_at(AT_DATA)?)?;
+        let event_type = text(u16_at(AT_EVENT_TYPE))?;
+        let entity_type = text(u16_at(AT_ENTITY_TYPE))?;
+        let actor = text(u16_at(AT_ACTOR))?;
+        let origin = text(u16_at(AT_ORIGIN))?;
+        let context = text(u32_at(AT_CONTEXT)?)?;
+        Some(Self {
+            id: Uuid::from_slice(&bytes[AT_ID..AT_ENTITY_ID]).ok()?,
+            event_type,
+            entity_type,
+            entity_id: id_at(HAS_ENTITY_ID, AT_ENTITY_ID),
+            actor,
+            data,
+            created_at: i64::from_le_bytes(array_at(AT_CREATED)?),
+            outcome: Outcome::from_code(bytes[AT_OUTCOME])?,
+            duration: if present & HAS_DURATION == 0 {
+                None
+            } else {
+                Some(i64::from_le_bytes(array_at(AT_DURATION)?))
+            },
+            correlation_id: id_at(HAS_CORRELATION, AT_CORRELATION),
+            causation_id: id_at(HAS_CAUSATION, AT_CAUSATION),
+            context,
+            origin,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event() -> EventRef<'static> {
+        EventRef {
+            id: Uuid::from_u128(1),
+            event_type: "order.submitted",
+            entity_type: "order",
+            entity_id: Some(Uuid::from_u128(2)),
+            actor: "broker_service",
+            data: r#"{"ticker":"ÄÖÜ"}"#,
+            created_at: -5,
+            outcome: Outcome::Cancelled,
+            duration: Some(0),
+            correlation_id: Some(Uuid::from_u128(3)),
+            causation_id: None,
+            context: r#"{"tenant":"acme"}"#,
+            origin: "broker@host:1",
+        }
+    }
+
+    #[test]
+    fn an_event_reads_back_as_it_was_written() {
+        let mut bytes = Vec::new();
+        for event in [
+            event(),
+            EventRef { entity_id: None, duration: None, correlation_id: None, context: "", ..event() },
+        ] {
+            encode(&mut bytes, &event);
+            assert_eq!(EventRef::decode(&bytes), Ok(event));
+        }
+    }
+
+    #[test]
+    fn no_truncation_panics_or_decodes() {
+        let mut bytes = Vec::new();
+        encode(&mut bytes, &event());
+        for length in 0..bytes.len() {
+            assert!(EventRef::decode(&bytes[..length]).is_err(), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_newer_version_is_named() {
+        let mut bytes = Vec::new();
+        encode(&mut bytes, &event());
+        bytes[0] = 9;
+        assert_eq!(EventRef::decode(&bytes), Err(PayloadError::Version(9)));
+    }
+
+    #[test]
+    fn an_endless_actor_is_cut_between_two_characters() {
+        let actor = "ä".repeat(50_000);
+        let mut bytes = Vec::new();
+        encode(&mut bytes, &EventRef { actor: &actor, ..event() });
+        let decoded = EventRef::decode(&bytes).unwrap();
+        assert_eq!(decoded.actor, "ä".repeat(32_767));
+        assert_eq!(decoded.context, event().context);
+    }
+}

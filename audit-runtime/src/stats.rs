@@ -1,0 +1,99 @@
+//! What `Audit::stats` tells.
+
+use crate::clock;
+use crate::journal::{Journal, Next};
+use crate::payload::EventRef;
+use crate::writer::Progress;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// Counts since the start, sizes and the writer's health. `recorded = stored + pending + refused` at all times.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Events that were to be recorded.
+    pub recorded: u64,
+    /// Events in PostgreSQL, those in `audit_quarantine` among them.
+    pub stored: u64,
+    /// Events in the journal that PostgreSQL does not have yet.
+    pub pending: u64,
+    /// Events the journal did not take.
+    pub refused: u64,
+    /// Events of dead processes' journals that this one has stored; in none of the counts above.
+    pub adopted: u64,
+    /// Events PostgreSQL refused: they are in `audit_quarantine`, with the error.
+    pub quarantined: u64,
+    /// Batches committed.
+    pub batches: u64,
+    /// Attempts to store a batch that failed and were repeated.
+    pub retries: u64,
+    /// Bytes of the journal's segments.
+    pub journal_bytes: u64,
+    /// The age of the oldest event that is not stored; zero if there is none.
+    pub lag: Duration,
+    /// The last failure of the writer, until a batch succeeds again.
+    pub last_error: Option<String>,
+}
+
+/// Counters of callers are spread over this many cache lines, so that threads do not share them.
+const SHARDS: usize = 8;
+
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Shard(AtomicU64);
+
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    appended: [Shard; SHARDS],
+    refused: AtomicU64,
+    pub(crate) adopted: AtomicU64,
+    pub(crate) quarantined: AtomicU64,
+    pub(crate) batches: AtomicU64,
+    pub(crate) retries: AtomicU64,
+    last_error: Mutex<Option<String>>,
+}
+
+impl Counters {
+    pub(crate) fn appended(&self) {
+        self.appended[clock::thread_number() % SHARDS].0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn refused(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_last_error(&self, error: Option<String>) {
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
+    }
+
+    /// A record is counted by its caller after it was published, so the writer may have stored it before: the
+    /// larger of the two numbers is the truth.
+    pub(crate) fn stats(&self, journal: &Journal, progress: &Progress) -> Stats {
+        let stored = progress.stored;
+        let appended = self.appended.iter().map(|shard| shard.0.load(Ordering::Relaxed)).sum::<u64>().max(stored);
+        let refused = self.refused.load(Ordering::Relaxed);
+        Stats {
+            recorded: appended + refused,
+            stored,
+            pending: appended - stored,
+            refused,
+            adopted: self.adopted.load(Ordering::Relaxed),
+            quarantined: self.quarantined.load(Ordering::Relaxed),
+            batches: self.batches.load(Ordering::Relaxed),
+            retries: self.retries.load(Ordering::Relaxed),
+            journal_bytes: journal.bytes(),
+            lag: lag(journal, progress.stored_to),
+            last_error: self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+}
+
+fn lag(journal: &Journal, stored_to: u64) -> Duration {
+    let Next::Record { record, .. } = journal.peek(stored_to) else {
+        return Duration::ZERO;
+    };
+    EventRef::decode(record.payload()).map_or(Duration::ZERO, |event| {
+        Duration::from_micros(u64::try_from(clock::micros_now() - event.created_at).unwrap_or(0))
+    })
+}

@@ -1,0 +1,160 @@
+//! For tests of code that is audited: what was captured, without a database.
+
+use crate::audit::{Audit, Core, Settings};
+use crate::context::{Entered, Scoped};
+use crate::journal::{Journal, Limits, Next, Overflow};
+use crate::payload::EventRef;
+use crate::trail::TrailEvent;
+use chrono::DateTime;
+use serde_json::Value;
+use std::fmt::Write;
+use std::future::Future;
+use std::sync::Arc;
+
+/// Catches what is recorded on this thread or in this future. Tests that run in parallel do not see each other.
+///
+/// ```
+/// use audit_runtime::{audited, testing::Probe};
+/// use uuid::Uuid;
+///
+/// #[audited(event = "order.cancelled")]
+/// fn cancel(order_id: Uuid, reason: &str) {}
+///
+/// let probe = Probe::new();
+/// let entered = probe.enter();
+/// cancel(Uuid::nil(), "changed my mind");
+/// drop(entered);
+/// assert_eq!(probe.only("order.cancelled").data["reason"], "changed my mind");
+/// ```
+#[derive(Debug, Clone)]
+pub struct Probe {
+    audit: Audit,
+}
+
+impl Default for Probe {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Probe {
+    /// A probe that has caught nothing yet.
+    ///
+    /// # Panics
+    /// There is no memory for it.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_data_limit(64 * 1024)
+    }
+
+    /// A probe with another limit for an event's data than 64 KiB.
+    ///
+    /// # Panics
+    /// There is no memory for it.
+    #[must_use]
+    pub fn with_data_limit(data_limit: usize) -> Self {
+        let limits = Limits {
+            segment_bytes: (4 * data_limit.max(64 * 1024) as u64).next_power_of_two(),
+            limit_bytes: 1 << 30,
+            overflow: Overflow::Refuse,
+        };
+        let journal = match Journal::create(None, limits) {
+            Ok(journal) => Arc::new(journal),
+            Err(error) => panic!("a probe needs memory: {error}"),
+        };
+        let settings = Settings {
+            origin: "probe".into(),
+            actor: None,
+            data_limit,
+            connections: 1,
+            batch_rows: 1,
+            batch_bytes: 1,
+        };
+        Self { audit: Audit::assemble(Arc::new(Core::new(journal, settings)), None) }
+    }
+
+    /// The handle behind the probe, for recording by hand.
+    #[must_use]
+    pub fn audit(&self) -> &Audit {
+        &self.audit
+    }
+
+    /// Catches what is recorded on this thread until the guard is dropped.
+    pub fn enter(&self) -> Entered {
+        self.audit.enter()
+    }
+
+    /// Catches what is recorded in this future.
+    pub fn scope<F: Future>(&self, future: F) -> Scoped<F> {
+        self.audit.scope(future)
+    }
+
+    /// All that was caught so far, in the order in which it was recorded: a call is recorded when it ends.
+    ///
+    /// # Panics
+    /// A captured event is not what this library writes.
+    #[must_use]
+    pub fn events(&self) -> Vec<TrailEvent> {
+        let mut events = Vec::new();
+        let mut position = 0;
+        while let Next::Record { record, end } = self.audit.core().journal.peek(position) {
+            match EventRef::decode(record.payload()) {
+                Ok(event) => events.push(trail_event(&event)),
+                Err(error) => panic!("a probe caught what is no event: {error}"),
+            }
+            position = end;
+        }
+        events
+    }
+
+    /// The one event of this type.
+    ///
+    /// # Panics
+    /// There is none, or more than one; the message lists what there is.
+    #[must_use]
+    #[track_caller]
+    pub fn only(&self, event_type: &str) -> TrailEvent {
+        let events = self.events();
+        let mut found = events.iter().filter(|event| event.event_type == event_type);
+        match (found.next(), found.next()) {
+            (Some(event), None) => event.clone(),
+            (first, _) => {
+                let problem = if first.is_none() { "no" } else { "more than one" };
+                panic!("{problem} event {event_type:?} was recorded; there are:\n{}", listed(&events))
+            }
+        }
+    }
+}
+
+fn listed(events: &[TrailEvent]) -> String {
+    if events.is_empty() {
+        return "  none at all: was the code run inside Probe::enter or Probe::scope?".into();
+    }
+    events.iter().fold(String::new(), |mut list, event| {
+        let _ = writeln!(list, "  {} {} {}", event.event_type, event.outcome, event.data);
+        list
+    })
+}
+
+fn trail_event(event: &EventRef<'_>) -> TrailEvent {
+    let json = |text: &str| match serde_json::from_str(text) {
+        Ok(value) => value,
+        Err(error) => Value::String(format!("no JSON: {error}: {text}")),
+    };
+    TrailEvent {
+        id: event.id,
+        event_type: event.event_type.to_owned(),
+        entity_type: event.entity_type.to_owned(),
+        entity_id: event.entity_id,
+        actor: event.actor.to_owned(),
+        data: json(event.data),
+        created_at: DateTime::from_timestamp_micros(event.created_at).unwrap_or_default(),
+        outcome: event.outcome,
+        duration_us: event.duration,
+        correlation_id: event.correlation_id,
+        causation_id: event.causation_id,
+        context: (!event.context.is_empty()).then(|| json(event.context)),
+        origin: Some(event.origin.to_owned()),
+        batch_id: None,
+    }
+}

@@ -1,0 +1,156 @@
+//! Reading the trail back.
+
+use crate::event::Outcome;
+use chrono::{DateTime, Utc};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+use sqlx::postgres::{PgPool, PgRow};
+use sqlx::{FromRow, Row};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Reads events from PostgreSQL, whoever wrote them.
+///
+/// ```no_run
+/// use audit_runtime::Trail;
+/// # async fn print(pool: sqlx::PgPool, order_id: uuid::Uuid) -> Result<(), sqlx::Error> {
+/// for event in Trail::new(pool).order(order_id, None).await? {
+///     println!("{} {} {}", event.created_at, event.event_type, event.data);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Trail {
+    pool: PgPool,
+}
+
+/// A row of `audit_events`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct TrailEvent {
+    /// The event's id.
+    pub id: Uuid,
+    /// What happened, as `noun.verb`.
+    pub event_type: String,
+    /// The kind of entity it happened to.
+    pub entity_type: String,
+    /// The entity.
+    pub entity_id: Option<Uuid>,
+    /// Who did it.
+    pub actor: String,
+    /// What belongs to it.
+    pub data: Value,
+    /// When it began, to the microsecond; serialises as ISO 8601.
+    #[serde(serialize_with = "iso_8601")]
+    pub created_at: DateTime<Utc>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// How long it took, in microseconds.
+    pub duration_us: Option<i64>,
+    /// The same for all events of one request or process.
+    pub correlation_id: Option<Uuid>,
+    /// The event within whose call this one happened.
+    pub causation_id: Option<Uuid>,
+    /// The attributes of the context it happened in.
+    pub context: Option<Value>,
+    /// The process that recorded it, as `service@host:process id`.
+    pub origin: Option<String>,
+    /// The batch that brought it.
+    pub batch_id: Option<Uuid>,
+}
+
+fn iso_8601<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&time.to_rfc3339_opts(chrono::SecondsFormat::Micros, false))
+}
+
+impl TrailEvent {
+    /// How long the call took.
+    #[must_use]
+    pub fn duration(&self) -> Option<Duration> {
+        self.duration_us.and_then(|micros| u64::try_from(micros).ok()).map(Duration::from_micros)
+    }
+}
+
+impl FromRow<'_, PgRow> for TrailEvent {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        let outcome: String = row.try_get("outcome")?;
+        Ok(Self {
+            id: row.try_get("id")?,
+            event_type: row.try_get("event_type")?,
+            entity_type: row.try_get("entity_type")?,
+            entity_id: row.try_get("entity_id")?,
+            actor: row.try_get("actor")?,
+            data: row.try_get("data")?,
+            created_at: row.try_get("created_at")?,
+            outcome: outcome.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
+            duration_us: row.try_get("duration_us")?,
+            correlation_id: row.try_get("correlation_id")?,
+            causation_id: row.try_get("causation_id")?,
+            context: row.try_get("context")?,
+            origin: row.try_get("origin")?,
+            batch_id: row.try_get("batch_id")?,
+        })
+    }
+}
+
+/// The columns of a [`TrailEvent`], and the order of every trail: oldest first, ids as the tie-breaker.
+macro_rules! trail_query {
+    ($condition:literal) => {
+        concat!(
+            "SELECT id, event_type, entity_type, entity_id, actor, data, created_at, outcome, duration_us, ",
+            "correlation_id, causation_id, context, origin, batch_id FROM audit_events WHERE ",
+            $condition,
+            " ORDER BY created_at, id"
+        )
+    };
+}
+
+impl Trail {
+    /// Reads through this pool.
+    #[must_use]
+    pub fn new(pool: PgPool) -> Self {
+        Self { pool }
+    }
+
+    /// The trail of an order: its own events, and those whose data name the recommendation, or, without one, the order
+    /// itself, as `recommendation_id` or `order_id`. Oldest first; empty if there is nothing.
+    ///
+    /// # Errors
+    /// The query fails.
+    pub async fn order(&self, order_id: Uuid, recommendation_id: Option<Uuid>) -> Result<Vec<TrailEvent>, sqlx::Error> {
+        let reference = recommendation_id.unwrap_or(order_id).to_string();
+        sqlx::query_as(trail_query!("entity_id = $1 OR data->>'recommendation_id' = $2 OR data->>'order_id' = $2"))
+            .bind(order_id)
+            .bind(reference)
+            .fetch_all(&self.pool)
+            .await
+    }
+
+    /// The trail of one entity. Oldest first; empty if there is nothing.
+    ///
+    /// # Errors
+    /// The query fails.
+    pub async fn entity(&self, entity_type: &str, entity_id: Uuid) -> Result<Vec<TrailEvent>, sqlx::Error> {
+        sqlx::query_as(trail_query!("entity_type = $1 AND entity_id = $2"))
+            .bind(entity_type)
+            .bind(entity_id)
+            .fetch_all(&self.pool)
+            .await
+    }
+
+    /// The trail of an execution: the entity's events, and those of every entity of which any event's data name the
+    /// recommendation. Oldest first; empty if there is nothing.
+    ///
+    /// # Errors
+    /// The query fails.
+    pub async fn execution(&self, entity_id: Uuid, recommendation_id: Uuid) -> Result<Vec<TrailEvent>, sqlx::Error> {
+        sqlx::query_as(trail_query!(
+            "entity_id = $1 OR entity_id IN (SELECT entity_id FROM audit_events WHERE data->>'recommendation_id' = $2)"
+        ))
+        .bind(entity_id)
+        .bind(recommendation_id.to_string())
+        .fetch_all(&self.pool)
+        .await
+    }
+}

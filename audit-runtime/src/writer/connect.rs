@@ -1,0 +1,97 @@
+//! How to reach PostgreSQL.
+
+use sqlx::Connection;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A server that does not answer in this time is not reachable.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What [`Builder::postgres`](crate::Builder::postgres) was given.
+#[derive(Clone)]
+pub struct ConnectOptions(Arc<dyn Fn() -> Result<PgConnectOptions, String> + Send + Sync>);
+
+impl fmt::Debug for ConnectOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ConnectOptions")
+    }
+}
+
+impl ConnectOptions {
+    pub(crate) async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
+        let options = (self.0)().map_err(|error| sqlx::Error::Configuration(error.into()))?;
+        let options = match options.get_application_name() {
+            Some(_) => options,
+            None => options.application_name("audit-runtime"),
+        };
+        tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&options))
+            .await
+            .unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
+    }
+}
+
+/// A way to reach PostgreSQL: a URL, [`PgConnectOptions`], or a function that gives one of these at every connect.
+pub trait IntoConnectOptions {
+    /// The options, or what is wrong with them.
+    ///
+    /// # Errors
+    /// A text that is no URL; the error does not repeat it, for it may hold a password.
+    fn into_connect_options(self) -> Result<ConnectOptions, String>;
+}
+
+fn parse(url: &str) -> Result<PgConnectOptions, String> {
+    url.parse().map_err(|error: sqlx::Error| {
+        format!("the PostgreSQL URL cannot be read: {error}; write postgres://user:password@host:port/database")
+    })
+}
+
+impl IntoConnectOptions for &str {
+    fn into_connect_options(self) -> Result<ConnectOptions, String> {
+        parse(self)?.into_connect_options()
+    }
+}
+
+impl IntoConnectOptions for String {
+    fn into_connect_options(self) -> Result<ConnectOptions, String> {
+        self.as_str().into_connect_options()
+    }
+}
+
+impl IntoConnectOptions for PgConnectOptions {
+    fn into_connect_options(self) -> Result<ConnectOptions, String> {
+        Ok(ConnectOptions(Arc::new(move || Ok(self.clone()))))
+    }
+}
+
+impl<F, O> IntoConnectOptions for F
+where
+    F: Fn() -> O + Send + Sync + 'static,
+    O: FreshOptions,
+{
+    fn into_connect_options(self) -> Result<ConnectOptions, String> {
+        Ok(ConnectOptions(Arc::new(move || self().fresh())))
+    }
+}
+
+/// What a function asked at every connect may return.
+pub trait FreshOptions {
+    /// The options, or what is wrong with them.
+    ///
+    /// # Errors
+    /// A text that is no URL.
+    fn fresh(self) -> Result<PgConnectOptions, String>;
+}
+
+impl FreshOptions for PgConnectOptions {
+    fn fresh(self) -> Result<PgConnectOptions, String> {
+        Ok(self)
+    }
+}
+
+impl FreshOptions for String {
+    fn fresh(self) -> Result<PgConnectOptions, String> {
+        parse(&self)
+    }
+}

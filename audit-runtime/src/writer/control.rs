@@ -1,0 +1,70 @@
+//! What callers tell the writer, and what it tells them.
+
+use std::time::Instant;
+use tokio::sync::{Notify, watch};
+
+/// How far the writer has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// Everything before this logical position of the journal is in PostgreSQL.
+    pub(crate) stored_to: u64,
+    /// Events of this journal in PostgreSQL; some may lie behind `stored_to`.
+    pub(crate) stored: u64,
+    /// The writer will do no more.
+    pub(crate) ended: bool,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Control {
+    progress: watch::Sender<Progress>,
+    stop: watch::Sender<Option<Instant>>,
+    wake: Notify,
+}
+
+impl Control {
+    pub(crate) fn progress(&self) -> Progress {
+        *self.progress.borrow()
+    }
+
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Progress> {
+        self.progress.subscribe()
+    }
+
+    pub(crate) fn update(&self, change: impl FnOnce(&mut Progress)) {
+        self.progress.send_modify(change);
+    }
+
+    /// Asks the writer to look at the journal now.
+    pub(crate) fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    pub(crate) async fn woken(&self) {
+        self.wake.notified().await;
+    }
+
+    /// Asks the writer to end once the journal is empty, at the latest at the deadline. The first request holds.
+    pub(crate) fn stop(&self, deadline: Instant) {
+        self.stop.send_if_modified(|stop| {
+            let first = stop.is_none();
+            if first {
+                *stop = Some(deadline);
+            }
+            first
+        });
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stop.borrow().is_some()
+    }
+
+    /// Ready once a stop was asked for; gives its deadline.
+    pub(crate) async fn stopping(&self) -> Instant {
+        let mut stop = self.stop.subscribe();
+        // The sender lives in `self`: there is always a value to wait for.
+        match stop.wait_for(Option::is_some).await {
+            Ok(deadline) => deadline.unwrap_or_else(Instant::now),
+            Err(_) => Instant::now(),
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Rows in the binary format of COPY
+//! (<https://www.postgresql.org/docs/current/sql-copy.html>, "Binary Format").
+//!
+//! ```text
+//! header   "PGCOPY\n\xff\r\n\0" | flags i32 = 0 | extension bytes i32 = 0
+//! row      number of fields i16 | field*
+//! field    length i32, -1 for NULL | value
+//! trailer  i16 = -1
+//! ```
+//!
+//! Everything is big endian. A `timestamptz` is microseconds since 2000-01-01 UTC, a `jsonb` a version byte 1 and
+//! the JSON text, a `uuid` its 16 bytes.
+
+use crate::payload::EventRef;
+use std::borrow::Cow;
+use uuid::Uuid;
+
+/// The statement whose input [`CopyBuffer`] makes.
+pub(crate) const STATEMENT: &str = "COPY audit_events (id, event_type, entity_type, entity_id, actor, data, created_at, \
+     outcome, duration_us, correlation_id, causation_id, context, origin, batch_id) FROM STDIN (FORMAT binary)";
+
+const COLUMNS: i16 = 14;
+const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
+const JSONB_VERSION: u8 = 1;
+/// Microseconds from 1970-01-01 to 2000-01-01.
+const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
+
+/// Rows on their way to PostgreSQL.
+#[derive(Debug)]
+pub(crate) struct CopyBuffer(Vec<u8>);
+
+impl CopyBuffer {
+    pub(crate) fn new(capacity: usize) -> Self {
+        let mut bytes = Vec::with_capacity(capacity);
+        bytes.extend_from_slice(SIGNATURE);
+        bytes.extend_from_slice(&[0; 8]);
+        Self(bytes)
+    }
+
+    pub(crate) fn row(&mut self, event: &EventRef<'_>, batch_id: Uuid) {
+        self.0.extend_from_slice(&COLUMNS.to_be_bytes());
+        self.uuid(Some(event.id));
+        self.text(event.event_type);
+        self.text(event.entity_type);
+        self.uuid(event.entity_id);
+        self.text(event.actor);
+        self.json(event.data);
+        self.field(&(event.created_at.saturating_sub(POSTGRES_EPOCH)).to_be_bytes());
+        self.text(event.outcome.as_str());
+        match event.duration {
+            Some(duration) => self.field(&duration.to_be_bytes()),
+            None => self.null(),
+        }
+        self.uuid(event.correlation_id);
+        self.uuid(event.causation_id);
+        if event.context.is_empty() {
+            self.null();
+        } else {
+            self.json(event.context);
+        }
+        self.text(event.origin);
+        self.uuid(Some(batch_id));
+    }
+
+    pub(crate) fn end(mut self) -> Vec<u8> {
+        self.0.extend_from_slice(&(-1_i16).to_be_bytes());
+        self.0
+    }
+
+    fn null(&mut self) {
+        self.0.extend_from_slice(&(-1_i32).to_be_bytes());
+    }
+
+    fn field(&mut self, bytes: &[u8]) {
+        self.length(bytes.len());
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn length(&mut self, bytes: usize) {
+        // A payload fits a journal segment, which is far below 2 GiB.
+        self.0.extend_from_slice(&(bytes as i32).to_be_bytes());
+    }
+
+    fn uuid(&mut self, id: Option<Uuid>) {
+        match id {
+            Some(id) => self.field(id.as_bytes()),
+            None => self.null(),
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        self.field(without_nul(text).as_bytes());
+    }
+
+    fn json(&mut self, json: &str) {
+        let json = without_nul_escapes(json);
+        self.length(json.len() + 1);
+        self.0.push(JSONB_VERSION);
+        self.0.extend_from_slice(json.as_bytes());
+    }
+}
+
+/// PostgreSQL's `text` holds no NUL: it becomes U+FFFD, the replacement character.
+fn without_nul(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(text) }
+}
+
+/// `jsonb` refuses the escape `\u0000`: it becomes the text `\u0000`, readable, and one refused row less.
+fn without_nul_escapes(json: &str) -> Cow<'_, str> {
+    const NUL: &str = "\\u0000";
+    if !json.contains(NUL) {
+        return Cow::Borrowed(json);
+    }
+    let mut clean = String::with_capacity(json.len() + 16);
+    let mut rest = json;
+    while let Some(at) = rest.find('\\') {
+        clean.push_str(&rest[..at]);
+        let escape = &rest[at..];
+        // A backslash and what it escapes belong together: `\\u0000` is a backslash, then plain text.
+        let bytes = if escape.starts_with(NUL) {
+            clean.push_str("\\\\u0000");
+            NUL.len()
+        } else {
+            let bytes = 1 + escape[1..].chars().next().map_or(0, char::len_utf8);
+            clean.push_str(&escape[..bytes]);
+            bytes
+        };
+        rest = &escape[bytes..];
+    }
+    clean.push_str(rest);
+    Cow::Owned(clean)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nul_escape_becomes_readable_and_nothing_else_changes() {
+        for (given, expected) in [
+            (r#"{"a":"b"}"#, r#"{"a":"b"}"#),
+            (r#"{"a":"\u0000"}"#, r#"{"a":"\\u0000"}"#),
+            (r#"{"a":"x\u0000\u0000y"}"#, r#"{"a":"x\\u0000\\u0000y"}"#),
+            (r#"{"a":"\\u0000"}"#, r#"{"a":"\\u0000"}"#),
+            (r#"{"a":"\\\u0000"}"#, r#"{"a":"\\\\u0000"}"#),
+            (r#"{"a":"\n\"ä\u0000"}"#, r#"{"a":"\n\"ä\\u0000"}"#),
+        ] {
+            assert_eq!(without_nul_escapes(given), expected);
+            assert!(serde_json::from_str::<serde_json::Value>(expected).is_ok());
+        }
+        assert_eq!(without_nul("a\0b"), "a\u{fffd}b");
+    }
+}

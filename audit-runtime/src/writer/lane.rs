@@ -1,0 +1,194 @@
+//! One connection and the batches it carries.
+
+use super::Work;
+use super::batch::{Batch, OrphanPlan};
+use super::connect::ConnectOptions;
+use super::failure::{Failure, describe};
+use super::store;
+use crate::audit::Core;
+use crate::journal::Orphan;
+use sqlx::Connection;
+use sqlx::postgres::PgConnection;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// How long the journal is left to fill, so that callers never pay for a wake-up.
+const LINGER: Duration = Duration::from_millis(10);
+/// A batch that is not stored after this time is tried again on another connection.
+const STORE_TIMEOUT: Duration = Duration::from_secs(60);
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+const LAST_BACKOFF: Duration = Duration::from_secs(30);
+/// During a shutdown there is no time for patience.
+const STOPPING_BACKOFF: Duration = Duration::from_millis(250);
+
+pub(super) struct Lane<'a> {
+    number: usize,
+    core: &'a Core,
+    options: &'a ConnectOptions,
+    work: &'a Work,
+    connection: Option<PgConnection>,
+}
+
+impl<'a> Lane<'a> {
+    pub(super) fn new(number: usize, core: &'a Core, options: &'a ConnectOptions, work: &'a Work) -> Self {
+        Self { number, core, options, work, connection: None }
+    }
+
+    /// Stores batches until the journal is closed and empty.
+    pub(super) async fn run(mut self) {
+        let mut adopted: Option<OrphanPlan> = None;
+        loop {
+            let mut worked = false;
+            if self.has_backlog() {
+                let batch = self.work.planner.borrow_mut().next(self.core);
+                if let Some(batch) = batch {
+                    self.store(&batch).await;
+                    let rows = batch.rows.len() as u64;
+                    self.work.planner.borrow_mut().stored(self.core, batch.first, batch.end, rows);
+                    worked = true;
+                }
+            }
+            // One lane adopts, in turn with its own journal: a large inheritance holds up nobody.
+            if self.number == 0 {
+                worked |= self.adopt(&mut adopted).await;
+            }
+            if worked {
+                continue;
+            }
+            if self.core.journal.is_closed() && self.core.journal.read_position() == self.core.journal.cursor() {
+                break;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LINGER) => {}
+                () = self.core.control.woken(), if self.number == 0 => {}
+            }
+        }
+        if let Some(connection) = self.connection.take() {
+            let _ = connection.close().await;
+        }
+    }
+
+    /// The first lane takes whatever there is, each further one only what would wait for more than a full batch.
+    fn has_backlog(&self) -> bool {
+        let waiting = self.core.journal.cursor().saturating_sub(self.core.journal.read_position());
+        waiting > (self.number * self.core.settings.batch_bytes / 4) as u64
+    }
+
+    /// One step on a dead process's journal; `false` if there is nothing left to do.
+    async fn adopt(&mut self, adopted: &mut Option<OrphanPlan>) -> bool {
+        let Some(plan) = adopted else {
+            let orphan = self.work.orphans.borrow_mut().pop_front();
+            let Some(orphan) = orphan else {
+                return false;
+            };
+            tracing::info!(journal = %orphan.id(), "shipping the journal of a process that is gone");
+            let committed = self.committed_ranges(&orphan).await;
+            *adopted = Some(OrphanPlan::new(orphan, committed));
+            return true;
+        };
+        match plan.next(self.core) {
+            Ok(Some(batch)) => {
+                self.store(&batch).await;
+                self.core.counters.adopted.fetch_add(batch.rows.len() as u64, Ordering::Relaxed);
+            }
+            Ok(None) => {
+                let directory = plan.orphan.directory().path().display().to_string();
+                if let Err(error) = plan.orphan.remove() {
+                    tracing::warn!(directory, %error, "a journal that was shipped cannot be removed");
+                }
+                *adopted = None;
+            }
+            Err(error) => {
+                let directory = plan.orphan.directory().path().display().to_string();
+                tracing::error!(directory, %error, "a journal cannot be read; it is left as it is");
+                *adopted = None;
+            }
+        }
+        true
+    }
+
+    async fn committed_ranges(&mut self, orphan: &Orphan) -> Vec<(u64, u64)> {
+        let mut backoff = Backoff::default();
+        loop {
+            let ranges = match self.connected().await {
+                Ok(connection) => within(store::committed_ranges(connection, orphan.id())).await,
+                Err(error) => Err(error),
+            };
+            match ranges {
+                Ok(ranges) => return ranges,
+                Err(error) => self.failed(&error, &mut backoff).await,
+            }
+        }
+    }
+
+    async fn store(&mut self, batch: &Batch) {
+        let mut backoff = Backoff::default();
+        loop {
+            let core = self.core;
+            let stored = match self.connected().await {
+                Ok(connection) => within(store::store(connection, batch, core.origin())).await,
+                Err(error) => Err(error),
+            };
+            match stored {
+                Ok(quarantined) => {
+                    core.counters.quarantined.fetch_add(quarantined, Ordering::Relaxed);
+                    core.counters.batches.fetch_add(1, Ordering::Relaxed);
+                    core.counters.set_last_error(None);
+                    return;
+                }
+                Err(error) => self.failed(&error, &mut backoff).await,
+            }
+        }
+    }
+
+    async fn connected(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
+        match &mut self.connection {
+            Some(connection) => Ok(connection),
+            none => Ok(none.insert(self.options.connect().await?)),
+        }
+    }
+
+    /// Gives the connection up, says what happened, waits.
+    async fn failed(&mut self, error: &sqlx::Error, backoff: &mut Backoff) {
+        // The state of its transaction is unknown. Dropping it closes the socket without a farewell.
+        self.connection = None;
+        let error_text = describe(error);
+        let stopping = self.core.control.is_stopping();
+        let wait = backoff.next(stopping);
+        match Failure::of(error) {
+            Failure::SchemaMissing => tracing::error!(retry_in = ?wait, "{error_text}"),
+            _ => tracing::warn!(retry_in = ?wait, "audit events cannot be stored now, they wait in the journal: {error_text}"),
+        }
+        self.core.counters.set_last_error(Some(error_text));
+        self.core.counters.retries.fetch_add(1, Ordering::Relaxed);
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            // A shutdown is worth an attempt at once.
+            _ = self.core.control.stopping(), if !stopping => {}
+        }
+    }
+}
+
+async fn within<T>(attempt: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    tokio::time::timeout(STORE_TIMEOUT, attempt)
+        .await
+        .unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
+}
+
+/// Exponential, with jitter, so that a fleet does not come back all at once.
+#[derive(Debug, Default)]
+struct Backoff {
+    attempts: u32,
+}
+
+impl Backoff {
+    fn next(&mut self, stopping: bool) -> Duration {
+        let longest = if stopping { STOPPING_BACKOFF } else { LAST_BACKOFF };
+        let wait = FIRST_BACKOFF.saturating_mul(1 << self.attempts.min(16)).min(longest);
+        self.attempts += 1;
+        // Between half and the whole of it.
+        let random = RandomState::new().hash_one(self.attempts) % 1024;
+        wait / 2 + wait.mul_f64(random as f64 / 2048.0)
+    }
+}

@@ -1,0 +1,101 @@
+//! The writer: a thread of its own, with a runtime of its own, that ships the journal to PostgreSQL.
+//!
+//! ```text
+//! journal -> Planner: batches -> lane 0 -> store: one transaction -> Planner: stored -> journal: acknowledge
+//!                             -> lane 1 ..   (takes a batch only while there is a backlog)
+//! orphans -> OrphanPlan: batches -> lane 0   (in turn with the live journal)
+//! ```
+//!
+//! A lane is one connection. It keeps a batch until that is stored, however often it has to try.
+
+mod batch;
+mod connect;
+mod control;
+mod copy;
+mod failure;
+mod lane;
+mod store;
+
+pub use connect::{ConnectOptions, FreshOptions, IntoConnectOptions};
+pub(crate) use control::{Control, Progress};
+
+use crate::audit::Core;
+use crate::journal::{Directory, Orphan};
+use lane::Lane;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use tokio::runtime;
+
+/// The writer's thread.
+#[derive(Debug)]
+pub(crate) struct WriterHandle(JoinHandle<()>);
+
+impl WriterHandle {
+    /// Starts the thread. `parent` is the directory in which journals of dead processes are looked for.
+    pub(crate) fn start(core: Arc<Core>, options: ConnectOptions, parent: Option<PathBuf>) -> io::Result<Self> {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let thread = std::thread::Builder::new().name("audit-writer".into()).spawn(move || {
+            // Whatever happens in here, nobody waits for a writer that is gone.
+            let _ended = Ended(core.clone());
+            runtime.block_on(run(&core, &options, parent.as_deref()));
+            // A name lookup that hangs holds up nothing.
+            runtime.shutdown_background();
+        })?;
+        Ok(Self(thread))
+    }
+
+    pub(crate) fn join(self) {
+        let _ = self.0.join();
+    }
+}
+
+struct Ended(Arc<Core>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.journal.close();
+        self.0.control.update(|progress| progress.ended = true);
+    }
+}
+
+/// What the lanes share; they run on one thread, and nothing here is borrowed across an await.
+#[derive(Debug, Default)]
+struct Work {
+    planner: RefCell<batch::Planner>,
+    orphans: RefCell<VecDeque<Orphan>>,
+}
+
+async fn run(core: &Core, options: &ConnectOptions, parent: Option<&Path>) {
+    let work = Work::default();
+    if let Some(parent) = parent {
+        *work.orphans.borrow_mut() = adopt(parent);
+    }
+    let lanes = (0..core.settings.connections).map(|number| Lane::new(number, core, options, &work).run());
+    let deadline = async {
+        let deadline = core.control.stopping().await;
+        tokio::time::sleep_until(deadline.into()).await;
+    };
+    tokio::select! {
+        biased;
+        _ = futures_util::future::join_all(lanes) => {}
+        () = deadline => {}
+    }
+    let progress = core.control.progress();
+    if progress.stored_to == core.journal.cursor()
+        && let Err(error) = core.journal.remove()
+    {
+        tracing::warn!(journal = %core.journal.id(), %error, "an empty journal cannot be removed; the next start will do it");
+    }
+}
+
+fn adopt(parent: &Path) -> VecDeque<Orphan> {
+    let opened = Directory::adopt_orphans(parent).and_then(|directories| directories.into_iter().map(Orphan::open).collect());
+    opened.unwrap_or_else(|error| {
+        tracing::warn!(directory = %parent.display(), %error, "journals of dead processes cannot be looked for");
+        VecDeque::new()
+    })
+}

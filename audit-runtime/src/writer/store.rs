@@ -1,0 +1,182 @@
+//! One batch into PostgreSQL, exactly once.
+//!
+//! The batch's row in `audit_batches` is inserted first: if it is there already, an earlier attempt whose answer was
+//! lost had succeeded, and if such an attempt is still under way, the unique index waits for its end. So an attempt
+//! can be repeated as often as needed.
+//!
+//! A transaction of a process that died can still be under way too, and the adopter of its journal may cut other
+//! batches. Therefore each transaction holds the journal's advisory lock, shared, and the adopter waits for it,
+//! exclusively, before it asks which ranges are stored ([`committed_ranges`]).
+
+use super::batch::Batch;
+use super::copy::{CopyBuffer, STATEMENT};
+use super::failure::Failure;
+use crate::payload::EventRef;
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Executor, Row as _};
+use uuid::Uuid;
+
+/// A row that PostgreSQL or the decoder refused.
+struct Refused {
+    at: usize,
+    sqlstate: Option<String>,
+    error: String,
+}
+
+/// Stores a batch; returns how many of its rows went to the quarantine.
+///
+/// # Errors
+/// The batch is not stored, or it is not known whether it is. The connection is not to be used again.
+pub(crate) async fn store(connection: &mut PgConnection, batch: &Batch, origin: &str) -> Result<u64, sqlx::Error> {
+    if !begin(connection, batch, origin).await? {
+        return Ok(0);
+    }
+    match copy(connection, batch, 0..batch.rows.len()).await {
+        Ok(refused) if refused.is_empty() => {}
+        Ok(refused) => quarantine(connection, batch, refused).await?,
+        Err(error) if Failure::of(&error) == Failure::RowRefused => {
+            connection.execute("ROLLBACK").await?;
+            if !begin(connection, batch, origin).await? {
+                return Ok(0);
+            }
+            let refused = isolate(connection, batch).await?;
+            let quarantined = refused.len() as u64;
+            quarantine(connection, batch, refused).await?;
+            connection.execute("COMMIT").await?;
+            return Ok(quarantined);
+        }
+        Err(error) => return Err(error),
+    }
+    connection.execute("COMMIT").await?;
+    Ok(0)
+}
+
+/// Opens the transaction and inserts the batch's row; `false` if the batch is stored already.
+async fn begin(connection: &mut PgConnection, batch: &Batch, origin: &str) -> Result<bool, sqlx::Error> {
+    // One message, one round trip. Every value is a number, a UUID, or quoted here.
+    let sql = format!(
+        "BEGIN; SET LOCAL synchronous_commit TO on; SELECT pg_advisory_xact_lock_shared({lock}); \
+         INSERT INTO audit_batches (id, journal_id, first_position, end_position, rows, origin) \
+         VALUES ('{id}', '{journal}', {first}, {end}, {rows}, {origin})",
+        lock = advisory_key(batch.journal_id),
+        id = batch.id,
+        journal = batch.journal_id,
+        first = batch.first,
+        end = batch.end,
+        rows = batch.rows.len(),
+        origin = quoted(origin),
+    );
+    let Err(error) = connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await else {
+        return Ok(true);
+    };
+    let duplicate = error.as_database_error().is_some_and(|error| {
+        error.is_unique_violation() && error.table() == Some("audit_batches")
+    });
+    if !duplicate {
+        return Err(error);
+    }
+    connection.execute("ROLLBACK").await?;
+    Ok(false)
+}
+
+/// A text as an SQL literal, whatever `standard_conforming_strings` is.
+fn quoted(text: &str) -> String {
+    format!("E'{}'", text.replace('\0', "\u{fffd}").replace('\\', "\\\\").replace('\'', "''"))
+}
+
+/// Copies a range of the batch's rows. Rows that are no events are left out and returned.
+async fn copy(
+    connection: &mut PgConnection,
+    batch: &Batch,
+    range: std::ops::Range<usize>,
+) -> Result<Vec<Refused>, sqlx::Error> {
+    let mut refused = Vec::new();
+    let mut buffer = CopyBuffer::new(batch.bytes + range.len() * 160);
+    for (at, row) in batch.rows[range.clone()].iter().enumerate() {
+        match EventRef::decode(row.payload()) {
+            Ok(event) => buffer.row(&event, batch.id),
+            Err(error) => refused.push(Refused { at: range.start + at, sqlstate: None, error: error.to_string() }),
+        }
+    }
+    let mut copy = connection.copy_in_raw(STATEMENT).await?;
+    copy.send(buffer.end()).await?;
+    let copied = copy.finish().await?;
+    let expected = (range.len() - refused.len()) as u64;
+    if copied != expected {
+        return Err(sqlx::Error::Protocol(format!("COPY took {copied} rows of {expected}")));
+    }
+    Ok(refused)
+}
+
+/// Copies what PostgreSQL takes, halving what it does not until single rows are left.
+async fn isolate(connection: &mut PgConnection, batch: &Batch) -> Result<Vec<Refused>, sqlx::Error> {
+    let mut refused = Vec::new();
+    let mut ranges = vec![0..batch.rows.len()];
+    while let Some(range) = ranges.pop() {
+        connection.execute("SAVEPOINT audit_rows").await?;
+        match copy(connection, batch, range.clone()).await {
+            Ok(undecoded) => {
+                refused.extend(undecoded);
+                connection.execute("RELEASE SAVEPOINT audit_rows").await?;
+            }
+            Err(error) if Failure::of(&error) == Failure::RowRefused => {
+                connection.execute("ROLLBACK TO SAVEPOINT audit_rows").await?;
+                connection.execute("RELEASE SAVEPOINT audit_rows").await?;
+                if range.len() == 1 {
+                    let sqlstate = error.as_database_error().and_then(|error| error.code()).map(Into::into);
+                    refused.push(Refused { at: range.start, sqlstate, error: error.to_string() });
+                } else {
+                    let middle = range.start + range.len() / 2;
+                    ranges.push(middle..range.end);
+                    ranges.push(range.start..middle);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(refused)
+}
+
+async fn quarantine(connection: &mut PgConnection, batch: &Batch, refused: Vec<Refused>) -> Result<(), sqlx::Error> {
+    for row in refused {
+        let payload = batch.rows[row.at].payload();
+        let id = EventRef::decode(payload).map_or_else(|_| Uuid::now_v7(), |event| event.id);
+        tracing::warn!(%id, batch = %batch.id, error = row.error, "PostgreSQL refuses an event; it is kept in audit_quarantine");
+        sqlx::query(
+            "INSERT INTO audit_quarantine (id, batch_id, sqlstate, error, payload) VALUES ($1, $2, $3, $4, $5)",
+        )
+        .persistent(false)
+        .bind(id)
+        .bind(batch.id)
+        .bind(row.sqlstate)
+        .bind(row.error.replace('\0', "\u{fffd}"))
+        .bind(payload)
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
+/// The ranges of a journal that are stored, after every transaction that might still add one has ended.
+pub(crate) async fn committed_ranges(
+    connection: &mut PgConnection,
+    journal_id: Uuid,
+) -> Result<Vec<(u64, u64)>, sqlx::Error> {
+    let fence = format!("BEGIN; SELECT pg_advisory_xact_lock({}); COMMIT", advisory_key(journal_id));
+    connection.execute(sqlx::raw_sql(AssertSqlSafe(fence))).await?;
+    let rows = sqlx::query(
+        "SELECT first_position, end_position FROM audit_batches WHERE journal_id = $1 ORDER BY first_position",
+    )
+    .persistent(false)
+    .bind(journal_id)
+    .fetch_all(connection)
+    .await?;
+    rows.iter()
+        .map(|row| Ok((row.try_get::<i64, _>(0)?.cast_unsigned(), row.try_get::<i64, _>(1)?.cast_unsigned())))
+        .collect()
+}
+
+fn advisory_key(journal_id: Uuid) -> i64 {
+    let (high, low) = journal_id.as_u64_pair();
+    (high ^ low).cast_signed()
+}
