@@ -2,7 +2,7 @@
 
 use crate::builder::Builder;
 use crate::clock;
-use crate::context::{Entered, Scope, Scoped};
+use crate::context::{Entered, Layer, Scope, Scoped};
 use crate::event::{AuditEvent, Event, EventError, Outcome, is_event_type};
 use crate::journal::{AppendError, Housekeeper, Journal};
 use crate::payload::{self, EventRef};
@@ -249,17 +249,12 @@ impl Audit {
 
     /// Records with this handle on this thread until the guard is dropped.
     pub fn enter(&self) -> Entered {
-        self.scoped().enter()
+        Layer::Audit(self.clone()).enter()
     }
 
     /// Records with this handle whenever the future is polled.
     pub fn scope<F: Future>(&self, future: F) -> Scoped<F> {
-        self.scoped().around(future)
-    }
-
-    fn scoped(&self) -> Scope {
-        // Another trail begins: a call that another handle records is no cause in this one.
-        Scope { audit: Some(self.clone()), call: None, ..Scope::current() }
+        Layer::Audit(self.clone()).around(future)
     }
 
     /// Records an event by hand. Returns at once, as soon as it is in the journal.

@@ -59,14 +59,58 @@ impl Scope {
     }
 
     /// Makes this the current scope until the guard is dropped.
-    pub(crate) fn enter(mut self) -> Entered {
+    fn enter(mut self) -> Entered {
         self.swap();
         Entered { previous: self, not_send: PhantomData }
     }
 
-    /// Makes this the current scope whenever `future` is polled.
+}
+
+/// What a scope changes of the one around it.
+#[derive(Debug, Clone)]
+pub(crate) enum Layer {
+    Audit(Audit),
+    Context(Context),
+}
+
+impl Layer {
+    /// The scope that comes of it here.
+    fn applied(self) -> Scope {
+        match self {
+            // Another trail begins: a call that another handle records is no cause in this one.
+            Self::Audit(audit) => Scope { audit: Some(audit), call: None, ..Scope::current() },
+            Self::Context(context) => context.applied(),
+        }
+    }
+
+    /// In force on this thread until the guard is dropped.
+    pub(crate) fn enter(self) -> Entered {
+        self.applied().enter()
+    }
+
+    /// In force whenever `future` is polled.
     pub(crate) fn around<F>(self, future: F) -> Scoped<F> {
-        Scoped { future, scope: self }
+        Scoped { future, state: State::Made(self) }
+    }
+}
+
+/// A layer is applied to what is in force where the future is first polled, not where it was made: scopes can be
+/// nested by wrapping futures, in whichever order.
+#[derive(Debug, Clone)]
+enum State {
+    Made(Layer),
+    Applied(Scope),
+}
+
+impl State {
+    fn scope(&mut self) -> &mut Scope {
+        if let Self::Made(layer) = self {
+            *self = Self::Applied(layer.clone().applied());
+        }
+        match self {
+            Self::Applied(scope) => scope,
+            Self::Made(_) => unreachable!("it was just applied"),
+        }
     }
 }
 
@@ -100,7 +144,7 @@ pin_project! {
     pub struct Scoped<F> {
         #[pin]
         future: F,
-        scope: Scope,
+        state: State,
     }
 }
 
@@ -109,7 +153,7 @@ impl<F: Future> Future for Scoped<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let _entered = Swapped::new(this.scope);
+        let _entered = Swapped::new(this.state.scope());
         this.future.poll(cx)
     }
 }
@@ -185,12 +229,12 @@ impl Context {
     /// Puts the context in force on this thread until the guard is dropped. For a future use [`scope`](Self::scope):
     /// a guard held across an await would stay in force for whatever else runs on the thread meanwhile.
     pub fn enter(self) -> Entered {
-        self.applied().enter()
+        Layer::Context(self).enter()
     }
 
     /// Puts the context in force whenever the future is polled, on whichever thread.
     pub fn scope<F: Future>(self, future: F) -> Scoped<F> {
-        self.applied().around(future)
+        Layer::Context(self).around(future)
     }
 
     fn applied(mut self) -> Scope {

@@ -15,6 +15,7 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use uuid::Uuid;
 
 const LOCK: &str = "lock";
@@ -25,7 +26,8 @@ const EXTENSION: &str = "journal";
 pub(crate) struct Directory {
     path: PathBuf,
     id: Uuid,
-    _lock: File,
+    /// Closing it gives the journal up to whoever comes next.
+    lock: Mutex<Option<File>>,
 }
 
 impl Directory {
@@ -45,7 +47,7 @@ impl Directory {
         // For people who look: the lock itself is the flock.
         let _ = writeln!(&lock, "{}", std::process::id());
         sync_directory(parent).map_err(failed(parent))?;
-        Ok(Self { path, id, _lock: lock })
+        Ok(Self { path, id, lock: Mutex::new(Some(lock)) })
     }
 
     /// Locks every journal directory under `parent` whose process is dead.
@@ -59,7 +61,7 @@ impl Directory {
             };
             let path = entry.path();
             match try_lock(&path) {
-                Ok(Some(lock)) => orphans.push(Self { path, id, _lock: lock }),
+                Ok(Some(lock)) => orphans.push(Self { path, id, lock: Mutex::new(Some(lock)) }),
                 Ok(None) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {
@@ -104,7 +106,12 @@ impl Directory {
         sync_directory(&self.path)
     }
 
-    /// Removes the segments and the directory. The lock goes with the value: until then nobody adopts what is left.
+    /// Gives the lock up: what is left is for whoever adopts it.
+    pub(crate) fn release(&self) {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// Removes the segments and the directory, under the lock: until it is released nobody adopts what is left.
     pub(crate) fn remove(&self) -> io::Result<()> {
         for (_, path) in self.segments()? {
             std::fs::remove_file(path)?;

@@ -308,6 +308,13 @@ impl Journal {
         }
     }
 
+    /// Gives a closed journal up: what is left of it is for the process that opens the directory next.
+    pub(crate) fn release(&self) {
+        if let Some(directory) = &self.directory {
+            directory.release();
+        }
+    }
+
     /// Removes the files of a closed journal whose every record is stored.
     pub(crate) fn remove(&self) -> io::Result<()> {
         // Nobody is making another segment meanwhile, and nobody begins to: the journal is closed.

@@ -58,6 +58,7 @@ struct Ended(Arc<Core>);
 impl Drop for Ended {
     fn drop(&mut self) {
         self.0.journal.close();
+        self.0.journal.release();
         self.0.control.update(|progress| progress.ended = true);
     }
 }

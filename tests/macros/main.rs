@@ -1,0 +1,1 @@
+//! What `#[audited]` accepts, refuses and records.

@@ -1,0 +1,9 @@
+//! The whole way, from annotated calls to rows and back, against real servers.
+
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod connect;
+mod runtimes;
+mod schema;
+mod trail;
+mod writer;

@@ -1,0 +1,95 @@
+//! Every kind of runtime, and none: no hang, no loss.
+
+use audit_runtime::{Audit, Event, audited};
+use rayon::prelude::*;
+use std::time::Duration;
+use tests::Database;
+use uuid::Uuid;
+
+#[audited(event = "order.submitted")]
+fn blocking(order_id: Uuid) -> u32 {
+    1
+}
+
+#[audited(event = "order.submitted")]
+async fn yielding(order_id: Uuid) -> u32 {
+    tokio::task::yield_now().await;
+    blocking(order_id)
+}
+
+async fn finish(audit: &Audit, database: &Database, rows: i64) {
+    audit.flush().await.unwrap();
+    assert_eq!(database.events().await, rows);
+    let report = audit.shutdown(Duration::from_secs(10)).await.unwrap();
+    assert_eq!((report.stored, report.left_in_journal), (rows.cast_unsigned(), 0));
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn on_a_current_thread_runtime_blocking_waits_do_not_deadlock() {
+    let database = Database::new().await;
+    let audit = database.audit().start().unwrap();
+    audit.scope(yielding(Uuid::now_v7())).await;
+    // They block the only thread of this runtime; the writer has its own.
+    audit.flush_blocking().unwrap();
+    audit.record(Event::new("order.accepted")).unwrap().stored_blocking().unwrap();
+    assert_eq!(database.events().await, 3);
+    let report = audit.shutdown_blocking(Duration::from_secs(10)).unwrap();
+    assert_eq!(report.stored, 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn spawned_tasks_record_into_the_handle_they_are_given() {
+    let database = Database::new().await;
+    let audit = database.audit().start().unwrap();
+    let tasks: Vec<_> = (0..200)
+        .map(|_| tokio::spawn(audit.scope(async { for _ in 0..10 { yielding(Uuid::now_v7()).await; } })))
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    finish(&audit, &database, 4_000).await;
+}
+
+#[test]
+fn without_any_runtime() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let database = runtime.block_on(Database::new());
+    // No runtime is entered from here on.
+    let audit = database.audit().start().unwrap();
+    let entered = audit.enter();
+    for _ in 0..1_000 {
+        blocking(Uuid::now_v7());
+    }
+    drop(entered);
+    audit.flush_blocking().unwrap();
+    let report = audit.shutdown_blocking(Duration::from_secs(10)).unwrap();
+    assert_eq!(report.stored, 1_000);
+    assert_eq!(runtime.block_on(database.events()), 1_000);
+}
+
+#[tokio::test]
+async fn rayon_threads_record() {
+    let database = Database::new().await;
+    let audit = database.audit().start().unwrap();
+    (0..10_000).into_par_iter().for_each(|_| {
+        let _entered = audit.enter();
+        blocking(Uuid::now_v7());
+    });
+    finish(&audit, &database, 10_000).await;
+}
+
+#[tokio::test]
+async fn an_installed_handle_records_everywhere() {
+    // The one test of this process that installs: the others use scopes.
+    let database = Database::new().await;
+    let audit = database.audit().start().unwrap();
+    let installed = Audit::current().is_some();
+    assert!(!installed, "another test of this process installed a handle");
+    audit.install().unwrap();
+    assert!(audit.install().is_err());
+    let order_id = Uuid::now_v7();
+    tokio::spawn(yielding(order_id)).await.unwrap();
+    std::thread::spawn(move || blocking(order_id)).join().unwrap();
+    audit.flush().await.unwrap();
+    assert_eq!(audit.stats().stored, 3);
+}

@@ -1,0 +1,207 @@
+//! A private PostgreSQL cluster, made with the server's binaries that are found.
+
+use crate::wait;
+use std::ffi::OsString;
+use std::fs;
+use std::io::Write;
+use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use tempfile::TempDir;
+
+/// PostgreSQL refuses to run as root: the user and group `nobody`, the same numbers on every Linux.
+const NOBODY: u32 = 65534;
+
+/// What differs from a default cluster.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Config {
+    /// Lines of `postgresql.conf`.
+    pub settings: &'static str,
+    /// `pg_hba.conf`, in place of trust for everybody.
+    pub hba: Option<&'static str>,
+}
+
+/// A running cluster. It ends, and its files go, when this is dropped or the test's process ends in any way: a
+/// shell that reads from this process sees the end of its input then.
+#[derive(Debug)]
+pub struct Cluster {
+    directory: TempDir,
+    binaries: PathBuf,
+    port: u16,
+    keeper: Option<Child>,
+}
+
+impl Cluster {
+    /// The cluster that the tests of one process share.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Cluster> = OnceLock::new();
+        SHARED.get_or_init(|| Self::start(Config::default()))
+    }
+
+    /// A cluster of the test's own, to be stopped, killed or configured.
+    pub fn start(config: Config) -> Self {
+        Self::prepare(config, |_| {}).run()
+    }
+
+    /// Makes a cluster that does not run yet; `prepare` may add files to its data directory.
+    pub fn prepare(config: Config, prepare: impl FnOnce(&Path)) -> Self {
+        let binaries = binaries();
+        let directory = tempfile::Builder::new().prefix("audit-postgres-").tempdir().unwrap();
+        let data = directory.path().join("data");
+        let mut initdb = unprivileged(binaries.join("initdb"));
+        give_away(directory.path());
+        let output = initdb
+            .args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "-D"])
+            .arg(&data)
+            .current_dir(directory.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut settings = fs::OpenOptions::new().append(true).open(data.join("postgresql.conf")).unwrap();
+        writeln!(
+            settings,
+            "listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = '{}'\nmax_connections = 100\n\
+             shared_buffers = 64MB\nlog_min_messages = warning\n{}",
+            directory.path().display(),
+            config.settings,
+        )
+        .unwrap();
+        if let Some(hba) = config.hba {
+            fs::write(data.join("pg_hba.conf"), hba).unwrap();
+        }
+        prepare(&data);
+        Self { directory, binaries, port, keeper: None }
+    }
+
+    /// Runs a prepared cluster.
+    #[must_use]
+    pub fn run(mut self) -> Self {
+        self.up();
+        self
+    }
+
+    /// Starts the server, and waits until it answers.
+    pub fn up(&mut self) {
+        assert!(self.keeper.is_none(), "the server runs already");
+        let mut keeper = unprivileged("/bin/sh");
+        keeper
+            .args(["-c", r#""$0" -D "$1" >>"$2" 2>&1 </dev/null & read -r _; while kill -QUIT $! 2>/dev/null; do sleep 0.05; done; wait"#])
+            .arg(self.binaries.join("postgres"))
+            .arg(self.data())
+            .arg(self.log())
+            .stdin(Stdio::piped())
+            // Ctrl-C in the terminal is for the tests; the server ends when they do.
+            .process_group(0);
+        self.keeper = Some(keeper.spawn().unwrap());
+        wait::until("the server answers", || {
+            // The line by which pg_ctl knows, too.
+            let pid_file = fs::read_to_string(self.data().join("postmaster.pid")).ok()?;
+            (pid_file.lines().nth(7)?.trim() == "ready").then_some(())
+        });
+    }
+
+    /// Stops the server as by a restart: connections are cut, what was committed is kept.
+    pub fn down(&mut self) {
+        self.signal(rustix::process::Signal::INT);
+        self.wait();
+    }
+
+    /// Kills every process of the server with SIGKILL.
+    pub fn kill(&mut self) {
+        self.signal(rustix::process::Signal::KILL);
+        self.wait();
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        let pid = fs::read_to_string(self.data().join("postmaster.pid")).unwrap();
+        let pid: i32 = pid.lines().next().unwrap().parse().unwrap();
+        rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
+    }
+
+    /// Waits until the server is gone.
+    fn wait(&mut self) {
+        if let Some(mut keeper) = self.keeper.take() {
+            drop(keeper.stdin.take());
+            keeper.wait().unwrap();
+        }
+        // After SIGKILL its backends end by themselves; until then the shared memory is in use.
+        wait::until("the server's processes are gone", || {
+            let pid = fs::read_to_string(self.data().join("postmaster.pid")).ok();
+            let pid = pid.and_then(|pid| pid.lines().next()?.parse().ok()).and_then(rustix::process::Pid::from_raw);
+            let alive = pid.is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok());
+            (!alive).then_some(())
+        });
+    }
+
+    /// The data directory.
+    pub fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    /// The directory of the Unix socket.
+    pub fn socket(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn log(&self) -> PathBuf {
+        self.directory.path().join("log")
+    }
+
+    /// The TCP port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The URL of a database, by TCP.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if let Some(mut keeper) = self.keeper.take() {
+            drop(keeper.stdin.take());
+            let _ = keeper.wait();
+        }
+    }
+}
+
+/// The directory of `initdb` and `postgres`: on the `PATH`, else Debian's newest.
+fn binaries() -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|version| version.path().join("bin"));
+    let mut debian: Vec<PathBuf> = debian.collect();
+    debian.sort();
+    std::env::split_paths(&path)
+        .chain(debian.into_iter().rev())
+        .find(|directory| directory.join("initdb").exists() && directory.join("postgres").exists())
+        // Links on the PATH lead to where the server's other programs are.
+        .and_then(|directory| Some(fs::canonicalize(directory.join("postgres")).ok()?.parent()?.to_owned()))
+        .expect("initdb and postgres, on the PATH or under /usr/lib/postgresql: scripts/test.sh installs them")
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+fn unprivileged(program: impl Into<OsString>) -> Command {
+    let mut command = Command::new(program.into());
+    if is_root() {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    command
+}
+
+/// Hands a file or directory to the server's user.
+pub fn give_away(path: &Path) {
+    if is_root() {
+        chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    let mode = if path.is_dir() { 0o755 } else { 0o600 };
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}

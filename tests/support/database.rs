@@ -1,0 +1,77 @@
+//! A database of a test's own.
+
+use crate::Cluster;
+use audit_runtime::{Audit, Builder};
+use sqlx::AssertSqlSafe;
+use sqlx::postgres::{PgPool, PgPoolOptions};
+use std::time::Duration;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+/// An empty database, or one with the audit schema, in the shared cluster or a given one. It goes with the cluster.
+#[derive(Debug)]
+pub struct Database {
+    /// Its URL.
+    pub url: String,
+    /// A pool on it.
+    pub pool: PgPool,
+    /// A directory for journals.
+    pub journals: TempDir,
+}
+
+impl Database {
+    /// With the audit schema, in the shared cluster.
+    pub async fn new() -> Self {
+        Self::migrated_in(Cluster::shared()).await
+    }
+
+    /// Without a table, in the shared cluster.
+    pub async fn empty() -> Self {
+        Self::empty_in(Cluster::shared()).await
+    }
+
+    /// With the audit schema.
+    pub async fn migrated_in(cluster: &Cluster) -> Self {
+        let database = Self::empty_in(cluster).await;
+        audit_runtime::migrate(&database.pool).await.unwrap();
+        database
+    }
+
+    /// Without a table.
+    pub async fn empty_in(cluster: &Cluster) -> Self {
+        let name = format!("test_{}", Uuid::now_v7().simple());
+        let admin = pool(&cluster.url("postgres"));
+        sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&admin).await.unwrap();
+        admin.close().await;
+        let url = cluster.url(&name);
+        Self { pool: pool(&url), url, journals: tempfile::tempdir().unwrap() }
+    }
+
+    /// A builder for this database and its journal directory, with small segments.
+    pub fn audit(&self) -> Builder {
+        Audit::builder()
+            .postgres(self.url.as_str())
+            .journal(self.journals.path())
+            .segment_bytes(1 << 20)
+            .service("test")
+    }
+
+    /// The number that a query gives.
+    pub async fn count(&self, sql: &'static str) -> i64 {
+        sqlx::query_scalar(sql).fetch_one(&self.pool).await.unwrap()
+    }
+
+    /// How many rows there are.
+    pub async fn events(&self) -> i64 {
+        self.count("SELECT count(*) FROM audit_events").await
+    }
+
+    /// How many journal directories are left.
+    pub fn journal_directories(&self) -> usize {
+        std::fs::read_dir(self.journals.path()).unwrap().flatten().filter(|entry| entry.path().is_dir()).count()
+    }
+}
+
+fn pool(url: &str) -> PgPool {
+    PgPoolOptions::new().max_connections(4).acquire_timeout(Duration::from_secs(60)).connect_lazy(url).unwrap()
+}

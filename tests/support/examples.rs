@@ -1,0 +1,17 @@
+//! The example programs, as a user starts them.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+/// The binary of an example; the whole workspace is built before tests run.
+///
+/// # Panics
+/// It cannot be built.
+pub fn binary(name: &str) -> PathBuf {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    // Up to date in a workspace test run, where this costs a moment; a lone `-p tests` builds it here.
+    let built = Command::new(cargo).args(["build", "--quiet", "-p", "examples", "--bin", name]).status().unwrap();
+    assert!(built.success(), "cargo build -p examples --bin {name}");
+    let test = std::env::current_exe().unwrap();
+    test.ancestors().nth(2).unwrap().join(name)
+}
