@@ -2,7 +2,8 @@
 
 use crate::args::{Args, Field, ResultCapture, Value, Way, nearest};
 use crate::function::Function;
-use proc_macro2::Span;
+use proc_macro2::{Span, TokenStream, TokenTree};
+use quote::ToTokens;
 use syn::{Expr, ExprClosure, ExprLit, Ident, Lit, LitStr, Path, parse_quote};
 
 pub(crate) struct Plan {
@@ -17,6 +18,31 @@ pub(crate) struct Plan {
     pub(crate) result: ResultCapture,
     pub(crate) when: Option<Value>,
     pub(crate) fallible: bool,
+}
+
+impl Plan {
+    /// Whether the attribute makes use of a parameter, so that the body need not.
+    pub(crate) fn uses(&self, name: &Ident) -> bool {
+        let text = |text: Option<&Text>| matches!(text, Some(Text::Expr(expr)) if mentions(expr, name));
+        let early = |value: Option<&Value>| matches!(value, Some(Value::Early(expr)) if mentions(expr, name));
+        self.captures.iter().any(|capture| capture.name == *name)
+            || text(Some(&self.entity))
+            || text(self.actor.as_ref())
+            || early(Some(&self.id))
+            || early(self.when.as_ref())
+            || self.fields.iter().any(|field| early(Some(&field.value)))
+    }
+}
+
+fn mentions(expr: &Expr, name: &Ident) -> bool {
+    fn within(tokens: TokenStream, name: &Ident) -> bool {
+        tokens.into_iter().any(|token| match token {
+            TokenTree::Ident(ident) => ident == *name,
+            TokenTree::Group(group) => within(group.stream(), name),
+            TokenTree::Punct(_) | TokenTree::Literal(_) => false,
+        })
+    }
+    within(expr.to_token_stream(), name)
 }
 
 /// What an event type is made of.
@@ -101,7 +127,7 @@ impl From<Expr> for Text {
     }
 }
 
-fn tokens(value: &Value) -> &dyn quote::ToTokens {
+fn tokens(value: &Value) -> &dyn ToTokens {
     match value {
         Value::Early(expr) => expr,
         Value::Late(closure) => closure,
@@ -152,7 +178,7 @@ fn entity(entity: Option<Value>, event: &EventType) -> syn::Result<Text> {
     if let Some(entity) = entity {
         return early(entity, "entity").map(Text::from);
     }
-    let (tokens, why): (&dyn quote::ToTokens, _) = match event {
+    let (tokens, why): (&dyn ToTokens, _) = match event {
         EventType::Literal(literal) => {
             let text = literal.value();
             let noun = text.split('.').next().unwrap_or(&text);

@@ -32,9 +32,9 @@ pub(crate) fn expand(plan: &Plan, function: &Function) -> TokenStream {
     let vis = &function.vis;
     let defaultness = &function.defaultness;
     let sig = function.outer_signature();
-    let begin = begin(plan, function, &names, &private);
+    let begin = begin(plan, function, &private);
     let entry = entry(plan, &names, &private);
-    let body = body(function, &names);
+    let body = body(plan, function, &names);
     let finish = finish(plan, &names, &private);
     let rest = if function.returns_never() {
         // It can only end by a panic, of which the call's drop tells.
@@ -53,7 +53,7 @@ pub(crate) fn expand(plan: &Plan, function: &Function) -> TokenStream {
     }
 }
 
-fn begin(plan: &Plan, function: &Function, _names: &Names, private: &TokenStream) -> TokenStream {
+fn begin(plan: &Plan, function: &Function, private: &TokenStream) -> TokenStream {
     let name = function.sig.ident.to_string();
     let literal = |event: Option<&EventType>| match event {
         Some(EventType::Literal(literal)) => quote!(#literal),
@@ -127,9 +127,9 @@ fn entry(plan: &Plan, names: &Names, private: &TokenStream) -> TokenStream {
 }
 
 /// The user's own body, in a closure or an async block, so that `return` and `?` leave only it.
-fn body(function: &Function, names: &Names) -> TokenStream {
+fn body(plan: &Plan, function: &Function, names: &Names) -> TokenStream {
     let call = &names.call;
-    let rebound = function.rebound();
+    let rebound = function.rebound(|name| plan.uses(name));
     let body = &function.body;
     // Tells the type of the body before the compiler reads it: conversions and errors are then the user's own.
     let typed = function.known_output().map(|output| {

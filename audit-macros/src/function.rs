@@ -146,12 +146,14 @@ impl Function {
         }
     }
 
-    /// The parameters as the body's own locals, so that they are dropped in the order they always were.
-    pub(crate) fn rebound(&self) -> TokenStream {
+    /// The parameters as the body's own locals, so that they are dropped in the order they always were. Those that the
+    /// attribute uses count as used; the others still deserve the compiler's warning.
+    pub(crate) fn rebound(&self, used: impl Fn(&Ident) -> bool) -> TokenStream {
         let names = self.bindings.iter().map(|binding| &binding.name);
         let mutability = self.bindings.iter().map(|binding| &binding.mutability);
+        let used = self.bindings.iter().map(|binding| &binding.name).filter(|name| used(name));
         let whole_self = self.owns_self().then(|| quote::quote!(let _ = &self;));
-        quote::quote!(#whole_self #(let #mutability #names = #names;)*)
+        quote::quote!(#whole_self #(let #mutability #names = #names;)* #(let _ = &#used;)*)
     }
 }
 

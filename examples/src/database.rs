@@ -1,0 +1,80 @@
+//! The server of an example: the one of `DATABASE_URL`, or an embedded one.
+
+use anyhow::Context;
+use pglite_oxide::PgliteServer;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// A database with the audit schema.
+pub struct Database {
+    /// How to reach it.
+    pub options: PgConnectOptions,
+    /// How many connections it serves at once.
+    pub connections: usize,
+    embedded: Option<(PgliteServer, TempDir)>,
+}
+
+impl Database {
+    /// Connects to `url`, or starts PostgreSQL inside this process, and migrates.
+    ///
+    /// # Errors
+    /// The server cannot be reached or started, or does not allow the migration.
+    pub async fn open(url: Option<&str>) -> anyhow::Result<Self> {
+        let database = match url {
+            Some(url) => Self {
+                options: url.parse().context("DATABASE_URL is no PostgreSQL URL")?,
+                connections: 2,
+                embedded: None,
+            },
+            None => Self::embedded()?,
+        };
+        let pool = database.pool();
+        let migrated = audit_runtime::migrate(&pool).await;
+        pool.close().await;
+        migrated.context("the audit schema cannot be made")?;
+        Ok(database)
+    }
+
+    fn embedded() -> anyhow::Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let socket = directory.path().join(".s.PGSQL.5432");
+        let server = PgliteServer::builder()
+            .temporary()
+            .unix(&socket)
+            .start()
+            .context("the embedded PostgreSQL does not start; set DATABASE_URL to use a server")?;
+        let options = PgConnectOptions::new_without_pgpass()
+            .socket(directory.path())
+            .port(5432)
+            .username("postgres")
+            .password("postgres")
+            .database("postgres");
+        // It serves one connection at a time, and the next one waits.
+        Ok(Self { options, connections: 1, embedded: Some((server, directory)) })
+    }
+
+    /// What the examples print of it.
+    pub fn name(&self) -> &'static str {
+        if self.embedded.is_some() { "PostgreSQL 17, embedded" } else { "PostgreSQL of DATABASE_URL" }
+    }
+
+    /// A pool on it; to be closed before another one is used, and before [`close`](Self::close).
+    pub fn pool(&self) -> PgPool {
+        PgPoolOptions::new()
+            .max_connections(self.connections as u32)
+            .acquire_timeout(Duration::from_secs(60))
+            .connect_lazy_with(self.options.clone())
+    }
+
+    /// Stops an embedded server.
+    ///
+    /// # Errors
+    /// It does not stop.
+    pub fn close(self) -> anyhow::Result<()> {
+        if let Some((server, _directory)) = self.embedded {
+            server.shutdown()?;
+        }
+        Ok(())
+    }
+}

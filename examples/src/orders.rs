@@ -1,0 +1,154 @@
+//! Orders, and the file they come from.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::io;
+
+/// Which way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// Into the position.
+    Buy,
+    /// Out of it.
+    Sell,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Buy => "buy",
+            Self::Sell => "sell",
+        })
+    }
+}
+
+/// At which price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OrderType {
+    /// At any.
+    Market,
+    /// At the limit or better.
+    Limit,
+}
+
+/// What somebody wants traded.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Request {
+    /// The instrument.
+    pub ticker: String,
+    /// Buy or sell.
+    pub side: Side,
+    /// How many.
+    pub quantity: f64,
+    /// Market or limit.
+    pub order_type: OrderType,
+    /// The limit, in dollars.
+    pub limit_price: Option<f64>,
+    /// The same for a request that is sent again.
+    pub idempotency_key: String,
+    /// How sure the model is, from 0 to 1.
+    pub confidence: f64,
+    /// Who asks.
+    pub requested_by: String,
+}
+
+/// Why a request makes no sense.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidRequest {
+    /// The line or body cannot be read.
+    #[error("{0}")]
+    Malformed(#[from] csv::Error),
+    /// A number is out of range.
+    #[error("{what} is {value}; it must be {expected}")]
+    OutOfRange {
+        /// Which number.
+        what: &'static str,
+        /// What it is.
+        value: f64,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// A limit order needs its limit.
+    #[error("a limit order has no limit_price")]
+    NoLimit,
+    /// Something is empty.
+    #[error("{0} is empty")]
+    Empty(&'static str),
+}
+
+impl Request {
+    /// Checks what the types do not.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn check(self) -> Result<Self, InvalidRequest> {
+        let out_of_range = |what, value, expected| Err(InvalidRequest::OutOfRange { what, value, expected });
+        if self.ticker.is_empty() {
+            return Err(InvalidRequest::Empty("ticker"));
+        }
+        if self.idempotency_key.is_empty() {
+            return Err(InvalidRequest::Empty("idempotency_key"));
+        }
+        if !(self.quantity.is_finite() && self.quantity > 0.0) {
+            return out_of_range("quantity", self.quantity, "above zero");
+        }
+        if !(0.0..=1.0).contains(&self.confidence) {
+            return out_of_range("confidence", self.confidence, "from 0 to 1");
+        }
+        match self.limit_price {
+            Some(price) if !(price.is_finite() && price > 0.0) => out_of_range("limit_price", price, "above zero"),
+            None if self.order_type == OrderType::Limit => Err(InvalidRequest::NoLimit),
+            _ => Ok(self),
+        }
+    }
+}
+
+/// Reads requests from CSV with a header line; each comes with its line number.
+pub fn read(input: impl io::Read) -> impl Iterator<Item = (u64, Result<Request, InvalidRequest>)> {
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(false).from_reader(input);
+    let headers = reader.headers().cloned();
+    let mut record = csv::StringRecord::new();
+    let mut broken = false;
+    std::iter::from_fn(move || {
+        if broken {
+            return None;
+        }
+        let line = reader.position().line();
+        match reader.read_record(&mut record) {
+            Ok(false) => None,
+            Ok(true) => {
+                let line = record.position().map_or(line, csv::Position::line);
+                let headers = headers.as_ref().ok();
+                let request = record.deserialize::<Request>(headers).map_err(InvalidRequest::from);
+                Some((line, request.and_then(Request::check)))
+            }
+            Err(error) => {
+                // After an input error there is nothing more to read; a malformed record is only itself.
+                broken = error.is_io_error();
+                Some((error.position().map_or(line, csv::Position::line), Err(error.into())))
+            }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn malformed_lines_are_named_and_the_others_read() {
+        let csv = "ticker,side,quantity,order_type,limit_price,idempotency_key,confidence,requested_by\n\
+                   AAPL,buy,10,market,,k1,0.8,ann\n\
+                   AAPL,hold,10,market,,k2,0.8,ann\n\
+                   AAPL,buy,-1,market,,k3,0.8,ann\n\
+                   AAPL,buy\n\
+                   MSFT,sell,1.5,limit,410.5,k4,0.9,bob\n";
+        let read: Vec<_> = read(csv.as_bytes()).collect();
+        let lines: Vec<_> = read.iter().map(|(line, request)| (*line, request.is_ok())).collect();
+        assert_eq!(lines, [(2, true), (3, false), (4, false), (5, false), (6, true)]);
+        let error = read[2].1.as_ref().map(|_| ()).map_err(ToString::to_string);
+        assert_eq!(error, Err("quantity is -1; it must be above zero".into()));
+    }
+}
