@@ -116,6 +116,22 @@ impl fmt::Display for Placed {
     }
 }
 
+impl Placed {
+    /// Where to look it up, if it came to an order.
+    pub fn ids(&self) -> Option<Ids> {
+        match self {
+            Self::Duplicate | Self::Suppressed => None,
+            Self::RiskRejected(ids)
+            | Self::NeedsApproval(ids, _)
+            | Self::Declined(ids)
+            | Self::Expired(ids)
+            | Self::BrokerRejected(ids)
+            | Self::Filled(ids)
+            | Self::Cancelled(ids) => Some(*ids),
+        }
+    }
+}
+
 /// An operator's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Review {

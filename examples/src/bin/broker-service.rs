@@ -1,0 +1,185 @@
+//! The desk behind an HTTP API.
+//!
+//! ```text
+//! POST /orders            a request as JSON      -> what became of it; 202 if an operator has to agree
+//! POST /approvals/{id}    {approved, reviewed_by, note}
+//! GET  /orders/{id}/trail ?recommendation=ID     -> the order's trail
+//! ```
+
+use anyhow::Context;
+use audit_runtime::{Audit, Trail, TrailEvent};
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use clap::Parser;
+use examples::broker::SimulatedBroker;
+use examples::desk::{Desk, DeskError, Mode, Placed, Review};
+use examples::orders::{InvalidRequest, Request};
+use examples::positions::InMemory;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sqlx::postgres::{PgPool, PgPoolOptions};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use uuid::Uuid;
+
+/// A trading desk behind an HTTP API, every step on record in PostgreSQL.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Where to listen; port 0 takes a free one, which is printed
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// The server that keeps the audit trail
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    database_url: String,
+    /// Where the journal is kept
+    #[arg(long, value_name = "DIRECTORY")]
+    journal: PathBuf,
+}
+
+#[derive(Clone)]
+struct Service {
+    desk: Arc<Desk<SimulatedBroker, InMemory>>,
+    trail: Trail,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    let arguments = Arguments::parse();
+    let audit = Audit::builder()
+        .postgres(arguments.database_url.as_str())
+        .journal(&arguments.journal)
+        .service("broker-service")
+        .start()?;
+    audit.install()?;
+
+    // The pool is for reading; it connects when it is first asked, so that the service starts without PostgreSQL.
+    let pool = PgPoolOptions::new()
+        .max_connections(4)
+        .acquire_timeout(Duration::from_secs(5))
+        .connect_lazy(&arguments.database_url)
+        .context("DATABASE_URL is no PostgreSQL URL")?;
+    if let Err(error) = migrate(&pool).await {
+        tracing::warn!("the audit schema cannot be made now, events wait in the journal: {error}");
+    }
+    let desk = Desk::new(SimulatedBroker::default(), InMemory::default());
+    desk.switch(Mode::Live);
+    let service = Service { desk: Arc::new(desk), trail: Trail::new(pool.clone()) };
+    let router = Router::new()
+        .route("/orders", post(place))
+        .route("/approvals/{id}", post(answer))
+        .route("/orders/{id}/trail", get(trail))
+        .with_state(service.clone());
+
+    let mut terminate = signal(SignalKind::terminate())?;
+    let listener = TcpListener::bind(arguments.listen).await.with_context(|| format!("cannot listen on {}", arguments.listen))?;
+    println!("listening on http://{}", listener.local_addr()?);
+    axum::serve(listener, router)
+        .with_graceful_shutdown(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+        })
+        .await?;
+    service.desk.switch(Mode::Paper);
+    pool.close().await;
+    let report = audit.shutdown(Duration::from_secs(10)).await?;
+    println!("stored {}, left in the journal {}", report.stored, report.left_in_journal);
+    Ok(())
+}
+
+async fn migrate(pool: &PgPool) -> anyhow::Result<()> {
+    Ok(audit_runtime::migrate(pool).await?)
+}
+
+async fn place(State(service): State<Service>, Json(request): Json<Request>) -> Result<Response, Failure> {
+    let placed = service.desk.place(&request.check()?).await?;
+    Ok(answered(&placed))
+}
+
+async fn answer(
+    State(service): State<Service>,
+    Path(approval_id): Path<Uuid>,
+    Json(review): Json<ReviewBody>,
+) -> Result<Response, Failure> {
+    let review = Review { approved: review.approved, reviewed_by: review.reviewed_by, note: review.note };
+    Ok(answered(&service.desk.answer(approval_id, review).await?))
+}
+
+async fn trail(
+    State(service): State<Service>,
+    Path(order_id): Path<Uuid>,
+    Query(query): Query<TrailQuery>,
+) -> Result<Json<Vec<TrailEvent>>, Failure> {
+    Ok(Json(service.trail.order(order_id, query.recommendation).await?))
+}
+
+#[derive(Debug, Deserialize)]
+struct ReviewBody {
+    approved: bool,
+    #[serde(default = "operator")]
+    reviewed_by: String,
+    #[serde(default)]
+    note: String,
+}
+
+fn operator() -> String {
+    "operator".into()
+}
+
+#[derive(Debug, Deserialize)]
+struct TrailQuery {
+    recommendation: Option<Uuid>,
+}
+
+fn answered(placed: &Placed) -> Response {
+    let mut body = json!({"status": placed.to_string()});
+    let status = match placed {
+        Placed::NeedsApproval(_, approval_id) => {
+            body["approval_id"] = json!(approval_id);
+            StatusCode::ACCEPTED
+        }
+        Placed::Duplicate => StatusCode::CONFLICT,
+        _ => StatusCode::OK,
+    };
+    if let Some(ids) = placed.ids() {
+        body["order_id"] = json!(ids.order_id);
+        body["recommendation_id"] = json!(ids.recommendation_id);
+    }
+    (status, Json(body)).into_response()
+}
+
+/// What went wrong, and whose fault it is.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Invalid(#[from] InvalidRequest),
+    #[error(transparent)]
+    Desk(#[from] DeskError),
+    #[error("the trail cannot be read now")]
+    Trail(#[from] sqlx::Error),
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let status = match &self {
+            Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Desk(DeskError::NoApproval(_)) => StatusCode::NOT_FOUND,
+            Self::Desk(DeskError::Oversold { .. }) => StatusCode::CONFLICT,
+            Self::Trail(error) => {
+                tracing::error!("{error}");
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+        };
+        let body: Value = json!({"error": self.to_string()});
+        (status, Json(body)).into_response()
+    }
+}

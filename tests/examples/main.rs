@@ -1,0 +1,6 @@
+//! The example programs, run as a user runs them.
+
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod broker_service;
+mod order_flow;
