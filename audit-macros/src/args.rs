@@ -8,8 +8,22 @@ use syn::{Expr, ExprClosure, Ident, Path, Token, parenthesized};
 
 /// Every argument there is: what an unknown one is compared with.
 const NAMES: &[&str] = &[
-    "event", "err", "entity", "id", "actor", "skip", "skip_all", "only", "redact", "plain", "fields", "result", "when",
-    "fallible", "infallible", "crate",
+    "event",
+    "err",
+    "entity",
+    "id",
+    "actor",
+    "skip",
+    "skip_all",
+    "only",
+    "redact",
+    "plain",
+    "fields",
+    "result",
+    "when",
+    "fallible",
+    "infallible",
+    "crate",
 ];
 
 #[derive(Default)]
@@ -161,7 +175,10 @@ impl Args {
             "fallible" if self.fallible.is_none() => self.fallible = Some(true),
             "infallible" if self.fallible.is_none() => self.fallible = Some(false),
             "fallible" | "infallible" => {
-                return Err(syn::Error::new_spanned(name, "a function is either fallible or infallible; leave one of them"));
+                return Err(syn::Error::new_spanned(
+                    name,
+                    "a function is either fallible or infallible; leave one of them",
+                ));
             }
             unknown => {
                 return Err(syn::Error::new_spanned(

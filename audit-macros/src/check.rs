@@ -139,7 +139,9 @@ fn early(value: Value, name: &str) -> syn::Result<Expr> {
         Value::Early(expr) => Ok(expr),
         Value::Late(closure) => Err(syn::Error::new_spanned(
             closure,
-            format!("`{name}` is needed before the body runs and cannot be a closure over its result; write an expression of the parameters"),
+            format!(
+                "`{name}` is needed before the body runs and cannot be a closure over its result; write an expression of the parameters"
+            ),
         )),
     }
 }
@@ -153,7 +155,10 @@ fn event_type(value: Value) -> syn::Result<EventType> {
             } else {
                 Err(syn::Error::new_spanned(
                     &literal,
-                    format!("{:?} is no event type; write noun.verb in lower case, as in \"order.submitted\", at most 128 bytes", literal.value()),
+                    format!(
+                        "{:?} is no event type; write noun.verb in lower case, as in \"order.submitted\", at most 128 bytes",
+                        literal.value()
+                    ),
                 ))
             }
         }
@@ -222,7 +227,10 @@ fn captures(args: &Args, function: &Function) -> syn::Result<Vec<Capture>> {
     if let Some(span) = args.skip_all
         && (only.is_some() || !args.skip.is_empty())
     {
-        return Err(syn::Error::new(span, "`skip_all` leaves nothing to choose from; leave `skip_all`, `skip` or `only`"));
+        return Err(syn::Error::new(
+            span,
+            "`skip_all` leaves nothing to choose from; leave `skip_all`, `skip` or `only`",
+        ));
     }
     let named = only.into_iter().flatten().map(|captured| &captured.name);
     for name in args.skip.iter().chain(&args.redact).chain(&args.plain).chain(named) {
@@ -243,10 +251,15 @@ fn captures(args: &Args, function: &Function) -> syn::Result<Vec<Capture>> {
             if says_secret(&name.to_string()) && !args.plain.contains(name) {
                 return Err(syn::Error::new_spanned(
                     name,
-                    format!("`{name}` looks like a secret; say `redact({name})` or `skip({name})`, or `plain({name})` if it is none"),
+                    format!(
+                        "`{name}` looks like a secret; say `redact({name})` or `skip({name})`, or `plain({name})` if it is none"
+                    ),
                 ));
             }
-            captures.push(Capture { name: name.clone(), how: How::By(chosen.map_or(Way::Serialize, |captured| captured.way)) });
+            captures.push(Capture {
+                name: name.clone(),
+                how: How::By(chosen.map_or(Way::Serialize, |captured| captured.way)),
+            });
         }
     }
     Ok(captures)
@@ -288,9 +301,28 @@ fn checked_fields(fields: Vec<Field>, captures: &[Capture]) -> syn::Result<Vec<F
 
 /// Names that say secret, by whole words of their snake_case form.
 const SECRETS: &[&str] = &[
-    "password", "passwd", "passphrase", "pwd", "secret", "secrets", "token", "tokens", "api_key", "apikey",
-    "private_key", "secret_key", "access_key", "credential", "credentials", "card_number", "pan", "cvv", "cvc", "pin",
-    "ssn", "otp",
+    "password",
+    "passwd",
+    "passphrase",
+    "pwd",
+    "secret",
+    "secrets",
+    "token",
+    "tokens",
+    "api_key",
+    "apikey",
+    "private_key",
+    "secret_key",
+    "access_key",
+    "credential",
+    "credentials",
+    "card_number",
+    "pan",
+    "cvv",
+    "cvc",
+    "pin",
+    "ssn",
+    "otp",
 ];
 
 fn says_secret(name: &str) -> bool {

@@ -83,7 +83,15 @@ fn entry(plan: &Plan, names: &Names, private: &TokenStream) -> TokenStream {
     let call = &names.call;
     let mut steps = Vec::new();
     let constant = |method: TokenStream, event: &syn::Expr| {
-        quote!(#call.#method({ const { #private::check_event_type(#event) }; #event });)
+        // An item is checked even if the function is never used, but cannot name the type parameters around it.
+        // Its complaint belongs at the constant.
+        let private = respanned(private, event.span());
+        let check = if is_associated(event) {
+            quote_spanned!(event.span()=> const { #private::check_event_type(#event) };)
+        } else {
+            quote_spanned!(event.span()=> const _: () = #private::check_event_type(#event);)
+        };
+        quote!(#check #call.#method(#event);)
     };
     if let EventType::Constant(event) = &plan.event {
         steps.push(constant(quote!(event), event));
@@ -230,4 +238,25 @@ fn method(way: Way) -> Ident {
         },
         Span::call_site(),
     )
+}
+
+/// Whether a path leads through a type, as in `Self::EVENT`.
+fn is_associated(path: &syn::Expr) -> bool {
+    let syn::Expr::Path(path) = path else {
+        return true;
+    };
+    let segments = &path.path.segments;
+    let through_a_type = |segment: &syn::PathSegment| segment.ident.to_string().starts_with(char::is_uppercase);
+    path.qself.is_some() || segments.iter().rev().skip(1).any(through_a_type)
+}
+
+/// The tokens of a path, as if they stood at `span`.
+fn respanned(path: &TokenStream, span: Span) -> TokenStream {
+    path.clone()
+        .into_iter()
+        .map(|mut token| {
+            token.set_span(span.resolved_at(token.span()));
+            token
+        })
+        .collect()
 }

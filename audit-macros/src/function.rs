@@ -56,7 +56,8 @@ fn not_a_function(input: ParseStream<'_>) -> Option<syn::Error> {
         "a trait"
     } else if input.peek(Token![mod]) {
         "a module"
-    } else if input.peek(Token![static]) || (input.peek(Token![const]) && input.peek2(Ident) && input.peek3(Token![:])) {
+    } else if input.peek(Token![static]) || (input.peek(Token![const]) && input.peek2(Ident) && input.peek3(Token![:]))
+    {
         "a constant"
     } else {
         return None;
@@ -71,7 +72,10 @@ fn bindings(sig: &Signature) -> Vec<Binding> {
         fn visit_pat_ident_mut(&mut self, pat: &mut syn::PatIdent) {
             // In a pattern, an upper-case name is a constant or a unit struct, not a binding.
             if !pat.ident.to_string().starts_with(char::is_uppercase) {
-                self.0.push(Binding { name: pat.ident.clone(), mutability: pat.mutability.filter(|_| pat.by_ref.is_none()) });
+                self.0.push(Binding {
+                    name: pat.ident.clone(),
+                    mutability: pat.mutability.filter(|_| pat.by_ref.is_none()),
+                });
             }
             visit_mut::visit_pat_ident_mut(self, pat);
         }

@@ -176,25 +176,28 @@ impl Core {
             crate::EntityId::NotAnId(text) => (None, Some(with_entity_text(&event.data, text))),
         };
         let mut buffer = crate::call::take_buffer();
-        payload::encode(&mut buffer, &EventRef {
-            id,
-            event_type: &event.event_type,
-            entity_type: &event.entity_type,
-            entity_id,
-            actor: event
-                .actor
-                .as_deref()
-                .or_else(|| context.and_then(|context| context.actor_text()))
-                .unwrap_or_else(|| self.actor()),
-            data: data.as_deref().unwrap_or(&event.data),
-            created_at: event.created_at.map_or(now, |time| time.timestamp_micros()),
-            outcome: Outcome::Ok,
-            duration: None,
-            correlation_id: Some(correlation.unwrap_or(id)),
-            causation_id: scope.call.map(|call| call.id),
-            context: context.map_or("", |context| context.attributes_json()),
-            origin: self.origin(),
-        });
+        payload::encode(
+            &mut buffer,
+            &EventRef {
+                id,
+                event_type: &event.event_type,
+                entity_type: &event.entity_type,
+                entity_id,
+                actor: event
+                    .actor
+                    .as_deref()
+                    .or_else(|| context.and_then(|context| context.actor_text()))
+                    .unwrap_or_else(|| self.actor()),
+                data: data.as_deref().unwrap_or(&event.data),
+                created_at: event.created_at.map_or(now, |time| time.timestamp_micros()),
+                outcome: Outcome::Ok,
+                duration: None,
+                correlation_id: Some(correlation.unwrap_or(id)),
+                causation_id: scope.call.map(|call| call.id),
+                context: context.map_or("", |context| context.attributes_json()),
+                origin: self.origin(),
+            },
+        );
         let appended = self.append(&buffer);
         crate::call::give_buffer(buffer);
         Ok((id, appended?))
@@ -216,7 +219,6 @@ fn with_entity_text(data: &str, text: &str) -> String {
 
 impl Audit {
     /// Begins to configure an audit trail.
-    #[must_use]
     pub fn builder() -> Builder {
         Builder::default()
     }

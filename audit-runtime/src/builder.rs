@@ -212,12 +212,22 @@ impl Builder {
             problems.push("no journal was named; call .journal(directory), or .memory() if losing events with the process is acceptable".into());
         }
         if !self.segment_bytes.is_power_of_two() || self.segment_bytes < MIN_SEGMENT {
-            problems.push(format!("segment_bytes is {}; it must be a power of two of at least {MIN_SEGMENT}", self.segment_bytes));
+            problems.push(format!(
+                "segment_bytes is {}; it must be a power of two of at least {MIN_SEGMENT}",
+                self.segment_bytes
+            ));
         } else if self.data_limit as u64 > self.segment_bytes / 2 {
-            problems.push(format!("data_limit is {}; it must be at most half of segment_bytes, {}", self.data_limit, self.segment_bytes));
+            problems.push(format!(
+                "data_limit is {}; it must be at most half of segment_bytes, {}",
+                self.data_limit, self.segment_bytes
+            ));
         }
         if self.limit_bytes < 2 * self.segment_bytes {
-            problems.push(format!("journal_limit is {}; it must be at least two segments, {}", self.limit_bytes, 2 * self.segment_bytes));
+            problems.push(format!(
+                "journal_limit is {}; it must be at least two segments, {}",
+                self.limit_bytes,
+                2 * self.segment_bytes
+            ));
         }
         if self.sync_every.is_zero() {
             problems.push("sync_every is zero; name an interval, 100 ms by default".into());

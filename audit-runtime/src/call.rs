@@ -227,21 +227,24 @@ impl Call {
             "" => context.and_then(Context::actor_text).unwrap_or_else(|| active.core.actor()),
             actor => actor,
         };
-        payload::complete(&mut buffer, &Tail {
-            id: active.id,
-            event_type: &event,
-            entity_type: &active.entity,
-            entity_id: active.entity_id,
-            actor,
-            data: "",
-            created_at: active.beginning.micros,
-            outcome,
-            duration: Some(duration),
-            correlation_id: Some(active.correlation),
-            causation_id: active.causation,
-            context: context.map_or("", Context::attributes_json),
-            origin: active.core.origin(),
-        });
+        payload::complete(
+            &mut buffer,
+            &Tail {
+                id: active.id,
+                event_type: &event,
+                entity_type: &active.entity,
+                entity_id: active.entity_id,
+                actor,
+                data: "",
+                created_at: active.beginning.micros,
+                outcome,
+                duration: Some(duration),
+                correlation_id: Some(active.correlation),
+                causation_id: active.causation,
+                context: context.map_or("", Context::attributes_json),
+                origin: active.core.origin(),
+            },
+        );
         // A refusal is counted and warned of there; the call itself goes on.
         let _ = active.core.append(&buffer);
         give_buffer(buffer);

@@ -66,7 +66,8 @@ impl Fields {
             write_error(&mut self.buffer, &error);
         } else if self.buffer.len() - self.begin > self.limit {
             let value = &self.buffer[begin..];
-            let replacement = format!(r#"{{"$truncated":{},"$sha256":"{}"}}"#, value.len(), hex(&Sha256::digest(value)));
+            let replacement =
+                format!(r#"{{"$truncated":{},"$sha256":"{}"}}"#, value.len(), hex(&Sha256::digest(value)));
             self.buffer.truncate(begin);
             self.buffer.extend_from_slice(replacement.as_bytes());
         }

@@ -80,8 +80,9 @@ mod tests {
     fn ids_are_valid_v7_of_their_time_and_distinct_across_threads() {
         let micros = 1_764_000_000_123_456;
         let ids: Vec<Uuid> = std::thread::scope(|scope| {
-            let threads: Vec<_> =
-                (0..4).map(|_| scope.spawn(move || (0..10_000).map(|_| event_id(micros)).collect::<Vec<_>>())).collect();
+            let threads: Vec<_> = (0..4)
+                .map(|_| scope.spawn(move || (0..10_000).map(|_| event_id(micros)).collect::<Vec<_>>()))
+                .collect();
             threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
         });
         for id in &ids {

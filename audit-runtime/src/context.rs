@@ -63,7 +63,6 @@ impl Scope {
         self.swap();
         Entered { previous: self, not_send: PhantomData }
     }
-
 }
 
 /// What a scope changes of the one around it.
@@ -220,7 +219,8 @@ impl Context {
     /// `{"$error": ".."}`.
     #[must_use]
     pub fn attribute<T: Serialize>(mut self, name: impl Into<String>, value: T) -> Self {
-        let value = serde_json::to_value(value).unwrap_or_else(|error| serde_json::json!({"$error": error.to_string()}));
+        let value =
+            serde_json::to_value(value).unwrap_or_else(|error| serde_json::json!({"$error": error.to_string()}));
         self.attributes.insert(name.into(), value);
         self.json = Value::Object(self.attributes.clone()).to_string();
         self

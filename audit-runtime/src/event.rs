@@ -190,7 +190,9 @@ impl<T: IntoEntityId + ?Sized> IntoEntityId for Arc<T> {
 #[non_exhaustive]
 pub enum EventError {
     /// The event type is not of the form `noun.verb`.
-    #[error("{0:?} is no event type; write noun.verb in lower case, as in \"order.submitted\", at most {MAX_EVENT_TYPE} bytes")]
+    #[error(
+        "{0:?} is no event type; write noun.verb in lower case, as in \"order.submitted\", at most {MAX_EVENT_TYPE} bytes"
+    )]
     EventType(String),
     /// The data cannot be serialised.
     #[error("the data of {event_type} cannot be serialised: {message}")]
@@ -237,14 +239,7 @@ impl Event {
             Cow::Borrowed(text) => Cow::Borrowed(text.split('.').next().unwrap_or(text)),
             Cow::Owned(text) => Cow::Owned(text.split('.').next().unwrap_or(text).to_owned()),
         };
-        Self {
-            event_type,
-            entity_type,
-            entity_id: EntityId::None,
-            actor: None,
-            data: "{}".into(),
-            created_at: None,
-        }
+        Self { event_type, entity_type, entity_id: EntityId::None, actor: None, data: "{}".into(), created_at: None }
     }
 
     /// The entity the event is about.
@@ -315,8 +310,20 @@ mod tests {
             assert!(is_event_type(good), "{good}");
         }
         let long = format!("a.{}", "b".repeat(127));
-        for bad in ["", ".", "order", "order.", ".order", "Order.submitted", "order..x", "order.1x", "a b.c", "a.b-c", "ä.b", &long]
-        {
+        for bad in [
+            "",
+            ".",
+            "order",
+            "order.",
+            ".order",
+            "Order.submitted",
+            "order..x",
+            "order.1x",
+            "a b.c",
+            "a.b-c",
+            "ä.b",
+            &long,
+        ] {
             assert!(!is_event_type(bad), "{bad}");
         }
     }

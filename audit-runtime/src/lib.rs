@@ -36,8 +36,6 @@ pub use writer::{ConnectOptions, FreshOptions, IntoConnectOptions};
 #[doc(hidden)]
 pub mod __private {
     pub use crate::call::{Call, InCall, Site, check_event_type, late};
-    pub use crate::error::{
-        ByDebug, ByDisplay, ByDyn, ByError, BySend, BySendSync, ByTypeName, Described, ErrorText,
-    };
+    pub use crate::error::{ByDebug, ByDisplay, ByDyn, ByError, BySend, BySendSync, ByTypeName, Described, ErrorText};
     pub use core;
 }

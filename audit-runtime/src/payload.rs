@@ -170,11 +170,7 @@ impl<'a> EventRef<'a> {
             data,
             created_at: i64::from_le_bytes(array_at(AT_CREATED)?),
             outcome: Outcome::from_code(bytes[AT_OUTCOME])?,
-            duration: if present & HAS_DURATION == 0 {
-                None
-            } else {
-                Some(i64::from_le_bytes(array_at(AT_DURATION)?))
-            },
+            duration: if present & HAS_DURATION == 0 { None } else { Some(i64::from_le_bytes(array_at(AT_DURATION)?)) },
             correlation_id: id_at(HAS_CORRELATION, AT_CORRELATION),
             causation_id: id_at(HAS_CAUSATION, AT_CAUSATION),
             context,
@@ -208,10 +204,9 @@ mod tests {
     #[test]
     fn an_event_reads_back_as_it_was_written() {
         let mut bytes = Vec::new();
-        for event in [
-            event(),
-            EventRef { entity_id: None, duration: None, correlation_id: None, context: "", ..event() },
-        ] {
+        for event in
+            [event(), EventRef { entity_id: None, duration: None, correlation_id: None, context: "", ..event() }]
+        {
             encode(&mut bytes, &event);
             assert_eq!(EventRef::decode(&bytes), Ok(event));
         }

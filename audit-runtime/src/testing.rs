@@ -62,14 +62,8 @@ impl Probe {
             Ok(journal) => Arc::new(journal),
             Err(error) => panic!("a probe needs memory: {error}"),
         };
-        let settings = Settings {
-            origin: "probe".into(),
-            actor: None,
-            data_limit,
-            connections: 1,
-            batch_rows: 1,
-            batch_bytes: 1,
-        };
+        let settings =
+            Settings { origin: "probe".into(), actor: None, data_limit, connections: 1, batch_rows: 1, batch_bytes: 1 };
         Self { audit: Audit::assemble(Arc::new(Core::new(journal, settings)), None) }
     }
 

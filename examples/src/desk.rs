@@ -267,7 +267,8 @@ impl<B: Broker, P: Positions> Desk<B, P> {
 
     async fn execute(&self, trade: &Trade) -> Result<Placed, DeskError> {
         let order = &trade.order;
-        let Ok(accepted) = self.submit(order, &trade.idempotency_key, trade.recommendation_id, trade.evaluation_id).await
+        let Ok(accepted) =
+            self.submit(order, &trade.idempotency_key, trade.recommendation_id, trade.evaluation_id).await
         else {
             return Ok(Placed::BrokerRejected(trade.ids()));
         };

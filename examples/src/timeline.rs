@@ -36,7 +36,8 @@ fn data(data: &Value) -> String {
     let Some(object) = data.as_object() else {
         return data.to_string();
     };
-    let shown = |key: &str, value: &Value| !key.ends_with("_id") && !value.is_null() && *value != Value::Array(Vec::new());
+    let shown =
+        |key: &str, value: &Value| !key.ends_with("_id") && !value.is_null() && *value != Value::Array(Vec::new());
     let parts: Vec<String> = object
         .iter()
         .filter(|(key, value)| shown(key, value))

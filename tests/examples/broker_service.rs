@@ -37,7 +37,8 @@ impl Service {
     }
 
     async fn trail(&self, placed: &Value) -> Vec<Value> {
-        let (order, recommendation) = (placed["order_id"].as_str().unwrap(), placed["recommendation_id"].as_str().unwrap());
+        let (order, recommendation) =
+            (placed["order_id"].as_str().unwrap(), placed["recommendation_id"].as_str().unwrap());
         let url = format!("{}/orders/{order}/trail?recommendation={recommendation}", self.url);
         self.client.get(url).send().await.unwrap().json().await.unwrap()
     }
@@ -105,7 +106,10 @@ async fn orders_are_placed_approved_and_found_in_the_trail() {
     );
     let approved_by = "SELECT count(*) FROM audit_events WHERE event_type = 'approval.approved' AND actor = 'kim'";
     assert_eq!(database.count(approved_by).await, 1);
-    assert!(trail.iter().all(|event| event["correlation_id"] == trail[0]["correlation_id"]), "one request, one correlation");
+    assert!(
+        trail.iter().all(|event| event["correlation_id"] == trail[0]["correlation_id"]),
+        "one request, one correlation"
+    );
     assert_eq!(trail[4]["causation_id"], trail[3]["id"], "the broker's answer came within the submission");
     assert_eq!(trail[0]["context"], json!({"requested_by": "ann"}));
 

@@ -50,13 +50,17 @@ async fn it_records_all_18_event_types_and_shows_three_timelines() {
         execution::APPROVAL_EXPIRED,
     ];
     assert_eq!(BTreeSet::from_iter(types.iter().map(String::as_str)), BTreeSet::from(all));
-    for part in ["A filled order", "An order the risk rules rejected", "An order the broker rejected", "ns a call paid"] {
+    for part in ["A filled order", "An order the risk rules rejected", "An order the broker rejected", "ns a call paid"]
+    {
         assert!(stdout.contains(part), "{part}: {stdout}");
     }
     for event in ["order.filled", "risk.rejected", "order.rejected"] {
         assert!(stdout.contains(event), "{event}: {stdout}");
     }
-    assert!(stdout.contains(&format!("{0} events recorded, {0} stored, 0 refused", database.events().await)), "{stdout}");
+    assert!(
+        stdout.contains(&format!("{0} events recorded, {0} stored, 0 refused", database.events().await)),
+        "{stdout}"
+    );
     assert!(stderr.contains("orders.csv:391: skipped: quantity is -5"), "{stderr}");
     assert_eq!(stderr.matches("skipped").count(), 9, "{stderr}");
 }

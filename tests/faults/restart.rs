@@ -35,7 +35,7 @@ fn order(thread: usize, number: usize) -> Order {
         ticker: format!("T{thread} \"ü\" \n {}", "x".repeat(number % 50)),
         quantity: number as f64 / 8.0,
         tags: (0..(number % 5) as u16).collect(),
-        note: (number % 2 == 0).then_some("even"),
+        note: number.is_multiple_of(2).then_some("even"),
     }
 }
 
@@ -84,7 +84,11 @@ fn a_hundred_thousand_calls_while_the_server_is_restarted_twice_have_a_row_each(
         for restart in 1..=2 {
             wait::until("calls go on", || (done.load(Ordering::Relaxed) > restart * CALLS).then_some(()));
             // The first time connections are cut in an orderly way, the second time by SIGKILL.
-            if restart == 1 { cluster.down() } else { cluster.kill() }
+            if restart == 1 {
+                cluster.down()
+            } else {
+                cluster.kill()
+            }
             cluster.up();
         }
         assert!(done.load(Ordering::Relaxed) < THREADS * CALLS, "the restarts came too late to prove anything");

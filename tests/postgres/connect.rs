@@ -1,7 +1,7 @@
 //! Ways to reach a server: TLS where it is demanded, Unix sockets, `PG*` variables, rotating credentials.
 
 use audit_runtime::{Audit, Event};
-use rcgen::{BasicConstraints, CertificateParams, Issuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use std::path::Path;
 use std::process::Command;
@@ -40,10 +40,8 @@ fn certify(data: &Path, authority: &Path) {
 async fn a_server_that_demands_tls_gets_it_and_is_verified() {
     let files = tempfile::tempdir().unwrap();
     let authority = files.path().join("ca.pem");
-    let config = Config {
-        settings: "ssl = on",
-        hba: Some("local all all trust\nhostssl all all 127.0.0.1/32 trust\n"),
-    };
+    let config =
+        Config { settings: "ssl = on", hba: Some("local all all trust\nhostssl all all 127.0.0.1/32 trust\n") };
     let cluster = Cluster::prepare(config, |data| certify(data, &authority)).run();
     let database = Database::migrated_in(&cluster).await;
 

@@ -42,7 +42,13 @@ async fn spawned_tasks_record_into_the_handle_they_are_given() {
     let database = Database::new().await;
     let audit = database.audit().start().unwrap();
     let tasks: Vec<_> = (0..200)
-        .map(|_| tokio::spawn(audit.scope(async { for _ in 0..10 { yielding(Uuid::now_v7()).await; } })))
+        .map(|_| {
+            tokio::spawn(audit.scope(async {
+                for _ in 0..10 {
+                    yielding(Uuid::now_v7()).await;
+                }
+            }))
+        })
         .collect();
     for task in tasks {
         task.await.unwrap();

@@ -51,10 +51,11 @@ async fn an_insert_of_the_seven_columns_works_and_lands_in_its_month() {
         );
         sqlx::query(AssertSqlSafe(sql)).execute(&database.pool).await.unwrap();
     }
-    let rows = sqlx::query("SELECT tableoid::regclass::text AS partition, outcome FROM audit_events ORDER BY created_at")
-        .fetch_all(&database.pool)
-        .await
-        .unwrap();
+    let rows =
+        sqlx::query("SELECT tableoid::regclass::text AS partition, outcome FROM audit_events ORDER BY created_at")
+            .fetch_all(&database.pool)
+            .await
+            .unwrap();
     let partitions: Vec<String> = rows.iter().map(|row| row.get("partition")).collect();
     assert_eq!(partitions[0], "audit_events_default");
     let month = format!("audit_events_{}", chrono::Utc::now().format("%Y_%m"));

@@ -66,7 +66,14 @@ async fn the_trails_find_exactly_the_rows_of_the_reference() {
     assert_eq!(types(&trail.entity("order", order).await.unwrap()), ["order.submitted", "order.filled"]);
     assert_eq!(
         types(&trail.execution(recommendation, recommendation).await.unwrap()),
-        ["recommendation.generated", "risk.evaluated", "risk.failed", "order.submitted", "position.opened", "order.filled"],
+        [
+            "recommendation.generated",
+            "risk.evaluated",
+            "risk.failed",
+            "order.submitted",
+            "position.opened",
+            "order.filled"
+        ],
         "every row of each entity that any row links to the recommendation"
     );
     assert!(trail.order(Uuid::now_v7(), None).await.unwrap().is_empty());

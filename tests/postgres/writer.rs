@@ -135,7 +135,13 @@ async fn shutdown_keeps_to_its_time_and_what_is_left_is_shipped_by_the_next_star
     database.pool.close().await;
     cluster.down();
     let audit = start(&database);
-    audit.scope(async { for _ in 0..10 { submit(Uuid::now_v7(), "AAPL", 1.0, true).unwrap(); } }).await;
+    audit
+        .scope(async {
+            for _ in 0..10 {
+                submit(Uuid::now_v7(), "AAPL", 1.0, true).unwrap();
+            }
+        })
+        .await;
     let waiting = audit.record(Event::new("order.accepted")).unwrap();
     let report = audit.shutdown(Duration::from_millis(300)).await.unwrap();
     assert_eq!((report.stored, report.left_in_journal, report.refused), (0, 11, 0));
@@ -174,7 +180,10 @@ async fn a_schema_that_is_missing_is_waited_for() {
 #[tokio::test]
 async fn a_row_postgres_refuses_is_quarantined_and_does_not_hold_up_the_others() {
     let database = Database::new().await;
-    sqlx::query("ALTER TABLE audit_events ADD CHECK (data->>'quantity' <> '13')").execute(&database.pool).await.unwrap();
+    sqlx::query("ALTER TABLE audit_events ADD CHECK (data->>'quantity' <> '13')")
+        .execute(&database.pool)
+        .await
+        .unwrap();
     let audit = start(&database);
     audit
         .scope(async {
@@ -187,7 +196,10 @@ async fn a_row_postgres_refuses_is_quarantined_and_does_not_hold_up_the_others()
     audit.flush().await.unwrap();
     assert_eq!(database.events().await, 500);
     let (error, sqlstate, payload): (String, String, Vec<u8>) =
-        sqlx::query_as("SELECT error, sqlstate, payload FROM audit_quarantine").fetch_one(&database.pool).await.unwrap();
+        sqlx::query_as("SELECT error, sqlstate, payload FROM audit_quarantine")
+            .fetch_one(&database.pool)
+            .await
+            .unwrap();
     assert!(error.contains("check constraint"), "{error}");
     assert_eq!(sqlstate, "23514");
     assert!(payload.windows(13).any(|bytes| bytes == b"{\"quantity\":\""));
@@ -201,7 +213,13 @@ async fn a_row_postgres_refuses_is_quarantined_and_does_not_hold_up_the_others()
 async fn batches_tile_the_journal_without_a_gap() {
     let database = Database::new().await;
     let audit = database.audit().batch_rows(100).connections(3).start().unwrap();
-    audit.scope(async { for _ in 0..5_000 { submit(Uuid::now_v7(), "AAPL", 1.0, true).unwrap(); } }).await;
+    audit
+        .scope(async {
+            for _ in 0..5_000 {
+                submit(Uuid::now_v7(), "AAPL", 1.0, true).unwrap();
+            }
+        })
+        .await;
     audit.flush().await.unwrap();
     let gaps = "SELECT count(*) FROM (SELECT first_position, lag(end_position, 1, 0) \
                 OVER (ORDER BY first_position) AS before FROM audit_batches) AS b WHERE first_position <> before";

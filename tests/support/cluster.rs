@@ -174,7 +174,8 @@ impl Drop for Cluster {
 /// The directory of `initdb` and `postgres`: on the `PATH`, else Debian's newest.
 fn binaries() -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|version| version.path().join("bin"));
+    let debian =
+        fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|version| version.path().join("bin"));
     let mut debian: Vec<PathBuf> = debian.collect();
     debian.sort();
     std::env::split_paths(&path)

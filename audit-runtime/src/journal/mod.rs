@@ -222,11 +222,8 @@ impl Journal {
     }
 
     fn make_segment(&self) -> io::Result<()> {
-        let header = SegmentHeader {
-            journal: self.id,
-            base: self.ring.frontier(),
-            segment_bytes: self.limits.segment_bytes,
-        };
+        let header =
+            SegmentHeader { journal: self.id, base: self.ring.frontier(), segment_bytes: self.limits.segment_bytes };
         let segment = match &self.directory {
             Some(directory) => {
                 let segment = Segment::create(&directory.segment_path(header.base), header)?;

@@ -21,6 +21,8 @@ pub(crate) struct Orphan {
     directory: Directory,
     segments: VecDeque<(u64, PathBuf)>,
     open: Option<OpenSegment>,
+    /// A segment does not belong here: whoever put it here may want it back.
+    has_foreign: bool,
 }
 
 #[derive(Debug)]
@@ -52,7 +54,7 @@ impl RecoveredRecord {
 impl Orphan {
     pub(crate) fn open(directory: Directory) -> io::Result<Self> {
         let segments = directory.segments()?.into();
-        Ok(Self { directory, segments, open: None })
+        Ok(Self { directory, segments, open: None, has_foreign: false })
     }
 
     pub(crate) fn id(&self) -> Uuid {
@@ -84,8 +86,11 @@ impl Orphan {
                 Ok(header) => {
                     tracing::error!(
                         file = %path.display(), journal = %header.journal, base = header.base,
-                        "this segment belongs to another journal or position; its records are not shipped from here"
+                        "this segment belongs to another journal or position; it is left as it is, move it back"
                     );
+                    self.has_foreign = true;
+                    self.segments.pop_front();
+                    continue;
                 }
                 Err(HeaderError::Empty) => {}
                 Err(error @ HeaderError::Damaged) => {
@@ -100,8 +105,11 @@ impl Orphan {
         }
     }
 
-    /// Removes the journal after all of it was shipped.
+    /// Removes the journal after all of it was shipped, unless something else lies in its directory.
     pub(crate) fn remove(&self) -> io::Result<()> {
+        if self.has_foreign {
+            return Err(io::Error::other("a segment in it belongs elsewhere"));
+        }
         self.directory.remove()
     }
 }
@@ -155,5 +163,134 @@ impl OpenSegment {
                 "bytes that are no record: a call that had not returned when its process died, or damage"
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Journal, Limits, Overflow};
+    use super::*;
+    use std::path::Path;
+
+    const SEGMENT: u64 = 4096;
+
+    fn payload(number: u32) -> Vec<u8> {
+        let mut payload = number.to_le_bytes().to_vec();
+        payload.resize(4 + number as usize % 300, number as u8);
+        payload
+    }
+
+    /// A journal of a process that is gone: `records` records over several segments.
+    fn left(parent: &Path, records: u32) {
+        let limits = Limits { segment_bytes: SEGMENT, limit_bytes: 64 * SEGMENT, overflow: Overflow::Refuse };
+        let journal = Journal::create(Some(parent), limits).unwrap();
+        for number in 0..records {
+            journal.append(&payload(number)).unwrap();
+        }
+    }
+
+    fn adopted(parent: &Path) -> Orphan {
+        Orphan::open(Directory::adopt_orphans(parent).unwrap().remove(0)).unwrap()
+    }
+
+    fn recovered(orphan: &mut Orphan) -> Vec<u32> {
+        let mut numbers = Vec::new();
+        while let Some(record) = orphan.next().unwrap() {
+            let number = u32::from_le_bytes(record.payload()[..4].try_into().unwrap());
+            assert_eq!(record.payload(), payload(number), "a record is whole or not there");
+            assert!(record.end > record.start);
+            numbers.push(number);
+        }
+        numbers
+    }
+
+    fn first_segment(parent: &Path) -> PathBuf {
+        adopted(parent).segments.pop_front().unwrap().1
+    }
+
+    #[test]
+    fn every_record_of_every_segment_comes_back_in_order() {
+        let parent = tempfile::tempdir().unwrap();
+        left(parent.path(), 500);
+        let mut orphan = adopted(parent.path());
+        assert_eq!(recovered(&mut orphan), (0..500).collect::<Vec<_>>());
+        orphan.remove().unwrap();
+        drop(orphan);
+        assert!(Directory::adopt_orphans(parent.path()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_claim_that_was_never_published_hides_no_later_record() {
+        // As left by a thread that died before it marked its claim, after it did, and half-way through its copy.
+        for (word, copied) in [(FREE, 0), (5 | CLAIMED, 0), (5 | CLAIMED, 3)] {
+            let parent = tempfile::tempdir().unwrap();
+            left(parent.path(), 50);
+            let file = first_segment(parent.path());
+            let mut bytes = std::fs::read(&file).unwrap();
+            // The first record has 4 bytes of payload, the second 5.
+            let second = HEADER + record_bytes(4);
+            bytes[second..second + 4].copy_from_slice(&word.to_le_bytes());
+            bytes[second + RECORD_HEADER + copied..second + record_bytes(5)].fill(0);
+            std::fs::write(&file, bytes).unwrap();
+            let expected: Vec<u32> = (0..50).filter(|number| *number != 1).collect();
+            assert_eq!(recovered(&mut adopted(parent.path())), expected);
+        }
+    }
+
+    #[test]
+    fn no_flipped_byte_makes_a_wrong_record_or_hides_more_than_one() {
+        let parent = tempfile::tempdir().unwrap();
+        left(parent.path(), 12);
+        let file = first_segment(parent.path());
+        let bytes = std::fs::read(&file).unwrap();
+        let used: usize = HEADER + (0..12).map(|number| record_bytes(payload(number).len())).sum::<usize>();
+        for at in 0..used {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 0x40;
+            std::fs::write(&file, damaged).unwrap();
+            let found = recovered(&mut adopted(parent.path()));
+            assert!(found.len() >= 11, "byte {at}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn no_truncation_makes_a_wrong_record() {
+        let parent = tempfile::tempdir().unwrap();
+        left(parent.path(), 12);
+        let file = first_segment(parent.path());
+        let bytes = std::fs::read(&file).unwrap();
+        let mut before = 0;
+        for length in 0..1024 {
+            std::fs::write(&file, &bytes[..length]).unwrap();
+            let found = recovered(&mut adopted(parent.path()));
+            assert_eq!(found, (0..found.len() as u32).collect::<Vec<_>>());
+            assert!(found.len() >= before);
+            before = found.len();
+        }
+        assert_eq!(before, 12);
+    }
+
+    #[test]
+    fn a_segment_of_another_journal_is_neither_shipped_nor_removed() {
+        let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        left(one.path(), 3);
+        left(two.path(), 3);
+        let file = first_segment(one.path());
+        std::fs::copy(first_segment(two.path()), &file).unwrap();
+        let mut orphan = adopted(one.path());
+        assert!(recovered(&mut orphan).is_empty());
+        orphan.remove().unwrap_err();
+        assert!(file.exists());
+    }
+
+    #[test]
+    fn an_image_of_a_record_in_another_place_is_none() {
+        let parent = tempfile::tempdir().unwrap();
+        left(parent.path(), 3);
+        let file = first_segment(parent.path());
+        let mut bytes = std::fs::read(&file).unwrap();
+        bytes.copy_within(HEADER..HEADER + record_bytes(4), 2048);
+        std::fs::write(&file, bytes).unwrap();
+        assert_eq!(recovered(&mut adopted(parent.path())), [0, 1, 2]);
     }
 }

@@ -158,7 +158,9 @@ impl<'a> Lane<'a> {
         let wait = backoff.next(stopping);
         match Failure::of(error) {
             Failure::SchemaMissing => tracing::error!(retry_in = ?wait, "{error_text}"),
-            _ => tracing::warn!(retry_in = ?wait, "audit events cannot be stored now, they wait in the journal: {error_text}"),
+            _ => {
+                tracing::warn!(retry_in = ?wait, "audit events cannot be stored now, they wait in the journal: {error_text}")
+            }
         }
         self.core.counters.set_last_error(Some(error_text));
         self.core.counters.retries.fetch_add(1, Ordering::Relaxed);

@@ -94,7 +94,8 @@ async fn run(core: &Core, options: &ConnectOptions, parent: Option<&Path>) {
 }
 
 fn adopt(parent: &Path) -> VecDeque<Orphan> {
-    let opened = Directory::adopt_orphans(parent).and_then(|directories| directories.into_iter().map(Orphan::open).collect());
+    let opened =
+        Directory::adopt_orphans(parent).and_then(|directories| directories.into_iter().map(Orphan::open).collect());
     opened.unwrap_or_else(|error| {
         tracing::warn!(directory = %parent.display(), %error, "journals of dead processes cannot be looked for");
         VecDeque::new()

@@ -69,9 +69,9 @@ async fn begin(connection: &mut PgConnection, batch: &Batch, origin: &str) -> Re
     let Err(error) = connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await else {
         return Ok(true);
     };
-    let duplicate = error.as_database_error().is_some_and(|error| {
-        error.is_unique_violation() && error.table() == Some("audit_batches")
-    });
+    let duplicate = error
+        .as_database_error()
+        .is_some_and(|error| error.is_unique_violation() && error.table() == Some("audit_batches"));
     if !duplicate {
         return Err(error);
     }
@@ -111,10 +111,10 @@ async fn copy(
 /// Copies what PostgreSQL takes, halving what it does not until single rows are left.
 async fn isolate(connection: &mut PgConnection, batch: &Batch) -> Result<Vec<Refused>, sqlx::Error> {
     let mut refused = Vec::new();
-    let mut ranges = vec![0..batch.rows.len()];
-    while let Some(range) = ranges.pop() {
+    let mut parts = vec![(0, batch.rows.len())];
+    while let Some((begin, end)) = parts.pop() {
         connection.execute("SAVEPOINT audit_rows").await?;
-        match copy(connection, batch, range.clone()).await {
+        match copy(connection, batch, begin..end).await {
             Ok(undecoded) => {
                 refused.extend(undecoded);
                 connection.execute("RELEASE SAVEPOINT audit_rows").await?;
@@ -122,13 +122,13 @@ async fn isolate(connection: &mut PgConnection, batch: &Batch) -> Result<Vec<Ref
             Err(error) if Failure::of(&error) == Failure::RowRefused => {
                 connection.execute("ROLLBACK TO SAVEPOINT audit_rows").await?;
                 connection.execute("RELEASE SAVEPOINT audit_rows").await?;
-                if range.len() == 1 {
+                if end - begin == 1 {
                     let sqlstate = error.as_database_error().and_then(|error| error.code()).map(Into::into);
-                    refused.push(Refused { at: range.start, sqlstate, error: error.to_string() });
+                    refused.push(Refused { at: begin, sqlstate, error: error.to_string() });
                 } else {
-                    let middle = range.start + range.len() / 2;
-                    ranges.push(middle..range.end);
-                    ranges.push(range.start..middle);
+                    let middle = begin.midpoint(end);
+                    parts.push((middle, end));
+                    parts.push((begin, middle));
                 }
             }
             Err(error) => return Err(error),

@@ -79,7 +79,8 @@ async fn main() -> anyhow::Result<()> {
         .with_state(service.clone());
 
     let mut terminate = signal(SignalKind::terminate())?;
-    let listener = TcpListener::bind(arguments.listen).await.with_context(|| format!("cannot listen on {}", arguments.listen))?;
+    let listener =
+        TcpListener::bind(arguments.listen).await.with_context(|| format!("cannot listen on {}", arguments.listen))?;
     println!("listening on http://{}", listener.local_addr()?);
     axum::serve(listener, router)
         .with_graceful_shutdown(async move {

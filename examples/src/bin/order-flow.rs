@@ -89,7 +89,9 @@ async fn run(
             bar.inc(1);
             let request = match request {
                 Ok(request) if round == 0 => request.clone(),
-                Ok(request) => Request { idempotency_key: format!("{}-{round}", request.idempotency_key), ..request.clone() },
+                Ok(request) => {
+                    Request { idempotency_key: format!("{}-{round}", request.idempotency_key), ..request.clone() }
+                }
                 Err(error) if round == 0 => {
                     bar.suspend(|| eprintln!("{}:{line}: skipped: {error}", arguments.orders.display()));
                     continue;
@@ -109,7 +111,11 @@ async fn run(
             if arguments.verbose {
                 let mut output = std::io::stdout().lock();
                 let recorded = audit.stats().recorded;
-                writeln!(output, "line {line}: {} {} {}: {placed}, {recorded} events recorded", request.side, request.quantity, request.ticker)?;
+                writeln!(
+                    output,
+                    "line {line}: {} {} {}: {placed}, {recorded} events recorded",
+                    request.side, request.quantity, request.ticker
+                )?;
             }
             shown.note(&placed);
         }
@@ -128,10 +134,19 @@ async fn run(
     let recorded = report.stored + report.left_in_journal + report.refused;
     let calls = recorded.max(1) as f64;
     let paid = spent.saturating_sub(plain_time * arguments.repeat as u32).as_nanos() as f64 / calls;
-    println!("{} of {} lines were orders, taken through {} time(s), on {}", requests.len(), lines.len(), arguments.repeat, database.name());
+    println!(
+        "{} of {} lines were orders, taken through {} time(s), on {}",
+        requests.len(),
+        lines.len(),
+        arguments.repeat,
+        database.name()
+    );
     println!("{recorded} events recorded, {} stored, {} refused", report.stored, report.refused);
     println!("{:.0} events per second, from the first call to the last commit", calls / stored_after.as_secs_f64());
-    println!("{paid:.0} ns a call paid for its event{}", if cfg!(debug_assertions) { " (a debug build; --release for figures)" } else { "" });
+    println!(
+        "{paid:.0} ns a call paid for its event{}",
+        if cfg!(debug_assertions) { " (a debug build; --release for figures)" } else { "" }
+    );
     Ok(if report.left_in_journal == 0 && report.refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -128,9 +128,7 @@ fn write_header(map: &MmapRaw, header: &SegmentHeader) {
 /// Faults the pages in ahead of their use. An old kernel (before 5.14) refuses; the callers then fault them in.
 fn populate(map: &MmapRaw) {
     // SAFETY: the range is exactly the mapping; the advice only populates pages and changes no content.
-    let _ = unsafe {
-        rustix::mm::madvise(map.as_mut_ptr().cast(), map.len(), rustix::mm::Advice::LinuxPopulateWrite)
-    };
+    let _ = unsafe { rustix::mm::madvise(map.as_mut_ptr().cast(), map.len(), rustix::mm::Advice::LinuxPopulateWrite) };
 }
 
 fn to_usize(bytes: u64) -> io::Result<usize> {

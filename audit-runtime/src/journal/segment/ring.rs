@@ -69,9 +69,16 @@ impl Record {
 /// What the reader found at its position.
 #[derive(Debug)]
 pub(crate) enum Next {
-    Record { record: Record, end: u64 },
+    Record {
+        record: Record,
+        end: u64,
+    },
     /// The bytes are not what was published: memory or file were written by somebody else.
-    Damaged { path: Option<PathBuf>, offset: usize, end: u64 },
+    Damaged {
+        path: Option<PathBuf>,
+        offset: usize,
+        end: u64,
+    },
     Nothing,
 }
 

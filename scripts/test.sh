@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Everything that has to hold before a change lands. Run it from anywhere in the checkout: bash scripts/test.sh
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() { printf '\n== %s\n' "$*"; }
+
+have_server() {
+    command -v initdb >/dev/null 2>&1 || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null
+}
+
+if ! have_server; then
+    if ! command -v apt-get >/dev/null 2>&1; then
+        echo "The tests need PostgreSQL's initdb and postgres, on the PATH or under /usr/lib/postgresql. Install a PostgreSQL server." >&2
+        exit 2
+    fi
+    step "PostgreSQL's server is missing: installing Debian's package postgresql"
+    as_root=()
+    [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+    "${as_root[@]}" apt-get update -q
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends postgresql
+fi
+
+step "format"
+cargo fmt --all --check
+
+step "clippy"
+cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
+
+step "documentation"
+RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features --locked
+
+step "tests"
+cargo test --workspace --all-features --locked
+
+step "the first command of the README"
+env -u DATABASE_URL cargo run --locked -p examples --bin order-flow
+
+step "all passed"
