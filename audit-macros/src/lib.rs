@@ -92,7 +92,7 @@ use proc_macro::TokenStream;
 /// let probe = Probe::new();
 /// let _entered = probe.enter();
 /// log_in("ann", "x").unwrap();
-/// log_in("bob", "y").unwrap_err();
+/// assert!(log_in("bob", "y").is_err());
 /// assert_eq!(
 ///     probe.only("session.opened").data,
 ///     serde_json::json!({"user": "ann", "password": "[redacted]", "elevated": false}),

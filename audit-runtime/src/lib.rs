@@ -28,6 +28,8 @@ pub use event::{
 };
 pub use journal::{JournalError, Overflow};
 pub use schema::migrate;
+/// The version of sqlx whose types this crate takes: pools, connections, options.
+pub use sqlx;
 pub use stats::Stats;
 pub use trail::{Trail, TrailEvent};
 pub use writer::{ConnectOptions, FreshOptions, IntoConnectOptions};
