@@ -1,19 +1,16 @@
 //! The handle: what an application starts, records with, flushes and shuts down.
 
 use crate::builder::Builder;
-use crate::clock;
 use crate::context::{Entered, Layer, Scope, Scoped};
-use crate::event::{AuditEvent, Event, EventError, Outcome, is_event_type};
-use crate::journal::{AppendError, Housekeeper, Journal};
-use crate::payload::{self, EventRef};
-use crate::stats::{Counters, Stats};
-use crate::warning::RateLimited;
-use crate::writer::{Control, Progress, WriterHandle};
+use crate::core::{Core, RecordError};
+use crate::event::{AuditEvent, Event};
+use crate::stats::Stats;
+use crate::writer::{Progress, WriterHandle};
 use chrono::{DateTime, Utc};
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -32,54 +29,8 @@ pub struct Audit {
 
 struct Handle {
     core: Arc<Core>,
-    threads: Mutex<Option<Threads>>,
-}
-
-pub(crate) struct Threads {
-    pub(crate) writer: WriterHandle,
-    pub(crate) housekeeper: Housekeeper,
-}
-
-/// What callers and writer share.
-#[derive(Debug)]
-pub(crate) struct Core {
-    pub(crate) journal: Arc<Journal>,
-    pub(crate) counters: Counters,
-    pub(crate) control: Control,
-    pub(crate) settings: Settings,
-    refusals: RateLimited,
-}
-
-/// What the builder settles for good.
-#[derive(Debug, Clone)]
-pub(crate) struct Settings {
-    pub(crate) origin: String,
-    pub(crate) actor: Option<String>,
-    pub(crate) data_limit: usize,
-    pub(crate) connections: usize,
-    pub(crate) batch_rows: usize,
-    pub(crate) batch_bytes: usize,
-}
-
-/// Why an event was not recorded.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum RecordError {
-    /// The event itself is at fault.
-    #[error(transparent)]
-    Event(#[from] EventError),
-    /// The journal has reached its limit.
-    #[error("the journal is full; PostgreSQL has not taken its events for too long, or its limit is too small")]
-    JournalFull,
-    /// The journal cannot grow.
-    #[error("the journal cannot make another segment; most likely its disk is full")]
-    Disk,
-    /// The event is larger than a segment of the journal.
-    #[error("the event has {0} bytes, more than a journal segment holds; record a reference to the data instead")]
-    TooLarge(usize),
-    /// The handle was shut down.
-    #[error("the audit trail was shut down")]
-    Closed,
+    /// `None` for a probe, and once it has ended.
+    writer: Mutex<Option<WriterHandle>>,
 }
 
 /// Why one cannot wait any longer for events to be stored.
@@ -108,123 +59,14 @@ pub struct ShutdownReport {
     pub refused: u64,
 }
 
-impl Core {
-    pub(crate) fn new(journal: Arc<Journal>, settings: Settings) -> Self {
-        Self {
-            journal,
-            counters: Counters::default(),
-            control: Control::default(),
-            settings,
-            refusals: RateLimited::default(),
-        }
-    }
-
-    pub(crate) fn data_limit(&self) -> usize {
-        self.settings.data_limit
-    }
-
-    pub(crate) fn origin(&self) -> &str {
-        &self.settings.origin
-    }
-
-    /// The actor of an event for which nobody named one.
-    pub(crate) fn actor(&self) -> &str {
-        self.settings.actor.as_deref().unwrap_or("system")
-    }
-
-    /// Appends an encoded event; returns the logical position behind it.
-    pub(crate) fn append(&self, payload: &[u8]) -> Result<u64, RecordError> {
-        match self.journal.append(payload) {
-            Ok(position) => {
-                self.counters.appended();
-                Ok(position)
-            }
-            Err(error) => Err(self.refused(error, payload)),
-        }
-    }
-
-    #[cold]
-    fn refused(&self, error: AppendError, payload: &[u8]) -> RecordError {
-        self.counters.refused();
-        let error = match error {
-            AppendError::Full => RecordError::JournalFull,
-            AppendError::Disk => RecordError::Disk,
-            AppendError::TooLarge => RecordError::TooLarge(payload.len()),
-            AppendError::Closed => RecordError::Closed,
-        };
-        self.refusals.warn(|suppressed| {
-            let event = EventRef::decode(payload);
-            let event_type = event.as_ref().map_or("an event", |event| event.event_type);
-            tracing::warn!(event_type, suppressed, "an audit event was refused: {error}");
-        });
-        error
-    }
-
-    fn record(&self, event: &Event) -> Result<(Uuid, u64), RecordError> {
-        if !is_event_type(&event.event_type) {
-            return Err(EventError::EventType(event.event_type.to_string()).into());
-        }
-        let now = clock::micros_now();
-        let id = clock::event_id(now);
-        let scope = Scope::current();
-        let context = scope.context.as_deref();
-        let correlation =
-            scope.call.map(|call| call.correlation).or_else(|| context.and_then(|context| context.correlation_id()));
-        let (entity_id, data) = match &event.entity_id {
-            crate::EntityId::Id(id) => (Some(*id), None),
-            crate::EntityId::None => (None, None),
-            crate::EntityId::NotAnId(text) => (None, Some(with_entity_text(&event.data, text))),
-        };
-        let mut buffer = crate::call::take_buffer();
-        payload::encode(
-            &mut buffer,
-            &EventRef {
-                id,
-                event_type: &event.event_type,
-                entity_type: &event.entity_type,
-                entity_id,
-                actor: event
-                    .actor
-                    .as_deref()
-                    .or_else(|| context.and_then(|context| context.actor_text()))
-                    .unwrap_or_else(|| self.actor()),
-                data: data.as_deref().unwrap_or(&event.data),
-                created_at: event.created_at.map_or(now, |time| time.timestamp_micros()),
-                outcome: Outcome::Ok,
-                duration: None,
-                correlation_id: Some(correlation.unwrap_or(id)),
-                causation_id: scope.call.map(|call| call.id),
-                context: context.map_or("", |context| context.attributes_json()),
-                origin: self.origin(),
-            },
-        );
-        let appended = self.append(&buffer);
-        crate::call::give_buffer(buffer);
-        Ok((id, appended?))
-    }
-
-    fn stats(&self) -> Stats {
-        self.counters.stats(&self.journal, &self.control.progress())
-    }
-}
-
-/// Keeps a text that should have been an id, as the attribute does: `data.$entity_id`.
-fn with_entity_text(data: &str, text: &str) -> String {
-    let text = serde_json::Value::from(text);
-    match data.strip_prefix('{').map(str::trim_start) {
-        Some("}") | None => format!(r#"{{"$entity_id":{text}}}"#),
-        Some(rest) => format!(r#"{{"$entity_id":{text},{rest}"#),
-    }
-}
-
 impl Audit {
     /// Begins to configure an audit trail.
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    pub(crate) fn assemble(core: Arc<Core>, threads: Option<Threads>) -> Self {
-        Self { handle: Arc::new(Handle { core, threads: Mutex::new(threads) }) }
+    pub(crate) fn assemble(core: Arc<Core>, writer: Option<WriterHandle>) -> Self {
+        Self { handle: Arc::new(Handle { core, writer: Mutex::new(writer) }) }
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {
@@ -307,15 +149,14 @@ impl Audit {
         core.journal.close();
         core.control.stop(Instant::now() + timeout);
         let mut progress = core.control.subscribe();
-        if self.threads().is_some() {
+        if self.writer().is_some() {
             // The writer keeps to the deadline itself; it outlives every receiver.
             let _ = progress.wait_for(|progress| progress.ended).await;
         }
-        let threads = self.threads().take();
-        if let Some(threads) = threads {
-            // Both have nothing left to do.
-            threads.writer.join();
-            threads.housekeeper.join();
+        let writer = self.writer().take();
+        if let Some(writer) = writer {
+            // It has nothing left to do. The housekeeper may still be syncing: nobody waits for a disk here.
+            writer.join();
         }
         let stats = core.stats();
         Ok(ShutdownReport { stored: stats.stored, left_in_journal: stats.pending, refused: stats.refused })
@@ -335,8 +176,8 @@ impl Audit {
         self.core().stats()
     }
 
-    fn threads(&self) -> std::sync::MutexGuard<'_, Option<Threads>> {
-        self.handle.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    fn writer(&self) -> MutexGuard<'_, Option<WriterHandle>> {
+        self.handle.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Configuration of an audit trail.
 
-use crate::audit::{Audit, Core, Settings, Threads};
-use crate::journal::{Housekeeper, Journal, JournalError, Limits, Overflow};
+use crate::audit::Audit;
+use crate::core::{Core, Settings};
+use crate::journal::{Journal, JournalError, Limits, Overflow, housekeeping};
 use crate::writer::{ConnectOptions, IntoConnectOptions, WriterHandle};
 use std::fmt;
 use std::io;
@@ -195,12 +196,12 @@ impl Builder {
             batch_bytes: self.batch_bytes,
         };
         let core = Arc::new(Core::new(journal.clone(), settings));
-        let housekeeper = Housekeeper::start(&journal, self.sync_every).map_err(StartError::Thread)?;
+        housekeeping::start(&journal, self.sync_every).map_err(StartError::Thread)?;
         let writer = WriterHandle::start(core.clone(), options, parent).map_err(|error| {
             journal.close();
             StartError::Thread(error)
         })?;
-        Ok(Audit::assemble(core, Some(Threads { writer, housekeeper })))
+        Ok(Audit::assemble(core, Some(writer)))
     }
 
     fn problems(&self) -> Vec<String> {

@@ -1,9 +1,10 @@
 //! What the code that `#[audited]` expands to calls: one audited call from its beginning to its end.
 
-use crate::audit::{Core, warn_not_installed};
+use crate::audit::warn_not_installed;
 use crate::capture::{self, Fields};
 use crate::clock::{self, Beginning};
 use crate::context::{Context, Frame, Scope, swap_call};
+use crate::core::Core;
 use crate::error::ErrorText;
 use crate::event::{EntityId, IntoEntityId, Outcome};
 use crate::payload::{self, Tail};

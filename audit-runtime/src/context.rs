@@ -1,6 +1,7 @@
 //! Who acts, in which request, inside which audited call: what every event below inherits.
 
-use crate::audit::{Audit, Core};
+use crate::audit::Audit;
+use crate::core::Core;
 use pin_project_lite::pin_project;
 use serde::Serialize;
 use serde_json::{Map, Value};

@@ -7,6 +7,7 @@ mod call;
 mod capture;
 mod clock;
 mod context;
+mod core;
 mod error;
 mod event;
 pub mod execution;
@@ -19,7 +20,8 @@ mod trail;
 mod warning;
 mod writer;
 
-pub use audit::{AlreadyInstalled, Audit, Receipt, RecordError, ShutdownReport, StoreError};
+pub use self::core::RecordError;
+pub use audit::{AlreadyInstalled, Audit, Receipt, ShutdownReport, StoreError};
 pub use audit_macros::audited;
 pub use builder::{Builder, StartError};
 pub use context::{Context, Entered, Scoped};
@@ -39,5 +41,5 @@ pub use writer::{ConnectOptions, FreshOptions, IntoConnectOptions};
 pub mod __private {
     pub use crate::call::{Call, InCall, Site, check_event_type, late};
     pub use crate::error::{ByDebug, ByDisplay, ByDyn, ByError, BySend, BySendSync, ByTypeName, Described, ErrorText};
-    pub use core;
+    pub use ::core;
 }

@@ -1,7 +1,8 @@
 //! For tests of code that is audited: what was captured, without a database.
 
-use crate::audit::{Audit, Core, Settings};
+use crate::audit::Audit;
 use crate::context::{Entered, Scoped};
+use crate::core::{Core, Settings};
 use crate::journal::{Journal, Limits, Next, Overflow};
 use crate::payload::EventRef;
 use crate::trail::TrailEvent;

@@ -21,6 +21,21 @@ async fn outer(order_id: Uuid) {
     let _ = submit(order_id, "MSFT", 1.0, true);
 }
 
+/// A migrated database whose server is down.
+async fn out_of_reach() -> (Cluster, Database) {
+    let mut cluster = Cluster::start(Config::default());
+    let database = Database::migrated_in(&cluster).await;
+    database.pool.close().await;
+    cluster.down();
+    (cluster, database)
+}
+
+/// The rows there are, by a new connection: the server was away.
+async fn rows(database: &Database) -> i64 {
+    let pool = sqlx::PgPool::connect(&database.url).await.unwrap();
+    sqlx::query_scalar("SELECT count(*) FROM audit_events").fetch_one(&pool).await.unwrap()
+}
+
 fn start(database: &Database) -> Audit {
     database.audit().start().unwrap()
 }
@@ -101,10 +116,7 @@ async fn events_by_hand_have_the_time_they_are_given_and_can_be_waited_for() {
 
 #[tokio::test]
 async fn a_service_starts_while_postgresql_is_down_and_loses_nothing() {
-    let mut cluster = Cluster::start(Config::default());
-    let database = Database::migrated_in(&cluster).await;
-    database.pool.close().await;
-    cluster.down();
+    let (mut cluster, database) = out_of_reach().await;
     let audit = start(&database);
     audit
         .scope(async {
@@ -123,17 +135,12 @@ async fn a_service_starts_while_postgresql_is_down_and_loses_nothing() {
     assert_eq!((stats.recorded, stats.stored, stats.pending), (1000, 1000, 0));
     assert_eq!((stats.last_error, stats.lag), (None, Duration::ZERO));
     audit.shutdown(Duration::from_secs(10)).await.unwrap();
-    let pool = sqlx::PgPool::connect(&database.url).await.unwrap();
-    let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM audit_events").fetch_one(&pool).await.unwrap();
-    assert_eq!(rows, 1000);
+    assert_eq!(rows(&database).await, 1000);
 }
 
 #[tokio::test]
 async fn shutdown_keeps_to_its_time_and_what_is_left_is_shipped_by_the_next_start() {
-    let mut cluster = Cluster::start(Config::default());
-    let database = Database::migrated_in(&cluster).await;
-    database.pool.close().await;
-    cluster.down();
+    let (mut cluster, database) = out_of_reach().await;
     let audit = start(&database);
     audit
         .scope(async {
@@ -157,9 +164,7 @@ async fn shutdown_keeps_to_its_time_and_what_is_left_is_shipped_by_the_next_star
     let report = next.shutdown(Duration::from_secs(10)).await.unwrap();
     assert_eq!((report.stored, report.left_in_journal), (0, 0));
     assert_eq!(database.journal_directories(), 0, "both journals are empty and gone");
-    let pool = sqlx::PgPool::connect(&database.url).await.unwrap();
-    let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM audit_events").fetch_one(&pool).await.unwrap();
-    assert_eq!(rows, 11);
+    assert_eq!(rows(&database).await, 11);
 }
 
 #[tokio::test]

@@ -5,28 +5,15 @@
 use super::Journal;
 use std::io;
 use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::thread;
 use std::time::Duration;
 
-/// The housekeeping thread of one journal.
-#[derive(Debug)]
-pub(crate) struct Housekeeper(JoinHandle<()>);
-
-impl Housekeeper {
-    /// Starts the thread; it ends once the journal is closed.
-    pub(crate) fn start(journal: &Arc<Journal>, sync_every: Duration) -> io::Result<Self> {
-        let journal = journal.clone();
-        let kept = journal.clone();
-        let thread =
-            std::thread::Builder::new().name("audit-journal".into()).spawn(move || run(&journal, sync_every))?;
-        let _ = kept.housekeeper.set(thread.thread().clone());
-        Ok(Self(thread))
-    }
-
-    /// Waits for the thread to end, which it does soon after the journal was closed.
-    pub(crate) fn join(self) {
-        let _ = self.0.join();
-    }
+/// Starts the housekeeping thread of a journal; it ends by itself soon after the journal was closed.
+pub(crate) fn start(journal: &Arc<Journal>, sync_every: Duration) -> io::Result<()> {
+    let kept = journal.clone();
+    let thread = thread::Builder::new().name("audit-journal".into()).spawn(move || run(&kept, sync_every))?;
+    let _ = journal.housekeeper.set(thread.thread().clone());
+    Ok(())
 }
 
 fn run(journal: &Journal, sync_every: Duration) {
@@ -42,7 +29,7 @@ fn run(journal: &Journal, sync_every: Duration) {
             }
             Err(_) => {}
         }
-        std::thread::park_timeout(sync_every);
+        thread::park_timeout(sync_every);
     }
     let _ = journal.sync();
 }

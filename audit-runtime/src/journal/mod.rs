@@ -22,12 +22,11 @@
 
 mod directory;
 mod format;
-mod housekeeping;
+pub(crate) mod housekeeping;
 mod recovery;
 mod segment;
 
 pub(crate) use directory::Directory;
-pub(crate) use housekeeping::Housekeeper;
 pub(crate) use recovery::{Orphan, RecoveredRecord};
 pub(crate) use segment::{Next, Record};
 

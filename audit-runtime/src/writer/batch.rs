@@ -1,7 +1,7 @@
 //! What goes to PostgreSQL in one transaction: consecutive records of one journal.
 
-use crate::audit::Core;
 use crate::clock;
+use crate::core::Core;
 use crate::journal::{Next, Orphan, Record, RecoveredRecord};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;

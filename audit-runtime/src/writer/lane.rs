@@ -5,7 +5,7 @@ use super::batch::{Batch, OrphanPlan};
 use super::connect::ConnectOptions;
 use super::failure::{Failure, describe};
 use super::store;
-use crate::audit::Core;
+use crate::core::Core;
 use crate::journal::Orphan;
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;

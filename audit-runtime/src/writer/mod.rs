@@ -19,7 +19,7 @@ mod store;
 pub use connect::{ConnectOptions, FreshOptions, IntoConnectOptions};
 pub(crate) use control::{Control, Progress};
 
-use crate::audit::Core;
+use crate::core::Core;
 use crate::journal::{Directory, Orphan};
 use lane::Lane;
 use std::cell::RefCell;

@@ -1,0 +1,164 @@
+//! What callers and writer share: the journal, and what every event gets.
+
+use crate::clock;
+use crate::context::Scope;
+use crate::event::{EntityId, Event, EventError, Outcome, is_event_type};
+use crate::journal::{AppendError, Journal};
+use crate::payload::{self, EventRef};
+use crate::stats::{Counters, Stats};
+use crate::warning::RateLimited;
+use crate::writer::Control;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// What callers and writer share.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) counters: Counters,
+    pub(crate) control: Control,
+    pub(crate) settings: Settings,
+    refusals: RateLimited,
+}
+
+/// What the builder settles for good.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) origin: String,
+    pub(crate) actor: Option<String>,
+    pub(crate) data_limit: usize,
+    pub(crate) connections: usize,
+    pub(crate) batch_rows: usize,
+    pub(crate) batch_bytes: usize,
+}
+
+/// Why an event was not recorded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// The event itself is at fault.
+    #[error(transparent)]
+    Event(#[from] EventError),
+    /// The journal has reached its limit.
+    #[error("the journal is full; PostgreSQL has not taken its events for too long, or its limit is too small")]
+    JournalFull,
+    /// The journal cannot grow.
+    #[error("the journal cannot make another segment; most likely its disk is full")]
+    Disk,
+    /// The event is larger than a segment of the journal.
+    #[error("the event has {0} bytes, more than a journal segment holds; record a reference to the data instead")]
+    TooLarge(usize),
+    /// The handle was shut down.
+    #[error("the audit trail was shut down")]
+    Closed,
+}
+
+impl Core {
+    pub(crate) fn new(journal: Arc<Journal>, settings: Settings) -> Self {
+        Self {
+            journal,
+            counters: Counters::default(),
+            control: Control::default(),
+            settings,
+            refusals: RateLimited::default(),
+        }
+    }
+
+    pub(crate) fn data_limit(&self) -> usize {
+        self.settings.data_limit
+    }
+
+    pub(crate) fn origin(&self) -> &str {
+        &self.settings.origin
+    }
+
+    /// The actor of an event for which nobody named one.
+    pub(crate) fn actor(&self) -> &str {
+        self.settings.actor.as_deref().unwrap_or("system")
+    }
+
+    /// Appends an encoded event; returns the logical position behind it.
+    pub(crate) fn append(&self, payload: &[u8]) -> Result<u64, RecordError> {
+        match self.journal.append(payload) {
+            Ok(position) => {
+                self.counters.appended();
+                Ok(position)
+            }
+            Err(error) => Err(self.refused(error, payload)),
+        }
+    }
+
+    #[cold]
+    fn refused(&self, error: AppendError, payload: &[u8]) -> RecordError {
+        self.counters.refused();
+        let error = match error {
+            AppendError::Full => RecordError::JournalFull,
+            AppendError::Disk => RecordError::Disk,
+            AppendError::TooLarge => RecordError::TooLarge(payload.len()),
+            AppendError::Closed => RecordError::Closed,
+        };
+        self.refusals.warn(|suppressed| {
+            let event = EventRef::decode(payload);
+            let event_type = event.as_ref().map_or("an event", |event| event.event_type);
+            tracing::warn!(event_type, suppressed, "an audit event was refused: {error}");
+        });
+        error
+    }
+
+    /// Records an event made by hand; returns its id and the logical position behind it.
+    pub(crate) fn record(&self, event: &Event) -> Result<(Uuid, u64), RecordError> {
+        if !is_event_type(&event.event_type) {
+            return Err(EventError::EventType(event.event_type.to_string()).into());
+        }
+        let now = clock::micros_now();
+        let id = clock::event_id(now);
+        let scope = Scope::current();
+        let context = scope.context.as_deref();
+        let correlation =
+            scope.call.map(|call| call.correlation).or_else(|| context.and_then(|context| context.correlation_id()));
+        let (entity_id, data) = match &event.entity_id {
+            EntityId::Id(id) => (Some(*id), None),
+            EntityId::None => (None, None),
+            EntityId::NotAnId(text) => (None, Some(with_entity_text(&event.data, text))),
+        };
+        let mut buffer = crate::call::take_buffer();
+        payload::encode(
+            &mut buffer,
+            &EventRef {
+                id,
+                event_type: &event.event_type,
+                entity_type: &event.entity_type,
+                entity_id,
+                actor: event
+                    .actor
+                    .as_deref()
+                    .or_else(|| context.and_then(|context| context.actor_text()))
+                    .unwrap_or_else(|| self.actor()),
+                data: data.as_deref().unwrap_or(&event.data),
+                created_at: event.created_at.map_or(now, |time| time.timestamp_micros()),
+                outcome: Outcome::Ok,
+                duration: None,
+                correlation_id: Some(correlation.unwrap_or(id)),
+                causation_id: scope.call.map(|call| call.id),
+                context: context.map_or("", |context| context.attributes_json()),
+                origin: self.origin(),
+            },
+        );
+        let appended = self.append(&buffer);
+        crate::call::give_buffer(buffer);
+        Ok((id, appended?))
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        self.counters.stats(&self.journal, &self.control.progress())
+    }
+}
+
+/// Keeps a text that should have been an id, as the attribute does: `data.$entity_id`.
+fn with_entity_text(data: &str, text: &str) -> String {
+    let text = serde_json::Value::from(text);
+    match data.strip_prefix('{').map(str::trim_start) {
+        Some("}") | None => format!(r#"{{"$entity_id":{text}}}"#),
+        Some(rest) => format!(r#"{{"$entity_id":{text},{rest}"#),
+    }
+}
