@@ -137,6 +137,26 @@ fn a_future_that_is_dropped_is_cancelled() {
 }
 
 #[test]
+fn a_future_that_is_dropped_while_its_thread_unwinds_is_cancelled_not_panicked() {
+    struct OnDrop;
+    impl Drop for OnDrop {
+        fn drop(&mut self) {
+            let mut future = pin!(never(Arc::new(())));
+            let mut context = Context::from_waker(Waker::noop());
+            let _ = future.as_mut().poll(&mut context);
+        }
+    }
+    let probe = Probe::new();
+    let entered = probe.enter();
+    let _ = catch_unwind(AssertUnwindSafe(|| {
+        let _on_drop = OnDrop;
+        panic!("outside");
+    }));
+    drop(entered);
+    assert_eq!(probe.only("order.submitted").outcome, Outcome::Cancelled);
+}
+
+#[test]
 fn a_future_that_was_never_polled_was_no_call() {
     let probe = Probe::new();
     drop(probe.scope(never(Arc::new(()))));
