@@ -2,7 +2,8 @@
 
 use anyhow::Context;
 use pglite_oxide::PgliteServer;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::Connection;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -29,10 +30,13 @@ impl Database {
             },
             None => Self::embedded()?,
         };
+        // A pool would only say that it waited in vain.
+        let reached = PgConnection::connect_with(&database.options).await;
+        reached.with_context(|| format!("cannot reach {}", database.name()))?.close().await?;
         let pool = database.pool();
         let migrated = audit_runtime::migrate(&pool).await;
         pool.close().await;
-        migrated.context("the audit schema cannot be made")?;
+        migrated.with_context(|| format!("{}: the audit schema cannot be made", database.name()))?;
         Ok(database)
     }
 
@@ -56,14 +60,14 @@ impl Database {
 
     /// What the examples print of it.
     pub fn name(&self) -> &'static str {
-        if self.embedded.is_some() { "PostgreSQL 17, embedded" } else { "PostgreSQL of DATABASE_URL" }
+        if self.embedded.is_some() { "PostgreSQL 17, embedded" } else { "the server of DATABASE_URL" }
     }
 
     /// A pool on it; to be closed before another one is used, and before [`close`](Self::close).
     pub fn pool(&self) -> PgPool {
         PgPoolOptions::new()
             .max_connections(self.connections as u32)
-            .acquire_timeout(Duration::from_secs(60))
+            .acquire_timeout(Duration::from_secs(10))
             .connect_lazy_with(self.options.clone())
     }
 

@@ -94,6 +94,27 @@ async fn orders_come_from_standard_input_too_and_none_is_an_error_that_says_so()
 }
 
 #[tokio::test]
+async fn interrupted_it_stores_what_it_has_and_says_so() {
+    let database = Database::empty().await;
+    let mut child = order_flow(Some(&database))
+        .args(["--verbose", "--repeat", "1000"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    lines.by_ref().take(100).for_each(|line| drop(line.unwrap()));
+    let pid = rustix::process::Pid::from_raw(child.id().cast_signed()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    lines.for_each(|line| drop(line.unwrap()));
+    let output = child.wait_with_output().unwrap();
+    let (_, stderr) = text(&output);
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    let rows = database.events().await;
+    assert!(stderr.contains(&format!("interrupted: {rows} events stored, 0 left in the journal")), "{rows}: {stderr}");
+}
+
+#[tokio::test]
 async fn killed_it_has_lost_nothing_that_returned() {
     let database = Database::new().await;
     let journals = database.journals.path();

@@ -82,6 +82,7 @@ async fn run(
     let mut spent = Duration::ZERO;
     let begin = Instant::now();
     let mut interrupted = Box::pin(tokio::signal::ctrl_c());
+    let mut was_interrupted = false;
     let desk = SimulatedDesk::new(SimulatedBroker::default(), InMemory::default());
     desk.switch(Mode::Live);
     'rounds: for round in 0..arguments.repeat {
@@ -101,11 +102,11 @@ async fn run(
             let started = Instant::now();
             let placed = tokio::select! {
                 biased;
-                placed = one(&desk, &request) => placed?,
                 _ = &mut interrupted => {
-                    bar.finish_with_message("interrupted");
+                    was_interrupted = true;
                     break 'rounds;
                 }
+                placed = one(&desk, &request) => placed?,
             };
             spent += started.elapsed();
             if arguments.verbose {
@@ -123,9 +124,15 @@ async fn run(
     desk.switch(Mode::Paper);
     bar.finish_and_clear();
 
-    audit.flush().await?;
+    let report = tokio::select! {
+        report = audit.shutdown(Duration::from_secs(30)) => report?,
+        _ = tokio::signal::ctrl_c(), if was_interrupted => bail!("interrupted again; what is not stored is in the journal"),
+    };
     let stored_after = begin.elapsed();
-    let report = audit.shutdown(Duration::from_secs(30)).await?;
+    if was_interrupted {
+        eprintln!("interrupted: {} events stored, {} left in the journal", report.stored, report.left_in_journal);
+        return Ok(ExitCode::from(130));
+    }
     let pool = database.pool();
     let printed = print_timelines(&Trail::new(pool.clone()), &shown).await;
     pool.close().await;
