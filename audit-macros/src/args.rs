@@ -23,6 +23,7 @@ const NAMES: &[&str] = &[
     "when",
     "fallible",
     "infallible",
+    "recorder",
     "crate",
 ];
 
@@ -42,6 +43,7 @@ pub(crate) struct Args {
     pub(crate) result: Option<ResultCapture>,
     pub(crate) when: Option<Value>,
     pub(crate) fallible: Option<bool>,
+    pub(crate) recorder: Option<Value>,
     pub(crate) krate: Option<Path>,
 }
 
@@ -89,7 +91,7 @@ impl Parse for Value {
 
 impl Way {
     /// `%`, `?`, or neither.
-    fn parse_sigil(input: ParseStream<'_>) -> syn::Result<Self> {
+    pub(crate) fn parse_sigil(input: ParseStream<'_>) -> syn::Result<Self> {
         Ok(if input.parse::<Option<Token![%]>>()?.is_some() {
             Self::Display
         } else if input.parse::<Option<Token![?]>>()?.is_some() {
@@ -161,6 +163,7 @@ impl Args {
             "id" => self.id = Some(assigned(name, input)?),
             "actor" => self.actor = Some(assigned(name, input)?),
             "when" => self.when = Some(assigned(name, input)?),
+            "recorder" => self.recorder = Some(assigned(name, input)?),
             "result" => self.result = Some(assigned(name, input)?),
             "crate" => {
                 input.parse::<Token![=]>()?;
@@ -194,7 +197,7 @@ impl Args {
     }
 }
 
-fn assigned<T: Parse>(name: &Ident, input: ParseStream<'_>) -> syn::Result<T> {
+pub(crate) fn assigned<T: Parse>(name: &Ident, input: ParseStream<'_>) -> syn::Result<T> {
     if !input.peek(Token![=]) {
         return Err(syn::Error::new_spanned(name, format!("`{name}` needs a value; write `{name} = ..`")));
     }
@@ -202,7 +205,13 @@ fn assigned<T: Parse>(name: &Ident, input: ParseStream<'_>) -> syn::Result<T> {
     if input.is_empty() || input.peek(Token![,]) {
         return Err(syn::Error::new_spanned(name, format!("`{name}` needs a value; write `{name} = ..`")));
     }
-    input.parse()
+    input.parse().map_err(|error: syn::Error| {
+        // The end of the input has no place of its own.
+        if error.to_string().starts_with("unexpected end of input") {
+            return syn::Error::new_spanned(name, format!("the value of `{name}` is not complete: {error}"));
+        }
+        error
+    })
 }
 
 fn listed<T: Parse>(name: &Ident, input: ParseStream<'_>) -> syn::Result<Vec<T>> {

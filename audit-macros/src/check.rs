@@ -2,9 +2,10 @@
 
 use crate::args::{Args, Field, ResultCapture, Value, Way, nearest};
 use crate::function::Function;
+use crate::secret::says_secret;
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::ToTokens;
-use syn::{Expr, ExprClosure, ExprLit, Ident, Lit, LitStr, Path, parse_quote};
+use syn::{Attribute, Expr, ExprClosure, ExprLit, Ident, Lit, LitStr, Path, parse_quote};
 
 pub(crate) struct Plan {
     pub(crate) krate: Path,
@@ -15,9 +16,12 @@ pub(crate) struct Plan {
     pub(crate) actor: Option<Text>,
     pub(crate) captures: Vec<Capture>,
     pub(crate) fields: Vec<Field>,
+    /// Parameters and fields of which only the presence is told.
+    pub(crate) redacted: Vec<Ident>,
     pub(crate) result: ResultCapture,
     pub(crate) when: Option<Value>,
     pub(crate) fallible: bool,
+    pub(crate) recorder: Option<Expr>,
 }
 
 impl Plan {
@@ -34,7 +38,7 @@ impl Plan {
     }
 }
 
-fn mentions(expr: &Expr, name: &Ident) -> bool {
+pub(crate) fn mentions(expr: &impl ToTokens, name: &Ident) -> bool {
     fn within(tokens: TokenStream, name: &Ident) -> bool {
         tokens.into_iter().any(|token| match token {
             TokenTree::Ident(ident) => ident == *name,
@@ -61,6 +65,7 @@ pub(crate) enum Text {
 /// A parameter that is captured.
 pub(crate) struct Capture {
     pub(crate) name: Ident,
+    pub(crate) cfgs: Vec<Attribute>,
     pub(crate) how: How,
 }
 
@@ -76,9 +81,9 @@ pub(crate) fn check(args: Args, function: &Function) -> syn::Result<Plan> {
             "a const fn cannot be audited: it may run while compiling; remove `const`, or audit the function that calls it",
         ));
     }
-    let fallible = args.fallible.unwrap_or_else(|| function.returns_result());
+    let fallible = args.fallible.unwrap_or_else(|| function.output.is_result());
     let captures = captures(&args, function)?;
-    let fields = checked_fields(args.fields, &captures)?;
+    checked_fields(&args, &captures)?;
     let event = event_type(args.event.ok_or_else(|| {
         syn::Error::new(Span::call_site(), "no event type is given; write `#[audited(event = \"noun.verb\")]`")
     })?)?;
@@ -108,10 +113,17 @@ pub(crate) fn check(args: Args, function: &Function) -> syn::Result<Plan> {
         err,
         entity,
         id,
-        actor: args.actor.map(|actor| early(actor, "actor")).transpose()?.map(Text::from),
+        actor: args.actor.map(|actor| early(actor, "actor", "the result")).transpose()?.map(Text::from),
         captures,
-        fields,
-        result: args.result.unwrap_or(ResultCapture::By(Way::Serialize)),
+        fields: args.fields,
+        redacted: args.redact,
+        result: match args.result {
+            Some(result) => result,
+            // A stream or an iterator is no data.
+            None if function.output.is_opaque() => ResultCapture::Skip,
+            None => ResultCapture::By(Way::Serialize),
+        },
+        recorder: args.recorder.map(|recorder| early(recorder, "recorder", "the result")).transpose()?,
         when: args.when,
         fallible,
         event,
@@ -134,19 +146,17 @@ fn tokens(value: &Value) -> &dyn ToTokens {
     }
 }
 
-fn early(value: Value, name: &str) -> syn::Result<Expr> {
+pub(crate) fn early(value: Value, name: &str, over: &str) -> syn::Result<Expr> {
     match value {
         Value::Early(expr) => Ok(expr),
         Value::Late(closure) => Err(syn::Error::new_spanned(
             closure,
-            format!(
-                "`{name}` is needed before the body runs and cannot be a closure over its result; write an expression of the parameters"
-            ),
+            format!("`{name}` cannot be a closure over {over}; write an expression of what is known before"),
         )),
     }
 }
 
-fn event_type(value: Value) -> syn::Result<EventType> {
+pub(crate) fn event_type(value: Value) -> syn::Result<EventType> {
     match value {
         Value::Late(closure) => Ok(EventType::Late(closure)),
         Value::Early(Expr::Lit(ExprLit { lit: Lit::Str(literal), .. })) => {
@@ -179,9 +189,9 @@ fn is_event_type(text: &str) -> bool {
     text.len() <= 128 && text.contains('.') && text.split('.').all(word)
 }
 
-fn entity(entity: Option<Value>, event: &EventType) -> syn::Result<Text> {
+pub(crate) fn entity(entity: Option<Value>, event: &EventType) -> syn::Result<Text> {
     if let Some(entity) = entity {
-        return early(entity, "entity").map(Text::from);
+        return early(entity, "entity", "the result").map(Text::from);
     }
     let (tokens, why): (&dyn ToTokens, _) = match event {
         EventType::Literal(literal) => {
@@ -204,7 +214,7 @@ fn default_id(entity: &Text, function: &Function) -> syn::Result<Value> {
         names.insert(0, format!("{}_id", entity.value()));
     }
     for name in &names {
-        if let Some(binding) = function.bindings.iter().find(|binding| binding.name == *name) {
+        if let Some(binding) = function.bindings().find(|binding| binding.name == *name) {
             let name = &binding.name;
             return Ok(Value::Early(parse_quote!(#name)));
         }
@@ -233,11 +243,14 @@ fn captures(args: &Args, function: &Function) -> syn::Result<Vec<Capture>> {
         ));
     }
     let named = only.into_iter().flatten().map(|captured| &captured.name);
-    for name in args.skip.iter().chain(&args.redact).chain(&args.plain).chain(named) {
-        known_parameter(name, function)?;
+    for name in args.skip.iter().chain(named) {
+        known_name(name, function, &[])?;
+    }
+    for name in args.redact.iter().chain(&args.plain) {
+        known_name(name, function, &args.fields)?;
     }
     let mut captures = Vec::new();
-    for binding in &function.bindings {
+    for binding in function.bindings() {
         let name = &binding.name;
         let redacted = args.redact.contains(name);
         let chosen = only.and_then(|only| only.iter().find(|captured| captured.name == *name));
@@ -246,7 +259,7 @@ fn captures(args: &Args, function: &Function) -> syn::Result<Vec<Capture>> {
             None => args.skip_all.is_none() && !args.skip.contains(name) && !name.to_string().starts_with('_'),
         };
         if redacted {
-            captures.push(Capture { name: name.clone(), how: How::Redacted });
+            captures.push(Capture { name: name.clone(), cfgs: binding.cfgs.clone(), how: How::Redacted });
         } else if captured {
             if says_secret(&name.to_string()) && !args.plain.contains(name) {
                 return Err(syn::Error::new_spanned(
@@ -258,6 +271,7 @@ fn captures(args: &Args, function: &Function) -> syn::Result<Vec<Capture>> {
             }
             captures.push(Capture {
                 name: name.clone(),
+                cfgs: binding.cfgs.clone(),
                 how: How::By(chosen.map_or(Way::Serialize, |captured| captured.way)),
             });
         }
@@ -265,11 +279,13 @@ fn captures(args: &Args, function: &Function) -> syn::Result<Vec<Capture>> {
     Ok(captures)
 }
 
-fn known_parameter(name: &Ident, function: &Function) -> syn::Result<()> {
-    if function.binding(name).is_some() {
+/// A name that `skip`, `only`, `redact` or `plain` lists: a parameter, or one of `fields`.
+fn known_name(name: &Ident, function: &Function, fields: &[Field]) -> syn::Result<()> {
+    if function.binding(name).is_some() || fields.iter().any(|field| field.name == *name) {
         return Ok(());
     }
-    let names: Vec<String> = function.bindings.iter().map(|binding| binding.name.to_string()).collect();
+    let parameters = function.bindings().map(|binding| &binding.name);
+    let names: Vec<String> = parameters.chain(fields.iter().map(|field| &field.name)).map(Ident::to_string).collect();
     let message = match nearest(&name.to_string(), names.iter().map(String::as_str)) {
         _ if name == "self" => "`self` is never captured; name its parts with `fields(part = self.part)`".to_owned(),
         Some(nearest) => format!("there is no parameter `{name}`; did you mean `{nearest}`?"),
@@ -279,15 +295,32 @@ fn known_parameter(name: &Ident, function: &Function) -> syn::Result<()> {
     Err(syn::Error::new_spanned(name, message))
 }
 
-fn checked_fields(fields: Vec<Field>, captures: &[Capture]) -> syn::Result<Vec<Field>> {
-    for (at, field) in fields.iter().enumerate() {
+/// The complaint about a struct's field.
+pub(crate) fn secret_field(name: &Ident) -> syn::Error {
+    syn::Error::new_spanned(
+        name,
+        format!(
+            "`{name}` looks like a secret; say `#[audit(redact)]` or `#[audit(skip)]`, or `#[audit(plain)]` if it is none"
+        ),
+    )
+}
+
+fn checked_fields(args: &Args, captures: &[Capture]) -> syn::Result<()> {
+    for (at, field) in args.fields.iter().enumerate() {
         let name = &field.name;
         let clash = if captures.iter().any(|capture| capture.name == *name) {
             "a captured parameter"
         } else if name == "result" || name == "error" {
             "what the attribute itself records"
-        } else if fields[..at].iter().any(|earlier| earlier.name == *name) {
+        } else if args.fields[..at].iter().any(|earlier| earlier.name == *name) {
             "another field"
+        } else if says_secret(&name.to_string()) && !args.plain.contains(name) && !args.redact.contains(name) {
+            return Err(syn::Error::new_spanned(
+                name,
+                format!(
+                    "`{name}` looks like a secret; leave the field out, or say `redact({name})`, or `plain({name})` if it is none"
+                ),
+            ));
         } else {
             continue;
         };
@@ -296,53 +329,12 @@ fn checked_fields(fields: Vec<Field>, captures: &[Capture]) -> syn::Result<Vec<F
             format!("the field `{name}` has the name of {clash}; give it another, or `skip` the parameter"),
         ));
     }
-    Ok(fields)
-}
-
-/// Names that say secret, by whole words of their snake_case form.
-const SECRETS: &[&str] = &[
-    "password",
-    "passwd",
-    "passphrase",
-    "pwd",
-    "secret",
-    "secrets",
-    "token",
-    "tokens",
-    "api_key",
-    "apikey",
-    "private_key",
-    "secret_key",
-    "access_key",
-    "credential",
-    "credentials",
-    "card_number",
-    "pan",
-    "cvv",
-    "cvc",
-    "pin",
-    "ssn",
-    "otp",
-];
-
-fn says_secret(name: &str) -> bool {
-    let name = format!("_{}_", name.trim_start_matches("r#").to_lowercase());
-    SECRETS.iter().any(|secret| name.contains(&format!("_{secret}_")))
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn secrets_are_told_by_whole_words() {
-        for secret in ["password", "user_password", "api_key", "stripe_api_key_id", "PIN", "access_token"] {
-            assert!(says_secret(secret), "{secret}");
-        }
-        for plain in ["spin", "pinned", "tokenizer", "idempotency_key", "key", "secretary", "company"] {
-            assert!(!says_secret(plain), "{plain}");
-        }
-    }
 
     #[test]
     fn event_types_follow_the_grammar() {

@@ -3,6 +3,7 @@
 use crate::args::{ResultCapture, Value, Way};
 use crate::check::{EventType, How, Plan, Text};
 use crate::function::Function;
+use crate::output::Shape;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
@@ -35,20 +36,42 @@ pub(crate) fn expand(plan: &Plan, function: &Function) -> TokenStream {
     let begin = begin(plan, function, &private);
     let entry = entry(plan, &names, &private);
     let body = body(plan, function, &names);
-    let finish = finish(plan, &names, &private);
-    let rest = if function.returns_never() {
+    let finish = finish(plan, function, &names, &private);
+    let begun = match &plan.recorder {
+        Some(recorder) => quote_spanned!(recorder.span()=> #private::Call::begin_with(&#site, &(#recorder))),
+        None => quote!(#private::Call::begin(&#site)),
+    };
+    let begun = quote!(let mut #call = #begun; #entry);
+    let awaited = quote!(let #out = #call.run_async(#out).await; #finish #out);
+    let whole = match function.output.shape {
         // It can only end by a panic, of which the call's drop tells.
-        quote!(#body)
-    } else {
-        quote!(let #out = #body; #finish #out)
+        Shape::Sync | Shape::Async if function.output.is_never() => quote!(#begun #body),
+        Shape::Sync | Shape::Async => quote!(#begun let #out = #body; #finish #out),
+        // What was an async fn begins when it is polled, as it would have: in the scope it is awaited in.
+        Shape::BoxedFuture if function.is_async_trait() => {
+            quote!(#private::Box::pin(async move { #begun let #out = #body; #awaited }))
+        }
+        // The body makes the future now, and is over when that is. A mere async block that is dropped before it is
+        // polled was no call.
+        Shape::Future | Shape::BoxedFuture => {
+            let (unpolled, polled) = if function.is_async_block() {
+                (quote!(#call.await_poll();), quote!(#call.polled();))
+            } else {
+                (TokenStream::new(), TokenStream::new())
+            };
+            let whole = quote!(async move { #polled #awaited });
+            let whole = match function.output.shape {
+                Shape::BoxedFuture => quote!(#private::Box::pin(#whole)),
+                _ => whole,
+            };
+            quote!(#begun let #out = #body; #unpolled #whole)
+        }
     };
     quote! {
         #(#attrs)*
         #vis #defaultness #sig {
             static #site: #private::Site = #begin;
-            let mut #call = #private::Call::begin(&#site);
-            #entry
-            #rest
+            #whole
         }
     }
 }
@@ -83,14 +106,7 @@ fn entry(plan: &Plan, names: &Names, private: &TokenStream) -> TokenStream {
     let call = &names.call;
     let mut steps = Vec::new();
     let constant = |method: TokenStream, event: &syn::Expr| {
-        // An item is checked even if the function is never used, but cannot name the type parameters around it.
-        // Its complaint belongs at the constant.
-        let private = respanned(private, event.span());
-        let check = if is_associated(event) {
-            quote_spanned!(event.span()=> const { #private::check_event_type(#event) };)
-        } else {
-            quote_spanned!(event.span()=> const _: () = #private::check_event_type(#event);)
-        };
+        let check = check_constant(private, event);
         quote!(#check #call.#method(#event);)
     };
     if let EventType::Constant(event) = &plan.event {
@@ -100,10 +116,10 @@ fn entry(plan: &Plan, names: &Names, private: &TokenStream) -> TokenStream {
         steps.push(constant(quote!(error_event), event));
     }
     if let Text::Expr(entity) = &plan.entity {
-        steps.push(quote!(#call.entity(#entity);));
+        steps.push(quote_spanned!(entity.span()=> #call.entity(#entity);));
     }
     if let Some(Text::Expr(actor)) = &plan.actor {
-        steps.push(quote!(#call.actor(&(#actor));));
+        steps.push(quote_spanned!(actor.span()=> #call.actor(&(#actor));));
     }
     if let Value::Early(id) = &plan.id {
         steps.push(quote_spanned!(id.span()=> #call.entity_id(&(#id));));
@@ -111,26 +127,31 @@ fn entry(plan: &Plan, names: &Names, private: &TokenStream) -> TokenStream {
     for capture in &plan.captures {
         let name = &capture.name;
         let key = key(name);
-        steps.push(match capture.how {
+        let step = match capture.how {
             How::Redacted => quote!(#call.redacted(#key);),
             How::By(way) => {
                 let method = method(way);
                 quote_spanned!(name.span()=> #call.#method(#key, &#name);)
             }
-        });
+        };
+        let cfgs = &capture.cfgs;
+        steps.push(quote!(#(#cfgs)* #step));
     }
     for field in &plan.fields {
-        if let Value::Early(value) = &field.value {
+        if plan.redacted.contains(&field.name) {
+            let key = key(&field.name);
+            steps.push(quote!(#call.redacted(#key);));
+        } else if let Value::Early(value) = &field.value {
             let (key, method) = (key(&field.name), method(field.way));
             steps.push(quote_spanned!(value.span()=> #call.#method(#key, &(#value));));
         }
     }
     match &plan.when {
         Some(Value::Early(when)) => quote! {
-            if #call.is_recording() && (#when) { #(#steps)* } else { #call.discard(); }
+            #call.capture(|#call| if #when { #(#steps)* } else { #call.discard(); });
         },
         _ if steps.is_empty() => TokenStream::new(),
-        _ => quote!(if #call.is_recording() { #(#steps)* }),
+        _ => quote!(#call.capture(|#call| { #(#steps)* });),
     }
 }
 
@@ -138,9 +159,13 @@ fn entry(plan: &Plan, names: &Names, private: &TokenStream) -> TokenStream {
 fn body(plan: &Plan, function: &Function, names: &Names) -> TokenStream {
     let call = &names.call;
     let rebound = function.rebound(|name| plan.uses(name));
-    let body = &function.body;
+    let body = function.body(|name| plan.uses(name));
+    if function.output.shape == Shape::Sync && function.output.is_never() {
+        return quote!(#call.run(move || -> ! { #rebound #body }));
+    }
     // Tells the type of the body before the compiler reads it: conversions and errors are then the user's own.
-    let typed = function.known_output().map(|output| {
+    let output = function.output.known();
+    let typed = output.as_ref().map(|output| {
         let out = &names.out;
         quote_spanned! {output.span()=>
             #[allow(unreachable_code, clippy::all, clippy::pedantic, clippy::nursery, clippy::restriction)]
@@ -150,86 +175,120 @@ fn body(plan: &Plan, function: &Function, names: &Names) -> TokenStream {
             }
         }
     });
-    if function.sig.asyncness.is_some() {
+    // A statement of its own: what the body's last expression borrowed is let go before the parameters are, in editions
+    // before 2024 too. The second `let` is there to take the lint where the body does not return.
+    let (value, returned) = (&names.value, &names.error);
+    let declared = output.map(|output| quote!(: #output));
+    let body = quote! {
+        #[allow(clippy::diverging_sub_expression)]
+        let #value #declared = #body;
+        #[allow(unreachable_code, clippy::let_and_return)]
+        let #returned = #value;
+        #returned
+    };
+    if function.output.shape == Shape::Async {
         quote!(#call.run_async(async move { #typed #rebound #body }).await)
-    } else if function.returns_never() {
-        quote!(#call.run(move || -> ! { #rebound #body }))
     } else {
         quote!(#call.run(move || { #typed #rebound #body }))
     }
 }
 
 /// What is evaluated once the body has returned.
-fn finish(plan: &Plan, names: &Names, private: &TokenStream) -> TokenStream {
+fn finish(plan: &Plan, function: &Function, names: &Names, private: &TokenStream) -> TokenStream {
     let Names { call, out, value, error, .. } = names;
-    let success = success(plan, names, private);
+    let success = success(plan, function, names, private);
     if !plan.fallible {
         return quote! {
-            if #call.is_recording() { let #value = &#out; #success }
+            #call.capture(|#call| { let #value = &#out; #success });
             #call.finish_ok();
         };
     }
     let error_event = match &plan.err {
-        Some(EventType::Late(event)) => quote!(#call.error_event(#private::late(#error, #event));),
+        Some(EventType::Late(event)) => {
+            let event = late(private, error, event);
+            quote!(#[allow(clippy::implicit_return)] #call.error_event(#event);)
+        }
         _ => TokenStream::new(),
     };
+    // That the type is no `Result` is told where it is written.
+    let result = respanned(&quote!(#private::core::result::Result), function.output.span());
     quote! {
         match &#out {
-            #private::core::result::Result::Ok(#value) => {
-                if #call.is_recording() { #success }
+            #result::Ok(#value) => {
+                #call.capture(|#call| { #success });
                 #call.finish_ok();
             }
-            #private::core::result::Result::Err(#error) => {
-                if #call.is_recording() {
+            #result::Err(#error) => {
+                #call.capture(|#call| {
                     #error_event
-                    #call.error(|| {
+                    #call.error(&|| {
                         use #private::{ByDebug as _, ByDisplay as _, ByDyn as _, ByError as _, BySend as _, BySendSync as _, ByTypeName as _};
                         (&&&&&&&#private::Described(#error)).describe()
                     });
-                }
+                });
                 #call.finish_error();
             }
         }
     }
 }
 
-fn success(plan: &Plan, names: &Names, private: &TokenStream) -> TokenStream {
+fn success(plan: &Plan, function: &Function, names: &Names, private: &TokenStream) -> TokenStream {
     let Names { call, value, .. } = names;
+    // A complaint about the value's type belongs where the type is written.
+    let mut shown = value.clone();
+    shown.set_span(function.output.success_span().resolved_at(value.span()));
     let mut steps = Vec::new();
     if let EventType::Late(event) = &plan.event {
-        steps.push(quote!(#call.event(#private::late(#value, #event));));
+        let event = late(private, value, event);
+        steps.push(quote!(#call.event(#event);));
     }
     if let Value::Late(id) = &plan.id {
-        steps.push(quote_spanned!(id.span()=> #call.entity_id(&#private::late(#value, #id));));
+        let id_of = late(private, value, id);
+        steps.push(quote_spanned!(id.span()=> #call.entity_id(&#id_of);));
     }
     for field in &plan.fields {
-        if let Value::Late(late) = &field.value {
+        if let Value::Late(closure) = &field.value
+            && !plan.redacted.contains(&field.name)
+        {
             let (key, method) = (key(&field.name), method(field.way));
-            steps.push(quote_spanned!(late.span()=> #call.#method(#key, &#private::late(#value, #late));));
+            let value = late(private, value, closure);
+            steps.push(quote_spanned!(closure.span()=> #call.#method(#key, &#value);));
         }
     }
     steps.push(match &plan.result {
         ResultCapture::Skip => quote!(let _ = #value;),
-        ResultCapture::By(Way::Serialize) => quote!(#call.result(#value);),
+        ResultCapture::By(Way::Serialize) => quote!(#call.result(#shown);),
         ResultCapture::By(way) => {
             let method = method(*way);
-            quote!(#call.#method("result", #value);)
+            quote!(#call.#method("result", #shown);)
         }
-        ResultCapture::Late(late) => quote!(#call.serialize("result", &#private::late(#value, #late));),
+        ResultCapture::Late(closure) => {
+            let value = late(private, value, closure);
+            quote_spanned!(closure.span()=> #call.serialize("result", &#value);)
+        }
     });
-    match &plan.when {
-        Some(Value::Late(when)) => quote! {
-            if #private::late(#value, #when) { #(#steps)* } else { #call.discard(); }
-        },
+    let steps = match &plan.when {
+        Some(Value::Late(when)) => {
+            let when = late(private, value, when);
+            quote!(if #when { #(#steps)* } else { #call.discard(); })
+        }
         _ => quote!(#(#steps)*),
-    }
+    };
+    // A closure in an attribute is no place for `return`.
+    quote!(#[allow(clippy::implicit_return)] { #steps })
 }
 
-fn key(name: &Ident) -> String {
+/// What a closure makes of a value; what is wrong with that is told at the closure.
+fn late(private: &TokenStream, value: &Ident, closure: &syn::ExprClosure) -> TokenStream {
+    let private = respanned(private, closure.span());
+    quote_spanned!(closure.span()=> #private::late(#value, #closure))
+}
+
+pub(crate) fn key(name: &Ident) -> String {
     name.to_string().trim_start_matches("r#").to_owned()
 }
 
-fn method(way: Way) -> Ident {
+pub(crate) fn method(way: Way) -> Ident {
     Ident::new(
         match way {
             Way::Serialize => "serialize",
@@ -238,6 +297,17 @@ fn method(way: Way) -> Ident {
         },
         Span::call_site(),
     )
+}
+
+/// Checks at compile time that a constant is an event type. An item is checked even if the function is never used, but
+/// cannot name the type parameters around it. Its complaint belongs at the constant.
+pub(crate) fn check_constant(private: &TokenStream, event: &syn::Expr) -> TokenStream {
+    let private = respanned(private, event.span());
+    if is_associated(event) {
+        quote_spanned!(event.span()=> const { #private::check_event_type(#event) };)
+    } else {
+        quote_spanned!(event.span()=> const _: () = #private::check_event_type(#event);)
+    }
 }
 
 /// Whether a path leads through a type, as in `Self::EVENT`.

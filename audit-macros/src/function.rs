@@ -1,10 +1,12 @@
 //! The annotated function: its signature parsed, its body only as tokens, so that half-typed code in it does not keep
 //! the attribute from expanding.
 
-use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
+use crate::output::Output;
+use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
+use quote::{ToTokens, format_ident, quote};
 use syn::parse::{Parse, ParseStream};
 use syn::visit_mut::{self, VisitMut};
-use syn::{Attribute, FnArg, Ident, ReturnType, Signature, Token, Type, Visibility};
+use syn::{Attribute, FnArg, Ident, Pat, Signature, Token, Visibility};
 
 pub(crate) struct Function {
     pub(crate) attrs: Vec<Attribute>,
@@ -12,15 +14,26 @@ pub(crate) struct Function {
     pub(crate) defaultness: Option<Token![default]>,
     pub(crate) sig: Signature,
     /// Braces included.
-    pub(crate) body: Group,
-    pub(crate) bindings: Vec<Binding>,
+    body: Group,
+    /// What each parameter binds; receivers are none.
+    parameters: Vec<Parameter>,
+    pub(crate) output: Output,
+}
+
+/// A parameter, by what the body sees of it.
+enum Parameter {
+    /// Its pattern's names, in their order.
+    Names(Vec<Binding>),
+    /// `_`: a name of the expansion's own, for it is dropped in its turn like the others.
+    Unnamed(Binding),
 }
 
 /// A name that a parameter's pattern binds.
-#[derive(Clone)]
 pub(crate) struct Binding {
     pub(crate) name: Ident,
     pub(crate) mutability: Option<Token![mut]>,
+    /// The `#[cfg]`s under which the parameter exists: the compiler looks at them only after this expansion.
+    pub(crate) cfgs: Vec<Attribute>,
 }
 
 impl Parse for Function {
@@ -42,8 +55,8 @@ impl Parse for Function {
             TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => group,
             other => return Err(syn::Error::new_spanned(other, "expected the function's body")),
         };
-        let bindings = bindings(&sig);
-        Ok(Self { attrs, vis, defaultness, sig, body, bindings })
+        let (parameters, output) = (parameters(&sig), Output::of(&sig));
+        Ok(Self { attrs, vis, defaultness, sig, body, parameters, output })
     }
 }
 
@@ -65,9 +78,8 @@ fn not_a_function(input: ParseStream<'_>) -> Option<syn::Error> {
     Some(input.error(format!("#[audited] goes on a function, not on {what}; put it on each function to be recorded")))
 }
 
-/// The names that the parameters bind, in their order; receivers are none.
-fn bindings(sig: &Signature) -> Vec<Binding> {
-    struct Names(Vec<Binding>);
+fn parameters(sig: &Signature) -> Vec<Parameter> {
+    struct Names(Vec<Binding>, Vec<Attribute>);
     impl VisitMut for Names {
         fn visit_pat_ident_mut(&mut self, pat: &mut syn::PatIdent) {
             // In a pattern, an upper-case name is a constant or a unit struct, not a binding.
@@ -75,23 +87,43 @@ fn bindings(sig: &Signature) -> Vec<Binding> {
                 self.0.push(Binding {
                     name: pat.ident.clone(),
                     mutability: pat.mutability.filter(|_| pat.by_ref.is_none()),
+                    cfgs: self.1.clone(),
                 });
             }
             visit_mut::visit_pat_ident_mut(self, pat);
         }
     }
-    let mut names = Names(Vec::new());
-    for input in &sig.inputs {
-        if let FnArg::Typed(input) = input {
-            names.visit_pat_mut(&mut (*input.pat).clone());
-        }
-    }
-    names.0
+    let typed = sig.inputs.iter().filter_map(|input| match input {
+        FnArg::Typed(input) => Some(input),
+        FnArg::Receiver(_) => None,
+    });
+    typed
+        .enumerate()
+        .map(|(at, input)| {
+            let cfgs: Vec<Attribute> =
+                input.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg")).cloned().collect();
+            if let Pat::Wild(_) = *input.pat {
+                let name = format_ident!("__audit_unnamed_{at}", span = Span::mixed_site());
+                return Parameter::Unnamed(Binding { name, mutability: None, cfgs });
+            }
+            let mut names = Names(Vec::new(), cfgs);
+            names.visit_pat_mut(&mut input.pat.clone());
+            Parameter::Names(names.0)
+        })
+        .collect()
 }
 
 impl Function {
     pub(crate) fn binding(&self, name: &Ident) -> Option<&Binding> {
-        self.bindings.iter().find(|binding| binding.name == *name)
+        self.bindings().find(|binding| binding.name == *name)
+    }
+
+    /// The names that the parameters bind, in their order.
+    pub(crate) fn bindings(&self) -> impl Iterator<Item = &Binding> {
+        self.parameters.iter().flat_map(|parameter| match parameter {
+            Parameter::Names(names) => names.as_slice(),
+            Parameter::Unnamed(_) => &[],
+        })
     }
 
     /// The signature for the outer function: `mut` belongs to the bindings the body sees.
@@ -106,66 +138,110 @@ impl Function {
             }
         }
         let mut sig = self.sig.clone();
-        for input in &mut sig.inputs {
-            if let FnArg::Typed(input) = input {
-                Immutable.visit_pat_mut(&mut input.pat);
+        let typed = sig.inputs.iter_mut().filter_map(|input| match input {
+            FnArg::Typed(input) => Some(&mut input.pat),
+            FnArg::Receiver(_) => None,
+        });
+        for (pat, parameter) in typed.zip(&self.parameters) {
+            match parameter {
+                Parameter::Names(_) => Immutable.visit_pat_mut(pat),
+                Parameter::Unnamed(Binding { name, .. }) => **pat = syn::parse_quote!(#name),
             }
         }
         sig
     }
 
-    /// Whether the body owns `self`, as in `self`, `mut self` or `self: Arc<Self>`.
-    pub(crate) fn owns_self(&self) -> bool {
-        self.sig.receiver().is_some_and(|receiver| receiver.reference.is_none())
-    }
-
-    /// Whether the return type's last path segment is `Result`.
-    pub(crate) fn returns_result(&self) -> bool {
-        matches!(&self.sig.output, ReturnType::Type(_, ty) if last_segment(ty).is_some_and(|name| name == "Result"))
-    }
-
-    pub(crate) fn returns_never(&self) -> bool {
-        matches!(&self.sig.output, ReturnType::Type(_, ty) if matches!(**ty, Type::Never(_)))
-    }
-
-    /// The return type with every `impl Trait` left to inference; `None` if nothing of it is known.
-    pub(crate) fn known_output(&self) -> Option<Type> {
-        struct Erase;
-        impl VisitMut for Erase {
-            fn visit_type_mut(&mut self, ty: &mut Type) {
-                if let Type::ImplTrait(_) = ty {
-                    *ty = syn::parse_quote!(_);
-                } else {
-                    visit_mut::visit_type_mut(self, ty);
-                }
-            }
-        }
-        match &self.sig.output {
-            ReturnType::Default => Some(syn::parse_quote!(())),
-            ReturnType::Type(_, ty) => {
-                let mut ty = (**ty).clone();
-                Erase.visit_type_mut(&mut ty);
-                (!matches!(ty, Type::Infer(_) | Type::Never(_))).then_some(ty)
-            }
-        }
+    /// The receiver that the body owns, as in `self`, `mut self` or `self: Arc<Self>`: the user's own token, for the
+    /// word has the hygiene of the macro it was written in.
+    fn owned_self(&self) -> Option<&Token![self]> {
+        self.sig.receiver().filter(|receiver| receiver.reference.is_none()).map(|receiver| &receiver.self_token)
     }
 
     /// The parameters as the body's own locals, so that they are dropped in the order they always were. Those that the
     /// attribute uses count as used; the others still deserve the compiler's warning.
     pub(crate) fn rebound(&self, used: impl Fn(&Ident) -> bool) -> TokenStream {
-        let names = self.bindings.iter().map(|binding| &binding.name);
-        let mutability = self.bindings.iter().map(|binding| &binding.mutability);
-        let used = self.bindings.iter().map(|binding| &binding.name).filter(|name| used(name));
-        let whole_self = self.owns_self().then(|| quote::quote!(let _ = &self;));
-        quote::quote!(#whole_self #(let #mutability #names = #names;)* #(let _ = &#used;)*)
+        let whole_self = self.owned_self().map(|whole| quote!(let _ = &#whole;));
+        let bindings = self.parameters.iter().flat_map(|parameter| match parameter {
+            Parameter::Names(names) => names.as_slice(),
+            Parameter::Unnamed(name) => std::slice::from_ref(name),
+        });
+        let locals = bindings.map(|Binding { name, mutability, cfgs }| {
+            let underscored = name
+                .to_string()
+                .starts_with('_')
+                .then(|| quote!(#[allow(clippy::used_underscore_binding, clippy::no_effect_underscore_binding)]));
+            quote!(#(#cfgs)* #underscored #[allow(clippy::shadow_same)] let #mutability #name = #name;)
+        });
+        let used = self.bindings().filter(|binding| used(&binding.name));
+        let used = used.map(|Binding { name, cfgs, .. }| quote!(#(#cfgs)* let _ = &#name;));
+        quote!(#whole_self #(#locals)* #(#used)*)
+    }
+
+    /// The body, braces included. What `#[async_trait]` made of one binds the parameters once more, and there too they
+    /// count as used.
+    pub(crate) fn body(&self, used: impl Fn(&Ident) -> bool) -> TokenStream {
+        let body = self.body.to_token_stream();
+        if self.is_async_trait() { with_uses(body, &used) } else { body }
+    }
+
+    /// Whether this is what `#[async_trait]` made of an `async fn`: its future may hold every parameter.
+    pub(crate) fn is_async_trait(&self) -> bool {
+        self.sig.generics.lifetimes().any(|parameter| parameter.lifetime.ident == "async_trait")
+    }
+
+    /// Whether the body is nothing but an async block, boxed or not: until that is polled, nothing has happened.
+    pub(crate) fn is_async_block(&self) -> bool {
+        is_async_block(self.body.stream())
     }
 }
 
-fn last_segment(ty: &Type) -> Option<&Ident> {
-    match ty {
-        Type::Path(path) => path.path.segments.last().map(|segment| &segment.ident),
-        Type::Paren(inner) => last_segment(&inner.elem),
-        Type::Group(inner) => last_segment(&inner.elem),
-        _ => None,
+fn is_word(token: &TokenTree, word: &str) -> bool {
+    matches!(token, TokenTree::Ident(ident) if ident == word)
+}
+
+/// Behind each `let name = name;` of a parameter that the attribute uses, at whatever depth of groups, a use of it.
+fn with_uses(tokens: TokenStream, used: &impl Fn(&Ident) -> bool) -> TokenStream {
+    let mut result = Vec::new();
+    for token in tokens {
+        let ends_statement = matches!(&token, TokenTree::Punct(punct) if punct.as_char() == ';');
+        result.push(match token {
+            TokenTree::Group(group) => {
+                let mut inner = Group::new(group.delimiter(), with_uses(group.stream(), used));
+                inner.set_span(group.span());
+                TokenTree::Group(inner)
+            }
+            token => token,
+        });
+        if ends_statement
+            && let [.., before, TokenTree::Ident(name), equals, TokenTree::Ident(same), _] = &*result
+            && (is_word(before, "let") || is_word(before, "mut"))
+            && matches!(equals, TokenTree::Punct(punct) if punct.as_char() == '=')
+            && name == same
+            && used(name)
+        {
+            let name = name.clone();
+            result.extend(quote!(let _ = &#name;));
+        }
+    }
+    result.into_iter().collect()
+}
+
+fn is_async_block(tokens: TokenStream) -> bool {
+    let in_path = |token: &TokenTree| match token {
+        TokenTree::Ident(_) => true,
+        TokenTree::Punct(punct) => punct.as_char() == ':',
+        _ => false,
+    };
+    let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+    match &*tokens {
+        [word, TokenTree::Group(block)] if is_word(word, "async") => block.delimiter() == Delimiter::Brace,
+        [word, moving, TokenTree::Group(block)] if is_word(word, "async") && is_word(moving, "move") => {
+            block.delimiter() == Delimiter::Brace
+        }
+        [path @ .., TokenTree::Group(argument)] if path.iter().all(in_path) => {
+            path.iter().map(TokenTree::to_string).collect::<String>().ends_with("Box::pin")
+                && is_async_block(argument.stream())
+        }
+        _ => false,
     }
 }

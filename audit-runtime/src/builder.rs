@@ -1,8 +1,10 @@
 //! Configuration of an audit trail.
 
 use crate::audit::Audit;
+use crate::capture::{DATA_LIMIT, Rules};
 use crate::core::{Core, Settings};
 use crate::journal::{Journal, JournalError, Limits, Overflow, housekeeping};
+use crate::mask::Mask;
 use crate::writer::{ConnectOptions, IntoConnectOptions, WriterHandle};
 use std::fmt;
 use std::io;
@@ -41,6 +43,7 @@ pub struct Builder {
     overflow: Overflow,
     sync_every: Duration,
     data_limit: usize,
+    mask: Mask,
     connections: usize,
     batch_rows: usize,
     batch_bytes: usize,
@@ -63,7 +66,8 @@ impl Default for Builder {
             limit_bytes: 1024 * MIB,
             overflow: Overflow::default(),
             sync_every: Duration::from_millis(100),
-            data_limit: 64 * 1024,
+            data_limit: DATA_LIMIT,
+            mask: Mask::default(),
             connections: 2,
             batch_rows: 5_000,
             batch_bytes: 4 * MIB as usize,
@@ -153,6 +157,21 @@ impl Builder {
         self
     }
 
+    /// Further names of secrets, beside those known already (`password`, `api_key`, `token`, ..): what a key of that
+    /// name holds, at any depth of what is captured, is replaced by `"[redacted]"` before it reaches the journal. Names
+    /// are matched by whole words in any case: `iban` covers `iban`, `user_iban` and `userIban`, and not `ibanez`.
+    ///
+    /// ```
+    /// # use audit_runtime::Audit;
+    /// let builder = Audit::builder().mask(["iban", "mothers_maiden_name"]);
+    /// ```
+    pub fn mask<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        for name in names {
+            self.mask.add(name.as_ref());
+        }
+        self
+    }
+
     /// How many connections carry batches in parallel while there is a backlog; 2 by default.
     pub fn connections(mut self, connections: usize) -> Self {
         self.connections = connections;
@@ -190,7 +209,7 @@ impl Builder {
         let settings = Settings {
             origin: origin(self.service.as_deref()),
             actor: self.actor,
-            data_limit: self.data_limit,
+            rules: Rules { limit: self.data_limit, mask: self.mask },
             connections: self.connections,
             batch_rows: self.batch_rows,
             batch_bytes: self.batch_bytes,

@@ -1,12 +1,14 @@
 //! What the code that `#[audited]` expands to calls: one audited call from its beginning to its end.
 
-use crate::audit::warn_not_installed;
+use crate::audit::{Audit, warn_not_installed};
+use crate::bounds::{Capture, EventType};
 use crate::capture::{self, Fields};
 use crate::clock::{self, Beginning};
 use crate::context::{Context, Frame, Scope, swap_call};
 use crate::core::Core;
 use crate::error::ErrorText;
 use crate::event::{EntityId, IntoEntityId, Outcome};
+use crate::mask::REDACTED;
 use crate::payload::{self, Tail};
 use pin_project_lite::pin_project;
 use serde::Serialize;
@@ -14,6 +16,7 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt::{Debug, Display};
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{self, Poll};
@@ -54,46 +57,60 @@ struct Active {
     causation: Option<Uuid>,
     /// The call began while its thread was already unwinding: a drop then says nothing about this call.
     unwinding: bool,
+    /// Nothing has happened yet.
+    unpolled: bool,
+}
+
+impl Active {
+    fn begin(site: &'static Site, core: &Arc<Core>, scope: &Scope) -> Self {
+        let beginning = Beginning::now();
+        let id = clock::event_id(beginning.micros);
+        let mut buffer = take_buffer();
+        payload::begin(&mut buffer);
+        let inherited = scope.context.as_ref().and_then(|context| context.correlation_id());
+        Self {
+            fields: Fields::new(buffer),
+            core: core.clone(),
+            id,
+            beginning,
+            event: Cow::Borrowed(site.event),
+            error_event: Cow::Borrowed(site.error_event),
+            entity: Cow::Borrowed(site.entity),
+            entity_id: None,
+            actor: Cow::Borrowed(site.actor),
+            context: scope.context.clone(),
+            correlation: scope.call.map(|call| call.correlation).or(inherited).unwrap_or(id),
+            causation: scope.call.map(|call| call.id),
+            unwinding: std::thread::panicking(),
+            unpolled: false,
+        }
+    }
 }
 
 impl Call {
     /// Begins a call; it records nothing if no handle is in force.
     #[must_use]
     pub fn begin(site: &'static Site) -> Self {
-        let begun = Scope::with(|scope| {
-            let core = scope.core()?;
-            let beginning = Beginning::now();
-            let id = clock::event_id(beginning.micros);
-            let mut buffer = take_buffer();
-            payload::begin(&mut buffer);
-            let inherited = scope.context.as_ref().and_then(|context| context.correlation_id());
-            Some(Active {
-                fields: Fields::new(buffer, core.data_limit()),
-                core: core.clone(),
-                id,
-                beginning,
-                event: Cow::Borrowed(site.event),
-                error_event: Cow::Borrowed(site.error_event),
-                entity: Cow::Borrowed(site.entity),
-                entity_id: None,
-                actor: Cow::Borrowed(site.actor),
-                context: scope.context.clone(),
-                correlation: scope.call.map(|call| call.correlation).or(inherited).unwrap_or(id),
-                causation: scope.call.map(|call| call.id),
-                unwinding: std::thread::panicking(),
-            })
-        });
-        let active = begun.flatten();
+        let active = Scope::with(|scope| scope.core().map(|core| Active::begin(site, core, scope))).flatten();
         if active.is_none() {
             warn_not_installed(site.function);
         }
         Self(active)
     }
 
-    /// Whether anything has to be captured.
+    /// Begins a call that this handle records.
     #[must_use]
-    pub fn is_recording(&self) -> bool {
-        self.0.is_some()
+    pub fn begin_with(site: &'static Site, audit: &Audit) -> Self {
+        Self(Some(Active::begin(site, audit.core(), &Scope::current())))
+    }
+
+    /// Captures, if anything is recorded. A panic of the attribute's own expressions is data, and no panic of the call.
+    pub fn capture(&mut self, capture: impl FnOnce(&mut Self)) {
+        if self.0.is_some()
+            && let Err(panic) = catch_unwind(AssertUnwindSafe(|| capture(self)))
+        {
+            self.serialize("$error", &format!("panicked: {}", capture::panic_message(panic.as_ref())));
+        }
     }
 
     /// The call is not to be recorded after all.
@@ -104,16 +121,16 @@ impl Call {
     }
 
     /// The event type of a call that returns `Ok`.
-    pub fn event(&mut self, event: impl Into<Cow<'static, str>>) {
+    pub fn event(&mut self, event: impl EventType) {
         if let Some(active) = &mut self.0 {
-            active.event = event.into();
+            active.event = event.into_event_type();
         }
     }
 
     /// The event type of a call that does not.
-    pub fn error_event(&mut self, event: impl Into<Cow<'static, str>>) {
+    pub fn error_event(&mut self, event: impl EventType) {
         if let Some(active) = &mut self.0 {
-            active.error_event = event.into();
+            active.error_event = event.into_event_type();
         }
     }
 
@@ -130,7 +147,7 @@ impl Call {
             match id.to_entity_id() {
                 EntityId::None => active.entity_id = None,
                 EntityId::Id(id) => active.entity_id = Some(id),
-                EntityId::NotAnId(text) => active.fields.serialize("$entity_id", &text),
+                EntityId::NotAnId(text) => active.fields.serialize(active.core.rules(), "$entity_id", &text),
             }
         }
     }
@@ -143,42 +160,42 @@ impl Call {
     }
 
     /// Captures a value by serde.
-    pub fn serialize<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) {
+    pub fn serialize<T: Capture + ?Sized>(&mut self, name: &'static str, value: &T) {
         if let Some(active) = &mut self.0 {
-            active.fields.serialize(name, value);
+            active.fields.serialize(active.core.rules(), name, value);
         }
     }
 
     /// Captures a value by its `Display`.
     pub fn display<T: Display + ?Sized>(&mut self, name: &'static str, value: &T) {
         if let Some(active) = &mut self.0 {
-            active.fields.display(name, value);
+            active.fields.display(active.core.rules(), name, value);
         }
     }
 
     /// Captures a value by its `Debug`.
     pub fn debug<T: Debug + ?Sized>(&mut self, name: &'static str, value: &T) {
         if let Some(active) = &mut self.0 {
-            active.fields.debug(name, value);
+            active.fields.debug(active.core.rules(), name, value);
         }
     }
 
     /// Says that there was a value, and not which.
     pub fn redacted(&mut self, name: &'static str) {
-        self.serialize(name, "[redacted]");
+        self.serialize(name, REDACTED);
     }
 
     /// Captures the return value by serde; `()` is no value.
-    pub fn result<T: Serialize + ?Sized>(&mut self, value: &T) {
+    pub fn result<T: Capture + ?Sized>(&mut self, value: &T) {
         if std::any::type_name::<T>() != std::any::type_name::<()>() {
             self.serialize("result", value);
         }
     }
 
     /// Captures the error.
-    pub fn error(&mut self, describe: impl FnOnce() -> ErrorText) {
+    pub fn error(&mut self, describe: &dyn Fn() -> ErrorText) {
         if let Some(active) = &mut self.0 {
-            active.fields.serialize_with("error", describe);
+            active.fields.field(active.core.rules(), "error", &mut |json| describe().serialize(json));
         }
     }
 
@@ -198,6 +215,20 @@ impl Call {
     /// Wraps an asynchronous body: events below name this call as their cause.
     pub fn run_async<F: Future>(&self, body: F) -> InCall<F> {
         InCall { body, frame: self.frame() }
+    }
+
+    /// The function has only made its future: it will not count as a call unless that is polled.
+    pub fn await_poll(&mut self) {
+        if let Some(active) = &mut self.0 {
+            active.unpolled = true;
+        }
+    }
+
+    /// The future is polled.
+    pub fn polled(&mut self) {
+        if let Some(active) = &mut self.0 {
+            active.unpolled = false;
+        }
     }
 
     /// Records that the call returned, `Ok` if it is fallible.
@@ -255,6 +286,9 @@ impl Call {
 impl Drop for Call {
     fn drop(&mut self) {
         if let Some(active) = &self.0 {
+            if active.unpolled {
+                return self.discard();
+            }
             let panicked = std::thread::panicking() && !active.unwinding;
             self.finish(if panicked { Outcome::Panicked } else { Outcome::Cancelled });
         }

@@ -1,26 +1,62 @@
 //! Values to JSON: into the bytes of a record, and never in the way of the call they belong to.
 
-use serde::Serialize;
+use crate::mask::{Mask, Masking, REDACTED};
+use serde::{Serialize, Serializer as _};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
-use std::fmt::{self, Debug, Display, Write as _};
-use std::io::Write as _;
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::fmt::{Debug, Display, Write as _};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// The most bytes of data, by default.
+pub(crate) const DATA_LIMIT: usize = 64 * 1024;
+
+/// What an event's data may be.
+#[derive(Debug, Clone)]
+pub(crate) struct Rules {
+    /// The most bytes of data.
+    pub(crate) limit: usize,
+    pub(crate) mask: Mask,
+}
+
+impl Rules {
+    /// What holds for data that is made before its handle is known.
+    pub(crate) const UNBOUND: &'static Self = &Self { limit: usize::MAX, mask: Mask::NONE };
+
+    /// Data that is JSON already, with what these rules say beyond those it was made under.
+    pub(crate) fn settle<'a>(&self, data: &'a str) -> Cow<'a, str> {
+        let mut data = Cow::Borrowed(data);
+        if !self.mask.is_empty()
+            && let Ok(mut value) = serde_json::from_str::<Value>(&data)
+            && self.mask.apply(&mut value)
+        {
+            data = Cow::Owned(value.to_string());
+        }
+        if data.len() > self.limit {
+            data = Cow::Owned(truncated(data.len() as u64, &Sha256::digest(data.as_bytes())));
+        }
+        data
+    }
+}
+
+/// Where captured JSON is written.
+type Json<'a, 'b> = &'a mut serde_json::Serializer<Sink<'b>, Masking<'b>>;
 
 /// A JSON object that grows field by field behind what its buffer holds already.
 #[derive(Debug)]
 pub(crate) struct Fields {
-    pub(crate) buffer: Vec<u8>,
+    buffer: Vec<u8>,
     begin: usize,
-    limit: usize,
 }
 
 impl Fields {
-    /// Begins the object at the end of `buffer`; with a field more than `limit` bytes of data, that field is
-    /// replaced by its length and hash.
-    pub(crate) fn new(mut buffer: Vec<u8>, limit: usize) -> Self {
+    /// Begins the object at the end of `buffer`.
+    pub(crate) fn new(mut buffer: Vec<u8>) -> Self {
         let begin = buffer.len();
         buffer.push(b'{');
-        Self { buffer, begin, limit }
+        Self { buffer, begin }
     }
 
     /// Ends the object and gives the buffer back.
@@ -30,54 +66,133 @@ impl Fields {
     }
 
     /// A value by serde.
-    pub(crate) fn serialize<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) {
-        self.field(name, |buffer| serde_json::to_writer(buffer, value).map_err(|error| error.to_string()));
-    }
-
-    /// What a closure makes, by serde.
-    pub(crate) fn serialize_with<T: Serialize>(&mut self, name: &str, make: impl FnOnce() -> T) {
-        self.field(name, |buffer| serde_json::to_writer(buffer, &make()).map_err(|error| error.to_string()));
+    pub(crate) fn serialize<T: Serialize + ?Sized>(&mut self, rules: &Rules, name: &str, value: &T) {
+        self.field(rules, name, &mut |json| value.serialize(json));
     }
 
     /// A value by its `Display`.
-    pub(crate) fn display<T: Display + ?Sized>(&mut self, name: &str, value: &T) {
-        self.field(name, |buffer| format_into(buffer, format_args!("{value}")));
+    pub(crate) fn display<T: Display + ?Sized>(&mut self, rules: &Rules, name: &str, value: &T) {
+        self.field(rules, name, &mut |json| json.collect_str(value));
     }
 
     /// A value by its `Debug`.
-    pub(crate) fn debug<T: Debug + ?Sized>(&mut self, name: &str, value: &T) {
-        self.field(name, |buffer| format_into(buffer, format_args!("{value:?}")));
+    pub(crate) fn debug<T: Debug + ?Sized>(&mut self, rules: &Rules, name: &str, value: &T) {
+        self.field(rules, name, &mut |json| json.collect_str(&format_args!("{value:?}")));
     }
 
-    /// Puts the result of `write` under `name`. If it fails or panics, the field says so and nothing else changes.
-    fn field(&mut self, name: &str, write: impl FnOnce(&mut Vec<u8>) -> Result<(), String>) {
+    /// Puts what `write` writes under `name`. If it fails or panics, the field says so and nothing else changes; if
+    /// the object becomes too large, its length and hash stand in its place.
+    ///
+    /// The one way in, behind a `dyn`, so that an annotated function brings little code of its own.
+    pub(crate) fn field(
+        &mut self,
+        rules: &Rules,
+        name: &str,
+        write: &mut dyn FnMut(Json<'_, '_>) -> serde_json::Result<()>,
+    ) {
         if self.buffer.len() > self.begin + 1 {
             self.buffer.push(b',');
         }
-        // Names are Rust identifiers or "result", "error": nothing in them needs escaping.
+        // Names are Rust identifiers, "result", "error", or checked by the macro: nothing in them needs escaping.
         self.buffer.push(b'"');
         self.buffer.extend_from_slice(name.as_bytes());
         self.buffer.extend_from_slice(b"\":");
         let begin = self.buffer.len();
-        let written = catch_unwind(AssertUnwindSafe(|| write(&mut self.buffer)))
-            .unwrap_or_else(|panic| Err(format!("panicked: {}", panic_message(panic.as_ref()))));
-        if let Err(error) = written {
-            self.buffer.truncate(begin);
-            write_error(&mut self.buffer, &error);
-        } else if self.buffer.len() - self.begin > self.limit {
-            let value = &self.buffer[begin..];
-            let replacement =
-                format!(r#"{{"$truncated":{},"$sha256":"{}"}}"#, value.len(), hex(&Sha256::digest(value)));
-            self.buffer.truncate(begin);
-            self.buffer.extend_from_slice(replacement.as_bytes());
+        if rules.mask.names(name) {
+            let _ = serde_json::to_writer(&mut self.buffer, REDACTED);
+            return;
         }
+        let muted = Cell::new(false);
+        let room = (self.begin + rules.limit.min(usize::MAX / 2)).max(begin);
+        let sink = Sink { buffer: &mut self.buffer, begin, room, muted: &muted, spilled: None };
+        let mut json = serde_json::Serializer::with_formatter(sink, Masking::new(&rules.mask, &muted));
+        let written = catch_unwind(AssertUnwindSafe(|| write(&mut json)));
+        let spilled = json.into_inner().spilled;
+        let error = match written {
+            Ok(Ok(())) => {
+                if let Some(Spilled { bytes, hash }) = spilled {
+                    self.buffer.truncate(begin);
+                    self.buffer.extend_from_slice(truncated(bytes, &hash.finalize()).as_bytes());
+                }
+                return;
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(panic) => format!("panicked: {}", panic_message(panic.as_ref())),
+        };
+        self.buffer.truncate(begin);
+        let _ = serde_json::to_writer(&mut self.buffer, &serde_json::json!({ "$error": error }));
     }
 }
 
-/// One value by serde, as text.
+/// What stands in place of data over the limit.
+fn truncated(bytes: u64, hash: &[u8]) -> String {
+    format!(r#"{{"$truncated":{bytes},"$sha256":"{}"}}"#, hex(hash))
+}
+
+/// The end of a buffer. What goes beyond its room is hashed and not kept, so that a value of any size takes no memory.
+#[derive(Debug)]
+pub(crate) struct Sink<'a> {
+    buffer: &'a mut Vec<u8>,
+    /// Where the value begins.
+    begin: usize,
+    /// The most bytes the buffer may have.
+    room: usize,
+    muted: &'a Cell<bool>,
+    spilled: Option<Spilled>,
+}
+
+#[derive(Debug)]
+struct Spilled {
+    bytes: u64,
+    hash: Sha256,
+}
+
+impl Sink<'_> {
+    #[cold]
+    fn spill(&mut self, bytes: &[u8]) {
+        let kept = &self.buffer[self.begin..];
+        let spilled = self
+            .spilled
+            .get_or_insert_with(|| Spilled { bytes: kept.len() as u64, hash: Sha256::new().chain_update(kept) });
+        spilled.bytes += bytes.len() as u64;
+        spilled.hash.update(bytes);
+        self.buffer.truncate(self.begin);
+        // Whatever comes next goes the same way.
+        self.room = 0;
+    }
+}
+
+impl io::Write for Sink<'_> {
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if !self.muted.get() {
+            if self.buffer.len() + bytes.len() <= self.room {
+                self.buffer.extend_from_slice(bytes);
+            } else {
+                self.spill(bytes);
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_all(bytes).map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// One value by serde, as text, with the known secrets masked.
 pub(crate) fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<String, String> {
-    catch_unwind(AssertUnwindSafe(|| serde_json::to_string(value).map_err(|error| error.to_string())))
-        .unwrap_or_else(|panic| Err(format!("panicked: {}", panic_message(panic.as_ref()))))
+    let (muted, mut buffer) = (Cell::new(false), Vec::new());
+    let sink = Sink { buffer: &mut buffer, begin: 0, room: usize::MAX, muted: &muted, spilled: None };
+    let mut json = serde_json::Serializer::with_formatter(sink, Masking::new(&Rules::UNBOUND.mask, &muted));
+    match catch_unwind(AssertUnwindSafe(|| value.serialize(&mut json))) {
+        Ok(Ok(())) => String::from_utf8(buffer).map_err(|error| error.to_string()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(panic) => Err(format!("panicked: {}", panic_message(panic.as_ref()))),
+    }
 }
 
 /// A value by its `Display`, as text.
@@ -90,51 +205,12 @@ pub(crate) fn text<T: Display + ?Sized>(value: &T) -> String {
     }
 }
 
-fn write_error(buffer: &mut Vec<u8>, message: &str) {
-    buffer.extend_from_slice(br#"{"$error":"#);
-    let _ = serde_json::to_writer(&mut *buffer, message);
-    buffer.push(b'}');
-}
-
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
+pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("with a value that is no text")
-}
-
-fn format_into(buffer: &mut Vec<u8>, arguments: fmt::Arguments<'_>) -> Result<(), String> {
-    buffer.push(b'"');
-    write!(Escaped(buffer), "{arguments}").map_err(|_| "its formatting failed".to_owned())?;
-    buffer.push(b'"');
-    Ok(())
-}
-
-/// Formats into a JSON string without a copy in between.
-struct Escaped<'a>(&'a mut Vec<u8>);
-
-impl fmt::Write for Escaped<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let mut plain = 0;
-        for (at, byte) in text.bytes().enumerate() {
-            let escape: Option<&[u8]> = match byte {
-                b'"' => Some(b"\\\""),
-                b'\\' => Some(b"\\\\"),
-                b'\n' => Some(b"\\n"),
-                b'\t' => Some(b"\\t"),
-                0..0x20 => None,
-                _ => continue,
-            };
-            self.0.extend_from_slice(&text.as_bytes()[plain..at]);
-            match escape {
-                Some(escape) => self.0.extend_from_slice(escape),
-                None => std::io::Write::write_fmt(self.0, format_args!("\\u{byte:04x}")).map_err(|_| fmt::Error)?,
-            }
-            plain = at + 1;
-        }
-        self.0.write_all(&text.as_bytes()[plain..]).map_err(|_| fmt::Error)
-    }
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -147,12 +223,22 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use crate::mask::MAX_DEPTH;
+    use serde_json::json;
+    use std::collections::BTreeMap;
+
+    fn rules() -> Rules {
+        Rules { limit: 400, mask: Mask::default() }
+    }
 
     fn captured(capture: impl FnOnce(&mut Fields)) -> Value {
-        let mut fields = Fields::new(Vec::new(), 200);
+        let mut fields = Fields::new(Vec::new());
         capture(&mut fields);
         serde_json::from_slice(&fields.end()).unwrap()
+    }
+
+    fn one(value: impl Serialize) -> Value {
+        captured(|fields| fields.serialize(&rules(), "value", &value))["value"].take()
     }
 
     struct Failing;
@@ -175,10 +261,10 @@ mod tests {
     #[test]
     fn a_value_that_fails_or_panics_spoils_only_its_own_field() {
         let data = captured(|fields| {
-            fields.serialize("a", &1);
-            fields.serialize("b", &Failing);
-            fields.serialize("c", &Panicking);
-            fields.serialize("d", &f64::NAN);
+            fields.serialize(&rules(), "a", &1);
+            fields.serialize(&rules(), "b", &Failing);
+            fields.serialize(&rules(), "c", &Panicking);
+            fields.serialize(&rules(), "d", &f64::NAN);
         });
         assert_eq!(
             data,
@@ -188,22 +274,105 @@ mod tests {
 
     #[test]
     fn a_field_over_the_limit_is_replaced_by_its_length_and_hash() {
+        let long = "x".repeat(1000);
         let data = captured(|fields| {
-            fields.serialize("long", &"x".repeat(1000));
-            fields.serialize("short", &true);
+            fields.serialize(&rules(), "long", &long);
+            fields.serialize(&rules(), "short", &true);
+            fields.serialize(&rules(), "many", &vec![1; 500]);
         });
-        let hash = hex(&Sha256::digest(format!("\"{}\"", "x".repeat(1000))));
-        assert_eq!(data, json!({"long": {"$truncated": 1002, "$sha256": hash}, "short": true}));
+        let hash = |json: String| hex(&Sha256::digest(json));
+        assert_eq!(
+            data,
+            json!({
+                "long": {"$truncated": 1002, "$sha256": hash(format!("\"{long}\""))},
+                "short": true,
+                "many": {"$truncated": 1001, "$sha256": hash(json!(vec![1; 500]).to_string())},
+            })
+        );
+    }
+
+    #[test]
+    fn what_is_beyond_the_limit_takes_no_memory() {
+        let mut fields = Fields::new(Vec::new());
+        fields.serialize(&rules(), "huge", &"x".repeat(10_000_000));
+        assert!(fields.end().capacity() < 4096);
     }
 
     #[test]
     fn display_and_debug_are_escaped() {
         let text = "a \"quoted\" \\ line\nand\ttab \u{1} \u{7f} ü";
         let data = captured(|fields| {
-            fields.display("display", text);
-            fields.debug("debug", &Some(1));
+            fields.display(&rules(), "display", text);
+            fields.debug(&rules(), "debug", &Some(1));
         });
         assert_eq!(data, json!({"display": text, "debug": "Some(1)"}));
+    }
+
+    #[test]
+    fn secrets_inside_values_are_masked_however_they_are_nested() {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Login {
+            user: &'static str,
+            api_key: [u8; 3],
+            card: Card,
+        }
+        #[derive(Serialize)]
+        enum Card {
+            Known { card_number: u64, expires: &'static str },
+            Token(BTreeMap<&'static str, u8>),
+        }
+        let login = |card| one(Login { user: "ann", api_key: [1, 2, 3], card });
+        assert_eq!(
+            login(Card::Known { card_number: 4111, expires: "01/30" }),
+            json!({"user": "ann", "apiKey": "[redacted]",
+                   "card": {"Known": {"card_number": "[redacted]", "expires": "01/30"}}})
+        );
+        assert_eq!(
+            login(Card::Token(BTreeMap::from([("password", 1)]))),
+            json!({"user": "ann", "apiKey": "[redacted]", "card": {"Token": "[redacted]"}})
+        );
+        let nested = json!({"secret": {"pin": {"a": [{}]}, "b": 1}, "open": [{"pin": 1}, {"x": 2}]});
+        assert_eq!(one(nested), json!({"secret": "[redacted]", "open": [{"pin": "[redacted]"}, {"x": 2}]}));
+    }
+
+    #[test]
+    fn nesting_ends_before_a_stack_or_a_reader_does() {
+        fn nested(levels: usize) -> Value {
+            (0..levels).fold(json!(1), |inner, _| json!([inner]))
+        }
+        assert_eq!(one(nested(MAX_DEPTH)), nested(MAX_DEPTH));
+        let error = one(nested(10_000));
+        assert!(error["$error"].as_str().unwrap().contains("100 arrays and objects"), "{error}");
+    }
+
+    #[test]
+    fn odd_values_are_kept_or_told() {
+        assert_eq!(one(u128::MAX).to_string().parse::<f64>().unwrap(), u128::MAX as f64);
+        assert_eq!(one(BTreeMap::from([(1, 'a'), (2, 'b')])), json!({"1": "a", "2": "b"}));
+        assert_eq!(one(BTreeMap::from([(vec![1], 2)])), json!({"$error": "key must be a string"}));
+        assert_eq!(one("a\0b"), json!("a\0b"));
+    }
+
+    #[test]
+    fn raw_json_is_masked_and_no_lone_surrogate_passes() {
+        let raw = |text: &str| serde_json::value::RawValue::from_string(text.into()).unwrap();
+        assert_eq!(one(raw(r#"{"a": {"token": 1}, "b": 1.50}"#)), json!({"a": {"token": "[redacted]"}, "b": 1.5}));
+        let kept = to_json(&raw(r#"{"price":  1.5000000000000000000001}"#)).unwrap();
+        assert_eq!(kept, r#"{"price":  1.5000000000000000000001}"#);
+        assert!(one(raw(r#""\ud800""#))["$error"].is_string());
+    }
+
+    #[test]
+    fn a_handles_own_rules_are_applied_to_data_that_is_json_already() {
+        let mut rules = rules();
+        rules.mask.add("iban");
+        assert_eq!(rules.settle(r#"{"a": 1}"#), r#"{"a": 1}"#);
+        assert_eq!(rules.settle(r#"{"a":{"iban":1}}"#), r#"{"a":{"iban":"[redacted]"}}"#);
+        assert!(rules.settle(&format!(r#"{{"a":"{}"}}"#, "x".repeat(500))).starts_with(r#"{"$truncated":508,"#));
+        let mut fields = Fields::new(Vec::new());
+        fields.serialize(&rules, "iban", &"DE89");
+        assert_eq!(fields.end(), br#"{"iban":"[redacted]"}"#);
     }
 
     #[test]

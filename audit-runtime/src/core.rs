@@ -1,5 +1,6 @@
 //! What callers and writer share: the journal, and what every event gets.
 
+use crate::capture::Rules;
 use crate::clock;
 use crate::context::Scope;
 use crate::event::{EntityId, Event, EventError, Outcome, is_event_type};
@@ -26,7 +27,7 @@ pub(crate) struct Core {
 pub(crate) struct Settings {
     pub(crate) origin: String,
     pub(crate) actor: Option<String>,
-    pub(crate) data_limit: usize,
+    pub(crate) rules: Rules,
     pub(crate) connections: usize,
     pub(crate) batch_rows: usize,
     pub(crate) batch_bytes: usize,
@@ -64,8 +65,8 @@ impl Core {
         }
     }
 
-    pub(crate) fn data_limit(&self) -> usize {
-        self.settings.data_limit
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.settings.rules
     }
 
     pub(crate) fn origin(&self) -> &str {
@@ -134,7 +135,7 @@ impl Core {
                     .as_deref()
                     .or_else(|| context.and_then(|context| context.actor_text()))
                     .unwrap_or_else(|| self.actor()),
-                data: data.as_deref().unwrap_or(&event.data),
+                data: &self.rules().settle(data.as_deref().unwrap_or(&event.data)),
                 created_at: event.created_at.map_or(now, |time| time.timestamp_micros()),
                 outcome: Outcome::Ok,
                 duration: None,

@@ -2,6 +2,7 @@
 #![deny(missing_docs)]
 
 mod audit;
+mod bounds;
 mod builder;
 mod call;
 mod capture;
@@ -10,10 +11,13 @@ mod context;
 mod core;
 mod error;
 mod event;
+mod event_data;
 pub mod execution;
 mod journal;
+mod mask;
 mod payload;
 mod schema;
+mod secret;
 mod stats;
 pub mod testing;
 mod trail;
@@ -22,7 +26,7 @@ mod writer;
 
 pub use self::core::RecordError;
 pub use audit::{AlreadyInstalled, Audit, Receipt, ShutdownReport, StoreError};
-pub use audit_macros::audited;
+pub use audit_macros::{AuditEvent, audited};
 pub use builder::{Builder, StartError};
 pub use context::{Context, Entered, Scoped};
 pub use event::{
@@ -39,7 +43,10 @@ pub use writer::{ConnectOptions, FreshOptions, IntoConnectOptions};
 /// What the expansion of `#[audited]` calls. Not for users: it may change with any version.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::bounds::Capture;
     pub use crate::call::{Call, InCall, Site, check_event_type, late};
     pub use crate::error::{ByDebug, ByDisplay, ByDyn, ByError, BySend, BySendSync, ByTypeName, Described, ErrorText};
+    pub use crate::event_data::EventData;
     pub use ::core;
+    pub use std::boxed::Box;
 }

@@ -1,9 +1,11 @@
 //! For tests of code that is audited: what was captured, without a database.
 
 use crate::audit::Audit;
+use crate::capture::{DATA_LIMIT, Rules};
 use crate::context::{Entered, Scoped};
 use crate::core::{Core, Settings};
 use crate::journal::{Journal, Limits, Next, Overflow};
+use crate::mask::Mask;
 use crate::payload::EventRef;
 use crate::trail::TrailEvent;
 use chrono::DateTime;
@@ -45,7 +47,7 @@ impl Probe {
     /// There is no memory for it.
     #[must_use]
     pub fn new() -> Self {
-        Self::with_data_limit(64 * 1024)
+        Self::with_data_limit(DATA_LIMIT)
     }
 
     /// A probe with another limit for an event's data than 64 KiB.
@@ -55,7 +57,7 @@ impl Probe {
     #[must_use]
     pub fn with_data_limit(data_limit: usize) -> Self {
         let limits = Limits {
-            segment_bytes: (4 * data_limit.max(64 * 1024) as u64).next_power_of_two(),
+            segment_bytes: (4 * data_limit.max(DATA_LIMIT) as u64).next_power_of_two(),
             limit_bytes: 1 << 30,
             overflow: Overflow::Refuse,
         };
@@ -63,8 +65,9 @@ impl Probe {
             Ok(journal) => Arc::new(journal),
             Err(error) => panic!("a probe needs memory: {error}"),
         };
+        let rules = Rules { limit: data_limit, mask: Mask::default() };
         let settings =
-            Settings { origin: "probe".into(), actor: None, data_limit, connections: 1, batch_rows: 1, batch_bytes: 1 };
+            Settings { origin: "probe".into(), actor: None, rules, connections: 1, batch_rows: 1, batch_bytes: 1 };
         Self { audit: Audit::assemble(Arc::new(Core::new(journal, settings)), None) }
     }
 

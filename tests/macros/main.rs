@@ -2,6 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod differential;
+mod frameworks;
 mod grammar;
 mod outcomes;
+mod shapes;
+mod silence;
+mod support;
 mod ui;

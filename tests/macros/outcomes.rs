@@ -91,6 +91,29 @@ fn a_panic_is_recorded_and_goes_on() {
 }
 
 #[test]
+fn a_panic_of_the_attributes_own_expressions_is_data() {
+    #[audited(event = "a.b", id = ID, fields(first = items[0], length = items.len()))]
+    fn early(items: &[u8]) -> usize {
+        items.len()
+    }
+    #[audited(event = |n| ["a.b"][usize::from(*n)], err = |e| if e.to_string().is_empty() { "a.c" } else { unreachable!() }, entity = "a", id = ID)]
+    fn late(text: &str) -> Result<u8, std::num::ParseIntError> {
+        text.parse()
+    }
+    let probe = Probe::new();
+    let entered = probe.enter();
+    assert_eq!(early(&[]), 0);
+    assert_eq!((late("1"), late("x").is_err()), (Ok(1), true));
+    drop(entered);
+    let message = "panicked: index out of bounds: the len is 0 but the index is 0";
+    assert_eq!(probe.only("a.b").data, json!({"items": [], "$error": message, "result": 0}));
+    let message = "panicked: index out of bounds: the len is 1 but the index is 1";
+    assert_eq!(probe.only("a.ok").data, json!({"text": "1", "$error": message}));
+    let error = &probe.only("a.error").data["$error"];
+    assert!(error.as_str().unwrap().contains("unreachable"), "{error}");
+}
+
+#[test]
 fn a_call_made_while_its_thread_unwinds_is_not_mistaken_for_a_panic() {
     #[audited(event = "order.cancelled", id = ID)]
     fn clean_up() -> u8 {

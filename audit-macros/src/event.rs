@@ -1,0 +1,269 @@
+//! `#[derive(AuditEvent)]`: a struct whose fields are the event's data.
+
+use crate::args::{Value, Way, assigned, nearest};
+use crate::check::{EventType, Text, early, entity, event_type, mentions, secret_field};
+use crate::expand::{check_constant, key, method};
+use crate::secret::says_secret;
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::ext::IdentExt;
+use syn::parse::ParseStream;
+use syn::spanned::Spanned;
+use syn::{Attribute, Data, DeriveInput, Expr, Fields, LitStr, Path, Token, Type, parse_quote};
+
+const ON_STRUCT: &[&str] = &["event", "entity", "id", "actor", "crate"];
+const ON_FIELD: &[&str] = &["skip", "redact", "plain", "rename"];
+
+/// What `#[audit(..)]` says on the struct.
+#[derive(Default)]
+struct Container {
+    event: Option<Value>,
+    entity: Option<Value>,
+    id: Option<Value>,
+    actor: Option<Value>,
+    krate: Option<Path>,
+}
+
+/// A field, and what `#[audit(..)]` says on it.
+struct Field {
+    name: Ident,
+    ty: Type,
+    key: String,
+    captured: Captured,
+    plain: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Captured {
+    By(Way),
+    Redacted,
+    Skipped,
+}
+
+pub(crate) fn derive(input: &DeriveInput) -> syn::Result<TokenStream> {
+    let fields = fields(input)?;
+    let container = container(input)?;
+    let event = event_type(container.event.ok_or_else(|| {
+        syn::Error::new_spanned(
+            &input.ident,
+            "no event type is given; write `#[audit(event = \"noun.verb\")]` on the struct",
+        )
+    })?)?;
+    let entity = entity(container.entity, &event)?;
+    let id = match container.id {
+        Some(id) => early(id, "id", "the event")?,
+        None => default_id(&entity, &fields, input)?,
+    };
+    let actor = container.actor.map(|actor| early(actor, "actor", "the event")).transpose()?;
+
+    let krate = container.krate.unwrap_or_else(|| parse_quote!(::audit_runtime));
+    let private = quote!(#krate::__private);
+    let data = format_ident!("__audit_data", span = Span::mixed_site());
+    let captures = fields.iter().filter_map(|Field { name, ty, key, captured, .. }| match captured {
+        Captured::Skipped => None,
+        Captured::Redacted => Some(quote!(#data.redacted(#key);)),
+        Captured::By(way) => {
+            let method = method(*way);
+            Some(quote_spanned!(ty.span()=> #data.#method(#key, &self.#name);))
+        }
+    });
+    let texts = match &entity {
+        Text::Expr(entity) => vec![&id, entity],
+        Text::Literal(_) => vec![&id],
+    };
+    // Expressions name the fields as they name parameters in `#[audited]`.
+    let named = fields.iter().map(|field| &field.name);
+    let named = named.filter(|name| texts.iter().copied().chain(&actor).any(|expr| mentions(expr, name)));
+    let entity = match &entity {
+        Text::Literal(literal) => quote!(#literal),
+        Text::Expr(expr) => quote!(#expr),
+    };
+    let (check, event) = match &event {
+        EventType::Literal(literal) => (TokenStream::new(), quote!(#literal)),
+        EventType::Constant(constant) => (check_constant(&private, constant), quote!(#constant)),
+        EventType::Late(closure) => {
+            (TokenStream::new(), quote!(#[allow(clippy::implicit_return)] { #private::late(self, #closure) }))
+        }
+    };
+    let actor = actor.as_ref().map(|actor| quote_spanned!(actor.span()=> .actor(&(#actor))));
+    let id = quote_spanned!(id.span()=> &(#id));
+
+    let name = &input.ident;
+    let mut generics = input.generics.clone();
+    let parameters: Vec<Ident> = generics.type_params().map(|parameter| parameter.ident.clone()).collect();
+    for field in fields.iter().filter(|field| field.captured == Captured::By(Way::Serialize)) {
+        let ty = &field.ty;
+        if parameters.iter().any(|parameter| mentions(ty, parameter)) {
+            generics.make_where_clause().predicates.push(parse_quote!(#ty: #private::Capture));
+        }
+    }
+    let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
+    Ok(quote! {
+        #[automatically_derived]
+        #[allow(clippy::implicit_return)]
+        impl #impl_generics #krate::AuditEvent for #name #type_generics #where_clause {
+            fn to_event(&self) -> #private::core::result::Result<#krate::Event, #krate::EventError> {
+                #check
+                let Self { #(#named,)* .. } = self;
+                let mut #data = #private::EventData::new();
+                #(#captures)*
+                #private::core::result::Result::Ok(#data.event(#event, #entity, #id) #actor)
+            }
+        }
+    })
+}
+
+fn fields(input: &DeriveInput) -> syn::Result<Vec<Field>> {
+    let what = match &input.data {
+        Data::Struct(data) => match &data.fields {
+            Fields::Named(named) => {
+                let mut fields: Vec<Field> = Vec::new();
+                for declared in &named.named {
+                    let Some(name) = declared.ident.clone() else {
+                        continue;
+                    };
+                    let field = field(name, declared.ty.clone(), &declared.attrs)?;
+                    let clash = |earlier: &&Field| earlier.key == field.key && earlier.captured != Captured::Skipped;
+                    if field.captured != Captured::Skipped && fields.iter().any(|earlier| clash(&earlier)) {
+                        return Err(syn::Error::new_spanned(
+                            &field.name,
+                            format!("two fields are recorded as `{}`; rename one of them", field.key),
+                        ));
+                    }
+                    fields.push(field);
+                }
+                return Ok(fields);
+            }
+            Fields::Unnamed(_) => "a tuple struct",
+            Fields::Unit => return Ok(Vec::new()),
+        },
+        Data::Enum(_) => "an enum",
+        Data::Union(_) => "a union",
+    };
+    Err(syn::Error::new_spanned(
+        &input.ident,
+        format!(
+            "AuditEvent cannot be derived for {what}; it needs a struct with named fields: they are the event's data"
+        ),
+    ))
+}
+
+fn field(name: Ident, ty: Type, attrs: &[Attribute]) -> syn::Result<Field> {
+    let mut field = Field { key: key(&name), name, ty, captured: Captured::By(Way::Serialize), plain: false };
+    // What serde never writes is not recorded either.
+    for attribute in attrs.iter().filter(|attribute| attribute.path().is_ident("serde")) {
+        let _ = attribute.parse_nested_meta(|meta| {
+            if meta.path.is_ident("skip") || meta.path.is_ident("skip_serializing") {
+                field.captured = Captured::Skipped;
+            }
+            if meta.input.peek(Token![=]) {
+                meta.value()?.parse::<Expr>()?;
+            }
+            Ok(())
+        });
+    }
+    for attribute in audit(attrs) {
+        attribute.parse_args_with(|input: ParseStream<'_>| {
+            while !input.is_empty() {
+                field.option(input)?;
+                if !input.is_empty() {
+                    input.parse::<Token![,]>()?;
+                }
+            }
+            Ok(())
+        })?;
+    }
+    if matches!(field.captured, Captured::By(_))
+        && !field.plain
+        && (says_secret(&field.name.to_string()) || says_secret(&field.key))
+    {
+        return Err(secret_field(&field.name));
+    }
+    Ok(field)
+}
+
+impl Field {
+    fn option(&mut self, input: ParseStream<'_>) -> syn::Result<()> {
+        if input.peek(Token![%]) || input.peek(Token![?]) {
+            self.captured = Captured::By(Way::parse_sigil(input)?);
+            return Ok(());
+        }
+        let name = input.call(Ident::parse_any)?;
+        match name.to_string().as_str() {
+            "skip" => self.captured = Captured::Skipped,
+            "redact" => self.captured = Captured::Redacted,
+            "plain" => self.plain = true,
+            "rename" => {
+                let text: LitStr = assigned(&name, input)?;
+                self.key = text.value();
+                if self.key.chars().any(|c| c.is_control() || c == '"' || c == '\\') {
+                    return Err(syn::Error::new_spanned(
+                        &text,
+                        "a key with quotes, backslashes or control characters; write one without",
+                    ));
+                }
+            }
+            _ => return Err(unknown(&name, ON_FIELD, "on a field")),
+        }
+        Ok(())
+    }
+}
+
+fn container(input: &DeriveInput) -> syn::Result<Container> {
+    let mut container = Container::default();
+    let mut seen: Vec<Ident> = Vec::new();
+    for attribute in audit(&input.attrs) {
+        attribute.parse_args_with(|input: ParseStream<'_>| {
+            while !input.is_empty() {
+                let name = input.call(Ident::parse_any)?;
+                if seen.contains(&name) {
+                    return Err(syn::Error::new_spanned(&name, format!("`{name}` is given twice; leave one of them")));
+                }
+                match name.to_string().as_str() {
+                    "event" => container.event = Some(assigned(&name, input)?),
+                    "entity" => container.entity = Some(assigned(&name, input)?),
+                    "id" => container.id = Some(assigned(&name, input)?),
+                    "actor" => container.actor = Some(assigned(&name, input)?),
+                    "crate" => {
+                        input.parse::<Token![=]>()?;
+                        container.krate = Some(input.call(Path::parse_mod_style)?);
+                    }
+                    _ => return Err(unknown(&name, ON_STRUCT, "on a struct")),
+                }
+                seen.push(name);
+                if !input.is_empty() {
+                    input.parse::<Token![,]>()?;
+                }
+            }
+            Ok(())
+        })?;
+    }
+    Ok(container)
+}
+
+fn audit(attrs: &[Attribute]) -> impl Iterator<Item = &Attribute> {
+    attrs.iter().filter(|attribute| attribute.path().is_ident("audit"))
+}
+
+fn unknown(name: &Ident, known: &[&str], place: &str) -> syn::Error {
+    let message = match nearest(&name.to_string(), known.iter().copied()) {
+        Some(nearest) => format!("`audit` {place} has no argument `{name}`; did you mean `{nearest}`?"),
+        None => format!("`audit` {place} has no argument `{name}`; it takes {}", known.join(", ")),
+    };
+    syn::Error::new_spanned(name, message)
+}
+
+fn default_id(entity: &Text, fields: &[Field], input: &DeriveInput) -> syn::Result<Expr> {
+    let mut names = vec!["id".to_owned()];
+    if let Text::Literal(entity) = entity {
+        names.insert(0, format!("{}_id", entity.value()));
+    }
+    let found = names.iter().find_map(|name| fields.iter().find(|field| field.name == *name));
+    found.map(|Field { name, .. }| parse_quote!(#name)).ok_or_else(|| {
+        let names = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ");
+        syn::Error::new_spanned(
+            &input.ident,
+            format!("the entity's id cannot be told: there is no field {names}; add `id = expression`, or `id = None::<Uuid>` if the entity has none"),
+        )
+    })
+}

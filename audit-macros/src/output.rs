@@ -1,0 +1,159 @@
+//! What a function returns: a value, or a future of one.
+
+use proc_macro2::Span;
+use syn::spanned::Spanned;
+use syn::visit_mut::{self, VisitMut};
+use syn::{GenericArgument, PathArguments, ReturnType, Signature, Type, TypeParamBound};
+
+/// How the body gives its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// It returns it.
+    Sync,
+    /// It is an `async fn`.
+    Async,
+    /// It returns an `impl Future` of it.
+    Future,
+    /// It returns a boxed and pinned future of it.
+    BoxedFuture,
+}
+
+/// The value a function gives in the end.
+pub(crate) struct Output {
+    pub(crate) shape: Shape,
+    /// `None` for `()`.
+    value: Option<Type>,
+    /// What the body itself returns.
+    returned: ReturnType,
+}
+
+impl Output {
+    pub(crate) fn of(sig: &Signature) -> Self {
+        let returned = sig.output.clone();
+        let declared = match &sig.output {
+            ReturnType::Default => None,
+            ReturnType::Type(_, ty) => Some((**ty).clone()),
+        };
+        let (shape, value) = match declared.as_ref().and_then(future) {
+            _ if sig.asyncness.is_some() => (Shape::Async, declared),
+            Some((shape, value)) => (shape, Some(value)),
+            None => (Shape::Sync, declared),
+        };
+        Self { shape, value, returned }
+    }
+
+    /// Whether the value's last path segment is `Result`.
+    pub(crate) fn is_result(&self) -> bool {
+        self.value.as_ref().and_then(last_segment).is_some_and(|segment| segment.ident == "Result")
+    }
+
+    /// Where the value's type is written.
+    pub(crate) fn span(&self) -> Span {
+        self.value.as_ref().map_or_else(Span::call_site, Spanned::span)
+    }
+
+    /// Where the type of the success value is written.
+    pub(crate) fn success_span(&self) -> Span {
+        match &self.value {
+            Some(value) if self.is_result() => first_type_argument(value).unwrap_or(value).span(),
+            _ => self.span(),
+        }
+    }
+
+    pub(crate) fn is_never(&self) -> bool {
+        matches!(&self.value, Some(Type::Never(_)))
+    }
+
+    /// Whether the value, or what a `Result` holds of it, is an `impl Trait` that does not promise to serialise.
+    pub(crate) fn is_opaque(&self) -> bool {
+        let Some(value) = &self.value else {
+            return false;
+        };
+        let success = if self.is_result() { first_type_argument(value).unwrap_or(value) } else { value };
+        let Type::ImplTrait(opaque) = success else {
+            return false;
+        };
+        !opaque.bounds.iter().any(|bound| {
+            matches!(bound, TypeParamBound::Trait(bound) if bound.path.segments.last().is_some_and(|s| s.ident == "Serialize"))
+        })
+    }
+
+    /// What the body returns, with every `impl Trait` left to inference; `None` if nothing of it is known.
+    pub(crate) fn known(&self) -> Option<Type> {
+        struct Erase;
+        impl VisitMut for Erase {
+            fn visit_type_mut(&mut self, ty: &mut Type) {
+                if let Type::ImplTrait(_) = ty {
+                    *ty = syn::parse_quote!(_);
+                } else {
+                    visit_mut::visit_type_mut(self, ty);
+                }
+            }
+        }
+        match &self.returned {
+            ReturnType::Default => Some(syn::parse_quote!(())),
+            ReturnType::Type(_, ty) => {
+                let mut ty = (**ty).clone();
+                Erase.visit_type_mut(&mut ty);
+                (!matches!(ty, Type::Infer(_) | Type::Never(_))).then_some(ty)
+            }
+        }
+    }
+}
+
+/// What a future gives: of `impl Future<Output = T>`, `Pin<Box<dyn Future<Output = T>>>` and `BoxFuture<'_, T>`.
+fn future(ty: &Type) -> Option<(Shape, Type)> {
+    match ty {
+        Type::ImplTrait(opaque) => Some((Shape::Future, future_output(opaque.bounds.iter())?)),
+        Type::Paren(inner) => future(&inner.elem),
+        Type::Group(inner) => future(&inner.elem),
+        Type::Path(_) => {
+            let segment = last_segment(ty)?;
+            if segment.ident == "BoxFuture" || segment.ident == "LocalBoxFuture" {
+                return Some((Shape::BoxedFuture, first_type_argument(ty)?.clone()));
+            }
+            let boxed = (segment.ident == "Pin").then(|| first_type_argument(ty))??;
+            let object = (last_segment(boxed)?.ident == "Box").then(|| first_type_argument(boxed))??;
+            let Type::TraitObject(object) = object else {
+                return None;
+            };
+            Some((Shape::BoxedFuture, future_output(object.bounds.iter())?))
+        }
+        _ => None,
+    }
+}
+
+fn future_output<'a>(mut bounds: impl Iterator<Item = &'a TypeParamBound>) -> Option<Type> {
+    bounds.find_map(|bound| {
+        let TypeParamBound::Trait(bound) = bound else {
+            return None;
+        };
+        let segment = bound.path.segments.last().filter(|segment| segment.ident == "Future")?;
+        let PathArguments::AngleBracketed(arguments) = &segment.arguments else {
+            return None;
+        };
+        arguments.args.iter().find_map(|argument| match argument {
+            GenericArgument::AssocType(output) if output.ident == "Output" => Some(output.ty.clone()),
+            _ => None,
+        })
+    })
+}
+
+fn last_segment(ty: &Type) -> Option<&syn::PathSegment> {
+    match ty {
+        Type::Path(path) => path.path.segments.last(),
+        Type::Paren(inner) => last_segment(&inner.elem),
+        Type::Group(inner) => last_segment(&inner.elem),
+        _ => None,
+    }
+}
+
+fn first_type_argument(ty: &Type) -> Option<&Type> {
+    let PathArguments::AngleBracketed(arguments) = &last_segment(ty)?.arguments else {
+        return None;
+    };
+    arguments.args.iter().find_map(|argument| match argument {
+        GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    })
+}

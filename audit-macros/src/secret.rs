@@ -1,0 +1,1 @@
+../../audit-runtime/src/secret.rs

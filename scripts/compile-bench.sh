@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# What annotating costs the compiler: a crate of 1,000 functions with #[audited], with #[tracing::instrument(ret, err)]
+# and with neither, checked in turn; then the size of its stripped release binary.
+#
+#   bash scripts/compile-bench.sh [rounds, 5 by default]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+root=$PWD
+rounds=${1:-5}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export CARGO_TARGET_DIR="$work/target"
+
+# Half of the functions are async, half are fallible; they take an id, a text and one of 40 structs.
+generate() { # name, attribute of fallible functions, attribute of the others
+    local name=$1 fallible=$2 infallible=$3 s
+    mkdir -p "$work/$name/src"
+    cp "$root/Cargo.lock" "$work/$name/Cargo.lock"
+    cat >"$work/$name/Cargo.toml" <<TOML
+[package]
+name = "bench-$name"
+version = "0.0.0"
+edition = "2024"
+
+[dependencies]
+audit-runtime = { path = "$root/audit-runtime" }
+pollster = "0.4"
+serde = { version = "1", features = ["derive"] }
+thiserror = "2"
+tracing = "0.1"
+uuid = { version = "1", features = ["serde"] }
+
+[profile.release]
+strip = true
+
+[workspace]
+TOML
+    {
+        echo 'use uuid::Uuid;'
+        echo '#[derive(Debug, thiserror::Error)] #[error("refused: {0}")] pub struct Refused(u32);'
+        for ((s = 0; s < 40; s++)); do
+            echo "#[derive(Debug, Clone, serde::Serialize)] pub struct S$s { pub ticker: String, pub quantity: f64, pub count: u$((s % 2 ? 32 : 64)), pub limit: Option<f64> }"
+        done
+        for ((f = 0; f < 1000; f++)); do
+            s=$((f % 40))
+            local async='' attribute=$infallible returns="S$s" result='order.clone()'
+            ((f % 2)) && async='async '
+            if ((f % 4 < 2)); then
+                attribute=$fallible returns="Result<S$s, Refused>"
+                result="if ticker.is_empty() { return Err(Refused($f)); } Ok(order.clone())"
+            fi
+            echo "$attribute pub ${async}fn f$f(order_id: Uuid, ticker: &str, order: &S$s) -> $returns { let _ = (order_id, ticker); $result }"
+        done
+        echo 'fn main() { let order_id = Uuid::nil(); let ticker = std::env::args().next().unwrap_or_default();'
+        for ((s = 0; s < 40; s++)); do
+            echo "let s$s = S$s { ticker: ticker.clone(), quantity: 1.0, count: 1, limit: None };"
+        done
+        for ((f = 0; f < 1000; f++)); do
+            local call="f$f(order_id, &ticker, &s$((f % 40)))"
+            ((f % 2)) && call="pollster::block_on($call)"
+            echo "std::hint::black_box($call)$( ((f % 4 < 2)) && echo .ok );" | sed 's/\.ok;/.ok();/'
+        done
+        echo '}'
+    } >"$work/$name/src/main.rs"
+}
+
+generate plain '' ''
+generate tracing '#[tracing::instrument(ret, err)]' '#[tracing::instrument(ret)]'
+generate audited '#[audit_runtime::audited(event = "order.submitted", err = "order.rejected")]' '#[audit_runtime::audited(event = "order.submitted")]'
+
+variants=(plain tracing audited)
+for variant in "${variants[@]}"; do
+    cargo check --quiet --manifest-path "$work/$variant/Cargo.toml"
+done
+for ((round = 1; round <= rounds; round++)); do
+    for variant in "${variants[@]}"; do
+        touch "$work/$variant/src/main.rs"
+        begin=$(date +%s%N)
+        CARGO_INCREMENTAL=0 cargo check --quiet --manifest-path "$work/$variant/Cargo.toml"
+        echo $((($(date +%s%N) - begin) / 1000000)) >>"$work/$variant.ms"
+    done
+done
+for variant in "${variants[@]}"; do
+    cargo build --release --quiet --manifest-path "$work/$variant/Cargo.toml"
+done
+printf '%-10s %14s %18s\n' 'functions' 'check, ms' 'binary, bytes'
+for variant in "${variants[@]}"; do
+    median=$(sort -n "$work/$variant.ms" | sed -n "$(((rounds + 1) / 2))p")
+    printf '%-10s %14s %18s\n' "$variant" "$median" "$(stat -c %s "$work/target/release/bench-$variant")"
+done

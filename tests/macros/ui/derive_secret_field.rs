@@ -1,0 +1,11 @@
+use audit_runtime::AuditEvent;
+use uuid::Uuid;
+
+#[derive(AuditEvent)]
+#[audit(event = "session.opened")]
+pub struct Opened {
+    pub session_id: Uuid,
+    pub password: String,
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use audit_runtime::audited;
+
+#[audited(event = "order.submitted")]
+fn submit(order_id: u64) {}
+
+fn main() {}

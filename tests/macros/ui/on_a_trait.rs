@@ -1,0 +1,8 @@
+use audit_runtime::audited;
+
+#[audited(event = "order.submitted")]
+pub trait Desk {
+    fn submit(&self);
+}
+
+fn main() {}

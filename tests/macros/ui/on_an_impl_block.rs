@@ -1,0 +1,12 @@
+use audit_runtime::audited;
+
+struct Desk;
+
+#[audited(event = "order.submitted")]
+impl Desk {
+    fn submit(&self) {}
+}
+
+fn main() {
+    Desk.submit();
+}

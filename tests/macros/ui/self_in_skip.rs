@@ -1,0 +1,11 @@
+use audit_runtime::audited;
+use uuid::Uuid;
+
+struct Desk;
+
+impl Desk {
+    #[audited(event = "order.submitted", skip(self))]
+    fn submit(&self, order_id: Uuid) {}
+}
+
+fn main() {}

@@ -1,0 +1,7 @@
+use audit_runtime::audited;
+use uuid::Uuid;
+
+#[audited(event = "order.submitted", skip_all, only(ticker))]
+fn submit(order_id: Uuid, ticker: &str) {}
+
+fn main() {}
