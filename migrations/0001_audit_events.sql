@@ -30,11 +30,11 @@ COMMENT ON COLUMN audit_events.origin IS 'service@host:process id.';
 COMMENT ON COLUMN audit_events.batch_id IS 'The batch that brought the row; NULL for rows written by others.';
 
 -- The trail of an order, of an entity, of an execution. The keys inside data are rare: their indexes hold only the
--- rows that have them.
+-- rows that have them, and are hash indexes: a B-tree would refuse a row whose text is longer than 2,704 bytes.
 CREATE INDEX audit_events_entity ON audit_events (entity_id, created_at);
-CREATE INDEX audit_events_recommendation ON audit_events ((data ->> 'recommendation_id'))
+CREATE INDEX audit_events_recommendation ON audit_events USING hash ((data ->> 'recommendation_id'))
     WHERE (data ->> 'recommendation_id') IS NOT NULL;
-CREATE INDEX audit_events_order ON audit_events ((data ->> 'order_id'))
+CREATE INDEX audit_events_order ON audit_events USING hash ((data ->> 'order_id'))
     WHERE (data ->> 'order_id') IS NOT NULL;
 
 -- One row for each batch, inserted before its events in the same transaction: the key that makes a batch stored

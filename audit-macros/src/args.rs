@@ -104,7 +104,7 @@ impl Way {
 
 impl Parse for Captured {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        Ok(Self { way: Way::parse_sigil(input)?, name: input.parse()? })
+        Ok(Self { way: Way::parse_sigil(input)?, name: input.call(Ident::parse_any)? })
     }
 }
 
@@ -169,11 +169,11 @@ impl Args {
                 input.parse::<Token![=]>()?;
                 self.krate = Some(input.call(Path::parse_mod_style)?);
             }
-            "skip" => self.skip = listed(name, input)?,
-            "only" => self.only = Some(listed(name, input)?),
-            "redact" => self.redact = listed(name, input)?,
-            "plain" => self.plain = listed(name, input)?,
-            "fields" => self.fields = listed(name, input)?,
+            "skip" => self.skip = listed(name, input, Ident::parse_any)?,
+            "only" => self.only = Some(listed(name, input, Captured::parse)?),
+            "redact" => self.redact = listed(name, input, Ident::parse_any)?,
+            "plain" => self.plain = listed(name, input, Ident::parse_any)?,
+            "fields" => self.fields = listed(name, input, Field::parse)?,
             "skip_all" => self.skip_all = Some(name.span()),
             "fallible" if self.fallible.is_none() => self.fallible = Some(true),
             "infallible" if self.fallible.is_none() => self.fallible = Some(false),
@@ -214,13 +214,13 @@ pub(crate) fn assigned<T: Parse>(name: &Ident, input: ParseStream<'_>) -> syn::R
     })
 }
 
-fn listed<T: Parse>(name: &Ident, input: ParseStream<'_>) -> syn::Result<Vec<T>> {
+fn listed<T>(name: &Ident, input: ParseStream<'_>, item: fn(ParseStream<'_>) -> syn::Result<T>) -> syn::Result<Vec<T>> {
     if !input.peek(syn::token::Paren) {
         return Err(syn::Error::new_spanned(name, format!("`{name}` needs a list; write `{name}(..)`")));
     }
     let content;
     parenthesized!(content in input);
-    Ok(Punctuated::<T, Token![,]>::parse_terminated(&content)?.into_iter().collect())
+    Ok(Punctuated::<T, Token![,]>::parse_terminated_with(&content, item)?.into_iter().collect())
 }
 
 /// The known name that is most like a misspelt one, if any is.

@@ -61,7 +61,7 @@ pub(crate) fn derive(input: &DeriveInput) -> syn::Result<TokenStream> {
     let data = format_ident!("__audit_data", span = Span::mixed_site());
     let captures = fields.iter().filter_map(|Field { name, ty, key, captured, .. }| match captured {
         Captured::Skipped => None,
-        Captured::Redacted => Some(quote!(#data.redacted(#key);)),
+        Captured::Redacted => Some(quote!(let _ = &self.#name; #data.redacted(#key);)),
         Captured::By(way) => {
             let method = method(*way);
             Some(quote_spanned!(ty.span()=> #data.#method(#key, &self.#name);))

@@ -211,9 +211,12 @@ fn finish(plan: &Plan, function: &Function, names: &Names, private: &TokenStream
         _ => TokenStream::new(),
     };
     // That the type is no `Result` is told where it is written.
-    let result = respanned(&quote!(#private::core::result::Result), function.output.span());
+    let mut shown = out.clone();
+    shown.set_span(function.output.span().resolved_at(out.span()));
+    let shown = quote_spanned!(function.output.span()=> &#shown);
+    let result = quote!(#private::core::result::Result);
     quote! {
-        match &#out {
+        match #private::as_result(#shown) {
             #result::Ok(#value) => {
                 #call.capture(|#call| { #success });
                 #call.finish_ok();
@@ -244,7 +247,7 @@ fn success(plan: &Plan, function: &Function, names: &Names, private: &TokenStrea
     }
     if let Value::Late(id) = &plan.id {
         let id_of = late(private, value, id);
-        steps.push(quote_spanned!(id.span()=> #call.entity_id(&#id_of);));
+        steps.push(quote!(#call.entity_id(#id_of);));
     }
     for field in &plan.fields {
         if let Value::Late(closure) = &field.value

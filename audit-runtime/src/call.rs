@@ -142,7 +142,7 @@ impl Call {
     }
 
     /// The id of the entity.
-    pub fn entity_id<T: IntoEntityId + ?Sized>(&mut self, id: &T) {
+    pub fn entity_id<T: IntoEntityId>(&mut self, id: T) {
         if let Some(active) = &mut self.0 {
             match id.to_entity_id() {
                 EntityId::None => active.entity_id = None,
@@ -329,6 +329,11 @@ impl<F: Future> Future for InCall<F> {
         let _inside = this.frame.map(|frame| Inside::new(Some(frame)));
         this.body.poll(cx)
     }
+}
+
+/// A fallible function returns this.
+pub fn as_result<T, E>(result: &Result<T, E>) -> &Result<T, E> {
+    result
 }
 
 /// Applies a late closure: fixes the type of its parameter, so that users need not write it.

@@ -44,7 +44,7 @@ pub use writer::{ConnectOptions, FreshOptions, IntoConnectOptions};
 #[doc(hidden)]
 pub mod __private {
     pub use crate::bounds::Capture;
-    pub use crate::call::{Call, InCall, Site, check_event_type, late};
+    pub use crate::call::{Call, InCall, Site, as_result, check_event_type, late};
     pub use crate::error::{ByDebug, ByDisplay, ByDyn, ByError, BySend, BySendSync, ByTypeName, Described, ErrorText};
     pub use crate::event_data::EventData;
     pub use ::core;

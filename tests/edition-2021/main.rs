@@ -2,23 +2,23 @@
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use audit_runtime::testing::Probe;
-use audit_runtime::{audited, Outcome};
 use std::cell::RefCell;
 use std::sync::Mutex;
+use trail::testing::Probe;
+use trail::{audited, AuditEvent, Outcome};
 use uuid::Uuid;
 
-#[audited(event = "a.b", skip(counter))]
+#[audited(crate = trail, event = "a.b", skip(counter))]
 fn locked(id: Uuid, counter: Mutex<u8>) -> u8 {
     *counter.lock().unwrap()
 }
 
-#[audited(event = "a.b", skip(names))]
+#[audited(crate = trail, event = "a.b", skip(names))]
 async fn borrowed(id: Uuid, names: RefCell<Vec<String>>) -> Option<usize> {
     names.borrow().first().map(String::len)
 }
 
-#[audited(event = "a.b")]
+#[audited(crate = trail, event = "a.b")]
 fn fallible(id: Uuid, text: String) -> Result<u8, std::num::ParseIntError> {
     if text.is_empty() {
         return Ok(0);
@@ -26,9 +26,22 @@ fn fallible(id: Uuid, text: String) -> Result<u8, std::num::ParseIntError> {
     text.trim().parse()
 }
 
-#[audited(event = "a.b", skip(names), result = skip)]
+#[audited(crate = trail, event = "a.b", skip(names), result = skip)]
 fn opaque<'a>(id: Uuid, names: &'a RefCell<Vec<String>>) -> impl Iterator<Item = usize> + 'a {
     std::iter::repeat_with(move || names.borrow().len()).take(2)
+}
+
+#[derive(AuditEvent)]
+#[audit(crate = trail, event = "order.noted")]
+struct Noted {
+    order_id: Uuid,
+}
+
+#[test]
+fn a_derived_event_finds_the_runtime_by_its_other_name_too() {
+    let probe = Probe::new();
+    probe.audit().record(Noted { order_id: Uuid::nil() }).unwrap();
+    assert_eq!(probe.only("order.noted").entity_id, Some(Uuid::nil()));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod derive;
 mod differential;
 mod frameworks;
 mod grammar;

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod any;
+mod capture;
 mod connect;
 mod runtimes;
 mod schema;
