@@ -164,8 +164,7 @@ fn body(plan: &Plan, function: &Function, names: &Names) -> TokenStream {
         return quote!(#call.run(move || -> ! { #rebound #body }));
     }
     // Tells the type of the body before the compiler reads it: conversions and errors are then the user's own.
-    let output = function.output.known();
-    let typed = output.as_ref().map(|output| {
+    let typed = function.output.known().map(|output| {
         let out = &names.out;
         quote_spanned! {output.span()=>
             #[allow(unreachable_code, clippy::all, clippy::pedantic, clippy::nursery, clippy::restriction)]
@@ -175,17 +174,6 @@ fn body(plan: &Plan, function: &Function, names: &Names) -> TokenStream {
             }
         }
     });
-    // A statement of its own: what the body's last expression borrowed is let go before the parameters are, in editions
-    // before 2024 too. The second `let` is there to take the lint where the body does not return.
-    let (value, returned) = (&names.value, &names.error);
-    let declared = output.map(|output| quote!(: #output));
-    let body = quote! {
-        #[allow(clippy::diverging_sub_expression)]
-        let #value #declared = #body;
-        #[allow(unreachable_code, clippy::let_and_return)]
-        let #returned = #value;
-        #returned
-    };
     if function.output.shape == Shape::Async {
         quote!(#call.run_async(async move { #typed #rebound #body }).await)
     } else {
