@@ -44,7 +44,7 @@ fn the_type_can_depend_on_the_event_and_fields_are_data() {
     assert_eq!((row.event_type.as_str(), row.entity_type.as_str()), ("risk.rejected", "risk_evaluation"));
     assert_eq!((row.entity_id, row.actor.as_str()), (Some(ID), "risk_engine"));
     assert_eq!(row.data, json!({"recommendation_id": null, "eligible": false, "rejection_reasons": ["size"]}));
-    assert_eq!(recorded(&event(true)).event_type, "risk.evaluated");
+    assert_eq!(recorded(event(true)).event_type, "risk.evaluated");
 }
 
 #[derive(AuditEvent)]

@@ -36,7 +36,7 @@ pub enum Key {
     Text(String),
     Number(i64),
     Bool(bool),
-    NoKey,
+    Sequence,
 }
 
 impl Serialize for Key {
@@ -45,7 +45,7 @@ impl Serialize for Key {
             Self::Text(text) => serializer.serialize_str(text),
             Self::Number(number) => serializer.serialize_i64(*number),
             Self::Bool(value) => serializer.serialize_bool(*value),
-            Self::NoKey => serializer.serialize_seq(Some(0))?.end(),
+            Self::Sequence => serializer.serialize_seq(Some(0))?.end(),
         }
     }
 }
@@ -152,7 +152,7 @@ fn key(key: &Key) -> Result<String, Refused> {
         Key::Text(text) => Ok(readable(text)),
         Key::Number(number) => Ok(number.to_string()),
         Key::Bool(value) => Ok(value.to_string()),
-        Key::NoKey => Err(Refused),
+        Key::Sequence => Err(Refused),
     }
 }
 

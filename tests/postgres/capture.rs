@@ -39,7 +39,7 @@ fn keys() -> impl Strategy<Value = Key> {
         8 => texts().prop_map(Key::Text),
         2 => any::<i64>().prop_map(Key::Number),
         1 => any::<bool>().prop_map(Key::Bool),
-        1 => Just(Key::NoKey),
+        1 => Just(Key::Sequence),
         2 => prop::sample::select(vec!["password", "X-Api-Key", "the token\0", "pin"]).prop_map(|text| Key::Text(text.into())),
     ]
 }
