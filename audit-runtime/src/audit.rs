@@ -4,13 +4,14 @@ use crate::builder::Builder;
 use crate::context::{Entered, Layer, Scope, Scoped};
 use crate::core::{Core, RecordError};
 use crate::event::{AuditEvent, Event};
+use crate::journal::NotSynced;
 use crate::stats::Stats;
-use crate::writer::{Progress, WriterHandle};
+use crate::writer::Progress;
 use chrono::{DateTime, Utc};
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -29,8 +30,8 @@ pub struct Audit {
 
 struct Handle {
     core: Arc<Core>,
-    /// `None` for a probe, and once it has ended.
-    writer: Mutex<Option<WriterHandle>>,
+    /// A probe has none.
+    has_writer: bool,
 }
 
 /// Why one cannot wait any longer for events to be stored.
@@ -40,6 +41,17 @@ pub enum StoreError {
     /// The writer has ended. The events are in the journal, unless it is in memory.
     #[error("the audit trail was shut down before PostgreSQL had taken the events; they are in the journal")]
     Closed,
+    /// The process was forked after the handle was started.
+    #[error(
+        "this process is a fork of the one that started the audit trail; what was recorded before the fork is shipped by that one"
+    )]
+    Forked,
+    /// The journal is in memory.
+    #[error("the journal is in memory: nothing of it is ever on disk; name a directory with .journal(..)")]
+    InMemory,
+    /// The system could not write the journal to its disk.
+    #[error("the journal could not be written to its disk: the event would not survive a power failure")]
+    NotSynced,
 }
 
 /// There is an installed handle already.
@@ -65,8 +77,14 @@ impl Audit {
         Builder::default()
     }
 
-    pub(crate) fn assemble(core: Arc<Core>, writer: Option<WriterHandle>) -> Self {
-        Self { handle: Arc::new(Handle { core, writer: Mutex::new(writer) }) }
+    /// A handle to a trail with a writer.
+    pub(crate) fn written(core: Arc<Core>) -> Self {
+        Self { handle: Arc::new(Handle { core, has_writer: true }) }
+    }
+
+    /// A handle whose events nobody takes from the journal.
+    pub(crate) fn unwritten(core: Arc<Core>) -> Self {
+        Self { handle: Arc::new(Handle { core, has_writer: false }) }
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {
@@ -143,20 +161,22 @@ impl Audit {
     /// journal. Calls after the first one wait for the same end.
     ///
     /// # Errors
-    /// None at present: a database that cannot be reached is no error, the report says what is left.
+    /// The process is a fork of the one that started the handle. A database that cannot be reached is no error, the
+    /// report says what is left.
     pub async fn shutdown(&self, timeout: Duration) -> Result<ShutdownReport, StoreError> {
         let core = self.core();
-        core.journal.close();
-        core.control.stop(Instant::now() + timeout);
-        let mut progress = core.control.subscribe();
-        if self.writer().is_some() {
-            // The writer keeps to the deadline itself; it outlives every receiver.
-            let _ = progress.wait_for(|progress| progress.ended).await;
+        if core.journal.is_forked() {
+            return Err(StoreError::Forked);
         }
-        let writer = self.writer().take();
-        if let Some(writer) = writer {
-            // It has nothing left to do. The housekeeper may still be syncing: nobody waits for a disk here.
-            writer.join();
+        let deadline = Instant::now() + timeout;
+        core.record_gap(Duration::ZERO);
+        core.journal.close();
+        core.control.stop(deadline);
+        if self.handle.has_writer {
+            let mut progress = core.control.subscribe();
+            core.control.end_at(core, deadline);
+            // The writer keeps to the deadline itself, unless something blocks its thread.
+            let _ = progress.wait_for(|progress| progress.ended).await;
         }
         let stats = core.stats();
         Ok(ShutdownReport { stored: stats.stored, left_in_journal: stats.pending, refused: stats.refused })
@@ -175,10 +195,6 @@ impl Audit {
     pub fn stats(&self) -> Stats {
         self.core().stats()
     }
-
-    fn writer(&self) -> MutexGuard<'_, Option<WriterHandle>> {
-        self.handle.writer.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl fmt::Debug for Audit {
@@ -190,6 +206,7 @@ impl fmt::Debug for Audit {
 impl Drop for Handle {
     fn drop(&mut self) {
         // The threads are not waited for: a handle may be dropped on a runtime's thread.
+        self.core.record_gap(Duration::ZERO);
         self.core.journal.close();
         self.core.control.stop(Instant::now() + AFTER_DROP);
     }
@@ -227,7 +244,38 @@ impl Receipt {
     }
 }
 
+impl Receipt {
+    /// Waits until the event is on disk: until then a power failure can take it, which a killed process cannot. Waiters
+    /// share one sync, which begins at once and not with the next interval of
+    /// [`sync_every`](crate::Builder::sync_every).
+    ///
+    /// # Errors
+    /// The disk refused, the journal is in memory, or the handle was shut down before that.
+    pub async fn synced(&self) -> Result<(), StoreError> {
+        let journal = &self.core.journal;
+        if journal.is_in_memory() {
+            return Err(StoreError::InMemory);
+        }
+        journal.synced(self.position).await.map_err(|error| match error {
+            NotSynced::Failed => StoreError::NotSynced,
+            NotSynced::Released if journal.is_forked() => StoreError::Forked,
+            NotSynced::Released => StoreError::Closed,
+        })
+    }
+
+    /// [`synced`](Self::synced) for code without a runtime; it blocks the thread.
+    ///
+    /// # Errors
+    /// As [`synced`](Self::synced).
+    pub fn synced_blocking(&self) -> Result<(), StoreError> {
+        pollster::block_on(self.synced())
+    }
+}
+
 async fn stored(core: &Core, position: u64) -> Result<(), StoreError> {
+    if core.journal.is_forked() {
+        return Err(StoreError::Forked);
+    }
     let reached = |progress: &Progress| progress.stored_to >= position;
     let mut progress: watch::Receiver<Progress> = core.control.subscribe();
     if !reached(&progress.borrow()) {

@@ -5,7 +5,7 @@ use crate::capture::{DATA_LIMIT, Rules};
 use crate::core::{Core, Settings};
 use crate::journal::{Journal, JournalError, Limits, Overflow, housekeeping};
 use crate::mask::Mask;
-use crate::writer::{ConnectOptions, IntoConnectOptions, WriterHandle};
+use crate::writer::{self, ConnectOptions, IntoConnectOptions};
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -216,11 +216,11 @@ impl Builder {
         };
         let core = Arc::new(Core::new(journal.clone(), settings));
         housekeeping::start(&journal, self.sync_every).map_err(StartError::Thread)?;
-        let writer = WriterHandle::start(core.clone(), options, parent).map_err(|error| {
+        writer::start(core.clone(), options, parent).map_err(|error| {
             journal.close();
             StartError::Thread(error)
         })?;
-        Ok(Audit::assemble(core, Some(writer)))
+        Ok(Audit::written(core))
     }
 
     fn problems(&self) -> Vec<String> {

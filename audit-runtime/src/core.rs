@@ -4,12 +4,14 @@ use crate::capture::Rules;
 use crate::clock;
 use crate::context::Scope;
 use crate::event::{EntityId, Event, EventError, Outcome, is_event_type};
+use crate::gap::Gap;
 use crate::journal::{AppendError, Journal};
 use crate::payload::{self, EventRef};
 use crate::stats::{Counters, Stats};
 use crate::warning::RateLimited;
 use crate::writer::Control;
 use std::sync::Arc;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// What callers and writer share.
@@ -20,7 +22,11 @@ pub(crate) struct Core {
     pub(crate) control: Control,
     pub(crate) settings: Settings,
     refusals: RateLimited,
+    gap: Gap,
 }
+
+/// A period of refusals is over when so long none was refused.
+pub(crate) const GAP_IS_OVER: Duration = Duration::from_millis(500);
 
 /// What the builder settles for good.
 #[derive(Debug, Clone)]
@@ -52,6 +58,11 @@ pub enum RecordError {
     /// The handle was shut down.
     #[error("the audit trail was shut down")]
     Closed,
+    /// The process was forked after the handle was started.
+    #[error(
+        "this process is a fork of the one that started the audit trail, whose journal it must not touch; start one of its own after the fork"
+    )]
+    Forked,
 }
 
 impl Core {
@@ -62,6 +73,7 @@ impl Core {
             control: Control::default(),
             settings,
             refusals: RateLimited::default(),
+            gap: Gap::default(),
         }
     }
 
@@ -83,6 +95,9 @@ impl Core {
         match self.journal.append(payload) {
             Ok(position) => {
                 self.counters.appended();
+                if self.gap.is_open() {
+                    self.record_gap(GAP_IS_OVER);
+                }
                 Ok(position)
             }
             Err(error) => Err(self.refused(error, payload)),
@@ -92,15 +107,19 @@ impl Core {
     #[cold]
     fn refused(&self, error: AppendError, payload: &[u8]) -> RecordError {
         self.counters.refused();
+        let event = EventRef::decode(payload);
+        let event_type = event.as_ref().map_or("an event", |event| event.event_type);
+        if matches!(error, AppendError::Full | AppendError::Disk) {
+            self.gap.note(event_type, clock::micros_now());
+        }
         let error = match error {
             AppendError::Full => RecordError::JournalFull,
             AppendError::Disk => RecordError::Disk,
             AppendError::TooLarge => RecordError::TooLarge(payload.len()),
             AppendError::Closed => RecordError::Closed,
+            AppendError::Forked => RecordError::Forked,
         };
         self.refusals.warn(|suppressed| {
-            let event = EventRef::decode(payload);
-            let event_type = event.as_ref().map_or("an event", |event| event.event_type);
             tracing::warn!(event_type, suppressed, "an audit event was refused: {error}");
         });
         error
@@ -148,6 +167,20 @@ impl Core {
         let appended = self.append(&buffer);
         crate::call::give_buffer(buffer);
         Ok((id, appended?))
+    }
+
+    /// Puts the gap that refusals left on record, if there is one and none was refused for so long.
+    #[cold]
+    pub(crate) fn record_gap(&self, quiet: Duration) {
+        let Some(lost) = self.gap.take(clock::micros_now(), quiet) else {
+            return;
+        };
+        let journal = self.journal.id();
+        let event = Event::new("audit.gap").entity("journal", journal).actor("audit");
+        let recorded = event.data(&lost).map_err(RecordError::from).and_then(|event| self.record(&event));
+        if recorded.is_err() {
+            self.gap.put_back(lost);
+        }
     }
 
     pub(crate) fn stats(&self) -> Stats {

@@ -13,9 +13,11 @@ mod error;
 mod event;
 mod event_data;
 pub mod execution;
+mod gap;
 mod journal;
 mod mask;
 mod payload;
+mod quarantine;
 mod schema;
 mod secret;
 mod stats;
@@ -33,6 +35,7 @@ pub use event::{
     AuditEvent, EntityId, Event, EventError, IntoEntityId, MAX_EVENT_TYPE, Outcome, UnknownOutcome, is_event_type,
 };
 pub use journal::{JournalError, Overflow};
+pub use quarantine::{Quarantine, Quarantined, Retried};
 pub use schema::migrate;
 /// The version of sqlx whose types this crate takes: pools, connections, options.
 pub use sqlx;

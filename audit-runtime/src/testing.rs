@@ -8,8 +8,6 @@ use crate::journal::{Journal, Limits, Next, Overflow};
 use crate::mask::Mask;
 use crate::payload::EventRef;
 use crate::trail::TrailEvent;
-use chrono::DateTime;
-use serde_json::Value;
 use std::fmt::Write;
 use std::future::Future;
 use std::sync::Arc;
@@ -68,7 +66,7 @@ impl Probe {
         let rules = Rules { limit: data_limit, mask: Mask::default() };
         let settings =
             Settings { origin: "probe".into(), actor: None, rules, connections: 1, batch_rows: 1, batch_bytes: 1 };
-        Self { audit: Audit::assemble(Arc::new(Core::new(journal, settings)), None) }
+        Self { audit: Audit::unwritten(Arc::new(Core::new(journal, settings))) }
     }
 
     /// The handle behind the probe, for recording by hand.
@@ -97,7 +95,7 @@ impl Probe {
         let mut position = 0;
         while let Next::Record { record, end } = self.audit.core().journal.peek(position) {
             match EventRef::decode(record.payload()) {
-                Ok(event) => events.push(trail_event(&event)),
+                Ok(event) => events.push(TrailEvent::from(&event)),
                 Err(error) => panic!("a probe caught what is no event: {error}"),
             }
             position = end;
@@ -132,27 +130,4 @@ fn listed(events: &[TrailEvent]) -> String {
         let _ = writeln!(list, "  {} {} {}", event.event_type, event.outcome, event.data);
         list
     })
-}
-
-fn trail_event(event: &EventRef<'_>) -> TrailEvent {
-    let json = |text: &str| match serde_json::from_str(text) {
-        Ok(value) => value,
-        Err(error) => Value::String(format!("no JSON: {error}: {text}")),
-    };
-    TrailEvent {
-        id: event.id,
-        event_type: event.event_type.to_owned(),
-        entity_type: event.entity_type.to_owned(),
-        entity_id: event.entity_id,
-        actor: event.actor.to_owned(),
-        data: json(event.data),
-        created_at: DateTime::from_timestamp_micros(event.created_at).unwrap_or_default(),
-        outcome: event.outcome,
-        duration_us: event.duration,
-        correlation_id: event.correlation_id,
-        causation_id: event.causation_id,
-        context: (!event.context.is_empty()).then(|| json(event.context)),
-        origin: Some(event.origin.to_owned()),
-        batch_id: None,
-    }
 }

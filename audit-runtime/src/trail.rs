@@ -1,6 +1,7 @@
 //! Reading the trail back.
 
 use crate::event::Outcome;
+use crate::payload::EventRef;
 use chrono::{DateTime, Utc};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -69,6 +70,32 @@ impl TrailEvent {
     #[must_use]
     pub fn duration(&self) -> Option<Duration> {
         self.duration_us.and_then(|micros| u64::try_from(micros).ok()).map(Duration::from_micros)
+    }
+}
+
+impl From<&EventRef<'_>> for TrailEvent {
+    /// What the event's row will be.
+    fn from(event: &EventRef<'_>) -> Self {
+        let json = |text: &str| match serde_json::from_str(text) {
+            Ok(value) => value,
+            Err(error) => Value::String(format!("no JSON: {error}: {text}")),
+        };
+        Self {
+            id: event.id,
+            event_type: event.event_type.to_owned(),
+            entity_type: event.entity_type.to_owned(),
+            entity_id: event.entity_id,
+            actor: event.actor.to_owned(),
+            data: json(event.data),
+            created_at: DateTime::from_timestamp_micros(event.created_at).unwrap_or_default(),
+            outcome: event.outcome,
+            duration_us: event.duration,
+            correlation_id: event.correlation_id,
+            causation_id: event.causation_id,
+            context: (!event.context.is_empty()).then(|| json(event.context)),
+            origin: Some(event.origin.to_owned()),
+            batch_id: None,
+        }
     }
 }
 

@@ -5,8 +5,10 @@
 pub mod cluster;
 pub mod database;
 pub mod examples;
+pub mod proxy;
 pub mod wait;
 
 pub use cluster::{Cluster, Config};
 pub use database::Database;
+pub use proxy::{Proxy, Rule};
 pub use wait::eventually;

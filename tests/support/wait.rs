@@ -10,8 +10,17 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// # Panics
 /// It does not within [`PATIENCE`].
 #[track_caller]
-pub fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+pub fn until<T>(what: &str, condition: impl FnMut() -> Option<T>) -> T {
+    until_within(PATIENCE, what, condition)
+}
+
+/// Waits until `condition` gives a value, for at most so long.
+///
+/// # Panics
+/// It does not.
+#[track_caller]
+pub fn until_within<T>(patience: Duration, what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + patience;
     loop {
         if let Some(value) = condition() {
             return value;

@@ -10,9 +10,11 @@
 //! ```
 
 use super::JournalError;
+use super::segment::fork::ForgottenInChild;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -27,7 +29,20 @@ pub(crate) struct Directory {
     path: PathBuf,
     id: Uuid,
     /// Closing it gives the journal up to whoever comes next.
-    lock: Mutex<Option<File>>,
+    lock: Mutex<Option<Lock>>,
+}
+
+/// Held as long as it lives, by this process alone: not by its forks.
+#[derive(Debug)]
+struct Lock {
+    _forgotten: ForgottenInChild,
+    _file: File,
+}
+
+impl Lock {
+    fn held(file: File) -> Self {
+        Self { _forgotten: ForgottenInChild::new(file.as_fd()), _file: file }
+    }
 }
 
 impl Directory {
@@ -47,7 +62,7 @@ impl Directory {
         // For people who look: the lock itself is the flock.
         let _ = writeln!(&lock, "{}", std::process::id());
         sync_directory(parent).map_err(failed(parent))?;
-        Ok(Self { path, id, lock: Mutex::new(Some(lock)) })
+        Ok(Self { path, id, lock: Mutex::new(Some(Lock::held(lock))) })
     }
 
     /// Locks every journal directory under `parent` whose process is dead.
@@ -61,7 +76,7 @@ impl Directory {
             };
             let path = entry.path();
             match try_lock(&path) {
-                Ok(Some(lock)) => orphans.push(Self { path, id, lock: Mutex::new(Some(lock)) }),
+                Ok(Some(lock)) => orphans.push(Self { path, id, lock: Mutex::new(Some(Lock::held(lock))) }),
                 Ok(None) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {

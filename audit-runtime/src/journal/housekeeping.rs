@@ -29,7 +29,10 @@ fn run(journal: &Journal, sync_every: Duration) {
             }
             Err(_) => {}
         }
-        thread::park_timeout(sync_every);
+        if !journal.is_sync_wanted() {
+            thread::park_timeout(sync_every);
+        }
     }
     let _ = journal.sync();
+    journal.end_syncs();
 }

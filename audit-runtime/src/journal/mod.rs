@@ -34,10 +34,11 @@ use format::SegmentHeader;
 use segment::{NoRoom, Ring, Segment};
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 /// What a call does when the journal cannot take its event: the limit is reached, or the disk is full.
@@ -86,6 +87,24 @@ pub(crate) enum AppendError {
     /// The payload is larger than a segment.
     TooLarge,
     Closed,
+    /// This process is a fork of the journal's.
+    Forked,
+}
+
+/// How much of a journal is on disk.
+#[derive(Debug, Clone, Copy, Default)]
+struct Synced {
+    /// What lies before was handed to the disk,
+    to: u64,
+    /// and what lies before this in vain.
+    failed_to: u64,
+}
+
+/// Why a record is not known to be on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotSynced {
+    Failed,
+    Released,
 }
 
 /// Sizes and policy of a journal.
@@ -112,13 +131,18 @@ pub(crate) struct Journal {
     growing: Mutex<()>,
     /// Waited on by `Overflow::Wait`.
     room: Condvar,
-    synced: AtomicU64,
+    synced: watch::Sender<Synced>,
+    /// Somebody waits for the next sync.
+    sync_wanted: AtomicBool,
     housekeeper: OnceLock<Thread>,
+    /// Nobody syncs any more.
+    released: AtomicBool,
 }
 
 impl Journal {
     /// Makes a new journal in its own directory under `parent`, or in memory.
     pub(crate) fn create(parent: Option<&std::path::Path>, limits: Limits) -> Result<Self, JournalError> {
+        segment::fork::watch();
         let directory = parent.map(Directory::create).transpose()?;
         let journal = Self {
             id: directory.as_ref().map_or_else(Uuid::now_v7, Directory::id),
@@ -128,8 +152,10 @@ impl Journal {
             exhausted: AtomicBool::new(false),
             growing: Mutex::new(()),
             room: Condvar::new(),
-            synced: AtomicU64::new(0),
+            synced: watch::Sender::default(),
+            sync_wanted: AtomicBool::new(false),
             housekeeper: OnceLock::new(),
+            released: AtomicBool::new(false),
         };
         journal.make_segment().map_err(|source| JournalError::Segment {
             path: journal.directory.as_ref().map(|d| d.path().to_owned()).unwrap_or_default(),
@@ -167,8 +193,10 @@ impl Journal {
             Overflow::Wait(at_most) => Some(Instant::now() + at_most),
         };
         loop {
-            if no_room == NoRoom::Closed {
-                return Err(AppendError::Closed);
+            match no_room {
+                NoRoom::Frontier => {}
+                NoRoom::Closed => return Err(AppendError::Closed),
+                NoRoom::Forked => return Err(AppendError::Forked),
             }
             let refused = if self.exhausted.load(Ordering::Relaxed) { Err(AppendError::Full) } else { self.grow() };
             if let Err(error) = refused {
@@ -274,18 +302,62 @@ impl Journal {
         }
     }
 
-    /// Writes what was published so far to the disk.
+    /// Writes what was published so far to the disk. What is still being copied, and all behind it, is for the next time.
     pub(crate) fn sync(&self) -> io::Result<()> {
-        let from = self.synced.load(Ordering::Relaxed);
-        let to = self.ring.cursor();
+        self.sync_wanted.store(false, Ordering::Release);
+        let Synced { to: from, .. } = *self.synced.borrow();
+        let to = self.ring.published_to(from);
         if from < to {
-            for segment in self.ring.segments() {
+            let written = self.ring.segments().iter().try_for_each(|segment| {
                 let offset = |position: u64| position.saturating_sub(segment.base()).min(self.limits.segment_bytes);
-                segment.sync(offset(from) as usize, offset(to) as usize)?;
-            }
-            self.synced.fetch_max(to, Ordering::Relaxed);
+                segment.sync(offset(from) as usize, offset(to) as usize)
+            });
+            self.synced.send_modify(|synced| match written {
+                Ok(()) => synced.to = to,
+                // What the system could not write it may have given up: it is never said to be on disk.
+                Err(_) => *synced = Synced { to, failed_to: to },
+            });
+            return written;
         }
         Ok(())
+    }
+
+    /// Waits until what lies before a position is on disk; all who wait are served by one sync.
+    ///
+    /// # Errors
+    /// It could not be written, or the journal was given up before.
+    pub(crate) async fn synced(&self, position: u64) -> Result<(), NotSynced> {
+        let mut synced = self.synced.subscribe();
+        loop {
+            let Synced { to, failed_to } = *synced.borrow_and_update();
+            if position <= failed_to {
+                return Err(NotSynced::Failed);
+            }
+            if position <= to {
+                return Ok(());
+            }
+            if self.ring.is_forked() || self.released.load(Ordering::Acquire) {
+                return Err(NotSynced::Released);
+            }
+            self.sync_wanted.store(true, Ordering::Release);
+            self.wake_housekeeper();
+            if synced.changed().await.is_err() {
+                return Err(NotSynced::Released);
+            }
+        }
+    }
+
+    pub(crate) fn is_sync_wanted(&self) -> bool {
+        self.sync_wanted.load(Ordering::Acquire)
+    }
+
+    /// Whether this process is a fork of the journal's.
+    pub(crate) fn is_forked(&self) -> bool {
+        self.ring.is_forked()
+    }
+
+    pub(crate) fn is_in_memory(&self) -> bool {
+        self.directory.is_none()
     }
 
     /// No append succeeds after this.
@@ -296,6 +368,12 @@ impl Journal {
 
     pub(crate) fn is_closed(&self) -> bool {
         self.ring.is_closed()
+    }
+
+    /// The housekeeper has ended: who still waits for a sync waits in vain.
+    pub(crate) fn end_syncs(&self) {
+        self.released.store(true, Ordering::Release);
+        self.synced.send_modify(|_| {});
     }
 
     fn wake_housekeeper(&self) {

@@ -22,6 +22,8 @@ impl fmt::Debug for ConnectOptions {
 impl ConnectOptions {
     pub(crate) async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
         let options = (self.0)().map_err(|error| sqlx::Error::Configuration(error.into()))?;
+        // A pooler knows nothing of this parameter, and no float is read here.
+        let options = options.extra_float_digits(None);
         let options = match options.get_application_name() {
             Some(_) => options,
             None => options.application_name("audit-runtime"),

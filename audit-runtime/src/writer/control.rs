@@ -1,7 +1,12 @@
 //! What callers tell the writer, and what it tells them.
 
-use std::time::Instant;
+use crate::core::Core;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
+
+/// How long after its deadline a shutdown is ended whatever the writer does.
+const GRACE: Duration = Duration::from_millis(50);
 
 /// How far the writer has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -52,6 +57,29 @@ impl Control {
             }
             first
         });
+    }
+
+    /// Ends every wait for the writer a moment after the deadline, even if something blocks its thread: a function asked
+    /// for credentials, a file system that hangs.
+    pub(crate) fn end_at(&self, core: &Arc<Core>, deadline: Instant) {
+        let core = core.clone();
+        let watching = move || {
+            let mut progress = core.control.subscribe();
+            let at_the_latest = async {
+                let _ = progress.wait_for(|progress| progress.ended).await;
+            };
+            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_time().build() else {
+                return;
+            };
+            let late =
+                runtime.block_on(async { tokio::time::timeout_at((deadline + GRACE).into(), at_the_latest).await });
+            if late.is_err() {
+                core.control.update(|progress| progress.ended = true);
+            }
+        };
+        if let Err(error) = std::thread::Builder::new().name("audit-shutdown".into()).spawn(watching) {
+            tracing::warn!(%error, "the shutdown of the audit trail cannot be watched; it may take longer than it was given");
+        }
     }
 
     pub(crate) fn is_stopping(&self) -> bool {

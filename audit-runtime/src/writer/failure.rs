@@ -26,6 +26,11 @@ impl Failure {
     }
 }
 
+/// Whether an error is about the row, and not about the server or the way to it.
+pub(crate) fn is_refusal(error: &sqlx::Error) -> bool {
+    Failure::of(error) == Failure::RowRefused
+}
+
 /// An error as one line for a warning, and for `Stats::last_error`.
 pub(crate) fn describe(error: &sqlx::Error) -> String {
     match Failure::of(error) {

@@ -5,7 +5,7 @@ use super::batch::{Batch, OrphanPlan};
 use super::connect::ConnectOptions;
 use super::failure::{Failure, describe};
 use super::store;
-use crate::core::Core;
+use crate::core::{Core, GAP_IS_OVER};
 use crate::journal::Orphan;
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
@@ -40,6 +40,9 @@ impl<'a> Lane<'a> {
         let mut adopted: Option<OrphanPlan> = None;
         loop {
             let mut worked = false;
+            if self.number == 0 {
+                self.core.record_gap(GAP_IS_OVER);
+            }
             if self.has_backlog() {
                 let batch = self.work.planner.borrow_mut().next(self.core);
                 if let Some(batch) = batch {

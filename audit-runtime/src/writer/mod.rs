@@ -18,6 +18,8 @@ mod store;
 
 pub use connect::{ConnectOptions, FreshOptions, IntoConnectOptions};
 pub(crate) use control::{Control, Progress};
+pub(crate) use failure::is_refusal;
+pub(crate) use store::store_one;
 
 use crate::core::Core;
 use crate::journal::{Directory, Orphan};
@@ -27,30 +29,20 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use tokio::runtime;
 
-/// The writer's thread.
-#[derive(Debug)]
-pub(crate) struct WriterHandle(JoinHandle<()>);
-
-impl WriterHandle {
-    /// Starts the thread. `parent` is the directory in which journals of dead processes are looked for.
-    pub(crate) fn start(core: Arc<Core>, options: ConnectOptions, parent: Option<PathBuf>) -> io::Result<Self> {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        let thread = std::thread::Builder::new().name("audit-writer".into()).spawn(move || {
-            // Whatever happens in here, nobody waits for a writer that is gone.
-            let _ended = Ended(core.clone());
-            runtime.block_on(run(&core, &options, parent.as_deref()));
-            // A name lookup that hangs holds up nothing.
-            runtime.shutdown_background();
-        })?;
-        Ok(Self(thread))
-    }
-
-    pub(crate) fn join(self) {
-        let _ = self.0.join();
-    }
+/// Starts the writer's thread; it ends by itself when it is asked to stop. `parent` is the directory in which journals of
+/// dead processes are looked for.
+pub(crate) fn start(core: Arc<Core>, options: ConnectOptions, parent: Option<PathBuf>) -> io::Result<()> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name("audit-writer".into()).spawn(move || {
+        // Whatever happens in here, nobody waits for a writer that is gone.
+        let _ended = Ended(core.clone());
+        runtime.block_on(run(&core, &options, parent.as_deref()));
+        // A name lookup that hangs holds up nothing.
+        runtime.shutdown_background();
+    })?;
+    Ok(())
 }
 
 struct Ended(Arc<Core>);

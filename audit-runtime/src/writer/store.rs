@@ -12,9 +12,15 @@ use super::batch::Batch;
 use super::copy::{CopyBuffer, STATEMENT};
 use super::failure::Failure;
 use crate::payload::EventRef;
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Executor, Row as _};
 use uuid::Uuid;
+
+/// In place of what a role or a database has for its interactive queries: a batch may take longer, and is given up by the
+/// server before this side does.
+const STATEMENT_TIMEOUT: &str = "50s";
+/// A lock on the tables that is not given back is reported, not waited for in silence.
+const LOCK_TIMEOUT: &str = "10s";
 
 /// A row that PostgreSQL or the decoder refused.
 struct Refused {
@@ -55,7 +61,8 @@ pub(crate) async fn store(connection: &mut PgConnection, batch: &Batch, origin: 
 async fn begin(connection: &mut PgConnection, batch: &Batch, origin: &str) -> Result<bool, sqlx::Error> {
     // One message, one round trip. Every value is a number, a UUID, or quoted here.
     let sql = format!(
-        "BEGIN; SET LOCAL synchronous_commit TO on; SELECT pg_advisory_xact_lock_shared({lock}); \
+        "BEGIN; SET LOCAL synchronous_commit TO on; SET LOCAL statement_timeout TO '{STATEMENT_TIMEOUT}'; \
+         SET LOCAL lock_timeout TO '{LOCK_TIMEOUT}'; SELECT pg_advisory_xact_lock_shared({lock}); \
          INSERT INTO audit_batches (id, journal_id, first_position, end_position, rows, origin) \
          VALUES ('{id}', '{journal}', {first}, {end}, {rows}, {origin})",
         lock = advisory_key(batch.journal_id),
@@ -98,14 +105,29 @@ async fn copy(
             Err(error) => refused.push(Refused { at: range.start + at, sqlstate: None, error: error.to_string() }),
         }
     }
-    let mut copy = connection.copy_in_raw(STATEMENT).await?;
-    copy.send(buffer.end()).await?;
-    let copied = copy.finish().await?;
+    let copied = send(connection, buffer).await?;
     let expected = (range.len() - refused.len()) as u64;
     if copied != expected {
         return Err(sqlx::Error::Protocol(format!("COPY took {copied} rows of {expected}")));
     }
     Ok(refused)
+}
+
+/// Stores a single row, in the transaction of the caller's.
+pub(crate) async fn store_one(
+    connection: &mut PgConnection,
+    event: &EventRef<'_>,
+    batch_id: Uuid,
+) -> Result<(), sqlx::Error> {
+    let mut buffer = CopyBuffer::new(event.data.len() + 512);
+    buffer.row(event, batch_id);
+    send(connection, buffer).await.map(|_| ())
+}
+
+async fn send(connection: &mut PgConnection, buffer: CopyBuffer) -> Result<u64, sqlx::Error> {
+    let mut copy = connection.copy_in_raw(STATEMENT).await?;
+    copy.send(buffer.end()).await?;
+    copy.finish().await
 }
 
 /// Copies what PostgreSQL takes, halving what it does not until single rows are left.
@@ -164,16 +186,16 @@ pub(crate) async fn committed_ranges(
 ) -> Result<Vec<(u64, u64)>, sqlx::Error> {
     let fence = format!("BEGIN; SELECT pg_advisory_xact_lock({}); COMMIT", advisory_key(journal_id));
     connection.execute(sqlx::raw_sql(AssertSqlSafe(fence))).await?;
-    let rows = sqlx::query(
-        "SELECT first_position, end_position FROM audit_batches WHERE journal_id = $1 ORDER BY first_position",
-    )
-    .persistent(false)
-    .bind(journal_id)
-    .fetch_all(connection)
-    .await?;
-    rows.iter()
-        .map(|row| Ok((row.try_get::<i64, _>(0)?.cast_unsigned(), row.try_get::<i64, _>(1)?.cast_unsigned())))
-        .collect()
+    // A simple query, one message: a pooler in transaction mode may answer each of several from another connection.
+    let ranges = format!(
+        "SELECT first_position::text, end_position::text FROM audit_batches WHERE journal_id = '{journal_id}' \
+         ORDER BY first_position"
+    );
+    let rows = connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(ranges))).await?;
+    let position = |row: &PgRow, at: usize| -> Result<u64, sqlx::Error> {
+        row.try_get::<String, _>(at)?.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))
+    };
+    rows.iter().map(|row| Ok((position(row, 0)?, position(row, 1)?))).collect()
 }
 
 fn advisory_key(journal_id: Uuid) -> i64 {

@@ -21,8 +21,14 @@
 //! is the pin: no reference count, no lock. The rule "retire only behind the reader" is enforced in
 //! [`Ring::retire`], not left to its callers.
 
+pub(super) mod fork;
+#[cfg(not(audit_loom))]
+mod map;
+#[cfg(audit_loom)]
+#[path = "map_loom.rs"]
 mod map;
 mod ring;
+mod sync;
 
 pub(crate) use map::Segment;
 pub(crate) use ring::{Next, NoRoom, Record, Ring};

@@ -1,11 +1,12 @@
 //! The live segments of a journal, and the two ends of the queue they form.
 
+use super::fork;
 use super::map::Segment;
+use super::sync::{AtomicPtr, AtomicU64, Mutex, MutexGuard, Ordering};
 use crate::journal::format::{CLAIMED, FREE, HEADER, PAD, payload_checksum, place_checksum, record_bytes};
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 /// Set in `cursor` when no more claims are taken. It is larger than any frontier, so that the check every
 /// claim makes anyway refuses it too.
@@ -20,6 +21,8 @@ struct CacheLine<T>(T);
 #[derive(Debug)]
 pub(crate) struct Ring {
     segment_bytes: u64,
+    /// The process that made it: no other may append.
+    generation: u32,
     cursor: CacheLine<AtomicU64>,
     frontier: CacheLine<AtomicU64>,
     /// Borrowed from `state.segments`; null where no segment is live.
@@ -50,6 +53,8 @@ pub(crate) enum NoRoom {
     /// The next segment does not exist yet.
     Frontier,
     Closed,
+    /// This process is a fork of the one whose ring it is.
+    Forked,
 }
 
 /// A published record, kept alive by its segment.
@@ -88,10 +93,11 @@ impl Ring {
         assert!(segment_bytes.is_power_of_two() && segment_bytes > HEADER as u64);
         Self {
             segment_bytes,
+            generation: fork::generation(),
             cursor: CacheLine::default(),
             frontier: CacheLine::default(),
-            slots: (0..=live).map(|_| AtomicPtr::default()).collect(),
-            state: Mutex::default(),
+            slots: (0..=live).map(|_| AtomicPtr::new(std::ptr::null_mut())).collect(),
+            state: Mutex::new(State::default()),
         }
     }
 
@@ -113,6 +119,9 @@ impl Ring {
     #[inline]
     pub(crate) fn append(&self, payload: &[u8]) -> Result<Appended, NoRoom> {
         assert!(payload.len() <= self.max_payload(), "a payload fits a segment: the capture limit sees to it");
+        if self.is_forked() {
+            return Err(NoRoom::Forked);
+        }
         let need = record_bytes(payload.len()) as u64;
         let checksum = payload_checksum(payload);
         let mut at = self.cursor.0.load(Ordering::Relaxed);
@@ -143,6 +152,12 @@ impl Ring {
                 Err(now) => at = now,
             }
         }
+    }
+
+    /// Whether this process is a fork of the one whose ring it is.
+    #[inline]
+    pub(crate) fn is_forked(&self) -> bool {
+        self.generation != fork::generation()
     }
 
     /// The segment of a position that the calling thread has claimed.
@@ -256,6 +271,29 @@ impl Ring {
         }
     }
 
+    /// The position from `position` on before which everything is published, or was and is retired.
+    pub(crate) fn published_to(&self, mut position: u64) -> u64 {
+        for segment in self.segments() {
+            let end = segment.base() + self.segment_bytes;
+            if end <= position {
+                continue;
+            }
+            let mut offset = (position.max(segment.base() + HEADER as u64) - segment.base()) as usize;
+            while offset < self.segment_bytes as usize {
+                let word = segment.load(offset);
+                if word == PAD {
+                    break;
+                }
+                if word == FREE || word & CLAIMED != 0 {
+                    return segment.base() + offset as u64;
+                }
+                offset += record_bytes(word as usize);
+            }
+            position = end;
+        }
+        position
+    }
+
     /// Takes out the segments that end at or before `position` and that the reader has passed.
     pub(crate) fn retire(&self, position: u64) -> Vec<Arc<Segment>> {
         let mut state = self.state();
@@ -272,7 +310,11 @@ impl Ring {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, audit_loom))]
+#[path = "ring_loom.rs"]
+mod model;
+
+#[cfg(all(test, not(audit_loom)))]
 mod tests {
     use super::*;
     use crate::journal::format::SegmentHeader;

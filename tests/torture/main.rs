@@ -1,0 +1,186 @@
+//! Random kills of the recording process, the server and the network, under load, for as long as one likes. At the end every
+//! call that returned has to have exactly one row.
+//!
+//! `scripts/torture.sh [minutes]` runs it.
+
+#![allow(clippy::unwrap_used, reason = "a test's program fails by panicking")]
+
+mod recorder;
+
+use audit_runtime::sqlx;
+use rand::prelude::*;
+use recorder::{Returned, THREADS};
+use sqlx::{Connection, PgConnection};
+use std::collections::HashMap;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tests::{Cluster, Config, Proxy, Rule, wait};
+
+#[derive(Debug, Default)]
+struct Counts {
+    kills: usize,
+    restarts: usize,
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, run, url, journals, returned] = &*arguments {
+        return recorder::record(run, url, Path::new(journals), Path::new(returned));
+    }
+    let minutes: f64 = arguments.get(1).map_or(1.0, |minutes| minutes.parse().expect("minutes, as a number"));
+    torture(Duration::from_secs_f64(minutes * 60.0));
+}
+
+/// The recording process: this program again.
+struct Recorder {
+    child: Child,
+    run: usize,
+}
+
+impl Recorder {
+    fn start(run: usize, url: &str, directory: &Path) -> Self {
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args([run.to_string(), url.to_owned()])
+            .arg(directory.join("journals"))
+            .arg(directory.join(format!("returned-{run}")))
+            .stdin(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self { child, run }
+    }
+
+    fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Has it end in good order: it shuts its trail down when its input does.
+    fn finish(&mut self) {
+        drop(self.child.stdin.take());
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn torture(time: Duration) {
+    let seed: u64 = rand::random();
+    println!("seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let mut cluster = Cluster::start(Config { settings: "max_wal_size = 4GB", hba: None });
+    let proxy = Proxy::start(cluster.port());
+    let direct = cluster.url("postgres");
+    runtime.block_on(async {
+        let pool = sqlx::PgPool::connect(&direct).await.unwrap();
+        audit_runtime::migrate(&pool).await.unwrap();
+        pool.close().await;
+    });
+
+    let url = proxy.url("postgres");
+    let mut counts = Counts::default();
+    let mut recorder = Recorder::start(0, &url, directory.path());
+    let end = Instant::now() + time;
+    while Instant::now() < end {
+        // Random pauses are the load's rhythm, not a wait for anything.
+        std::thread::sleep(Duration::from_millis(random.random_range(50..4_000)).min(end - Instant::now()));
+        match random.random_range(0..10) {
+            0..3 => {
+                recorder.kill();
+                counts.kills += 1;
+                recorder = Recorder::start(recorder.run + 1, &url, directory.path());
+            }
+            3 => {
+                if random.random() {
+                    cluster.kill();
+                } else {
+                    cluster.down();
+                }
+                counts.restarts += 1;
+                std::thread::sleep(Duration::from_millis(random.random_range(0..1_500)));
+                cluster.up();
+            }
+            4 => runtime.block_on(terminate_backends(&direct)),
+            5 => proxy.cut(),
+            6 => proxy.rule(Rule::CutAfterSent(random.random_range(0..400_000))),
+            7 => proxy.rule(Rule::CutAfterReceived(random.random_range(0..2_000))),
+            8 => proxy.rule(Rule::LoseCommitAnswers),
+            _ => proxy.rule(Rule::Stall),
+        }
+        if random.random_bool(0.6) {
+            proxy.rule(Rule::Pass);
+            // A stalled connection would be waited for by its timeout.
+            proxy.cut();
+        }
+    }
+    proxy.rule(Rule::Pass);
+    proxy.cut();
+    recorder.finish();
+    let last = recorder.run + 1;
+    // One more start adopts what is left of those that were killed.
+    let mut adopter = Recorder::start(last, &url, directory.path());
+    wait::until_within(Duration::from_secs(600), "the journals are adopted", || {
+        (journals(directory.path()) == 1).then_some(())
+    });
+    adopter.finish();
+    assert_eq!(journals(directory.path()), 0, "every journal was shipped and removed");
+    let returned: Vec<_> =
+        (0..=last).map(|run| Returned::read(&directory.path().join(format!("returned-{run}")))).collect();
+    let rows = runtime.block_on(rows(&direct));
+    report(&returned, &rows, &counts, proxy.cuts());
+}
+
+fn journals(directory: &Path) -> usize {
+    let entries = std::fs::read_dir(directory.join("journals")).unwrap();
+    entries.flatten().filter(|entry| entry.path().is_dir()).count()
+}
+
+async fn terminate_backends(url: &str) {
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    let terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'audit-runtime'";
+    sqlx::query(terminate).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+/// For each run and thread: rows, distinct calls, and those among the first so many calls.
+async fn rows(url: &str) -> HashMap<(String, i64), (i64, i64, i64)> {
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    let rows: Vec<(String, i64, i64, i64, i64)> = sqlx::query_as(
+        "SELECT actor, (data->>'thread')::bigint, count(*), count(DISTINCT (data->>'number')::bigint), \
+         max((data->>'number')::bigint) FROM audit_events WHERE event_type = 'call.made' GROUP BY 1, 2",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .unwrap();
+    rows.into_iter().map(|(run, thread, rows, distinct, last)| ((run, thread), (rows, distinct, last))).collect()
+}
+
+fn report(returned: &[Returned], rows: &HashMap<(String, i64), (i64, i64, i64)>, counts: &Counts, cuts: usize) {
+    let (mut calls, mut stored, mut lost, mut doubled) = (0, 0, 0, 0);
+    for (run, returned) in returned.iter().enumerate() {
+        for thread in 0..THREADS {
+            let returned = returned.of(thread);
+            let (all, distinct, last) = rows.get(&(run.to_string(), thread as i64)).copied().unwrap_or((0, 0, -1));
+            // The call that was under way when the process was killed may have a row, too.
+            let unreturned = i64::from(last == returned);
+            calls += returned + unreturned;
+            stored += distinct;
+            lost += returned + unreturned - distinct;
+            doubled += all - distinct;
+            assert!(last <= returned, "run {run}: a row of a call that was never made");
+        }
+    }
+    println!(
+        "calls {calls} rows {stored} lost {lost} doubled {doubled} kills {} restarts {} cuts {cuts}",
+        counts.kills, counts.restarts
+    );
+    assert!(lost == 0 && doubled == 0 && calls > 0);
+}

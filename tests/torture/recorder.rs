@@ -1,0 +1,74 @@
+//! The process that is killed: it makes calls, and notes each that returned where SIGKILL cannot take it.
+
+use audit_runtime::{Audit, audited};
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Threads that make calls.
+pub(crate) const THREADS: usize = 4;
+
+#[audited(event = "call.made", actor = run, id = None::<Uuid>, only(thread, number, padding))]
+fn call(run: &str, thread: usize, number: u64, padding: &str) -> Result<u64, std::convert::Infallible> {
+    Ok(number * 2)
+}
+
+/// Makes calls until standard input ends, then shuts down.
+pub(crate) fn record(run: &str, url: &str, journals: &Path, returned: &Path) {
+    let audit = Audit::builder()
+        .postgres(url)
+        .journal(journals)
+        .segment_bytes(1 << 20)
+        .journal_limit(1 << 30)
+        .service("torture")
+        .start()
+        .unwrap();
+    audit.install().unwrap();
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(returned).unwrap();
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (ended, file) = (&ended, &file);
+            scope.spawn(move || {
+                let mut number = 0_u64;
+                while !ended.load(Ordering::Relaxed) {
+                    // Bursts with pauses, as services have them: the database must be able to follow.
+                    for _ in 0..100 {
+                        let padding = "x".repeat((number % 500) as usize);
+                        call(run, thread, number, &padding).unwrap_or_default();
+                        number += 1;
+                        file.write_all_at(&number.to_le_bytes(), 8 * thread as u64).unwrap();
+                    }
+                    std::thread::sleep(Duration::from_millis(200));
+                }
+            });
+        }
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        ended.store(true, Ordering::Relaxed);
+    });
+    let report = audit.shutdown_blocking(Duration::from_secs(300)).unwrap();
+    assert_eq!((report.left_in_journal, report.refused), (0, 0), "{report:?}");
+}
+
+/// How many calls of each thread returned.
+#[derive(Debug)]
+pub(crate) struct Returned([u64; THREADS]);
+
+impl Returned {
+    pub(crate) fn read(file: &Path) -> Self {
+        let file = File::open(file).ok();
+        Self(std::array::from_fn(|thread| {
+            let mut bytes = [0; 8];
+            let read = file.as_ref().is_some_and(|file| file.read_exact_at(&mut bytes, 8 * thread as u64).is_ok());
+            if read { u64::from_le_bytes(bytes) } else { 0 }
+        }))
+    }
+
+    pub(crate) fn of(&self, thread: usize) -> i64 {
+        self.0[thread] as i64
+    }
+}
