@@ -190,7 +190,7 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-fn unprivileged(program: impl Into<OsString>) -> Command {
+pub(crate) fn unprivileged(program: impl Into<OsString>) -> Command {
     let mut command = Command::new(program.into());
     if is_root() {
         command.uid(NOBODY).gid(NOBODY);

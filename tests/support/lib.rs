@@ -2,13 +2,20 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's support fails by panicking")]
 
+pub mod again;
+pub mod bouncer;
+pub mod calls;
 pub mod cluster;
 pub mod database;
 pub mod examples;
 pub mod proxy;
+pub mod small_disk;
 pub mod wait;
 
+pub use bouncer::Bouncer;
+pub use calls::Calls;
 pub use cluster::{Cluster, Config};
 pub use database::Database;
 pub use proxy::{Proxy, Rule};
+pub use small_disk::SmallDisk;
 pub use wait::eventually;

@@ -1,0 +1,43 @@
+//! A file system of a few megabytes, to be filled.
+
+use std::path::Path;
+use std::process::Command;
+use tempfile::TempDir;
+
+/// A mounted `tmpfs`; it goes when it is dropped.
+#[derive(Debug)]
+pub struct SmallDisk(TempDir);
+
+impl SmallDisk {
+    /// Mounts one of so many bytes, or says why a test that needs it is left out: only root may mount.
+    pub fn mount(bytes: u64) -> Option<Self> {
+        let directory = tempfile::tempdir().unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={bytes},mode=0777"), "tmpfs"])
+            .arg(directory.path())
+            .status();
+        if mounted.is_ok_and(|status| status.success()) {
+            return Some(Self(directory));
+        }
+        eprintln!("left out: a small file system cannot be mounted here, which takes root");
+        None
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Gives it another size.
+    pub fn resize(&self, bytes: u64) {
+        let options = format!("remount,size={bytes}");
+        assert!(Command::new("mount").args(["-o", &options]).arg(self.path()).status().unwrap().success());
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: a server that is about to end may still have files open.
+        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
+    }
+}
