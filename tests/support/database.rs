@@ -56,6 +56,11 @@ impl Database {
             .service("test")
     }
 
+    /// A new pool: after the server was down.
+    pub fn reconnect(&mut self) {
+        self.pool = pool(&self.url);
+    }
+
     /// The number that a query gives.
     pub async fn count(&self, sql: &'static str) -> i64 {
         sqlx::query_scalar(sql).fetch_one(&self.pool).await.unwrap()

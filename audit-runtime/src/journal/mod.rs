@@ -34,7 +34,7 @@ use format::SegmentHeader;
 use segment::{NoRoom, Ring, Segment};
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -107,6 +107,10 @@ pub(crate) enum NotSynced {
     Released,
 }
 
+const NOT_EXHAUSTED: u8 = 0;
+const LIMIT_EXHAUSTED: u8 = 1;
+const DISK_EXHAUSTED: u8 = 2;
+
 /// Sizes and policy of a journal.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
@@ -125,8 +129,8 @@ pub(crate) struct Journal {
     directory: Option<Directory>,
     limits: Limits,
     ring: Ring,
-    /// Set while no segment can be made, so that refusing costs a caller no system call.
-    exhausted: AtomicBool,
+    /// Why no segment can be made at present, so that refusing costs a caller no system call.
+    exhausted: AtomicU8,
     /// Held while a segment is made.
     growing: Mutex<()>,
     /// Waited on by `Overflow::Wait`.
@@ -149,7 +153,7 @@ impl Journal {
             directory,
             limits,
             ring: Ring::new(limits.segment_bytes, (limits.limit_bytes / limits.segment_bytes) as usize + 1),
-            exhausted: AtomicBool::new(false),
+            exhausted: AtomicU8::new(NOT_EXHAUSTED),
             growing: Mutex::new(()),
             room: Condvar::new(),
             synced: watch::Sender::default(),
@@ -198,14 +202,14 @@ impl Journal {
                 NoRoom::Closed => return Err(AppendError::Closed),
                 NoRoom::Forked => return Err(AppendError::Forked),
             }
-            let refused = if self.exhausted.load(Ordering::Relaxed) { Err(AppendError::Full) } else { self.grow() };
+            let refused = self.exhausted().map_or_else(|| self.grow(), Err);
             if let Err(error) = refused {
                 let Some(left) = deadline.and_then(|deadline| deadline.checked_duration_since(Instant::now())) else {
                     return Err(error);
                 };
                 self.wake_housekeeper();
                 let growing = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
-                if self.exhausted.load(Ordering::Relaxed) {
+                if self.exhausted().is_some() {
                     drop(self.room.wait_timeout(growing, left));
                 }
             }
@@ -233,19 +237,32 @@ impl Journal {
             Err(AppendError::Full)
         } else {
             self.make_segment().map_err(|error| {
-                if !self.exhausted.load(Ordering::Relaxed) {
+                if self.exhausted().is_none() {
                     tracing::warn!(journal = %self.id, %error, "no further journal segment can be made");
                 }
                 AppendError::Disk
             })
         };
         // With one segment left to write to, being unable to make another is no reason to refuse yet.
-        let out_of_room = made.is_err() && self.ring.frontier() < self.ring.cursor() + self.limits.segment_bytes;
-        self.exhausted.store(out_of_room, Ordering::Relaxed);
+        let out_of_room = self.ring.frontier() < self.ring.cursor() + self.limits.segment_bytes;
+        let exhausted = match made {
+            Err(AppendError::Disk) if out_of_room => DISK_EXHAUSTED,
+            Err(_) if out_of_room => LIMIT_EXHAUSTED,
+            _ => NOT_EXHAUSTED,
+        };
+        self.exhausted.store(exhausted, Ordering::Relaxed);
         if made.is_ok() {
             self.room.notify_all();
         }
         made
+    }
+
+    fn exhausted(&self) -> Option<AppendError> {
+        match self.exhausted.load(Ordering::Relaxed) {
+            LIMIT_EXHAUSTED => Some(AppendError::Full),
+            DISK_EXHAUSTED => Some(AppendError::Disk),
+            _ => None,
+        }
     }
 
     fn make_segment(&self) -> io::Result<()> {

@@ -1,0 +1,119 @@
+//! SIGKILL, and who ships what is left.
+
+use audit_runtime::{Audit, Event};
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Stdio};
+use std::time::Duration;
+use tests::again::{again, is_again};
+use tests::{Database, eventually};
+use uuid::Uuid;
+
+const KILLED: &str = "kills::killed_at_any_instant_each_call_that_returned_has_one_row";
+
+/// Records, and says which events it has recorded: a number is said when its call has returned.
+fn recording(url: &str, journals: &str) -> ! {
+    let audit =
+        Audit::builder().postgres(url).journal(journals).segment_bytes(1 << 16).data_limit(1 << 14).start().unwrap();
+    let mut output = std::io::stdout().lock();
+    writeln!(output, "ready").unwrap();
+    for number in 0_u64.. {
+        let event = Event::new("call.made").entity("run", Uuid::nil()).actor(std::process::id());
+        let padding = "x".repeat((number % 700) as usize);
+        audit.record(event.data(&serde_json::json!({"number": number, "padding": padding})).unwrap()).unwrap();
+        writeln!(output, "{number}").unwrap();
+        output.flush().unwrap();
+    }
+    unreachable!("there is always a next number")
+}
+
+struct Recorder {
+    child: Child,
+    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+}
+
+impl Recorder {
+    fn start(database: &Database) -> Self {
+        let mut child = again(KILLED)
+            .env("AUDIT_TEST_URL", &database.url)
+            .env("AUDIT_TEST_JOURNALS", database.journals.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        lines.find(|line| line.as_ref().unwrap().ends_with("ready")).unwrap().unwrap();
+        Self { child, lines }
+    }
+
+    /// Kills it once so many calls have returned; gives how many had.
+    fn kill_after(mut self, calls: usize) -> i64 {
+        let mut returned = self.lines.by_ref().take(calls).last().map_or(0, |line| number(&line.unwrap()));
+        self.child.kill().unwrap();
+        // What was still in the pipe; the last line may be torn.
+        for line in self.lines.map_while(Result::ok) {
+            returned = returned.max(number(&line));
+        }
+        self.child.wait().unwrap();
+        returned
+    }
+}
+
+fn number(line: &str) -> i64 {
+    line.parse::<i64>().map_or(0, |number| number + 1)
+}
+
+#[tokio::test]
+async fn killed_at_any_instant_each_call_that_returned_has_one_row() {
+    if is_again(KILLED) {
+        recording(&std::env::var("AUDIT_TEST_URL").unwrap(), &std::env::var("AUDIT_TEST_JOURNALS").unwrap());
+    }
+    let database = Database::new().await;
+    let mut expected = Vec::new();
+    for calls in [0, 1, 2, 7, 50, 300, 1_000, 3_000] {
+        let recorder = Recorder::start(&database);
+        let actor = recorder.child.id().to_string();
+        expected.push((actor, recorder.kill_after(calls)));
+    }
+    // Each start adopted what the one before had left; this one adopts the last.
+    let next = database.audit().start().unwrap();
+    eventually("all is shipped", || async { database.journal_directories() == 1 }).await;
+    next.shutdown(Duration::from_secs(10)).await.unwrap();
+    for (actor, returned) in expected {
+        let (rows, distinct, last): (i64, i64, Option<i64>) = sqlx::query_as(
+            "SELECT count(*), count(DISTINCT data->>'number'), max((data->>'number')::bigint) FROM audit_events WHERE actor = $1",
+        )
+        .bind(&actor)
+        .fetch_one(&database.pool)
+        .await
+        .unwrap();
+        // The last line may have been torn: its call, and the one under way, may have rows too.
+        assert!(rows >= returned && rows <= returned + 2, "{rows} rows of {returned} calls");
+        assert_eq!((rows, distinct), (last.map_or(0, |last| last + 1), rows));
+    }
+    assert_eq!(database.journal_directories(), 0);
+}
+
+#[tokio::test]
+async fn many_that_start_at_once_adopt_what_is_left_once() {
+    let database = Database::new().await;
+    for _ in 0..4 {
+        let nowhere = database.audit().postgres("postgres://postgres@127.0.0.1:1/x").start().unwrap();
+        (0..250).for_each(|_| drop(nowhere.record(Event::new("order.accepted")).unwrap()));
+        nowhere.shutdown(Duration::ZERO).await.unwrap();
+    }
+    assert_eq!(database.journal_directories(), 4);
+    let starting: Vec<_> = (0..6)
+        .map(|_| {
+            let builder = database.audit();
+            std::thread::spawn(move || builder.start().unwrap())
+        })
+        .collect();
+    let started: Vec<Audit> = starting.into_iter().map(|thread| thread.join().unwrap()).collect();
+    eventually("all is adopted", || async { started.iter().map(|audit| audit.stats().adopted).sum::<u64>() == 1_000 })
+        .await;
+    for audit in started {
+        audit.shutdown(Duration::from_secs(10)).await.unwrap();
+    }
+    assert_eq!((database.events().await, database.journal_directories()), (1_000, 0));
+    assert_eq!(database.count("SELECT count(DISTINCT id) FROM audit_events").await, 1_000);
+}
