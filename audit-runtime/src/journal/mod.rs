@@ -23,6 +23,8 @@
 mod directory;
 mod format;
 pub(crate) mod housekeeping;
+#[cfg(all(test, not(audit_loom), not(miri)))]
+mod model;
 mod recovery;
 mod segment;
 
@@ -315,6 +317,8 @@ impl Journal {
             }
         }
         if !retired.is_empty() {
+            // There is room again; whoever needs it first makes the segment.
+            self.exhausted.store(NOT_EXHAUSTED, Ordering::Relaxed);
             self.wake_housekeeper();
         }
     }

@@ -10,8 +10,9 @@ use super::format::{
     read_u32, record_bytes,
 };
 use std::collections::VecDeque;
-use std::io;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -53,8 +54,44 @@ impl RecoveredRecord {
 
 impl Orphan {
     pub(crate) fn open(directory: Directory) -> io::Result<Self> {
-        let segments = directory.segments()?.into();
-        Ok(Self { directory, segments, open: None, has_foreign: false })
+        let mut orphan = Self { directory, segments: VecDeque::new(), open: None, has_foreign: false };
+        let mut segments: Vec<(u64, PathBuf)> = Vec::new();
+        for (named, path) in orphan.directory.segments()? {
+            let base = orphan.base(named, &path)?;
+            if base.is_some_and(|base| segments.iter().any(|(other, _)| *other == base)) {
+                orphan.report_foreign(&path, "its place is taken by another file");
+            } else {
+                segments.extend(base.map(|base| (base, path)));
+            }
+        }
+        segments.sort_unstable();
+        orphan.segments = segments.into();
+        Ok(orphan)
+    }
+
+    /// Where a segment belongs: its header knows better than its name. `None` if not here.
+    fn base(&mut self, named: u64, path: &Path) -> io::Result<Option<u64>> {
+        let mut header = [0; HEADER];
+        let read = read_up_to(File::open(path)?, &mut header)?;
+        match SegmentHeader::decode(&header[..read]) {
+            Ok(header) if header.journal == self.directory.id() => {
+                if header.base != named {
+                    tracing::warn!(file = %path.display(), base = header.base, "this segment has the name of another");
+                }
+                Ok(Some(header.base))
+            }
+            Ok(header) => {
+                self.report_foreign(path, &format!("it belongs to journal {}", header.journal));
+                Ok(None)
+            }
+            // Told when its turn comes.
+            Err(HeaderError::Empty | HeaderError::Damaged | HeaderError::NewerMajor(_)) => Ok(Some(named)),
+        }
+    }
+
+    fn report_foreign(&mut self, path: &Path, why: &str) {
+        tracing::error!(file = %path.display(), "{why}: this segment is left as it is, move it to where it belongs");
+        self.has_foreign = true;
     }
 
     pub(crate) fn id(&self) -> Uuid {
@@ -82,17 +119,7 @@ impl Orphan {
             };
             let bytes = std::fs::read(path)?;
             match SegmentHeader::decode(&bytes) {
-                Ok(header) if header.journal == self.directory.id() && header.base == *base => {}
-                Ok(header) => {
-                    tracing::error!(
-                        file = %path.display(), journal = %header.journal, base = header.base,
-                        "this segment belongs to another journal or position; it is left as it is, move it back"
-                    );
-                    self.has_foreign = true;
-                    self.segments.pop_front();
-                    continue;
-                }
-                Err(HeaderError::Empty) => {}
+                Ok(_) | Err(HeaderError::Empty) => {}
                 Err(error @ HeaderError::Damaged) => {
                     tracing::error!(file = %path.display(), offset = 0, "{error}; its intact records are shipped");
                 }
@@ -112,6 +139,17 @@ impl Orphan {
         }
         self.directory.remove()
     }
+}
+
+fn read_up_to(mut file: File, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut read = 0;
+    while read < buffer.len() {
+        match file.read(&mut buffer[read..])? {
+            0 => break,
+            more => read += more,
+        }
+    }
+    Ok(read)
 }
 
 impl OpenSegment {
@@ -170,7 +208,6 @@ impl OpenSegment {
 mod tests {
     use super::super::{Journal, Limits, Overflow};
     use super::*;
-    use std::path::Path;
 
     const SEGMENT: u64 = 4096;
 
@@ -243,8 +280,7 @@ mod tests {
         left(parent.path(), 12);
         let file = first_segment(parent.path());
         let bytes = std::fs::read(&file).unwrap();
-        let used: usize = HEADER + (0..12).map(|number| record_bytes(payload(number).len())).sum::<usize>();
-        for at in 0..used {
+        for at in 0..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[at] ^= 0x40;
             std::fs::write(&file, damaged).unwrap();
@@ -260,7 +296,7 @@ mod tests {
         let file = first_segment(parent.path());
         let bytes = std::fs::read(&file).unwrap();
         let mut before = 0;
-        for length in 0..1024 {
+        for length in 0..=bytes.len() {
             std::fs::write(&file, &bytes[..length]).unwrap();
             let found = recovered(&mut adopted(parent.path()));
             assert_eq!(found, (0..found.len() as u32).collect::<Vec<_>>());
@@ -280,6 +316,39 @@ mod tests {
         let mut orphan = adopted(one.path());
         assert!(recovered(&mut orphan).is_empty());
         orphan.remove().unwrap_err();
+        assert!(file.exists());
+    }
+
+    #[test]
+    fn segments_that_have_each_others_names_are_shipped_in_their_order() {
+        let parent = tempfile::tempdir().unwrap();
+        left(parent.path(), 300);
+        let files: Vec<PathBuf> = adopted(parent.path()).segments.into_iter().map(|(_, path)| path).collect();
+        let aside = files[0].with_extension("aside");
+        for (from, to) in [(&files[0], &aside), (&files[2], &files[0]), (&aside, &files[2])] {
+            std::fs::rename(from, to).unwrap();
+        }
+        // A copy of one under a further name is shipped once, and left.
+        let copy = files[1].with_file_name("00000000000009999999.journal");
+        std::fs::copy(&files[1], &copy).unwrap();
+        let mut orphan = adopted(parent.path());
+        assert_eq!(recovered(&mut orphan), (0..300).collect::<Vec<_>>());
+        orphan.remove().unwrap_err();
+        assert!(copy.exists());
+    }
+
+    #[test]
+    fn a_segment_of_a_newer_version_is_refused_with_words_and_nothing_is_removed() {
+        let parent = tempfile::tempdir().unwrap();
+        left(parent.path(), 50);
+        let file = first_segment(parent.path());
+        let mut bytes = std::fs::read(&file).unwrap();
+        bytes[8] = 2;
+        let crc = crc32c::crc32c(&bytes[..HEADER - 4]);
+        bytes[HEADER - 4..HEADER].copy_from_slice(&crc.to_le_bytes());
+        std::fs::write(&file, bytes).unwrap();
+        let error = adopted(parent.path()).next().unwrap_err().to_string();
+        assert!(error.contains("journal format 2") && error.contains("newer") && error.contains(".journal"), "{error}");
         assert!(file.exists());
     }
 

@@ -272,7 +272,8 @@ impl Ring {
     }
 
     /// The position from `position` on before which everything is published, or was and is retired.
-    pub(crate) fn published_to(&self, mut position: u64) -> u64 {
+    pub(crate) fn published_to(&self, position: u64) -> u64 {
+        let mut position = position.max(self.oldest());
         for segment in self.segments() {
             let end = segment.base() + self.segment_bytes;
             if end <= position {
