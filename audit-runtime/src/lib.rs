@@ -13,6 +13,9 @@ mod error;
 mod event;
 mod event_data;
 pub mod execution;
+#[cfg(any(fuzzing, test))]
+#[cfg_attr(fuzzing, doc(hidden))]
+pub mod fuzz;
 mod gap;
 mod journal;
 mod mask;

@@ -21,7 +21,7 @@
 //! once the writer has acknowledged their records. [`recovery`] reads what a dead process left.
 
 mod directory;
-mod format;
+pub(crate) mod format;
 pub(crate) mod housekeeping;
 #[cfg(all(test, not(audit_loom), not(miri)))]
 mod model;
@@ -29,6 +29,8 @@ mod recovery;
 mod segment;
 
 pub(crate) use directory::Directory;
+#[cfg(any(fuzzing, test))]
+pub(crate) use recovery::scan;
 pub(crate) use recovery::{Orphan, RecoveredRecord};
 pub(crate) use segment::{Next, Record};
 

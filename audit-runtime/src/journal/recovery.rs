@@ -52,6 +52,15 @@ impl RecoveredRecord {
     }
 }
 
+#[cfg(any(fuzzing, test))]
+impl RecoveredRecord {
+    /// Whether its checksum holds, reckoned anew.
+    pub(crate) fn is_intact(&self) -> bool {
+        let expected = place_checksum(payload_checksum(self.payload()), self.start, self.length as u32);
+        read_u32(&self.segment, self.offset + 4) == Some(expected)
+    }
+}
+
 impl Orphan {
     pub(crate) fn open(directory: Directory) -> io::Result<Self> {
         let mut orphan = Self { directory, segments: VecDeque::new(), open: None, has_foreign: false };
@@ -141,6 +150,14 @@ impl Orphan {
     }
 }
 
+/// The intact records of a segment's bytes.
+#[cfg(any(fuzzing, test))]
+pub(crate) fn scan(bytes: &[u8], base: u64) -> impl Iterator<Item = RecoveredRecord> {
+    let mut open = OpenSegment { bytes: bytes.into(), base, path: PathBuf::new(), offset: HEADER };
+    let _ = SegmentHeader::decode(bytes);
+    std::iter::from_fn(move || open.next())
+}
+
 fn read_up_to(mut file: File, buffer: &mut [u8]) -> io::Result<usize> {
     let mut read = 0;
     while read < buffer.len() {
@@ -157,10 +174,9 @@ impl OpenSegment {
         let mut damage: Option<usize> = None;
         while self.offset + RECORD_HEADER <= self.bytes.len() {
             let word = read_u32(&self.bytes, self.offset)?;
-            if word == PAD {
-                break;
-            }
-            if word != FREE
+            // Behind a pad there are zeros, unless the pad itself is damage.
+            let is_free = word == FREE || word == PAD;
+            if !is_free
                 && word & CLAIMED == 0
                 && let Some(record) = self.record(word)
             {
@@ -168,7 +184,7 @@ impl OpenSegment {
                 self.offset += record_bytes(record.length);
                 return Some(record);
             }
-            if word != FREE && damage.is_none() {
+            if !is_free && damage.is_none() {
                 damage = Some(self.offset);
             }
             self.offset += ALIGN;

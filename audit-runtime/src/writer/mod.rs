@@ -11,7 +11,7 @@
 mod batch;
 mod connect;
 mod control;
-mod copy;
+pub(crate) mod copy;
 mod failure;
 mod lane;
 mod store;
