@@ -9,16 +9,21 @@ have_server() {
     command -v initdb >/dev/null 2>&1 || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null
 }
 
-if ! have_server; then
+missing=()
+have_server || missing+=(postgresql)
+command -v pgbouncer >/dev/null 2>&1 || [ -x /usr/sbin/pgbouncer ] || missing+=(pgbouncer)
+command -v strace >/dev/null 2>&1 || missing+=(strace)
+if [ ${#missing[@]} -gt 0 ]; then
     if ! command -v apt-get >/dev/null 2>&1; then
-        echo "The tests need PostgreSQL's initdb and postgres, on the PATH or under /usr/lib/postgresql. Install a PostgreSQL server." >&2
+        echo "The tests need a PostgreSQL server (initdb and postgres, on the PATH or under /usr/lib/postgresql), PgBouncer and strace." >&2
+        echo "Missing here, by the names of Debian's packages: ${missing[*]}. Install them." >&2
         exit 2
     fi
-    step "PostgreSQL's server is missing: installing Debian's package postgresql"
+    step "missing, installed from Debian's packages: ${missing[*]}"
     as_root=()
     [ "$(id -u)" -eq 0 ] || as_root=(sudo)
     "${as_root[@]}" apt-get update -q
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends postgresql
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"
 fi
 
 step "format"

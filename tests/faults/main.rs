@@ -4,6 +4,8 @@
 
 mod kills;
 mod limits;
+mod power;
+mod refused;
 mod restart;
 mod server;
 mod shutdown;

@@ -8,10 +8,22 @@ use std::process::Command;
 /// # Panics
 /// It cannot be built.
 pub fn binary(name: &str) -> PathBuf {
+    built(name, &["-p", "examples"])
+}
+
+/// The command `audit-trail`.
+///
+/// # Panics
+/// It cannot be built.
+pub fn audit_trail() -> PathBuf {
+    built("audit-trail", &["-p", "audit-runtime", "--features", "cli"])
+}
+
+fn built(name: &str, package: &[&str]) -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     // Up to date in a workspace test run, where this costs a moment; a lone `-p tests` builds it here.
-    let built = Command::new(cargo).args(["build", "--quiet", "-p", "examples", "--bin", name]).status().unwrap();
-    assert!(built.success(), "cargo build -p examples --bin {name}");
+    let built = Command::new(cargo).args(["build", "--quiet", "--bin", name]).args(package).status().unwrap();
+    assert!(built.success(), "cargo build --bin {name}");
     let test = std::env::current_exe().unwrap();
     test.ancestors().nth(2).unwrap().join(name)
 }

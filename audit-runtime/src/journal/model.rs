@@ -2,6 +2,8 @@
 //!
 //! The actions are made in one thread; what threads do to each other is for `segment/ring_loom.rs`.
 
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 use super::recovery::Orphan;
 use super::{AppendError, Directory, Journal, Limits, Next, Overflow};
 use proptest::prelude::*;

@@ -63,6 +63,9 @@ async fn run(arguments: Arguments) -> ExitCode {
     match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(NOTHING),
+        Err(error) if error.contains("does not exist") => {
+            failed(&format!("the audit schema is missing or too old: run audit-trail migrate ({error})"), NOTHING)
+        }
         Err(error) => failed(&error, NOTHING),
     }
 }

@@ -1,6 +1,8 @@
 //! The protocol under loom (<https://docs.rs/loom>): every interleaving of its atomic operations, with up to
 //! `LOOM_MAX_PREEMPTIONS` preemptions, and every value a load may see. `scripts/model.sh` runs it.
 
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 use super::{Next, NoRoom, Ring};
 use crate::journal::format::{HEADER, SegmentHeader};
 use crate::journal::segment::Segment;
