@@ -1,7 +1,7 @@
 //! One segment: its bytes, mapped, and the four operations of the record protocol on them.
 
+use super::memory::{self, Memory};
 use crate::journal::format::{CLAIMED, HEADER, PAD, RECORD_HEADER, SegmentHeader};
-use memmap2::{MmapOptions, MmapRaw};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// `&mut`, because other threads write to other parts of it at the same time.
 #[derive(Debug)]
 pub(crate) struct Segment {
-    map: MmapRaw,
+    map: Memory,
     header: SegmentHeader,
     path: Option<PathBuf>,
 }
@@ -29,10 +29,9 @@ impl Segment {
         made
     }
 
-    fn allocate(file: &File, header: SegmentHeader) -> io::Result<MmapRaw> {
+    fn allocate(file: &File, header: SegmentHeader) -> io::Result<Memory> {
         rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, header.segment_bytes)?;
-        let map = MmapOptions::new().len(to_usize(header.segment_bytes)?).map_raw(file)?;
-        populate(&map);
+        let map = memory::of_file(file, to_usize(header.segment_bytes)?)?;
         write_header(&map, &header);
         map.flush_range(0, HEADER)?;
         Ok(map)
@@ -40,8 +39,7 @@ impl Segment {
 
     /// A segment without a file, for `.memory()`.
     pub(crate) fn anonymous(header: SegmentHeader) -> io::Result<Self> {
-        let map = MmapOptions::new().len(to_usize(header.segment_bytes)?).map_anon()?;
-        let map = MmapRaw::from(map);
+        let map = memory::anonymous(to_usize(header.segment_bytes)?)?;
         write_header(&map, &header);
         Ok(Self { map, header, path: None })
     }
@@ -119,16 +117,10 @@ impl Segment {
     }
 }
 
-fn write_header(map: &MmapRaw, header: &SegmentHeader) {
+fn write_header(map: &Memory, header: &SegmentHeader) {
     assert!(map.len() >= HEADER);
     // SAFETY: in bounds (asserted), and the mapping was just made: nobody else has it.
     unsafe { map.as_mut_ptr().copy_from_nonoverlapping(header.encode().as_ptr(), HEADER) }
-}
-
-/// Faults the pages in ahead of their use. An old kernel (before 5.14) refuses; the callers then fault them in.
-fn populate(map: &MmapRaw) {
-    // SAFETY: the range is exactly the mapping; the advice only populates pages and changes no content.
-    let _ = unsafe { rustix::mm::madvise(map.as_mut_ptr().cast(), map.len(), rustix::mm::Advice::LinuxPopulateWrite) };
 }
 
 fn to_usize(bytes: u64) -> io::Result<usize> {
