@@ -4,17 +4,8 @@ use audit_runtime::{Audit, Event, Overflow, RecordError, Trail, audited};
 use sqlx::Row;
 use std::time::{Duration, Instant};
 use tests::again::{again, is_again};
-use tests::{Cluster, Config, Database, SmallDisk, eventually};
+use tests::{Database, SmallDisk, eventually};
 use uuid::Uuid;
-
-/// A cluster that is down, and its database.
-async fn out_of_reach() -> (Cluster, Database) {
-    let mut cluster = Cluster::start(Config::default());
-    let database = Database::migrated_in(&cluster).await;
-    database.pool.close().await;
-    cluster.down();
-    (cluster, database)
-}
 
 #[audited(event = "order.submitted", id = None::<Uuid>)]
 fn submit(number: u64, padding: &str) -> u64 {
@@ -66,7 +57,7 @@ async fn one_gap(audit: &Audit, database: &Database, taken: u64, began: chrono::
 
 #[tokio::test]
 async fn at_its_limit_the_journal_refuses_counts_and_tells_once() {
-    let (mut cluster, mut database) = out_of_reach().await;
+    let (mut cluster, mut database) = Database::out_of_reach().await;
     let audit = database.audit().journal_limit(3 << 20).start().unwrap();
     let began = chrono::Utc::now();
     let taken = fill(&audit, 1_000);
@@ -83,7 +74,7 @@ async fn at_its_limit_the_journal_refuses_counts_and_tells_once() {
 
 #[tokio::test]
 async fn callers_can_wait_for_room_instead() {
-    let (mut cluster, mut database) = out_of_reach().await;
+    let (mut cluster, mut database) = Database::out_of_reach().await;
     let overflow = Overflow::Wait(Duration::from_secs(60));
     let audit = database.audit().journal_limit(2 << 20).overflow(overflow).start().unwrap();
     let threads: Vec<_> = (0..3)
@@ -108,7 +99,7 @@ async fn callers_can_wait_for_room_instead() {
 
 #[tokio::test]
 async fn a_wait_for_room_ends_in_time() {
-    let (_cluster, database) = out_of_reach().await;
+    let (_cluster, database) = Database::out_of_reach().await;
     let overflow = Overflow::Wait(Duration::from_millis(50));
     let audit = database.audit().journal_limit(2 << 20).overflow(overflow).start().unwrap();
     let begin = Instant::now();
@@ -120,7 +111,7 @@ async fn a_wait_for_room_ends_in_time() {
 #[tokio::test]
 async fn a_full_disk_is_a_refusal_and_not_the_end() {
     let Some(disk) = SmallDisk::mount(4 << 20) else { return };
-    let (mut cluster, mut database) = out_of_reach().await;
+    let (mut cluster, mut database) = Database::out_of_reach().await;
     let audit = database.audit().journal(disk.path()).journal_limit(64 << 20).start().unwrap();
     let began = chrono::Utc::now();
     let taken = fill(&audit, 1_000);

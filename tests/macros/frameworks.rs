@@ -30,6 +30,20 @@ trait Broker: Send + Sync {
 
 struct Paper;
 
+struct Named {
+    name: &'static str,
+    probe: Probe,
+}
+
+#[async_trait]
+impl Broker for Named {
+    #[audited(event = "order.sent", recorder = self.probe.audit(), fields(name = self.name, long = ticker.len() > 3))]
+    async fn submit(&self, order_id: Uuid, ticker: &str) -> Result<usize, Refused> {
+        tokio::task::yield_now().await;
+        Ok(self.name.len() + ticker.len())
+    }
+}
+
 #[async_trait]
 impl Broker for Paper {
     #[audited(event = "order.sent", err = "order.rejected", entity = "order")]
@@ -74,6 +88,10 @@ fn async_trait_in_the_trait_and_in_its_implementation() {
     assert_eq!(event.data, json!({"order_id": ID, "ticker": "AAPL", "result": 4}));
     let (_, event) = caught_later(broker.submit(ID, ""));
     assert_eq!((event.event_type.as_str(), event.outcome), ("order.rejected", Outcome::Error));
+    let named = Named { name: "desk", probe: Probe::new() };
+    pollster::block_on(named.submit(ID, "AAPL")).unwrap();
+    let event = named.probe.only("order.sent");
+    assert_eq!(event.data, json!({"order_id": ID, "ticker": "AAPL", "name": "desk", "long": true, "result": 8}));
     let (_, event) = caught_later(Quiet.submit_twice(ID, "AAPL"));
     assert_eq!(event.data, json!({"order_id": ID, "ticker": "AAPL", "twice": true, "result": 8}));
     let (_, event) = caught_later(Arc::new(Paper).take(ID, "x".into()));

@@ -4,7 +4,7 @@ use audit_runtime::{Audit, Context, Event, Outcome, StoreError, Trail, audited};
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use std::time::Duration;
-use tests::{Cluster, Config, Database, eventually};
+use tests::{Database, eventually};
 use uuid::Uuid;
 
 #[derive(Debug, thiserror::Error)]
@@ -19,15 +19,6 @@ fn submit(order_id: Uuid, ticker: &str, quantity: f64, open: bool) -> Result<u32
 #[audited(event = "position.updated", id = order_id)]
 async fn outer(order_id: Uuid) {
     let _ = submit(order_id, "MSFT", 1.0, true);
-}
-
-/// A migrated database whose server is down.
-async fn out_of_reach() -> (Cluster, Database) {
-    let mut cluster = Cluster::start(Config::default());
-    let database = Database::migrated_in(&cluster).await;
-    database.pool.close().await;
-    cluster.down();
-    (cluster, database)
 }
 
 /// The rows there are, by a new connection: the server was away.
@@ -116,7 +107,7 @@ async fn events_by_hand_have_the_time_they_are_given_and_can_be_waited_for() {
 
 #[tokio::test]
 async fn a_service_starts_while_postgresql_is_down_and_loses_nothing() {
-    let (mut cluster, database) = out_of_reach().await;
+    let (mut cluster, database) = Database::out_of_reach().await;
     let audit = start(&database);
     audit
         .scope(async {
@@ -140,7 +131,7 @@ async fn a_service_starts_while_postgresql_is_down_and_loses_nothing() {
 
 #[tokio::test]
 async fn shutdown_keeps_to_its_time_and_what_is_left_is_shipped_by_the_next_start() {
-    let (mut cluster, database) = out_of_reach().await;
+    let (mut cluster, database) = Database::out_of_reach().await;
     let audit = start(&database);
     audit
         .scope(async {

@@ -1,6 +1,6 @@
 //! A database of a test's own.
 
-use crate::Cluster;
+use crate::{Cluster, Config};
 use audit_runtime::{Audit, Builder};
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgPool, PgPoolOptions};
@@ -35,6 +35,15 @@ impl Database {
         let database = Self::empty_in(cluster).await;
         audit_runtime::migrate(&database.pool).await.unwrap();
         database
+    }
+
+    /// With the audit schema, in a cluster of its own that is down.
+    pub async fn out_of_reach() -> (Cluster, Self) {
+        let mut cluster = Cluster::start(Config::default());
+        let database = Self::migrated_in(&cluster).await;
+        database.pool.close().await;
+        cluster.down();
+        (cluster, database)
     }
 
     /// Without a table.

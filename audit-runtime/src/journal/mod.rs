@@ -21,6 +21,7 @@
 //! once the writer has acknowledged their records. [`recovery`] reads what a dead process left.
 
 mod directory;
+mod durability;
 pub(crate) mod format;
 pub(crate) mod housekeeping;
 #[cfg(all(test, not(audit_loom), not(miri)))]
@@ -29,6 +30,8 @@ mod recovery;
 mod segment;
 
 pub(crate) use directory::Directory;
+pub(crate) use durability::NotSynced;
+use durability::Synced;
 #[cfg(any(fuzzing, test))]
 pub(crate) use recovery::scan;
 pub(crate) use recovery::{Orphan, RecoveredRecord};
@@ -93,22 +96,6 @@ pub(crate) enum AppendError {
     Closed,
     /// This process is a fork of the journal's.
     Forked,
-}
-
-/// How much of a journal is on disk.
-#[derive(Debug, Clone, Copy, Default)]
-struct Synced {
-    /// What lies before was handed to the disk,
-    to: u64,
-    /// and what lies before this in vain.
-    failed_to: u64,
-}
-
-/// Why a record is not known to be on disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NotSynced {
-    Failed,
-    Released,
 }
 
 const NOT_EXHAUSTED: u8 = 0;
@@ -325,55 +312,6 @@ impl Journal {
         }
     }
 
-    /// Writes what was published so far to the disk. What is still being copied, and all behind it, is for the next time.
-    pub(crate) fn sync(&self) -> io::Result<()> {
-        self.sync_wanted.store(false, Ordering::Release);
-        let Synced { to: from, .. } = *self.synced.borrow();
-        let to = self.ring.published_to(from);
-        if from < to {
-            let written = self.ring.segments().iter().try_for_each(|segment| {
-                let offset = |position: u64| position.saturating_sub(segment.base()).min(self.limits.segment_bytes);
-                segment.sync(offset(from) as usize, offset(to) as usize)
-            });
-            self.synced.send_modify(|synced| match written {
-                Ok(()) => synced.to = to,
-                // What the system could not write it may have given up: it is never said to be on disk.
-                Err(_) => *synced = Synced { to, failed_to: to },
-            });
-            return written;
-        }
-        Ok(())
-    }
-
-    /// Waits until what lies before a position is on disk; all who wait are served by one sync.
-    ///
-    /// # Errors
-    /// It could not be written, or the journal was given up before.
-    pub(crate) async fn synced(&self, position: u64) -> Result<(), NotSynced> {
-        let mut synced = self.synced.subscribe();
-        loop {
-            let Synced { to, failed_to } = *synced.borrow_and_update();
-            if position <= failed_to {
-                return Err(NotSynced::Failed);
-            }
-            if position <= to {
-                return Ok(());
-            }
-            if self.ring.is_forked() || self.released.load(Ordering::Acquire) {
-                return Err(NotSynced::Released);
-            }
-            self.sync_wanted.store(true, Ordering::Release);
-            self.wake_housekeeper();
-            if synced.changed().await.is_err() {
-                return Err(NotSynced::Released);
-            }
-        }
-    }
-
-    pub(crate) fn is_sync_wanted(&self) -> bool {
-        self.sync_wanted.load(Ordering::Acquire)
-    }
-
     /// Whether this process is a fork of the journal's.
     pub(crate) fn is_forked(&self) -> bool {
         self.ring.is_forked()
@@ -391,12 +329,6 @@ impl Journal {
 
     pub(crate) fn is_closed(&self) -> bool {
         self.ring.is_closed()
-    }
-
-    /// The housekeeper has ended: who still waits for a sync waits in vain.
-    pub(crate) fn end_syncs(&self) {
-        self.released.store(true, Ordering::Release);
-        self.synced.send_modify(|_| {});
     }
 
     fn wake_housekeeper(&self) {

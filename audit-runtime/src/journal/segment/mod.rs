@@ -38,8 +38,10 @@ mod map;
 mod map;
 #[cfg(not(audit_loom))]
 mod memory;
+mod reader;
 mod ring;
 mod sync;
 
 pub(crate) use map::Segment;
-pub(crate) use ring::{Next, NoRoom, Record, Ring};
+pub(crate) use reader::{Next, Record};
+pub(crate) use ring::{NoRoom, Ring};

@@ -3,11 +3,10 @@
 use super::fork;
 use super::map::Segment;
 use super::sync::{AtomicPtr, AtomicU64, Mutex, MutexGuard, Ordering};
-use crate::journal::format::{ALIGN, CLAIMED, FREE, HEADER, PAD, payload_checksum, place_checksum, record_bytes};
+use crate::journal::format::{HEADER, payload_checksum, place_checksum, record_bytes};
 use std::collections::VecDeque;
-use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Set in `cursor` when no more claims are taken. It is larger than any frontier, so that the check every
 /// claim makes anyway refuses it too.
@@ -21,7 +20,7 @@ struct CacheLine<T>(T);
 /// Segments by their number modulo the table's length, with the claim and read positions.
 #[derive(Debug)]
 pub(crate) struct Ring {
-    segment_bytes: u64,
+    pub(super) segment_bytes: u64,
     /// The process that made it: no other may append.
     generation: u32,
     cursor: CacheLine<AtomicU64>,
@@ -32,17 +31,14 @@ pub(crate) struct Ring {
 }
 
 #[derive(Debug, Default)]
-struct State {
+pub(super) struct State {
     /// Live segments, oldest first: this owns them.
-    segments: VecDeque<Arc<Segment>>,
+    pub(super) segments: VecDeque<Arc<Segment>>,
     /// Logical position up to which the reader has come.
-    read: u64,
+    pub(super) read: u64,
     /// Damage that the reader stands before, and since when.
-    damaged: Option<(u64, Instant)>,
+    pub(super) damaged: Option<(u64, Instant)>,
 }
-
-/// Damage is passed over when it has lasted so long.
-const DAMAGE_IS_CERTAIN: Duration = Duration::from_millis(500);
 
 /// Where a record went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,36 +57,6 @@ pub(crate) enum NoRoom {
     Closed,
     /// This process is a fork of the one whose ring it is.
     Forked,
-}
-
-/// A published record, kept alive by its segment.
-#[derive(Debug, Clone)]
-pub(crate) struct Record {
-    segment: Arc<Segment>,
-    offset: usize,
-}
-
-impl Record {
-    /// The payload; empty only if the record was damaged after it had been checked.
-    pub(crate) fn payload(&self) -> &[u8] {
-        self.segment.record(self.offset).map_or(&[], |(_, payload)| payload)
-    }
-}
-
-/// What the reader found at its position.
-#[derive(Debug)]
-pub(crate) enum Next {
-    Record {
-        record: Record,
-        end: u64,
-    },
-    /// The bytes are not what was published: memory or file were written by somebody else.
-    Damaged {
-        path: Option<PathBuf>,
-        offset: usize,
-        end: u64,
-    },
-    Nothing,
 }
 
 impl Ring {
@@ -112,7 +78,7 @@ impl Ring {
         (self.segment_bytes as usize) - HEADER - crate::journal::format::RECORD_HEADER
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         // Nothing in here panics half-way through a change of the state.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -227,107 +193,6 @@ impl Ring {
         self.state().read
     }
 
-    /// Moves the reader over the next record, if one is published.
-    pub(crate) fn read(&self) -> Next {
-        let mut state = self.state();
-        let found = self.look(&state.segments, state.read);
-        match &found {
-            Next::Record { end, .. } => state.read = *end,
-            Next::Damaged { end, .. } => {
-                // What lies between may be claimed by threads that are copying: by then they have long ended.
-                let read = state.read;
-                let since = state.damaged.filter(|(at, _)| *at == read).map(|(_, since)| since);
-                let since = since.unwrap_or_else(Instant::now);
-                if since.elapsed() < DAMAGE_IS_CERTAIN {
-                    state.damaged = Some((read, since));
-                    return Next::Nothing;
-                }
-                state.read = *end;
-            }
-            Next::Nothing => {}
-        }
-        found
-    }
-
-    /// What is published at or behind `position`, without moving the reader: for looking, not for shipping.
-    pub(crate) fn peek(&self, position: u64) -> Next {
-        let state = self.state();
-        self.look(&state.segments, position)
-    }
-
-    fn look(&self, segments: &VecDeque<Arc<Segment>>, mut position: u64) -> Next {
-        loop {
-            let Some(segment) = segments.iter().find(|s| s.base() == position - position % self.segment_bytes) else {
-                return Next::Nothing;
-            };
-            let mut offset = (position % self.segment_bytes) as usize;
-            if offset == 0 {
-                offset = HEADER;
-            }
-            let word = segment.load(offset);
-            if word == PAD {
-                position = segment.base() + self.segment_bytes;
-                continue;
-            }
-            if word == FREE || word & CLAIMED != 0 {
-                return Next::Nothing;
-            }
-            let start = segment.base() + offset as u64;
-            let end = start + record_bytes(word as usize) as u64;
-            return match segment.record(offset) {
-                Some((crc, payload)) if crc == place_checksum(payload_checksum(payload), start, word) => {
-                    Next::Record { record: Record { segment: segment.clone(), offset }, end }
-                }
-                _ => Next::Damaged {
-                    path: segment.path().map(Into::into),
-                    offset,
-                    end: self.intact_behind(segment, offset),
-                },
-            };
-        }
-    }
-
-    /// Where the next intact record behind damage begins: its length may be what is damaged. Without one, where claims end.
-    fn intact_behind(&self, segment: &Segment, mut offset: usize) -> u64 {
-        let claimed = self.cursor().min(segment.base() + self.segment_bytes) - segment.base();
-        loop {
-            offset += ALIGN;
-            if offset as u64 >= claimed {
-                return segment.base() + claimed;
-            }
-            let position = segment.base() + offset as u64;
-            if segment.record(offset).is_some_and(|(crc, payload)| {
-                crc == place_checksum(payload_checksum(payload), position, payload.len() as u32)
-            }) {
-                return position;
-            }
-        }
-    }
-
-    /// The position from `position` on before which everything is published, or was and is retired.
-    pub(crate) fn published_to(&self, position: u64) -> u64 {
-        let mut position = position.max(self.oldest());
-        for segment in self.segments() {
-            let end = segment.base() + self.segment_bytes;
-            if end <= position {
-                continue;
-            }
-            let mut offset = (position.max(segment.base() + HEADER as u64) - segment.base()) as usize;
-            while offset < self.segment_bytes as usize {
-                let word = segment.load(offset);
-                if word == PAD {
-                    break;
-                }
-                if word == FREE || word & CLAIMED != 0 {
-                    return segment.base() + offset as u64;
-                }
-                offset += record_bytes(word as usize);
-            }
-            position = end;
-        }
-        position
-    }
-
     /// Takes out the segments that end at or before `position` and that the reader has passed.
     pub(crate) fn retire(&self, position: u64) -> Vec<Arc<Segment>> {
         let mut state = self.state();
@@ -350,6 +215,7 @@ mod model;
 
 #[cfg(all(test, not(audit_loom)))]
 mod tests {
+    use super::super::Next;
     use super::*;
     use crate::journal::format::SegmentHeader;
     use uuid::Uuid;

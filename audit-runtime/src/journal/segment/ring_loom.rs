@@ -3,9 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use super::{Next, NoRoom, Ring};
+use super::{NoRoom, Ring};
 use crate::journal::format::{HEADER, SegmentHeader};
-use crate::journal::segment::Segment;
+use crate::journal::segment::{Next, Segment};
 use loom::thread;
 use std::collections::BTreeSet;
 use std::sync::Arc;

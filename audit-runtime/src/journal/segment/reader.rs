@@ -1,0 +1,145 @@
+//! The reading end of a ring.
+
+use super::map::Segment;
+use super::ring::Ring;
+use crate::journal::format::{ALIGN, CLAIMED, FREE, HEADER, PAD, payload_checksum, place_checksum, record_bytes};
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Damage is passed over when it has lasted so long.
+const DAMAGE_IS_CERTAIN: Duration = Duration::from_millis(500);
+
+/// A published record, kept alive by its segment.
+#[derive(Debug, Clone)]
+pub(crate) struct Record {
+    segment: Arc<Segment>,
+    offset: usize,
+}
+
+impl Record {
+    /// The payload; empty only if the record was damaged after it had been checked.
+    pub(crate) fn payload(&self) -> &[u8] {
+        self.segment.record(self.offset).map_or(&[], |(_, payload)| payload)
+    }
+}
+
+/// What the reader found at its position.
+#[derive(Debug)]
+pub(crate) enum Next {
+    Record {
+        record: Record,
+        end: u64,
+    },
+    /// The bytes are not what was published: memory or file were written by somebody else.
+    Damaged {
+        path: Option<PathBuf>,
+        offset: usize,
+        end: u64,
+    },
+    Nothing,
+}
+
+impl Ring {
+    /// Moves the reader over the next record, if one is published.
+    pub(crate) fn read(&self) -> Next {
+        let mut state = self.state();
+        let found = self.look(&state.segments, state.read);
+        match &found {
+            Next::Record { end, .. } => state.read = *end,
+            Next::Damaged { end, .. } => {
+                // What lies between may be claimed by threads that are copying: by then they have long ended.
+                let read = state.read;
+                let since = state.damaged.filter(|(at, _)| *at == read).map(|(_, since)| since);
+                let since = since.unwrap_or_else(Instant::now);
+                if since.elapsed() < DAMAGE_IS_CERTAIN {
+                    state.damaged = Some((read, since));
+                    return Next::Nothing;
+                }
+                state.read = *end;
+            }
+            Next::Nothing => {}
+        }
+        found
+    }
+
+    /// What is published at or behind `position`, without moving the reader: for looking, not for shipping.
+    pub(crate) fn peek(&self, position: u64) -> Next {
+        let state = self.state();
+        self.look(&state.segments, position)
+    }
+
+    fn look(&self, segments: &VecDeque<Arc<Segment>>, mut position: u64) -> Next {
+        loop {
+            let Some(segment) = segments.iter().find(|s| s.base() == position - position % self.segment_bytes) else {
+                return Next::Nothing;
+            };
+            let mut offset = (position % self.segment_bytes) as usize;
+            if offset == 0 {
+                offset = HEADER;
+            }
+            let word = segment.load(offset);
+            if word == PAD {
+                position = segment.base() + self.segment_bytes;
+                continue;
+            }
+            if word == FREE || word & CLAIMED != 0 {
+                return Next::Nothing;
+            }
+            let start = segment.base() + offset as u64;
+            let end = start + record_bytes(word as usize) as u64;
+            return match segment.record(offset) {
+                Some((crc, payload)) if crc == place_checksum(payload_checksum(payload), start, word) => {
+                    Next::Record { record: Record { segment: segment.clone(), offset }, end }
+                }
+                _ => Next::Damaged {
+                    path: segment.path().map(Into::into),
+                    offset,
+                    end: self.intact_behind(segment, offset),
+                },
+            };
+        }
+    }
+
+    /// Where the next intact record behind damage begins: its length may be what is damaged. Without one, where claims end.
+    fn intact_behind(&self, segment: &Segment, mut offset: usize) -> u64 {
+        let claimed = self.cursor().min(segment.base() + self.segment_bytes) - segment.base();
+        loop {
+            offset += ALIGN;
+            if offset as u64 >= claimed {
+                return segment.base() + claimed;
+            }
+            let position = segment.base() + offset as u64;
+            if segment.record(offset).is_some_and(|(crc, payload)| {
+                crc == place_checksum(payload_checksum(payload), position, payload.len() as u32)
+            }) {
+                return position;
+            }
+        }
+    }
+
+    /// The position from `position` on before which everything is published, or was and is retired.
+    pub(crate) fn published_to(&self, position: u64) -> u64 {
+        let mut position = position.max(self.oldest());
+        for segment in self.segments() {
+            let end = segment.base() + self.segment_bytes;
+            if end <= position {
+                continue;
+            }
+            let mut offset = (position.max(segment.base() + HEADER as u64) - segment.base()) as usize;
+            while offset < self.segment_bytes as usize {
+                let word = segment.load(offset);
+                if word == PAD {
+                    break;
+                }
+                if word == FREE || word & CLAIMED != 0 {
+                    return segment.base() + offset as u64;
+                }
+                offset += record_bytes(word as usize);
+            }
+            position = end;
+        }
+        position
+    }
+}
