@@ -135,6 +135,8 @@ impl Cluster {
             let alive = pid.is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok());
             (!alive).then_some(())
         });
+        // Left by SIGKILL it would say that the next server is ready before that is.
+        let _ = fs::remove_file(self.data().join("postmaster.pid"));
     }
 
     /// The data directory.
