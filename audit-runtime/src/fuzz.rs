@@ -1,7 +1,7 @@
 //! What the fuzzer drives (`fuzz/`): the decoders of what may be damaged, and the encoder of what PostgreSQL reads. Compiled
 //! for it alone (`--cfg fuzzing`), and for a test that runs its corpora.
 
-use crate::journal::format::{HEADER, payload_checksum, place_checksum, record_bytes};
+use crate::journal::format::{HEADER, RecordChecksum, payload_checksum, record_bytes};
 use crate::journal::scan;
 use crate::payload::{self, EventRef};
 use crate::writer::copy::CopyBuffer;
@@ -13,18 +13,21 @@ use uuid::Uuid;
 /// What it finds is no intact record.
 pub fn recovery(bytes: &[u8]) {
     let base = 1 << 20;
+    // As a journal's, it is not known to whoever chooses the bytes.
+    let journal = Uuid::new_v5(&Uuid::NAMESPACE_OID, bytes);
+    let checksum = RecordChecksum::new(journal);
     let mut end = 0;
-    for record in scan(bytes, base) {
+    for record in scan(bytes, journal, base) {
         assert!(record.start >= end && record.end > record.start, "records come in order");
         assert!(record.end <= base + bytes.len() as u64 + 8, "and lie in the segment");
-        assert!(record.is_intact());
+        assert!(record.is_intact(checksum));
         end = record.end;
     }
-    damaged(bytes, base);
+    damaged(bytes, journal, base);
 }
 
 /// Builds a segment of records that the bytes describe, damages it as they say, and looks for what is left.
-fn damaged(bytes: &[u8], base: u64) {
+fn damaged(bytes: &[u8], journal: Uuid, base: u64) {
     let (damage, source) = bytes.split_at(bytes.len() / 4);
     let mut segment = vec![0; HEADER];
     let mut built: Vec<(usize, usize, &[u8])> = Vec::new();
@@ -37,7 +40,7 @@ fn damaged(bytes: &[u8], base: u64) {
         rest = &after[payload.len()..];
         let begin = segment.len();
         segment.extend_from_slice(&(payload.len() as u32).to_le_bytes());
-        let crc = place_checksum(payload_checksum(payload), base + begin as u64, payload.len() as u32);
+        let crc = RecordChecksum::new(journal).of(payload_checksum(payload), base + begin as u64, payload.len() as u32);
         segment.extend_from_slice(&crc.to_le_bytes());
         segment.extend_from_slice(payload);
         segment.resize(begin + record_bytes(payload.len()), 0);
@@ -49,7 +52,7 @@ fn damaged(bytes: &[u8], base: u64) {
         segment[at] ^= change[2];
         hit.push(at);
     }
-    let found: Vec<_> = scan(&segment, base).collect();
+    let found: Vec<_> = scan(&segment, journal, base).collect();
     for record in &found {
         let begin = (record.start - base) as usize;
         let original = built.iter().find(|(at, _, _)| *at == begin).expect("no record where none was");

@@ -8,9 +8,9 @@
 //! word     = 0 free | length, top bit set: claimed | length: published | 0x7fff_ffff: pad
 //! ```
 //!
-//! All integers are little endian. The checksum covers payload, logical position and length, so that a
-//! record is valid at its own place only: an image of it elsewhere (inside another payload, in a segment
-//! that was swapped) is not mistaken for one.
+//! All integers are little endian. A record's checksum covers payload, journal, logical position and length, so that it is
+//! valid in its own place only: an image of it elsewhere (inside another payload, in a segment of another journal) is not
+//! mistaken for one. The journal's id is random: whoever chooses payloads cannot make up such an image.
 
 use std::fmt;
 use uuid::Uuid;
@@ -48,17 +48,28 @@ pub(crate) const fn record_bytes(payload: usize) -> usize {
     (RECORD_HEADER + payload).next_multiple_of(ALIGN)
 }
 
-/// The checksum of a record's payload before its position is known; see [`place_checksum`].
+/// The checksum of a record's payload before its position is known; see [`RecordChecksum`].
 pub(crate) fn payload_checksum(payload: &[u8]) -> u32 {
     crc32c::crc32c(payload)
 }
 
-/// Binds a payload's checksum to the record's logical position and length.
-pub(crate) fn place_checksum(payload: u32, position: u64, length: u32) -> u32 {
-    let mut place = [0; 12];
-    place[..8].copy_from_slice(&position.to_le_bytes());
-    place[8..].copy_from_slice(&length.to_le_bytes());
-    crc32c::crc32c_append(payload, &place)
+/// Binds a payload's checksum to its journal, logical position and length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RecordChecksum(u32);
+
+impl RecordChecksum {
+    pub(crate) fn new(journal: Uuid) -> Self {
+        Self(crc32c::crc32c(journal.as_bytes()))
+    }
+
+    /// The checksum of a record: of its payload's, and of where it is.
+    pub(crate) fn of(self, payload: u32, position: u64, length: u32) -> u32 {
+        let mut place = [0; 16];
+        place[..4].copy_from_slice(&self.0.to_le_bytes());
+        place[4..12].copy_from_slice(&position.to_le_bytes());
+        place[12..].copy_from_slice(&length.to_le_bytes());
+        crc32c::crc32c_append(payload, &place)
+    }
 }
 
 /// What the first 64 bytes of a segment say.

@@ -139,11 +139,12 @@ impl Journal {
     pub(crate) fn create(parent: Option<&std::path::Path>, limits: Limits) -> Result<Self, JournalError> {
         segment::fork::watch();
         let directory = parent.map(Directory::create).transpose()?;
+        let id = directory.as_ref().map_or_else(Uuid::now_v7, Directory::id);
         let journal = Self {
-            id: directory.as_ref().map_or_else(Uuid::now_v7, Directory::id),
+            id,
             directory,
             limits,
-            ring: Ring::new(limits.segment_bytes, (limits.limit_bytes / limits.segment_bytes) as usize + 1),
+            ring: Ring::new(id, limits.segment_bytes, (limits.limit_bytes / limits.segment_bytes) as usize + 1),
             exhausted: AtomicU8::new(NOT_EXHAUSTED),
             growing: Mutex::new(()),
             room: Condvar::new(),

@@ -6,7 +6,7 @@
 
 use super::directory::Directory;
 use super::format::{
-    ALIGN, CLAIMED, FREE, HEADER, HeaderError, PAD, RECORD_HEADER, SegmentHeader, payload_checksum, place_checksum,
+    ALIGN, CLAIMED, FREE, HEADER, HeaderError, PAD, RECORD_HEADER, RecordChecksum, SegmentHeader, payload_checksum,
     read_u32, record_bytes,
 };
 use std::collections::VecDeque;
@@ -29,6 +29,7 @@ pub(crate) struct Orphan {
 #[derive(Debug)]
 struct OpenSegment {
     bytes: Arc<[u8]>,
+    checksum: RecordChecksum,
     base: u64,
     path: PathBuf,
     offset: usize,
@@ -55,8 +56,8 @@ impl RecoveredRecord {
 #[cfg(any(fuzzing, test))]
 impl RecoveredRecord {
     /// Whether its checksum holds, reckoned anew.
-    pub(crate) fn is_intact(&self) -> bool {
-        let expected = place_checksum(payload_checksum(self.payload()), self.start, self.length as u32);
+    pub(crate) fn is_intact(&self, checksum: RecordChecksum) -> bool {
+        let expected = checksum.of(payload_checksum(self.payload()), self.start, self.length as u32);
         read_u32(&self.segment, self.offset + 4) == Some(expected)
     }
 }
@@ -136,7 +137,13 @@ impl Orphan {
                     return Err(io::Error::new(io::ErrorKind::Unsupported, format!("{}: {error}", path.display())));
                 }
             }
-            self.open = Some(OpenSegment { bytes: bytes.into(), base: *base, path: path.clone(), offset: HEADER });
+            self.open = Some(OpenSegment {
+                bytes: bytes.into(),
+                checksum: RecordChecksum::new(self.directory.id()),
+                base: *base,
+                path: path.clone(),
+                offset: HEADER,
+            });
             self.segments.pop_front();
         }
     }
@@ -152,8 +159,9 @@ impl Orphan {
 
 /// The intact records of a segment's bytes.
 #[cfg(any(fuzzing, test))]
-pub(crate) fn scan(bytes: &[u8], base: u64) -> impl Iterator<Item = RecoveredRecord> {
-    let mut open = OpenSegment { bytes: bytes.into(), base, path: PathBuf::new(), offset: HEADER };
+pub(crate) fn scan(bytes: &[u8], journal: Uuid, base: u64) -> impl Iterator<Item = RecoveredRecord> {
+    let checksum = RecordChecksum::new(journal);
+    let mut open = OpenSegment { bytes: bytes.into(), checksum, base, path: PathBuf::new(), offset: HEADER };
     let _ = SegmentHeader::decode(bytes);
     std::iter::from_fn(move || open.next())
 }
@@ -200,7 +208,7 @@ impl OpenSegment {
         let begin = self.offset + RECORD_HEADER;
         let payload = self.bytes.get(begin..begin.checked_add(length)?)?;
         let start = self.base + self.offset as u64;
-        let expected = place_checksum(payload_checksum(payload), start, word);
+        let expected = self.checksum.of(payload_checksum(payload), start, word);
         (read_u32(&self.bytes, self.offset + 4)? == expected).then(|| RecoveredRecord {
             segment: self.bytes.clone(),
             offset: self.offset,
@@ -366,6 +374,18 @@ mod tests {
         let error = adopted(parent.path()).next().unwrap_err().to_string();
         assert!(error.contains("journal format 2") && error.contains("newer") && error.contains(".journal"), "{error}");
         assert!(file.exists());
+    }
+
+    #[test]
+    fn a_segment_of_another_journal_whose_header_is_damaged_gives_nothing() {
+        let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        left(one.path(), 3);
+        left(two.path(), 3);
+        let file = first_segment(one.path());
+        let mut bytes = std::fs::read(first_segment(two.path())).unwrap();
+        bytes[0] = 0;
+        std::fs::write(&file, bytes).unwrap();
+        assert!(recovered(&mut adopted(one.path())).is_empty());
     }
 
     #[test]

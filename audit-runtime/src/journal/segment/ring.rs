@@ -3,10 +3,11 @@
 use super::fork;
 use super::map::Segment;
 use super::sync::{AtomicPtr, AtomicU64, Mutex, MutexGuard, Ordering};
-use crate::journal::format::{HEADER, payload_checksum, place_checksum, record_bytes};
+use crate::journal::format::{HEADER, RecordChecksum, payload_checksum, record_bytes};
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
+use uuid::Uuid;
 
 /// Set in `cursor` when no more claims are taken. It is larger than any frontier, so that the check every
 /// claim makes anyway refuses it too.
@@ -21,6 +22,7 @@ struct CacheLine<T>(T);
 #[derive(Debug)]
 pub(crate) struct Ring {
     pub(super) segment_bytes: u64,
+    pub(super) checksum: RecordChecksum,
     /// The process that made it: no other may append.
     generation: u32,
     cursor: CacheLine<AtomicU64>,
@@ -61,10 +63,11 @@ pub(crate) enum NoRoom {
 
 impl Ring {
     /// `segment_bytes` is a power of two; at most `live` segments exist at once.
-    pub(crate) fn new(segment_bytes: u64, live: usize) -> Self {
+    pub(crate) fn new(journal: Uuid, segment_bytes: u64, live: usize) -> Self {
         assert!(segment_bytes.is_power_of_two() && segment_bytes > HEADER as u64);
         Self {
             segment_bytes,
+            checksum: RecordChecksum::new(journal),
             generation: fork::generation(),
             cursor: CacheLine::default(),
             frontier: CacheLine::default(),
@@ -116,7 +119,7 @@ impl Ring {
                         // SAFETY: `[at, end)` is this thread's, and the pad is not yet published.
                         unsafe { self.live(at).pad(offset as usize) };
                     }
-                    let crc = place_checksum(checksum, start, payload.len() as u32);
+                    let crc = self.checksum.of(checksum, start, payload.len() as u32);
                     // SAFETY: `[start, end)` is this thread's, and the record is not yet published.
                     unsafe { self.live(start).write((start % self.segment_bytes) as usize, crc, payload) };
                     return Ok(Appended { end, opened_segment: start % self.segment_bytes == HEADER as u64 });
@@ -218,12 +221,11 @@ mod tests {
     use super::super::Next;
     use super::*;
     use crate::journal::format::SegmentHeader;
-    use uuid::Uuid;
 
     const SEGMENT: u64 = 4096;
 
     fn ring(live: usize) -> Ring {
-        Ring::new(SEGMENT, live)
+        Ring::new(Uuid::nil(), SEGMENT, live)
     }
 
     fn grow(ring: &Ring) -> bool {

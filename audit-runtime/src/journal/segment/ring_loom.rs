@@ -21,7 +21,7 @@ fn grow(ring: &Ring) -> bool {
 }
 
 fn ring(live: usize, segments: usize) -> Arc<Ring> {
-    let ring = Arc::new(Ring::new(SEGMENT, live));
+    let ring = Arc::new(Ring::new(Uuid::nil(), SEGMENT, live));
     (0..segments).for_each(|_| assert!(grow(&ring)));
     ring
 }
