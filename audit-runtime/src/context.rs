@@ -34,7 +34,7 @@ pub(crate) struct Frame {
 }
 
 impl Scope {
-    const EMPTY: Self = Self { audit: None, context: None, call: None };
+    pub(crate) const EMPTY: Self = Self { audit: None, context: None, call: None };
 
     pub(crate) fn current() -> Self {
         Self::with(Self::clone).unwrap_or(Self::EMPTY)

@@ -127,12 +127,15 @@ impl Core {
 
     /// Records an event made by hand; returns its id and the logical position behind it.
     pub(crate) fn record(&self, event: &Event) -> Result<(Uuid, u64), RecordError> {
+        self.record_in(&Scope::current(), event)
+    }
+
+    fn record_in(&self, scope: &Scope, event: &Event) -> Result<(Uuid, u64), RecordError> {
         if !is_event_type(&event.event_type) {
             return Err(EventError::EventType(event.event_type.to_string()).into());
         }
         let now = clock::micros_now();
         let id = clock::event_id(now);
-        let scope = Scope::current();
         let context = scope.context.as_deref();
         let correlation =
             scope.call.map(|call| call.correlation).or_else(|| context.and_then(|context| context.correlation_id()));
@@ -177,7 +180,10 @@ impl Core {
         };
         let journal = self.journal.id();
         let event = Event::new("audit.gap").entity("journal", journal).actor("audit");
-        let recorded = event.data(&lost).map_err(RecordError::from).and_then(|event| self.record(&event));
+        let recorded = event.data(&lost).map_err(RecordError::from).and_then(|event| {
+            // Whoever finds the gap to be over has nothing to do with it.
+            self.record_in(&Scope::EMPTY, &event)
+        });
         if recorded.is_err() {
             self.gap.put_back(lost);
         }
