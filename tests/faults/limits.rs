@@ -1,6 +1,6 @@
 //! What happens when there is no room: the journal's limit, a full disk, memory.
 
-use audit_runtime::{Audit, Event, Overflow, RecordError, Trail, audited};
+use audit_runtime::{Audit, Context, Event, Overflow, RecordError, Trail, audited};
 use sqlx::Row;
 use std::time::{Duration, Instant};
 use tests::again::{again, is_again};
@@ -39,11 +39,12 @@ async fn one_gap(audit: &Audit, database: &Database, taken: u64, began: chrono::
     })
     .await;
     let stats = audit.stats();
-    let row =
-        sqlx::query("SELECT data, actor, entity_type, entity_id FROM audit_events WHERE event_type = 'audit.gap'")
-            .fetch_one(&database.pool)
-            .await
-            .unwrap();
+    let row = sqlx::query("SELECT data, entity_id, actor, context FROM audit_events WHERE event_type = 'audit.gap'")
+        .fetch_one(&database.pool)
+        .await
+        .unwrap();
+    let whose: (String, Option<serde_json::Value>) = (row.get("actor"), row.get("context"));
+    assert_eq!(whose, ("audit".into(), None), "it takes nothing from whoever finds it over");
     let data: serde_json::Value = row.get("data");
     assert_eq!(data["count"], stats.refused);
     assert_eq!(data["event_types"], serde_json::json!({"order.submitted": stats.refused}));
@@ -65,6 +66,13 @@ async fn at_its_limit_the_journal_refuses_counts_and_tells_once() {
     assert!(audit.stats().journal_bytes <= 3 << 20);
     cluster.up();
     database.reconnect();
+    // A call that finds the gap to be over, in a context of its own.
+    let in_context = Context::new().actor("ann").attribute("tenant", "acme");
+    eventually("there is room", || async {
+        let _inside = in_context.clone().enter();
+        audit.record(Event::new("order.accepted")).is_ok()
+    })
+    .await;
     one_gap(&audit, &database, taken, began).await;
     // It takes events as ever, and has nothing more to tell.
     audit.record(Event::new("order.accepted")).unwrap().stored().await.unwrap();
