@@ -127,13 +127,18 @@ impl Core {
 
     /// Records an event made by hand; returns its id and the logical position behind it.
     pub(crate) fn record(&self, event: &Event) -> Result<(Uuid, u64), RecordError> {
-        self.record_in(&Scope::current(), event)
-    }
-
-    fn record_in(&self, scope: &Scope, event: &Event) -> Result<(Uuid, u64), RecordError> {
         if !is_event_type(&event.event_type) {
             return Err(EventError::EventType(event.event_type.to_string()).into());
         }
+        let mut buffer = crate::call::take_buffer();
+        let id = self.encode(&mut buffer, &Scope::current(), event);
+        let appended = self.append(&buffer);
+        crate::call::give_buffer(buffer);
+        Ok((id, appended?))
+    }
+
+    /// The event's bytes, with what it takes from the scope; returns its id.
+    fn encode(&self, buffer: &mut Vec<u8>, scope: &Scope, event: &Event) -> Uuid {
         let now = clock::micros_now();
         let id = clock::event_id(now);
         let context = scope.context.as_deref();
@@ -144,9 +149,8 @@ impl Core {
             EntityId::None => (None, None),
             EntityId::NotAnId(text) => (None, Some(with_entity_text(&event.data, text))),
         };
-        let mut buffer = crate::call::take_buffer();
         payload::encode(
-            &mut buffer,
+            buffer,
             &EventRef {
                 id,
                 event_type: &event.event_type,
@@ -167,9 +171,7 @@ impl Core {
                 origin: self.origin(),
             },
         );
-        let appended = self.append(&buffer);
-        crate::call::give_buffer(buffer);
-        Ok((id, appended?))
+        id
     }
 
     /// Puts the gap that refusals left on record, if there is one and none was refused for so long.
@@ -178,13 +180,17 @@ impl Core {
         let Some(lost) = self.gap.take(clock::micros_now(), quiet) else {
             return;
         };
-        let journal = self.journal.id();
-        let event = Event::new("audit.gap").entity("journal", journal).actor("audit");
-        let recorded = event.data(&lost).map_err(RecordError::from).and_then(|event| {
-            // Whoever finds the gap to be over has nothing to do with it.
-            self.record_in(&Scope::EMPTY, &event)
+        let event = Event::new("audit.gap").entity("journal", self.journal.id()).actor("audit");
+        let recorded = event.data(&lost).is_ok_and(|event| {
+            let mut buffer = Vec::new();
+            // Whoever finds the gap to be over has nothing to do with it, does not wait for room, and it is no further loss
+            // if there is none yet.
+            self.encode(&mut buffer, &Scope::EMPTY, &event);
+            self.journal.append_if_room(&buffer)
         });
-        if recorded.is_err() {
+        if recorded {
+            self.counters.appended();
+        } else {
             self.gap.put_back(lost);
         }
     }

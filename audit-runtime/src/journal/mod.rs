@@ -182,6 +182,11 @@ impl Journal {
         }
     }
 
+    /// Appends a record where there is room for it now.
+    pub(crate) fn append_if_room(&self, payload: &[u8]) -> bool {
+        payload.len() <= self.ring.max_payload() && self.ring.append(payload).is_ok()
+    }
+
     #[cold]
     fn append_slowly(&self, payload: &[u8], mut no_room: NoRoom) -> Result<u64, AppendError> {
         let deadline = match self.limits.overflow {

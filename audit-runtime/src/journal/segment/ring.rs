@@ -217,6 +217,7 @@ impl Ring {
 mod model;
 
 #[cfg(all(test, not(audit_loom)))]
+#[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 mod tests {
     use super::super::Next;
     use super::*;
