@@ -1,7 +1,10 @@
 //! Who acts, in which request, inside which audited call: what every event below inherits.
 
 use crate::audit::Audit;
+use crate::capture;
 use crate::core::Core;
+use crate::mask::REDACTED;
+use crate::secret::says_secret;
 use pin_project_lite::pin_project;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -217,12 +220,18 @@ impl Context {
     }
 
     /// A further fact about all events, a key of the column `context`. A value that cannot be serialised is kept as
-    /// `{"$error": ".."}`.
+    /// `{"$error": ".."}`; one whose name says secret, and such keys inside of it, as `"[redacted]"`.
     #[must_use]
     pub fn attribute<T: Serialize>(mut self, name: impl Into<String>, value: T) -> Self {
-        let value =
-            serde_json::to_value(value).unwrap_or_else(|error| serde_json::json!({"$error": error.to_string()}));
-        self.attributes.insert(name.into(), value);
+        let name = name.into();
+        let value = if says_secret(&name) {
+            REDACTED.into()
+        } else {
+            capture::to_json(&value)
+                .and_then(|json| serde_json::from_str(&json).map_err(|error| error.to_string()))
+                .unwrap_or_else(|error| serde_json::json!({"$error": error}))
+        };
+        self.attributes.insert(name, value);
         self.json = Value::Object(self.attributes.clone()).to_string();
         self
     }
@@ -270,5 +279,25 @@ impl Context {
 
     pub(crate) fn attributes_json(&self) -> &str {
         &self.json
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn attributes_hold_no_secrets_and_no_failure() {
+        let context = Context::new()
+            .attribute("tenant", json!({"name": "acme", "api_key": "k-17"}))
+            .attribute("session_token", "t-18")
+            .attribute("odd", std::collections::BTreeMap::from([(vec![1], 2)]));
+        let attributes: Value = serde_json::from_str(context.attributes_json()).unwrap();
+        assert_eq!(
+            attributes,
+            json!({"tenant": {"name": "acme", "api_key": "[redacted]"}, "session_token": "[redacted]",
+                   "odd": {"$error": "key must be a string"}})
+        );
     }
 }
