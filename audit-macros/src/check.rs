@@ -84,6 +84,23 @@ pub(crate) fn check(args: Args, function: &Function) -> syn::Result<Plan> {
     let fallible = args.fallible.unwrap_or_else(|| function.output.is_result());
     let captures = captures(&args, function)?;
     checked_fields(&args, &captures)?;
+    let result = match args.result {
+        Some(result) => result,
+        // A stream or an iterator is no data.
+        None if function.output.is_opaque() => ResultCapture::Skip,
+        None => ResultCapture::By(Way::Serialize),
+    };
+    let records_result = !matches!(result, ResultCapture::Skip) && !function.output.is_unit();
+    for (taken, key) in [(records_result, "result"), (fallible, "error")] {
+        if let Some(Capture { name, .. }) = captures.iter().find(|capture| taken && capture.name == key) {
+            return Err(syn::Error::new_spanned(
+                name,
+                format!(
+                    "the parameter `{name}` has the name of what the attribute itself records; `skip({name})`, and record it under another name with `fields(other = {name})`"
+                ),
+            ));
+        }
+    }
     let event = event_type(args.event.ok_or_else(|| {
         syn::Error::new(Span::call_site(), "no event type is given; write `#[audited(event = \"noun.verb\")]`")
     })?)?;
@@ -117,12 +134,7 @@ pub(crate) fn check(args: Args, function: &Function) -> syn::Result<Plan> {
         captures,
         fields: args.fields,
         redacted: args.redact,
-        result: match args.result {
-            Some(result) => result,
-            // A stream or an iterator is no data.
-            None if function.output.is_opaque() => ResultCapture::Skip,
-            None => ResultCapture::By(Way::Serialize),
-        },
+        result,
         recorder: args.recorder.map(|recorder| early(recorder, "recorder", "the result")).transpose()?,
         when: args.when,
         fallible,

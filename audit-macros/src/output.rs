@@ -60,6 +60,19 @@ impl Output {
         }
     }
 
+    /// Whether the value, or what a `Result` holds of it, is `()`.
+    pub(crate) fn is_unit(&self) -> bool {
+        let success = self.value.as_ref().map(|value| match first_type_argument(value) {
+            Some(success) if self.is_result() => success,
+            _ => value,
+        });
+        match success {
+            None => true,
+            Some(Type::Tuple(tuple)) => tuple.elems.is_empty(),
+            Some(_) => false,
+        }
+    }
+
     pub(crate) fn is_never(&self) -> bool {
         matches!(&self.value, Some(Type::Never(_)))
     }

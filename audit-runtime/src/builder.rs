@@ -150,8 +150,8 @@ impl Builder {
         self
     }
 
-    /// The most bytes of data an event may capture; 64 KiB by default. The field that goes beyond is replaced by its
-    /// length and SHA-256 hash.
+    /// The most bytes of data an event may capture, and as many of its context's attributes; 64 KiB by default. The field
+    /// that goes beyond is replaced by its length and SHA-256 hash. At most a quarter of a segment.
     pub fn data_limit(mut self, bytes: usize) -> Self {
         self.data_limit = bytes;
         self
@@ -236,9 +236,9 @@ impl Builder {
                 "segment_bytes is {}; it must be a power of two of at least {MIN_SEGMENT}",
                 self.segment_bytes
             ));
-        } else if self.data_limit as u64 > self.segment_bytes / 2 {
+        } else if self.data_limit as u64 > self.segment_bytes / 4 {
             problems.push(format!(
-                "data_limit is {}; it must be at most half of segment_bytes, {}",
+                "data_limit is {}; it must be at most a quarter of segment_bytes, {}",
                 self.data_limit, self.segment_bytes
             ));
         }

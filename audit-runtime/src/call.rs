@@ -91,7 +91,9 @@ impl Call {
     /// Begins a call; it records nothing if no handle is in force.
     #[must_use]
     pub fn begin(site: &'static Site) -> Self {
-        let active = Scope::with(|scope| scope.core().map(|core| Active::begin(site, core, scope))).flatten();
+        let begin = |scope: &Scope| scope.core().map(|core| Active::begin(site, core, scope));
+        // A thread that is being torn down has no scope left: its calls are the installed handle's.
+        let active = Scope::with(begin).unwrap_or_else(|| begin(&Scope::EMPTY));
         if active.is_none() {
             warn_not_installed(site.function);
         }
@@ -273,7 +275,7 @@ impl Call {
                 duration: Some(duration),
                 correlation_id: Some(active.correlation),
                 causation_id: active.causation,
-                context: context.map_or("", Context::attributes_json),
+                context: &active.core.rules().settle(context.map_or("", Context::attributes_json)),
                 origin: active.core.origin(),
             },
         );

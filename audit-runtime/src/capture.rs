@@ -29,6 +29,7 @@ impl Rules {
     pub(crate) fn settle<'a>(&self, data: &'a str) -> Cow<'a, str> {
         let mut data = Cow::Borrowed(data);
         if !self.mask.is_empty()
+            && !data.is_empty()
             && let Ok(mut value) = serde_json::from_str::<Value>(&data)
             && self.mask.apply(&mut value)
         {

@@ -167,7 +167,7 @@ impl Core {
                 duration: None,
                 correlation_id: Some(correlation.unwrap_or(id)),
                 causation_id: scope.call.map(|call| call.id),
-                context: context.map_or("", |context| context.attributes_json()),
+                context: &self.rules().settle(context.map_or("", |context| context.attributes_json())),
                 origin: self.origin(),
             },
         );

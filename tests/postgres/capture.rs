@@ -1,7 +1,7 @@
 //! Any value, through capture and back from PostgreSQL.
 
 use crate::any::{Any, Key, expected};
-use audit_runtime::{Audit, Event, audited};
+use audit_runtime::{Audit, Context, Event, audited};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -102,7 +102,7 @@ fn same(found: &Value, expected: &Value) -> bool {
 #[tokio::test]
 async fn whatever_serialises_comes_back_as_it_was_and_the_call_is_as_if_nothing_watched() {
     let database = Database::new().await;
-    let audit = database.audit().data_limit(500_000).start().unwrap();
+    let audit = database.audit().segment_bytes(1 << 22).data_limit(500_000).start().unwrap();
     let (mut runner, values) = (TestRunner::default(), values());
     let mut called: HashMap<Uuid, Any> = HashMap::new();
     let entered = audit.enter();
@@ -131,7 +131,7 @@ async fn the_extremes_are_recorded_too() {
     let database = Database::new().await;
     let audit = database.audit().mask(["iban"]).start().unwrap();
     let entered = audit.enter();
-    let ids: Vec<Uuid> = (0..7).map(|_| Uuid::now_v7()).collect();
+    let ids: Vec<Uuid> = (0..8).map(|_| Uuid::now_v7()).collect();
     capture(ids[0], &"x".repeat(10_000_000));
     let deep = (0..1_000).fold(Value::Null, |inner, level| match level % 2 {
         0 => Value::Array(vec![inner]),
@@ -144,6 +144,10 @@ async fn the_extremes_are_recorded_too() {
     capture(ids[4], &json!({"user": {"iban": "DE89", "token": 1, "name": "ann"}}));
     let raw = serde_json::value::RawValue::from_string(r#"{"lone": "\ud800"}"#.into()).unwrap();
     capture(ids[5], &raw);
+    let in_context = Context::new().attribute("text", "x".repeat(10_000_000)).attribute("iban", "DE89");
+    let inside = in_context.enter();
+    capture(ids[7], &1);
+    drop(inside);
     let by_hand = Event::new("value.given").entity("value", ids[6]);
     audit.record(by_hand.data(&json!({"iban": "DE89", "password": 1, "text": "x".repeat(100_000)})).unwrap()).unwrap();
     drop(entered);
@@ -157,6 +161,13 @@ async fn the_extremes_are_recorded_too() {
     assert_eq!(*value(4), json!({"user": {"iban": "[redacted]", "token": "[redacted]", "name": "ann"}}));
     assert!(value(5)["$error"].is_string());
     assert!(rows[&ids[6]]["$truncated"].as_u64().unwrap() > 100_000);
+    assert_eq!(*value(7), json!(1));
+    let context: Value = sqlx::query_scalar("SELECT context FROM audit_events WHERE entity_id = $1")
+        .bind(ids[7])
+        .fetch_one(&database.pool)
+        .await
+        .unwrap();
+    assert!(context["$truncated"].as_u64().unwrap() > 10_000_000, "{context}");
     audit.shutdown(Duration::from_secs(10)).await.unwrap();
 }
 

@@ -96,6 +96,27 @@ async fn an_installed_handle_records_everywhere() {
     let order_id = Uuid::now_v7();
     tokio::spawn(yielding(order_id)).await.unwrap();
     std::thread::spawn(move || blocking(order_id)).join().unwrap();
+    // Calls in a thread's last moments, when its own values are being dropped, before and after the library's.
+    for early in [true, false] {
+        let thread = std::thread::spawn(move || {
+            if early {
+                LAST.with(|_| ());
+            }
+            blocking(order_id);
+            LAST.with(|_| ());
+        });
+        thread.join().unwrap();
+    }
     audit.flush().await.unwrap();
-    assert_eq!(audit.stats().stored, 3);
+    assert_eq!(audit.stats().stored, 7);
 }
+
+struct Last;
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        blocking(Uuid::now_v7());
+    }
+}
+
+thread_local!(static LAST: Last = const { Last });
