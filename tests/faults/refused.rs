@@ -35,7 +35,11 @@ async fn many_among_many_are_isolated_and_can_be_tried_again() {
         &database,
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not on my watch'; END $$; \
          CREATE TRIGGER refuse BEFORE INSERT ON audit_events FOR EACH ROW WHEN ((NEW.data->>'number')::int % 100 = 77) \
-         EXECUTE FUNCTION refuse()",
+         EXECUTE FUNCTION refuse(); \
+         CREATE FUNCTION refuse_by_code() RETURNS trigger LANGUAGE plpgsql AS $$ \
+         BEGIN RAISE EXCEPTION 'by our own code' USING ERRCODE = 'U0001'; END $$; \
+         CREATE TRIGGER refuse_by_code BEFORE INSERT ON audit_events FOR EACH ROW WHEN (NEW.event_type = 'order.coded') \
+         EXECUTE FUNCTION refuse_by_code()",
     )
     .await;
     execute(&database, "ALTER TABLE audit_events_default ADD CONSTRAINT nothing_old CHECK (false) NOT VALID").await;
@@ -43,16 +47,17 @@ async fn many_among_many_are_isolated_and_can_be_tried_again() {
     audit.scope(async { (0..2_000).for_each(submit) }).await;
     let old = "2001-01-01T00:00:00Z".parse().unwrap();
     audit.record_at(Event::new("order.remembered").data(&json!({"number": 1})).unwrap(), old).unwrap();
+    audit.record(Event::new("order.coded")).unwrap();
     audit.flush().await.unwrap();
     let stats = audit.stats();
-    assert_eq!((stats.recorded, stats.stored, stats.quarantined), (2_001, 2_001, 41));
+    assert_eq!((stats.recorded, stats.stored, stats.quarantined), (2_002, 2_002, 42));
     assert_eq!(database.events().await, 1_960);
 
     let quarantine = Quarantine::new(database.pool.clone());
     let refused = quarantine.list().await.unwrap();
-    assert_eq!(refused.len(), 41);
+    assert_eq!(refused.len(), 42);
     let of = |state: &str| refused.iter().filter(|row| row.sqlstate.as_deref() == Some(state)).count();
-    assert_eq!((of("23514"), of("P0001")), (21, 20));
+    assert_eq!((of("23514"), of("P0001"), of("U0001")), (21, 20, 1));
     let first = refused.iter().find(|row| row.error.contains("no_thirteens")).unwrap();
     assert_eq!(first.event.as_ref().unwrap().event_type, "order.submitted");
     assert!(
@@ -73,25 +78,25 @@ async fn many_among_many_are_isolated_and_can_be_tried_again() {
 
     // The command does the rest.
     let (code, stdout, _) = run(&database, &["quarantine", "list"]);
-    assert_eq!((code, stdout.lines().count()), (0, 40));
+    assert_eq!((code, stdout.lines().count()), (0, 41));
     assert!(
         stdout.contains("order.remembered") && stdout.contains("not on my watch") && stdout.contains("P0001"),
         "{stdout}"
     );
     let (code, stdout, _) = run(&database, &["quarantine", "retry", "--all"]);
-    assert_eq!((code, stdout.matches("  stored").count(), stdout.matches("refused again").count()), (1, 19, 21));
+    assert_eq!((code, stdout.matches("  stored").count(), stdout.matches("refused again").count()), (1, 19, 22));
     execute(
         &database,
-        "DROP TRIGGER refuse ON audit_events; ALTER TABLE audit_events_default DROP CONSTRAINT nothing_old",
+        "DROP TRIGGER refuse ON audit_events; DROP TRIGGER refuse_by_code ON audit_events; ALTER TABLE audit_events_default DROP CONSTRAINT nothing_old",
     )
     .await;
     let (code, stdout, _) = run(&database, &["quarantine", "retry", "--all"]);
-    assert_eq!((code, stdout.matches("  stored").count()), (0, 21));
+    assert_eq!((code, stdout.matches("  stored").count()), (0, 22));
     let (code, stdout, _) = run(&database, &["quarantine", "list"]);
     assert_eq!((code, stdout.as_str()), (1, ""), "nothing is left");
-    assert_eq!(database.events().await, 2_001);
+    assert_eq!(database.events().await, 2_002);
     let distinct = "SELECT count(DISTINCT id) FROM audit_events";
-    assert_eq!(database.count(distinct).await, 2_001);
+    assert_eq!(database.count(distinct).await, 2_002);
 }
 
 #[tokio::test]

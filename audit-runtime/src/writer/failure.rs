@@ -16,11 +16,19 @@ impl Failure {
         let Some(code) = error.as_database_error().and_then(|error| error.code()) else {
             return Self::Retry;
         };
-        // <https://www.postgresql.org/docs/current/errcodes-appendix.html>
-        match (code.get(..2).unwrap_or_default(), &*code) {
+        Self::of_code(&code)
+    }
+
+    /// By the SQLSTATE, <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+    fn of_code(code: &str) -> Self {
+        match (code.get(..2).unwrap_or_default(), code) {
             (_, "42P01" | "42703" | "42883" | "3F000") => Self::SchemaMissing,
             // Data exception, integrity constraint, WITH CHECK OPTION, program limit, RAISE in somebody's trigger.
             ("22" | "23" | "44" | "54" | "P0", _) => Self::RowRefused,
+            ("53" | "55" | "57" | "58" | "72" | "XX", _) => Self::Retry,
+            // The standard leaves classes that begin so to whoever makes them up, and PostgreSQL's own are above: RAISE with
+            // a code of somebody's own.
+            (class, _) if class.starts_with(|c: char| matches!(c, '5'..='9' | 'I'..='Z')) => Self::RowRefused,
             _ => Self::Retry,
         }
     }
@@ -38,5 +46,26 @@ pub(crate) fn describe(error: &sqlx::Error) -> String {
             format!("the audit schema is missing or too old: call audit_runtime::migrate ({error})")
         }
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_tells_whose_fault_it_is() {
+        for code in [
+            "08006", "53300", "53100", "57P01", "57014", "25006", "40001", "40P01", "55P03", "28P01", "42501", "XX000",
+            "",
+        ] {
+            assert_eq!(Failure::of_code(code), Failure::Retry, "{code}");
+        }
+        for code in ["22P02", "23514", "23505", "54000", "P0001", "U0001", "Z9999", "99001"] {
+            assert_eq!(Failure::of_code(code), Failure::RowRefused, "{code}");
+        }
+        for code in ["42P01", "42703"] {
+            assert_eq!(Failure::of_code(code), Failure::SchemaMissing, "{code}");
+        }
     }
 }
