@@ -1,4 +1,8 @@
-//! `#[audited]` beside other attributes and inside what other crates make of functions.
+//! `#[audited]` beside other attributes and inside what other crates make of functions; the strictest
+//! lints stay silent here too.
+
+#![deny(warnings, clippy::all, clippy::pedantic, clippy::nursery, unused_variables, dead_code)]
+#![allow(clippy::diverging_sub_expression, clippy::unused_async, reason = "what debug_handler emits, and asks for")]
 
 use crate::support::{ID, caught, caught_later};
 use async_trait::async_trait;
