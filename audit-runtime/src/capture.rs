@@ -343,7 +343,8 @@ mod tests {
             (0..levels).fold(json!(1), |inner, _| json!([inner]))
         }
         assert_eq!(one(nested(MAX_DEPTH)), nested(MAX_DEPTH));
-        let error = one(nested(10_000));
+        // (Dropping one of many more overflows the stack by itself.)
+        let error = one(nested(1_000));
         assert!(error["$error"].as_str().unwrap().contains("100 arrays and objects"), "{error}");
     }
 

@@ -161,6 +161,42 @@ impl<F: Future> Future for Scoped<F> {
     }
 }
 
+/// Carries what is in force here (handle, context, running call) along with a future, into a task of its own.
+///
+/// ```
+/// use audit_runtime::{Context, InContext};
+/// # async fn send_receipt() {}
+/// # async fn handler() {
+/// Context::new().actor("user:42").scope(async {
+///     tokio::spawn(async { send_receipt().await }.in_context()); // still user:42, and caused by the call around
+/// }).await;
+/// # }
+/// ```
+pub trait InContext: Future + Sized {
+    /// Puts what is in force now in force whenever the future is polled, on whichever thread.
+    fn in_context(self) -> Scoped<Self> {
+        Scoped { future: self, state: State::Applied(Scope::current()) }
+    }
+}
+
+impl<F: Future> InContext for F {}
+
+/// Carries what is in force here along with a closure, onto another thread: see [`InContext`] for futures.
+///
+/// ```
+/// use audit_runtime::{Context, in_context};
+/// # fn send_receipt() {}
+/// let _inside = Context::new().actor("user:42").enter();
+/// std::thread::spawn(in_context(|| send_receipt())).join().unwrap();
+/// ```
+pub fn in_context<R>(closure: impl FnOnce() -> R) -> impl FnOnce() -> R {
+    let scope = Scope::current();
+    move || {
+        let _entered = scope.enter();
+        closure()
+    }
+}
+
 /// Exchanges two scopes, and back, also when the poll in between panics.
 struct Swapped<'a>(&'a mut Scope);
 

@@ -33,7 +33,7 @@ pub use self::core::RecordError;
 pub use audit::{AlreadyInstalled, Audit, Receipt, ShutdownReport, StoreError};
 pub use audit_macros::{AuditEvent, audited};
 pub use builder::{Builder, StartError};
-pub use context::{Context, Entered, Scoped};
+pub use context::{Context, Entered, InContext, Scoped, in_context};
 pub use event::{
     AuditEvent, EntityId, Event, EventError, IntoEntityId, MAX_EVENT_TYPE, Outcome, UnknownOutcome, is_event_type,
 };
