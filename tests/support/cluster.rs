@@ -15,6 +15,14 @@ use tempfile::TempDir;
 /// PostgreSQL refuses to run as root: the user and group `nobody`, the same numbers on every Linux.
 const NOBODY: u32 = 65534;
 
+/// Runs a server until its input ends, and then ends it, whatever became of the tests: theirs is the other end. Removes its
+/// files, unless it is told to keep them for another start.
+const KEEPER: &str = r#""$0" -D "$1" >>"$2" 2>&1 </dev/null &
+    read -r word
+    while kill -QUIT $! 2>/dev/null; do sleep 0.05; done
+    wait
+    [ "$word" = keep ] || rm -rf "$3""#;
+
 /// What differs from a default cluster.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Config {
@@ -89,10 +97,11 @@ impl Cluster {
         assert!(self.keeper.is_none(), "the server runs already");
         let mut keeper = unprivileged("/bin/sh");
         keeper
-            .args(["-c", r#""$0" -D "$1" >>"$2" 2>&1 </dev/null & read -r _; while kill -QUIT $! 2>/dev/null; do sleep 0.05; done; wait"#])
+            .args(["-c", KEEPER])
             .arg(self.binaries.join("postgres"))
             .arg(self.data())
             .arg(self.log())
+            .arg(self.directory.path())
             .stdin(Stdio::piped())
             // Ctrl-C in the terminal is for the tests; the server ends when they do.
             .process_group(0);
@@ -125,7 +134,8 @@ impl Cluster {
     /// Waits until the server is gone.
     fn wait(&mut self) {
         if let Some(mut keeper) = self.keeper.take() {
-            drop(keeper.stdin.take());
+            // It may have ended with the server already.
+            let _ = keeper.stdin.take().map(|mut stdin| stdin.write_all(b"keep\n"));
             keeper.wait().unwrap();
         }
         // After SIGKILL its backends end by themselves; until then the shared memory is in use.
