@@ -34,6 +34,7 @@ impl Plan {
             || text(self.actor.as_ref())
             || early(Some(&self.id))
             || early(self.when.as_ref())
+            || self.recorder.as_ref().is_some_and(|recorder| mentions(recorder, name))
             || self.fields.iter().any(|field| early(Some(&field.value)))
     }
 }

@@ -46,7 +46,8 @@
 #![expect(clippy::needless_return, reason = "the opposite of implicit_return")]
 
 use crate::support::{ID, caught, caught_later};
-use audit_runtime::{Outcome, audited};
+use audit_runtime::testing::Probe;
+use audit_runtime::{Audit, Outcome, audited};
 use core::future::ready;
 use uuid::Uuid;
 
@@ -80,8 +81,15 @@ fn future(number: u8) -> impl Future<Output = u8> + Send {
     return ready(number);
 }
 
+/// With a handle that only the attribute uses.
+#[audited(event = "a.b", id = ID, recorder = audit, only(number))]
+fn recorded(audit: &Audit, number: u8) {}
+
 #[test]
 fn they_are_recorded_too() {
+    let probe = Probe::new();
+    recorded(probe.audit(), 3);
+    assert_eq!(probe.events().len(), 1, "recorded");
     let (returned, event) = caught(|| return submit(ID, "AAPL", 3, 0));
     assert_eq!((returned, event.outcome), (Ok(3), Outcome::Ok), "submitted");
     let (refused, rejected) = caught_later(submit_later("", 3, 0));
