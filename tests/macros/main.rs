@@ -12,3 +12,4 @@ mod shapes;
 mod silence;
 mod support;
 mod ui;
+mod unrecorded;
