@@ -189,7 +189,7 @@ pub(crate) async fn committed_ranges(
     // A simple query, one message: a pooler in transaction mode may answer each of several from another connection.
     let ranges = format!(
         "SELECT first_position::text, end_position::text FROM audit_batches WHERE journal_id = '{journal_id}' \
-         ORDER BY first_position"
+         ORDER BY audit_batches.first_position"
     );
     let rows = connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(ranges))).await?;
     let position = |row: &PgRow, at: usize| -> Result<u64, sqlx::Error> {
