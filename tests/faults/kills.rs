@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Stdio};
 use std::time::Duration;
 use tests::again::{again, is_again};
-use tests::{Database, eventually};
+use tests::{Cluster, Database, Proxy, Rule, eventually};
 use uuid::Uuid;
 
 const KILLED: &str = "kills::killed_at_any_instant_each_call_that_returned_has_one_row";
@@ -91,6 +91,26 @@ async fn killed_at_any_instant_each_call_that_returned_has_one_row() {
         assert_eq!((rows, distinct), (last.map_or(0, |last| last + 1), rows));
     }
     assert_eq!(database.journal_directories(), 0);
+}
+
+#[tokio::test]
+async fn what_a_dead_process_had_stored_is_not_sent_again_wherever_it_lies() {
+    let database = Database::new().await;
+    let proxy = Proxy::start(Cluster::shared().port());
+    let url = proxy.url(database.url.rsplit('/').next().unwrap());
+    let audit = database.audit().postgres(url).batch_rows(2).connections(1).start().unwrap();
+    // Stored ranges at positions of two digits to five.
+    (0..100).for_each(|_| drop(audit.record(Event::new("order.accepted")).unwrap()));
+    audit.flush().await.unwrap();
+    proxy.rule(Rule::Stall);
+    proxy.cut();
+    audit.record(Event::new("order.accepted")).unwrap();
+    assert_eq!(audit.shutdown(Duration::ZERO).await.unwrap().left_in_journal, 1);
+    let next = database.audit().start().unwrap();
+    eventually("the rest is shipped", || async { database.journal_directories() == 1 }).await;
+    assert_eq!((next.stats().adopted, next.stats().quarantined), (1, 0));
+    assert_eq!(database.events().await, 101);
+    next.shutdown(Duration::from_secs(10)).await.unwrap();
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use super::batch::Batch;
 use super::copy::{CopyBuffer, STATEMENT};
 use super::failure::Failure;
 use crate::payload::EventRef;
-use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor, Row as _};
 use uuid::Uuid;
 
@@ -188,14 +188,13 @@ pub(crate) async fn committed_ranges(
     connection.execute(sqlx::raw_sql(AssertSqlSafe(fence))).await?;
     // A simple query, one message: a pooler in transaction mode may answer each of several from another connection.
     let ranges = format!(
-        "SELECT first_position::text, end_position::text FROM audit_batches WHERE journal_id = '{journal_id}' \
-         ORDER BY audit_batches.first_position"
+        "SELECT first_position, end_position FROM audit_batches WHERE journal_id = '{journal_id}' \
+         ORDER BY first_position"
     );
     let rows = connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(ranges))).await?;
-    let position = |row: &PgRow, at: usize| -> Result<u64, sqlx::Error> {
-        row.try_get::<String, _>(at)?.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))
-    };
-    rows.iter().map(|row| Ok((position(row, 0)?, position(row, 1)?))).collect()
+    rows.iter()
+        .map(|row| Ok((row.try_get::<i64, _>(0)?.cast_unsigned(), row.try_get::<i64, _>(1)?.cast_unsigned())))
+        .collect()
 }
 
 fn advisory_key(journal_id: Uuid) -> i64 {
