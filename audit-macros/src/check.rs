@@ -2,6 +2,7 @@
 
 use crate::args::{Args, Field, ResultCapture, Value, Way, nearest};
 use crate::function::Function;
+use crate::guarantee::{Guarantees, guarantees};
 use crate::secret::says_secret;
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::ToTokens;
@@ -22,6 +23,7 @@ pub(crate) struct Plan {
     pub(crate) when: Option<Value>,
     pub(crate) fallible: bool,
     pub(crate) recorder: Option<Expr>,
+    pub(crate) guarantees: Guarantees,
 }
 
 impl Plan {
@@ -36,6 +38,8 @@ impl Plan {
             || early(self.when.as_ref())
             || self.recorder.as_ref().is_some_and(|recorder| mentions(recorder, name))
             || self.fields.iter().any(|field| early(Some(&field.value)))
+            || self.guarantees.lent.parameters.contains(name)
+            || self.guarantees.tx.as_ref().is_some_and(|tx| mentions(tx, name))
     }
 }
 
@@ -75,7 +79,7 @@ pub(crate) enum How {
     Redacted,
 }
 
-pub(crate) fn check(args: Args, function: &Function) -> syn::Result<Plan> {
+pub(crate) fn check(mut args: Args, function: &Function) -> syn::Result<Plan> {
     if let Some(constness) = &function.sig.constness {
         return Err(syn::Error::new_spanned(
             constness,
@@ -83,7 +87,8 @@ pub(crate) fn check(args: Args, function: &Function) -> syn::Result<Plan> {
         ));
     }
     let fallible = args.fallible.unwrap_or_else(|| function.output.is_result());
-    let captures = captures(&args, function)?;
+    let guarantees = guarantees(&mut args, function, fallible)?;
+    let captures = captures(&args, function, &guarantees)?;
     checked_fields(&args, &captures)?;
     let result = match args.result {
         Some(result) => result,
@@ -92,7 +97,8 @@ pub(crate) fn check(args: Args, function: &Function) -> syn::Result<Plan> {
         None => ResultCapture::By(Way::Serialize),
     };
     let records_result = !matches!(result, ResultCapture::Skip) && !function.output.is_unit();
-    for (taken, key) in [(records_result, "result"), (fallible, "error")] {
+    let has_changes = !guarantees.changes.is_empty();
+    for (taken, key) in [(records_result, "result"), (fallible, "error"), (has_changes, "changes")] {
         if let Some(Capture { name, .. }) = captures.iter().find(|capture| taken && capture.name == key) {
             return Err(syn::Error::new_spanned(
                 name,
@@ -140,6 +146,7 @@ pub(crate) fn check(args: Args, function: &Function) -> syn::Result<Plan> {
         when: args.when,
         fallible,
         event,
+        guarantees,
     })
 }
 
@@ -241,7 +248,7 @@ fn default_id(entity: &Text, function: &Function) -> syn::Result<Value> {
     ))
 }
 
-fn captures(args: &Args, function: &Function) -> syn::Result<Vec<Capture>> {
+fn captures(args: &Args, function: &Function, guarantees: &Guarantees) -> syn::Result<Vec<Capture>> {
     let only = args.only.as_deref();
     if let (Some(only), Some(skip)) = (only, args.skip.first()) {
         let _ = only;
@@ -269,17 +276,18 @@ fn captures(args: &Args, function: &Function) -> syn::Result<Vec<Capture>> {
         let chosen = only.and_then(|only| only.iter().find(|captured| captured.name == *name));
         let captured = match only {
             Some(_) => chosen.is_some(),
+            // What is compared before and after is not told once more, and a connection is no data.
+            None if guarantees.lent.parameters.contains(name) => false,
+            None if guarantees.tx.as_ref().is_some_and(|tx| mentions(tx, name)) => false,
             None => args.skip_all.is_none() && !args.skip.contains(name) && !name.to_string().starts_with('_'),
         };
         if redacted {
             captures.push(Capture { name: name.clone(), cfgs: binding.cfgs.clone(), how: How::Redacted });
         } else if captured {
             if says_secret(&name.to_string()) && !args.plain.contains(name) {
-                return Err(syn::Error::new_spanned(
+                return Err(looks_secret(
                     name,
-                    format!(
-                        "`{name}` looks like a secret; say `redact({name})` or `skip({name})`, or `plain({name})` if it is none"
-                    ),
+                    &format!("say `redact({name})` or `skip({name})`, or `plain({name})` if it is none"),
                 ));
             }
             captures.push(Capture {
@@ -293,7 +301,7 @@ fn captures(args: &Args, function: &Function) -> syn::Result<Vec<Capture>> {
 }
 
 /// A name that `skip`, `only`, `redact` or `plain` lists: a parameter, or one of `fields`.
-fn known_name(name: &Ident, function: &Function, fields: &[Field]) -> syn::Result<()> {
+pub(crate) fn known_name(name: &Ident, function: &Function, fields: &[Field]) -> syn::Result<()> {
     if function.binding(name).is_some() || fields.iter().any(|field| field.name == *name) {
         return Ok(());
     }
@@ -308,14 +316,13 @@ fn known_name(name: &Ident, function: &Function, fields: &[Field]) -> syn::Resul
     Err(syn::Error::new_spanned(name, message))
 }
 
+pub(crate) fn looks_secret(name: &Ident, remedy: &str) -> syn::Error {
+    syn::Error::new_spanned(name, format!("`{name}` looks like a secret; {remedy}"))
+}
+
 /// The complaint about a struct's field.
 pub(crate) fn secret_field(name: &Ident) -> syn::Error {
-    syn::Error::new_spanned(
-        name,
-        format!(
-            "`{name}` looks like a secret; say `#[audit(redact)]` or `#[audit(skip)]`, or `#[audit(plain)]` if it is none"
-        ),
-    )
+    looks_secret(name, "say `#[audit(redact)]` or `#[audit(skip)]`, or `#[audit(plain)]` if it is none")
 }
 
 fn checked_fields(args: &Args, captures: &[Capture]) -> syn::Result<()> {
@@ -323,16 +330,14 @@ fn checked_fields(args: &Args, captures: &[Capture]) -> syn::Result<()> {
         let name = &field.name;
         let clash = if captures.iter().any(|capture| capture.name == *name) {
             "a captured parameter"
-        } else if name == "result" || name == "error" {
+        } else if name == "result" || name == "error" || (name == "changes" && !args.changes.is_empty()) {
             "what the attribute itself records"
         } else if args.fields[..at].iter().any(|earlier| earlier.name == *name) {
             "another field"
         } else if says_secret(&name.to_string()) && !args.plain.contains(name) && !args.redact.contains(name) {
-            return Err(syn::Error::new_spanned(
+            return Err(looks_secret(
                 name,
-                format!(
-                    "`{name}` looks like a secret; leave the field out, or say `redact({name})`, or `plain({name})` if it is none"
-                ),
+                &format!("leave the field out, or say `redact({name})`, or `plain({name})` if it is none"),
             ));
         } else {
             continue;

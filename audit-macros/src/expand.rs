@@ -3,6 +3,7 @@
 use crate::args::{ResultCapture, Value, Way};
 use crate::check::{EventType, How, Plan, Text};
 use crate::function::Function;
+use crate::guarantee::{Before, Change};
 use crate::output::Shape;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
@@ -37,34 +38,41 @@ pub(crate) fn expand(plan: &Plan, function: &Function) -> TokenStream {
     let entry = entry(plan, &names, &private);
     let body = body(plan, function, &names);
     let finish = finish(plan, function, &names, &private);
+    let before = before(plan, call, &private, function);
+    let lent = plan.guarantees.lent.any();
     let begun = match &plan.recorder {
         Some(recorder) => quote_spanned!(recorder.span()=> #private::Call::begin_with(&#site, &(#recorder))),
         None => quote!(#private::Call::begin(&#site)),
     };
     let begun = quote!(let mut #call = #begun; #entry);
-    let awaited = quote!(let #out = #call.run_async(#out).await; #finish #out);
+    // The type is told before the error's is asked for: an async block need not know it by itself.
+    let value = function.output.known_value().map(|value| quote!(: #value));
+    let awaited = quote!(let #out #value = #call.run_async(#out).await; #finish #out);
     let whole = match function.output.shape {
         // It can only end by a panic, of which the call's drop tells.
-        Shape::Sync | Shape::Async if function.output.is_never() => quote!(#begun #body),
-        Shape::Sync | Shape::Async => quote!(#begun let #out = #body; #finish #out),
+        Shape::Sync | Shape::Async if function.output.is_never() => quote!(#begun #before #body),
+        Shape::Sync | Shape::Async => quote!(#begun #before let #out = #body; #finish #out),
         // What was an async fn begins when it is polled, as it would have: in the scope it is awaited in.
         Shape::BoxedFuture if function.is_async_trait() => {
-            quote!(#private::Box::pin(async move { #begun let #out = #body; #awaited }))
+            let ended = if lent { quote!(#finish #out) } else { awaited };
+            quote!(#private::Box::pin(async move { #begun #before let #out = #body; #ended }))
         }
-        // The body makes the future now, and is over when that is. A mere async block that is dropped before it is
-        // polled was no call.
-        Shape::Future | Shape::BoxedFuture => {
-            let (unpolled, polled) = if function.is_async_block() {
-                (quote!(#call.await_poll();), quote!(#call.polled();))
+        // A mere async block that is dropped before it is polled was no call.
+        Shape::Future | Shape::BoxedFuture if function.is_async_block() => {
+            let (unpolled, polled) = (quote!(#call.await_poll();), quote!(#call.polled();));
+            if lent {
+                let whole =
+                    pinned(&function.output.shape, &private, quote!(#polled #before let #out = #body; #finish #out));
+                quote!(#begun #unpolled #whole)
             } else {
-                (TokenStream::new(), TokenStream::new())
-            };
-            let whole = quote!(async move { #polled #awaited });
-            let whole = match function.output.shape {
-                Shape::BoxedFuture => quote!(#private::Box::pin(#whole)),
-                _ => whole,
-            };
-            quote!(#begun let #out = #body; #unpolled #whole)
+                let whole = pinned(&function.output.shape, &private, quote!(#polled #before #awaited));
+                quote!(#begun let #out = #body; #unpolled #whole)
+            }
+        }
+        // The body makes the future now, and is over when that is.
+        Shape::Future | Shape::BoxedFuture => {
+            let whole = pinned(&function.output.shape, &private, awaited);
+            quote!(#begun #before let #out = #body; #whole)
         }
     };
     quote! {
@@ -74,6 +82,38 @@ pub(crate) fn expand(plan: &Plan, function: &Function) -> TokenStream {
             #whole
         }
     }
+}
+
+/// The future that the function returns.
+fn pinned(shape: &Shape, private: &TokenStream, body: TokenStream) -> TokenStream {
+    match shape {
+        Shape::BoxedFuture => quote!(#private::Box::pin(async move { #body })),
+        _ => quote!(async move { #body }),
+    }
+}
+
+/// What has to be on record before the body runs.
+fn before(plan: &Plan, call: &Ident, private: &TokenStream, function: &Function) -> TokenStream {
+    match plan.guarantees.before {
+        Before::Nothing => TokenStream::new(),
+        Before::Intent => quote!(#call.intent();),
+        Before::Required => {
+            let recorded = match function.output.shape {
+                Shape::Sync => quote!(#call.required_blocking()),
+                _ => quote!(#call.required().await),
+            };
+            or_refused(function, private, &recorded)
+        }
+    }
+}
+
+/// Returns the error that an attempt of the library's gave. What is wrong with its type belongs where the function's is written.
+fn or_refused(function: &Function, private: &TokenStream, attempt: &TokenStream) -> TokenStream {
+    let error = format_ident!("__audit_refusal", span = Span::mixed_site());
+    let private = respanned(private, function.output.span());
+    let refused = quote_spanned!(function.output.span()=> #private::refused(#error));
+    let result = quote!(#private::core::result::Result);
+    quote!(if let #result::Err(#error) = #attempt { return #refused; })
 }
 
 fn begin(plan: &Plan, function: &Function, private: &TokenStream) -> TokenStream {
@@ -90,6 +130,7 @@ fn begin(plan: &Plan, function: &Function, private: &TokenStream) -> TokenStream
     let error_event = literal(plan.err.as_ref());
     let entity = text(Some(&plan.entity));
     let actor = text(plan.actor.as_ref());
+    let intent = plan.guarantees.before != Before::Nothing;
     quote! {
         #private::Site {
             function: #private::core::concat!(#private::core::module_path!(), "::", #name),
@@ -97,6 +138,7 @@ fn begin(plan: &Plan, function: &Function, private: &TokenStream) -> TokenStream
             error_event: #error_event,
             entity: #entity,
             actor: #actor,
+            intent: #intent,
         }
     }
 }
@@ -146,6 +188,9 @@ fn entry(plan: &Plan, names: &Names, private: &TokenStream) -> TokenStream {
             steps.push(quote_spanned!(value.span()=> #call.#method(#key, &(#value));));
         }
     }
+    for Change { key, value } in &plan.guarantees.changes {
+        steps.push(quote_spanned!(value.span()=> #call.before(#key, &#value);));
+    }
     match &plan.when {
         Some(Value::Early(when)) => quote! {
             #call.capture(|#call| if #when { #(#steps)* } else { #call.discard(); });
@@ -158,35 +203,62 @@ fn entry(plan: &Plan, names: &Names, private: &TokenStream) -> TokenStream {
 /// The user's own body, in a closure or an async block, so that `return` and `?` leave only it.
 fn body(plan: &Plan, function: &Function, names: &Names) -> TokenStream {
     let call = &names.call;
-    let rebound = function.rebound(|name| plan.uses(name));
-    let body = function.body(|name| plan.uses(name));
+    let lent = &plan.guarantees.lent;
+    let uses = |name: &Ident| plan.uses(name);
+    let rebound = function.rebound(uses);
+    // What is lent to the body is the attribute's again once that has ended.
+    let parameters = &lent.parameters;
+    let reborrowed = quote!(#(let #parameters = &mut *#parameters;)*);
+    // A receiver is lent by not moving it.
+    let moving = (!lent.receiver).then(|| quote!(move));
     if function.output.shape == Shape::Sync && function.output.is_never() {
-        return quote!(#call.run(move || -> ! { #rebound #body }));
+        let body = function.body(uses);
+        return quote!(#call.run({ #reborrowed #moving || -> ! { #rebound #body } }));
     }
-    // Tells the type of the body before the compiler reads it: conversions and errors are then the user's own.
-    let typed = function.output.known().map(|output| {
-        let out = &names.out;
-        quote_spanned! {output.span()=>
+    if let Some(body) = awaited_body(function, lent.any()).then(|| function.awaited_body(uses, lent.receiver)).flatten()
+    {
+        let typed = typed(function.output.known_value(), function, names);
+        return quote!(#call.run_async({ #reborrowed async #moving { #typed #rebound #body } }).await);
+    }
+    let body = function.body(uses);
+    let typed = typed(function.output.known(), function, names);
+    quote!(#call.run({ #reborrowed #moving || { #typed #rebound #body } }))
+}
+
+/// Whether the body is awaited where it stands, not a future that is handed over.
+fn awaited_body(function: &Function, lent: bool) -> bool {
+    match function.output.shape {
+        Shape::Async => true,
+        Shape::Sync => false,
+        Shape::Future | Shape::BoxedFuture => lent,
+    }
+}
+
+/// Tells the type of the body before the compiler reads it: conversions and errors are then the user's own.
+fn typed(output: Option<syn::Type>, function: &Function, names: &Names) -> Option<TokenStream> {
+    let out = &names.out;
+    output.map(|output| {
+        quote_spanned! {function.output.span()=>
             #[allow(unreachable_code, clippy::all, clippy::pedantic, clippy::nursery, clippy::restriction)]
             if false {
                 let #out: #output = loop {};
                 return #out;
             }
         }
-    });
-    if function.output.shape == Shape::Async {
-        quote!(#call.run_async(async move { #typed #rebound #body }).await)
-    } else {
-        quote!(#call.run(move || { #typed #rebound #body }))
-    }
+    })
 }
 
 /// What is evaluated once the body has returned.
 fn finish(plan: &Plan, function: &Function, names: &Names, private: &TokenStream) -> TokenStream {
     let Names { call, out, value, error, .. } = names;
     let success = success(plan, function, names, private);
+    let changes = plan.guarantees.changes.iter();
+    let changed = changes.map(|Change { key, value }| quote_spanned!(value.span()=> #call.after(#key, &#value);));
+    let changed = quote!(#(#changed)*);
+    let changed = (!changed.is_empty()).then(|| quote!(#call.capture(|#call| { #changed });));
     if !plan.fallible {
         return quote! {
+            #changed
             #call.capture(|#call| { let #value = &#out; #success });
             #call.finish_ok();
         };
@@ -203,22 +275,39 @@ fn finish(plan: &Plan, function: &Function, names: &Names, private: &TokenStream
     shown.set_span(function.output.span().resolved_at(out.span()));
     let shown = quote_spanned!(function.output.span()=> &#shown);
     let result = quote!(#private::core::result::Result);
+    let success = quote!(#call.capture(|#call| { #success }););
+    let failure = quote! {
+        #call.capture(|#call| {
+            #error_event
+            #call.error(&|| {
+                use #private::{ByDebug as _, ByDisplay as _, ByDyn as _, ByError as _, BySend as _, BySendSync as _, ByTypeName as _};
+                (&&&&&&&#private::Described(#error)).describe()
+            });
+        });
+    };
+    let Some(tx) = &plan.guarantees.tx else {
+        return quote! {
+            #changed
+            match #private::as_result(#shown) {
+                #result::Ok(#value) => { #success #call.finish_ok(); }
+                #result::Err(#error) => { #failure #call.finish_error(); }
+            }
+        };
+    };
+    let ok = format_ident!("__audit_ok", span = Span::mixed_site());
+    let inserted = quote_spanned!(tx.span()=> #call.finish_in(#tx).await);
+    let inserted = or_refused(function, private, &inserted);
+    // The result is not borrowed while the row is inserted: it need not be `Sync`.
     quote! {
-        match #private::as_result(#shown) {
-            #result::Ok(#value) => {
-                #call.capture(|#call| { #success });
-                #call.finish_ok();
-            }
-            #result::Err(#error) => {
-                #call.capture(|#call| {
-                    #error_event
-                    #call.error(&|| {
-                        use #private::{ByDebug as _, ByDisplay as _, ByDyn as _, ByError as _, BySend as _, BySendSync as _, ByTypeName as _};
-                        (&&&&&&&#private::Described(#error)).describe()
-                    });
-                });
-                #call.finish_error();
-            }
+        #changed
+        let #ok = match #private::as_result(#shown) {
+            #result::Ok(#value) => { #success true }
+            #result::Err(#error) => { #failure false }
+        };
+        if #ok {
+            #inserted
+        } else {
+            #call.finish_error();
         }
     }
 }

@@ -1,12 +1,12 @@
 //! The annotated function: its signature parsed, its body only as tokens, so that half-typed code in it does not keep
 //! the attribute from expanding.
 
-use crate::output::Output;
+use crate::output::{Output, Shape};
 use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
 use syn::parse::{Parse, ParseStream};
 use syn::visit_mut::{self, VisitMut};
-use syn::{Attribute, FnArg, Ident, Pat, Signature, Token, Visibility};
+use syn::{Attribute, FnArg, Ident, Pat, Signature, Token, Type, Visibility};
 
 pub(crate) struct Function {
     pub(crate) attrs: Vec<Attribute>,
@@ -191,8 +191,52 @@ impl Function {
 
     /// Whether the body is nothing but an async block, boxed or not: until that is polled, nothing has happened.
     pub(crate) fn is_async_block(&self) -> bool {
-        is_async_block(self.body.stream())
+        async_block(self.body.stream()).is_some()
     }
+
+    /// The body that is awaited: of an `async fn` its own, else that of the async block which is all there is. With
+    /// `keeps_self`, what `#[async_trait]` made of one borrows the receiver instead of taking it.
+    pub(crate) fn awaited_body(&self, used: impl Fn(&Ident) -> bool, keeps_self: bool) -> Option<TokenStream> {
+        if self.output.shape == Shape::Async {
+            return Some(self.body(used));
+        }
+        let block = async_block(self.body.stream())?.to_token_stream();
+        let block = if keeps_self && self.is_async_trait() { with_borrowed_self(block) } else { block };
+        Some(if self.is_async_trait() { with_uses(block, &used) } else { block })
+    }
+
+    /// The type of a parameter that is a name and no other pattern.
+    pub(crate) fn parameter_type(&self, name: &Ident) -> Option<&Type> {
+        self.sig.inputs.iter().find_map(|input| match input {
+            FnArg::Typed(input) => match &*input.pat {
+                Pat::Ident(pat) if pat.ident == *name && pat.by_ref.is_none() => Some(&*input.ty),
+                _ => None,
+            },
+            FnArg::Receiver(_) => None,
+        })
+    }
+}
+
+/// Of what `#[async_trait]` made of a body with `&mut self`, `let mut __self = self;` with a reborrow.
+fn with_borrowed_self(tokens: TokenStream) -> TokenStream {
+    let mut result: Vec<TokenTree> = Vec::new();
+    for token in tokens {
+        let is_self = is_word(&token, "self");
+        let taken = match &*result {
+            [.., name, TokenTree::Punct(equals)] => is_word(name, "__self") && equals.as_char() == '=',
+            _ => false,
+        };
+        match token {
+            TokenTree::Group(group) => {
+                let mut inner = Group::new(group.delimiter(), with_borrowed_self(group.stream()));
+                inner.set_span(group.span());
+                result.push(TokenTree::Group(inner));
+            }
+            token if is_self && taken => result.extend(quote!(&mut *#token)),
+            token => result.push(token),
+        }
+    }
+    result.into_iter().collect()
 }
 
 fn is_word(token: &TokenTree, word: &str) -> bool {
@@ -226,22 +270,22 @@ fn with_uses(tokens: TokenStream, used: &impl Fn(&Ident) -> bool) -> TokenStream
     result.into_iter().collect()
 }
 
-fn is_async_block(tokens: TokenStream) -> bool {
+/// The block, if tokens are nothing but `async [move] {..}` or `Box::pin` of it.
+fn async_block(tokens: TokenStream) -> Option<Group> {
     let in_path = |token: &TokenTree| match token {
         TokenTree::Ident(_) => true,
         TokenTree::Punct(punct) => punct.as_char() == ':',
         _ => false,
     };
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+    let braces = |block: &Group| Some(block.clone()).filter(|block| block.delimiter() == Delimiter::Brace);
     match &*tokens {
-        [word, TokenTree::Group(block)] if is_word(word, "async") => block.delimiter() == Delimiter::Brace,
-        [word, moving, TokenTree::Group(block)] if is_word(word, "async") && is_word(moving, "move") => {
-            block.delimiter() == Delimiter::Brace
-        }
+        [word, TokenTree::Group(block)] if is_word(word, "async") => braces(block),
+        [word, moving, TokenTree::Group(block)] if is_word(word, "async") && is_word(moving, "move") => braces(block),
         [path @ .., TokenTree::Group(argument)] if path.iter().all(in_path) => {
-            path.iter().map(TokenTree::to_string).collect::<String>().ends_with("Box::pin")
-                && is_async_block(argument.stream())
+            let is_boxed = path.iter().map(TokenTree::to_string).collect::<String>().ends_with("Box::pin");
+            is_boxed.then(|| async_block(argument.stream())).flatten()
         }
-        _ => false,
+        _ => None,
     }
 }

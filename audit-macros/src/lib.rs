@@ -11,6 +11,7 @@ mod expand;
 mod expansions;
 mod fallback;
 mod function;
+mod guarantee;
 mod output;
 mod secret;
 

@@ -27,6 +27,23 @@ pub(crate) struct Output {
     returned: ReturnType,
 }
 
+/// A type with every `impl Trait` left to inference; `None` if nothing of it is known.
+fn erased(ty: &Type) -> Option<Type> {
+    struct Erase;
+    impl VisitMut for Erase {
+        fn visit_type_mut(&mut self, ty: &mut Type) {
+            if let Type::ImplTrait(_) = ty {
+                *ty = syn::parse_quote!(_);
+            } else {
+                visit_mut::visit_type_mut(self, ty);
+            }
+        }
+    }
+    let mut ty = ty.clone();
+    Erase.visit_type_mut(&mut ty);
+    (!matches!(ty, Type::Infer(_) | Type::Never(_))).then_some(ty)
+}
+
 impl Output {
     pub(crate) fn of(sig: &Signature) -> Self {
         let returned = sig.output.clone();
@@ -91,26 +108,17 @@ impl Output {
         })
     }
 
-    /// What the body returns, with every `impl Trait` left to inference; `None` if nothing of it is known.
+    /// What the body returns, as far as it is known.
     pub(crate) fn known(&self) -> Option<Type> {
-        struct Erase;
-        impl VisitMut for Erase {
-            fn visit_type_mut(&mut self, ty: &mut Type) {
-                if let Type::ImplTrait(_) = ty {
-                    *ty = syn::parse_quote!(_);
-                } else {
-                    visit_mut::visit_type_mut(self, ty);
-                }
-            }
-        }
         match &self.returned {
             ReturnType::Default => Some(syn::parse_quote!(())),
-            ReturnType::Type(_, ty) => {
-                let mut ty = (**ty).clone();
-                Erase.visit_type_mut(&mut ty);
-                (!matches!(ty, Type::Infer(_) | Type::Never(_))).then_some(ty)
-            }
+            ReturnType::Type(_, ty) => erased(ty),
         }
+    }
+
+    /// The value the function gives in the end, as far as it is known.
+    pub(crate) fn known_value(&self) -> Option<Type> {
+        self.value.as_ref().map_or_else(|| Some(syn::parse_quote!(())), erased)
     }
 }
 

@@ -6,14 +6,12 @@ use crate::core::{Core, RecordError};
 use crate::event::{AuditEvent, Event};
 use crate::journal::NotSynced;
 use crate::stats::Stats;
-use crate::writer::Progress;
 use chrono::{DateTime, Utc};
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
 use uuid::Uuid;
 
 static INSTALLED: OnceLock<Audit> = OnceLock::new();
@@ -146,7 +144,7 @@ impl Audit {
     /// The handle was shut down before that.
     pub async fn flush(&self) -> Result<(), StoreError> {
         let position = self.core().journal.cursor();
-        stored(self.core(), position).await
+        self.core().stored(position).await
     }
 
     /// [`flush`](Self::flush) for code without a runtime; it blocks the thread.
@@ -232,7 +230,7 @@ impl Receipt {
     /// # Errors
     /// The handle was shut down before that.
     pub async fn stored(&self) -> Result<(), StoreError> {
-        stored(&self.core, self.position).await
+        self.core.stored(self.position).await
     }
 
     /// [`stored`](Self::stored) for code without a runtime; it blocks the thread.
@@ -269,22 +267,6 @@ impl Receipt {
     /// As [`synced`](Self::synced).
     pub fn synced_blocking(&self) -> Result<(), StoreError> {
         pollster::block_on(self.synced())
-    }
-}
-
-async fn stored(core: &Core, position: u64) -> Result<(), StoreError> {
-    if core.journal.is_forked() {
-        return Err(StoreError::Forked);
-    }
-    let reached = |progress: &Progress| progress.stored_to >= position;
-    let mut progress: watch::Receiver<Progress> = core.control.subscribe();
-    if !reached(&progress.borrow()) {
-        // Who waits does not wait for the writer's linger too.
-        core.control.wake();
-    }
-    match progress.wait_for(|progress| reached(progress) || progress.ended).await {
-        Ok(progress) if reached(&progress) => Ok(()),
-        _ => Err(StoreError::Closed),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::audit::Audit;
 use crate::capture::{DATA_LIMIT, Rules};
-use crate::core::{Core, Settings};
+use crate::core::{Core, Durability, Settings};
 use crate::journal::{Journal, JournalError, Limits, Overflow, housekeeping};
 use crate::mask::Mask;
 use crate::writer::{self, ConnectOptions, IntoConnectOptions};
@@ -213,6 +213,7 @@ impl Builder {
             connections: self.connections,
             batch_rows: self.batch_rows,
             batch_bytes: self.batch_bytes,
+            durability: if parent.is_some() { Durability::Disk } else { Durability::Database },
         };
         let core = Arc::new(Core::new(journal.clone(), settings));
         housekeeping::start(&journal, self.sync_every).map_err(StartError::Thread)?;

@@ -1,25 +1,32 @@
 //! What the code that `#[audited]` expands to calls: one audited call from its beginning to its end.
 
+mod body;
+pub(crate) mod buffer;
+mod changes;
+mod guarantee;
+mod transaction;
+
+pub use body::InCall;
+pub use guarantee::{Refused, refused};
+pub use transaction::RowConnection;
+
 use crate::audit::{Audit, warn_not_installed};
 use crate::bounds::{Capture, EventType};
 use crate::capture::{self, Fields};
 use crate::clock::{self, Beginning};
-use crate::context::{Context, Frame, Scope, swap_call};
+use crate::context::{Context, Scope};
 use crate::core::Core;
 use crate::error::ErrorText;
 use crate::event::{EntityId, IntoEntityId, Outcome};
 use crate::mask::REDACTED;
 use crate::payload::{self, Tail};
-use pin_project_lite::pin_project;
+use crate::trace::Trace;
+use changes::Changes;
 use serde::Serialize;
 use std::borrow::Cow;
-use std::cell::RefCell;
 use std::fmt::{Debug, Display};
-use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{self, Poll};
 use uuid::Uuid;
 
 /// What is known of an annotated function at compile time.
@@ -35,17 +42,24 @@ pub struct Site {
     pub entity: &'static str,
     /// The actor, or empty if it is not a literal.
     pub actor: &'static str,
+    /// Whether an intent precedes each call.
+    pub intent: bool,
 }
 
 /// One audited call. Dropped before it was finished, it records that the call panicked or was cancelled.
 #[derive(Debug)]
-pub struct Call(Option<Active>);
+pub struct Call {
+    active: Option<Active>,
+    /// The function that no handle is in force for.
+    uninstalled: Option<&'static str>,
+}
 
 #[derive(Debug)]
 struct Active {
     core: Arc<Core>,
     fields: Fields,
     id: Uuid,
+    intent: Intent,
     beginning: Beginning,
     event: Cow<'static, str>,
     error_event: Cow<'static, str>,
@@ -55,23 +69,44 @@ struct Active {
     context: Option<Arc<Context>>,
     correlation: Uuid,
     causation: Option<Uuid>,
+    trace: Option<Trace>,
+    changes: Changes,
     /// The call began while its thread was already unwinding: a drop then says nothing about this call.
     unwinding: bool,
     /// Nothing has happened yet.
     unpolled: bool,
+    /// A caller's transaction may hold the call's row already.
+    in_doubt: bool,
+}
+
+/// The event that a call is about to begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Intent {
+    None,
+    /// It will have this id.
+    Planned(Uuid),
+    /// It is in the journal.
+    Recorded,
 }
 
 impl Active {
     fn begin(site: &'static Site, core: &Arc<Core>, scope: &Scope) -> Self {
         let beginning = Beginning::now();
-        let id = clock::event_id(beginning.micros);
-        let mut buffer = take_buffer();
+        let (intent, id) = if site.intent {
+            let (intent, id) = clock::intent_ids(beginning.micros);
+            (Intent::Planned(intent), id)
+        } else {
+            (Intent::None, clock::event_id(beginning.micros))
+        };
+        let mut buffer = buffer::take();
         payload::begin(&mut buffer);
+        let trace = Trace::current();
         let inherited = scope.context.as_ref().and_then(|context| context.correlation_id());
         Self {
             fields: Fields::new(buffer),
             core: core.clone(),
             id,
+            intent,
             beginning,
             event: Cow::Borrowed(site.event),
             error_event: Cow::Borrowed(site.error_event),
@@ -79,11 +114,55 @@ impl Active {
             entity_id: None,
             actor: Cow::Borrowed(site.actor),
             context: scope.context.clone(),
-            correlation: scope.call.map(|call| call.correlation).or(inherited).unwrap_or(id),
+            correlation: scope.call.map(|call| call.correlation).or(inherited).or(Trace::correlation(trace)).unwrap_or(id),
             causation: scope.call.map(|call| call.id),
+            trace,
+            changes: Changes::default(),
             unwinding: std::thread::panicking(),
             unpolled: false,
+            in_doubt: false,
         }
+    }
+
+    /// The type of the event that says this outcome.
+    fn event_type(&self, outcome: Outcome) -> Cow<'static, str> {
+        let known = |event: &Cow<'static, str>| Some(event.clone()).filter(|event| !event.is_empty());
+        let error_event = || known(&self.error_event);
+        match outcome {
+            Outcome::Ok => known(&self.event).or_else(error_event),
+            Outcome::Started => known(&self.event),
+            _ => error_event().or_else(|| known(&self.event)),
+        }
+        // A late event type is not known of a call that did not return.
+        .unwrap_or_else(|| Cow::Owned(format!("{}.{outcome}", self.entity)))
+    }
+
+    /// Completes a buffer that holds the call's data.
+    fn complete(&self, buffer: &mut Vec<u8>, id: Uuid, outcome: Outcome, duration: Option<i64>) {
+        let context = self.context.as_deref();
+        let actor = match &*self.actor {
+            "" => context.and_then(Context::actor_text).unwrap_or_else(|| self.core.actor()),
+            actor => actor,
+        };
+        let attributes = Trace::beside(self.trace, context.map_or("", Context::attributes_json));
+        payload::complete(
+            buffer,
+            &Tail {
+                id,
+                event_type: &self.event_type(outcome),
+                entity_type: &self.entity,
+                entity_id: self.entity_id,
+                actor,
+                data: "",
+                created_at: self.beginning.micros,
+                outcome,
+                duration,
+                correlation_id: Some(self.correlation),
+                causation_id: self.causation,
+                context: &self.core.rules().settle(&attributes),
+                origin: self.core.origin(),
+            },
+        );
     }
 }
 
@@ -94,21 +173,22 @@ impl Call {
         let begin = |scope: &Scope| scope.core().map(|core| Active::begin(site, core, scope));
         // A thread that is being torn down has no scope left: its calls are the installed handle's.
         let active = Scope::with(begin).unwrap_or_else(|| begin(&Scope::EMPTY));
-        if active.is_none() {
-            warn_not_installed(site.function);
+        let uninstalled = active.is_none().then_some(site.function);
+        if let Some(function) = uninstalled {
+            warn_not_installed(function);
         }
-        Self(active)
+        Self { active, uninstalled }
     }
 
     /// Begins a call that this handle records.
     #[must_use]
     pub fn begin_with(site: &'static Site, audit: &Audit) -> Self {
-        Self(Some(Active::begin(site, audit.core(), &Scope::current())))
+        Self { active: Some(Active::begin(site, audit.core(), &Scope::current())), uninstalled: None }
     }
 
     /// Captures, if anything is recorded. A panic of the attribute's own expressions is data, and no panic of the call.
     pub fn capture(&mut self, capture: impl FnOnce(&mut Self)) {
-        if self.0.is_some()
+        if self.active.is_some()
             && let Err(panic) = catch_unwind(AssertUnwindSafe(|| capture(self)))
         {
             self.serialize("$error", &format!("panicked: {}", capture::panic_message(panic.as_ref())));
@@ -117,35 +197,35 @@ impl Call {
 
     /// The call is not to be recorded after all.
     pub fn discard(&mut self) {
-        if let Some(active) = self.0.take() {
-            give_buffer(active.fields.end());
+        if let Some(active) = self.active.take() {
+            buffer::give(active.fields.end());
         }
     }
 
     /// The event type of a call that returns `Ok`.
     pub fn event(&mut self, event: impl EventType) {
-        if let Some(active) = &mut self.0 {
+        if let Some(active) = &mut self.active {
             active.event = event.into_event_type();
         }
     }
 
     /// The event type of a call that does not.
     pub fn error_event(&mut self, event: impl EventType) {
-        if let Some(active) = &mut self.0 {
+        if let Some(active) = &mut self.active {
             active.error_event = event.into_event_type();
         }
     }
 
     /// The type of the entity.
     pub fn entity(&mut self, entity: impl Into<Cow<'static, str>>) {
-        if let Some(active) = &mut self.0 {
+        if let Some(active) = &mut self.active {
             active.entity = entity.into();
         }
     }
 
     /// The id of the entity.
     pub fn entity_id<T: IntoEntityId>(&mut self, id: T) {
-        if let Some(active) = &mut self.0 {
+        if let Some(active) = &mut self.active {
             match id.to_entity_id() {
                 EntityId::None => active.entity_id = None,
                 EntityId::Id(id) => active.entity_id = Some(id),
@@ -156,28 +236,28 @@ impl Call {
 
     /// Who does it.
     pub fn actor<T: Display + ?Sized>(&mut self, actor: &T) {
-        if let Some(active) = &mut self.0 {
+        if let Some(active) = &mut self.active {
             active.actor = Cow::Owned(capture::text(actor));
         }
     }
 
     /// Captures a value by serde.
     pub fn serialize<T: Capture + ?Sized>(&mut self, name: &'static str, value: &T) {
-        if let Some(active) = &mut self.0 {
+        if let Some(active) = &mut self.active {
             active.fields.serialize(active.core.rules(), name, value);
         }
     }
 
     /// Captures a value by its `Display`.
     pub fn display<T: Display + ?Sized>(&mut self, name: &'static str, value: &T) {
-        if let Some(active) = &mut self.0 {
+        if let Some(active) = &mut self.active {
             active.fields.display(active.core.rules(), name, value);
         }
     }
 
     /// Captures a value by its `Debug`.
     pub fn debug<T: Debug + ?Sized>(&mut self, name: &'static str, value: &T) {
-        if let Some(active) = &mut self.0 {
+        if let Some(active) = &mut self.active {
             active.fields.debug(active.core.rules(), name, value);
         }
     }
@@ -196,39 +276,21 @@ impl Call {
 
     /// Captures the error.
     pub fn error(&mut self, describe: &dyn Fn() -> ErrorText) {
-        if let Some(active) = &mut self.0 {
+        if let Some(active) = &mut self.active {
             active.fields.field(active.core.rules(), "error", &mut |json| describe().serialize(json));
         }
     }
 
-    fn frame(&self) -> Option<Frame> {
-        self.0.as_ref().map(|active| Frame { id: active.id, correlation: active.correlation })
-    }
-
-    /// Runs a synchronous body: events below name this call as their cause.
-    pub fn run<R>(&self, body: impl FnOnce() -> R) -> R {
-        let Some(frame) = self.frame() else {
-            return body();
-        };
-        let _inside = Inside::new(Some(frame));
-        body()
-    }
-
-    /// Wraps an asynchronous body: events below name this call as their cause.
-    pub fn run_async<F: Future>(&self, body: F) -> InCall<F> {
-        InCall { body, frame: self.frame() }
-    }
-
     /// The function has only made its future: it will not count as a call unless that is polled.
     pub fn await_poll(&mut self) {
-        if let Some(active) = &mut self.0 {
+        if let Some(active) = &mut self.active {
             active.unpolled = true;
         }
     }
 
     /// The future is polled.
     pub fn polled(&mut self) {
-        if let Some(active) = &mut self.0 {
+        if let Some(active) = &mut self.active {
             active.unpolled = false;
         }
     }
@@ -244,92 +306,37 @@ impl Call {
     }
 
     fn finish(&mut self, outcome: Outcome) {
-        let Some(active) = self.0.take() else {
+        let Some(mut active) = self.active.take() else {
             return;
         };
         let duration = active.beginning.elapsed_micros();
-        let mut buffer = active.fields.end();
-        let event = match (outcome, &active.error_event, &active.event) {
-            (Outcome::Ok, _, event) if !event.is_empty() => event.clone(),
-            (_, error_event, _) if !error_event.is_empty() => error_event.clone(),
-            (_, _, event) if !event.is_empty() => event.clone(),
-            // A late event type is not known of a call that did not return.
-            _ => Cow::Owned(format!("{}.{outcome}", active.entity)),
-        };
-        let context = active.context.as_deref();
-        let actor = match &*active.actor {
-            "" => context.and_then(Context::actor_text).unwrap_or_else(|| active.core.actor()),
-            actor => actor,
-        };
-        payload::complete(
-            &mut buffer,
-            &Tail {
-                id: active.id,
-                event_type: &event,
-                entity_type: &active.entity,
-                entity_id: active.entity_id,
-                actor,
-                data: "",
-                created_at: active.beginning.micros,
-                outcome,
-                duration: Some(duration),
-                correlation_id: Some(active.correlation),
-                causation_id: active.causation,
-                context: &active.core.rules().settle(context.map_or("", Context::attributes_json)),
-                origin: active.core.origin(),
-            },
-        );
+        if active.changes.any() {
+            active.changes.write(&mut active.fields, active.core.rules());
+        }
+        let mut buffer = std::mem::take(&mut active.fields).end();
+        active.complete(&mut buffer, active.id, outcome, Some(duration));
         // A refusal is counted and warned of there; the call itself goes on.
-        let _ = active.core.append(&buffer);
-        give_buffer(buffer);
+        let recorded = active.core.append(&buffer);
+        if active.intent == Intent::Recorded && recorded.is_ok() {
+            active.core.counters.intent_ended();
+        }
+        buffer::give(buffer);
     }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        if let Some(active) = &self.0 {
+        if let Some(active) = &mut self.active {
             if active.unpolled {
                 return self.discard();
+            }
+            if active.in_doubt {
+                // The row under its id may yet be committed.
+                active.id = clock::event_id(active.beginning.micros);
             }
             let panicked = std::thread::panicking() && !active.unwinding;
             self.finish(if panicked { Outcome::Panicked } else { Outcome::Cancelled });
         }
-    }
-}
-
-/// Puts a call in force on this thread, and what was before back, also when the body panics.
-struct Inside(Option<Frame>);
-
-impl Inside {
-    fn new(frame: Option<Frame>) -> Self {
-        Self(swap_call(frame))
-    }
-}
-
-impl Drop for Inside {
-    fn drop(&mut self) {
-        swap_call(self.0);
-    }
-}
-
-pin_project! {
-    /// The body of an asynchronous call.
-    #[derive(Debug)]
-    #[must_use = "futures do nothing unless they are awaited"]
-    pub struct InCall<F> {
-        #[pin]
-        body: F,
-        frame: Option<Frame>,
-    }
-}
-
-impl<F: Future> Future for InCall<F> {
-    type Output = F::Output;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
-        let this = self.project();
-        let _inside = this.frame.map(|frame| Inside::new(Some(frame)));
-        this.body.poll(cx)
     }
 }
 
@@ -352,25 +359,4 @@ pub const fn check_event_type(text: &str) {
         crate::event::is_event_type(text),
         "this constant is no event type; write noun.verb in lower case, as in \"order.submitted\", at most 128 bytes"
     );
-}
-
-/// Buffers that are kept for a thread's next calls, and the largest that is worth keeping.
-const KEPT_BUFFERS: usize = 8;
-const KEPT_BYTES: usize = 128 * 1024;
-
-thread_local! {
-    static BUFFERS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
-}
-
-pub(crate) fn take_buffer() -> Vec<u8> {
-    BUFFERS.try_with(|buffers| buffers.borrow_mut().pop()).ok().flatten().unwrap_or_else(|| Vec::with_capacity(1024))
-}
-
-pub(crate) fn give_buffer(buffer: Vec<u8>) {
-    let _ = BUFFERS.try_with(|buffers| {
-        let mut buffers = buffers.borrow_mut();
-        if buffers.len() < KEPT_BUFFERS && buffer.capacity() <= KEPT_BYTES {
-            buffers.push(buffer);
-        }
-    });
 }

@@ -46,7 +46,7 @@ impl Rules {
 type Json<'a, 'b> = &'a mut serde_json::Serializer<Sink<'b>, Masking<'b>>;
 
 /// A JSON object that grows field by field behind what its buffer holds already.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Fields {
     buffer: Vec<u8>,
     begin: usize,
@@ -58,6 +58,13 @@ impl Fields {
         let begin = buffer.len();
         buffer.push(b'{');
         Self { buffer, begin }
+    }
+
+    /// Copies what there is so far, and ends the copy.
+    pub(crate) fn copy_to(&self, buffer: &mut Vec<u8>) {
+        buffer.clear();
+        buffer.extend_from_slice(&self.buffer);
+        buffer.push(b'}');
     }
 
     /// Ends the object and gives the buffer back.
@@ -192,6 +199,14 @@ pub(crate) fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<String, String
     match catch_unwind(AssertUnwindSafe(|| value.serialize(&mut json))) {
         Ok(Ok(())) => String::from_utf8(buffer).map_err(|error| error.to_string()),
         Ok(Err(error)) => Err(error.to_string()),
+        Err(panic) => Err(format!("panicked: {}", panic_message(panic.as_ref()))),
+    }
+}
+
+/// One value by serde, as it is: secrets are masked when it is written.
+pub(crate) fn to_value<T: Serialize + ?Sized>(value: &T) -> Result<Value, String> {
+    match catch_unwind(AssertUnwindSafe(|| serde_json::to_value(value))) {
+        Ok(value) => value.map_err(|error| error.to_string()),
         Err(panic) => Err(format!("panicked: {}", panic_message(panic.as_ref()))),
     }
 }

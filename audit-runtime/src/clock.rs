@@ -36,24 +36,49 @@ pub(crate) fn micros_now() -> i64 {
 /// 62 bits that count up from a random beginning of each thread's own. A thread's ids are distinct by the
 /// counter, two threads' by the 2^62 room between their beginnings.
 pub(crate) fn event_id(micros: i64) -> Uuid {
+    id_of(micros, counted(1))
+}
+
+/// The ids of an intent and of its completion, which is the one after: so that whoever finds the intent alone knows the id
+/// by which everything inside the call names its cause.
+pub(crate) fn intent_ids(micros: i64) -> (Uuid, Uuid) {
+    let intent = id_of(micros, counted(2));
+    (intent, completion_id(intent))
+}
+
+/// The id of the completion of an intent.
+pub(crate) fn completion_id(intent: Uuid) -> Uuid {
+    let (high, low) = intent.as_u64_pair();
+    Uuid::from_u64_pair(high, variant(low.wrapping_add(1)))
+}
+
+/// The first of the next so many counts of this thread.
+fn counted(counts: u64) -> u64 {
     thread_local! {
         static COUNTER: Cell<Option<u64>> = const { Cell::new(None) };
     }
     // A thread that is being torn down has no counter left: a random one serves it.
-    let count = COUNTER
+    COUNTER
         .try_with(|counter| {
-            let count = counter.get().unwrap_or_else(random).wrapping_add(1);
-            counter.set(Some(count));
+            let count = counter.get().unwrap_or_else(random);
+            counter.set(Some(count.wrapping_add(counts)));
             count
         })
-        .unwrap_or_else(|_| random());
+        .unwrap_or_else(|_| random())
+}
+
+fn id_of(micros: i64, count: u64) -> Uuid {
     let micros = micros.max(0).cast_unsigned();
     let (millis, fraction) = (micros / 1000, micros % 1000);
     // 1000 microseconds spread over the 12 bits.
     let rand_a = fraction * 4096 / 1000;
     let high = (millis << 16) | 0x7000 | rand_a;
-    let low = (count & (u64::MAX >> 2)) | (1 << 63);
-    Uuid::from_u64_pair(high, low)
+    Uuid::from_u64_pair(high, variant(count))
+}
+
+/// The lower half of an id: 62 bits, behind those that say RFC 9562.
+fn variant(bits: u64) -> u64 {
+    (bits & (u64::MAX >> 2)) | (1 << 63)
 }
 
 fn random() -> u64 {
@@ -91,6 +116,22 @@ mod tests {
             assert_eq!(id.get_timestamp().unwrap().to_unix(), (1_764_000_000, 123_000_000));
         }
         assert_eq!(ids.iter().collect::<HashSet<_>>().len(), 40_000);
+    }
+
+    #[test]
+    fn a_completion_has_an_id_of_its_own_that_its_intent_tells() {
+        let micros = 1_764_000_000_123_456;
+        let ids: Vec<Uuid> = (0..100)
+            .flat_map(|_| {
+                let (intent, completion) = intent_ids(micros);
+                assert_eq!(completion, completion_id(intent));
+                assert!(intent < completion);
+                [intent, completion, event_id(micros)]
+            })
+            .collect();
+        assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len());
+        let last = Uuid::from_u64_pair(0x7000, u64::MAX >> 1 | 1 << 63 & !(1 << 62));
+        assert_eq!(completion_id(last).get_variant(), uuid::Variant::RFC4122);
     }
 
     #[test]

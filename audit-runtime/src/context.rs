@@ -5,6 +5,7 @@ use crate::capture;
 use crate::core::Core;
 use crate::mask::REDACTED;
 use crate::secret::says_secret;
+use crate::trace::{SPAN_ID, TRACE_ID, Trace};
 use pin_project_lite::pin_project;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -270,6 +271,32 @@ impl Context {
         self.attributes.insert(name, value);
         self.json = Value::Object(self.attributes.clone()).to_string();
         self
+    }
+
+    /// With a correlation of its own, unless it has one.
+    #[cfg(feature = "tower")]
+    pub(crate) fn correlated(mut self) -> Self {
+        self.correlation.get_or_insert_with(Uuid::now_v7);
+        self
+    }
+
+    /// The span it belongs to, as the header `traceparent` of W3C Trace Context has it: attributes `trace_id` and
+    /// `span_id`, and, unless the context has another one, the trace's id as the correlation. A text that is no such header
+    /// changes nothing.
+    ///
+    /// ```
+    /// use audit_runtime::Context;
+    /// let context = Context::new().traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+    /// ```
+    #[must_use]
+    pub fn traceparent(self, header: &str) -> Self {
+        let Some(trace) = Trace::parse(header) else {
+            return self;
+        };
+        let (trace_id, span_id) = trace.texts();
+        let mut context = self.attribute(TRACE_ID, trace_id).attribute(SPAN_ID, span_id);
+        context.correlation = context.correlation.or(Some(Uuid::from_u128(trace.trace_id)));
+        context
     }
 
     /// Puts the context in force on this thread until the guard is dropped. For a future use [`scope`](Self::scope):

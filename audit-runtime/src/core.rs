@@ -1,15 +1,17 @@
 //! What callers and writer share: the journal, and what every event gets.
 
+use crate::audit::StoreError;
 use crate::capture::Rules;
 use crate::clock;
 use crate::context::Scope;
 use crate::event::{EntityId, Event, EventError, Outcome, is_event_type};
 use crate::gap::Gap;
-use crate::journal::{AppendError, Journal};
+use crate::journal::{AppendError, Journal, NotSynced};
 use crate::payload::{self, EventRef};
 use crate::stats::{Counters, Stats};
+use crate::trace::Trace;
 use crate::warning::RateLimited;
-use crate::writer::Control;
+use crate::writer::{Control, Progress};
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
@@ -37,6 +39,24 @@ pub(crate) struct Settings {
     pub(crate) connections: usize,
     pub(crate) batch_rows: usize,
     pub(crate) batch_bytes: usize,
+    pub(crate) durability: Durability,
+}
+
+/// When an event survives whatever becomes of this process and its machine's power.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// Once the journal is on disk.
+    Disk,
+    /// The journal is in memory: once PostgreSQL has it.
+    Database,
+    /// Never: a test looks at it, and that is all.
+    Probe,
+}
+
+impl Durability {
+    pub(crate) fn has_database(self) -> bool {
+        self != Self::Probe
+    }
 }
 
 /// Why an event was not recorded.
@@ -55,6 +75,14 @@ pub enum RecordError {
     /// The event is larger than a segment of the journal.
     #[error("the event has {0} bytes, more than a journal segment holds; record a reference to the data instead")]
     TooLarge(usize),
+    /// The journal could not be written to its disk.
+    #[error("the journal could not be written to its disk: the event would not survive a power failure")]
+    NotSynced,
+    /// No handle is in force, and the function is not to run without one.
+    #[error(
+        "no audit trail is installed, and {0} does not run without one; call Audit::install, or run it in Audit::scope"
+    )]
+    NotInstalled(&'static str),
     /// The handle was shut down.
     #[error("the audit trail was shut down")]
     Closed,
@@ -104,6 +132,39 @@ impl Core {
         }
     }
 
+    /// Waits until what lies before this position survives the loss of power.
+    pub(crate) async fn durable(&self, position: u64) -> Result<(), RecordError> {
+        match self.settings.durability {
+            Durability::Probe => Ok(()),
+            Durability::Disk => self.journal.synced(position).await.map_err(|error| match error {
+                NotSynced::Failed => RecordError::NotSynced,
+                NotSynced::Released if self.journal.is_forked() => RecordError::Forked,
+                NotSynced::Released => RecordError::Closed,
+            }),
+            Durability::Database => self.stored(position).await.map_err(|error| match error {
+                StoreError::Forked => RecordError::Forked,
+                _ => RecordError::Closed,
+            }),
+        }
+    }
+
+    /// Waits until PostgreSQL has what lies before this position.
+    pub(crate) async fn stored(&self, position: u64) -> Result<(), StoreError> {
+        if self.journal.is_forked() {
+            return Err(StoreError::Forked);
+        }
+        let reached = |progress: &Progress| progress.stored_to >= position;
+        let mut progress = self.control.subscribe();
+        if !reached(&progress.borrow()) {
+            // Who waits does not wait for the writer's linger too.
+            self.control.wake();
+        }
+        match progress.wait_for(|progress| reached(progress) || progress.ended).await {
+            Ok(progress) if reached(&progress) => Ok(()),
+            _ => Err(StoreError::Closed),
+        }
+    }
+
     #[cold]
     fn refused(&self, error: AppendError, payload: &[u8]) -> RecordError {
         self.counters.refused();
@@ -130,10 +191,10 @@ impl Core {
         if !is_event_type(&event.event_type) {
             return Err(EventError::EventType(event.event_type.to_string()).into());
         }
-        let mut buffer = crate::call::take_buffer();
+        let mut buffer = crate::call::buffer::take();
         let id = self.encode(&mut buffer, &Scope::current(), event);
         let appended = self.append(&buffer);
-        crate::call::give_buffer(buffer);
+        crate::call::buffer::give(buffer);
         Ok((id, appended?))
     }
 
@@ -142,8 +203,13 @@ impl Core {
         let now = clock::micros_now();
         let id = clock::event_id(now);
         let context = scope.context.as_deref();
-        let correlation =
-            scope.call.map(|call| call.correlation).or_else(|| context.and_then(|context| context.correlation_id()));
+        let trace = Trace::current();
+        let correlation = scope
+            .call
+            .map(|call| call.correlation)
+            .or_else(|| context.and_then(|context| context.correlation_id()))
+            .or(Trace::correlation(trace));
+        let attributes = Trace::beside(trace, context.map_or("", |context| context.attributes_json()));
         let (entity_id, data) = match &event.entity_id {
             EntityId::Id(id) => (Some(*id), None),
             EntityId::None => (None, None),
@@ -167,7 +233,7 @@ impl Core {
                 duration: None,
                 correlation_id: Some(correlation.unwrap_or(id)),
                 causation_id: scope.call.map(|call| call.id),
-                context: &self.rules().settle(context.map_or("", |context| context.attributes_json())),
+                context: &self.rules().settle(&attributes),
                 origin: self.origin(),
             },
         );

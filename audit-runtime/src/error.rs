@@ -19,7 +19,7 @@ pub struct ErrorText {
 }
 
 impl ErrorText {
-    fn of_error(error: &(dyn Error + '_)) -> Self {
+    pub(crate) fn of_error(error: &(dyn Error + '_)) -> Self {
         let mut causes = Vec::new();
         let mut source = error.source();
         // A source chain that runs in circles is somebody's bug, and must not become ours.

@@ -27,10 +27,12 @@ pub enum Outcome {
     Cancelled,
     /// It is about to begin: an intent.
     Started,
+    /// It had begun, and its process died, or shut its trail down, before it ended.
+    Interrupted,
 }
 
 impl Outcome {
-    const ALL: [Self; 5] = [Self::Ok, Self::Error, Self::Panicked, Self::Cancelled, Self::Started];
+    const ALL: [Self; 6] = [Self::Ok, Self::Error, Self::Panicked, Self::Cancelled, Self::Started, Self::Interrupted];
 
     /// The text in the column `outcome`.
     #[must_use]
@@ -41,6 +43,7 @@ impl Outcome {
             Self::Panicked => "panicked",
             Self::Cancelled => "cancelled",
             Self::Started => "started",
+            Self::Interrupted => "interrupted",
         }
     }
 
@@ -61,7 +64,7 @@ impl fmt::Display for Outcome {
 
 /// The text is no outcome.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no outcome; there are ok, error, panicked, cancelled and started")]
+#[error("{0:?} is no outcome; there are ok, error, panicked, cancelled, started and interrupted")]
 pub struct UnknownOutcome(String);
 
 impl FromStr for Outcome {

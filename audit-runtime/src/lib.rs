@@ -6,6 +6,7 @@ mod bounds;
 mod builder;
 mod call;
 mod capture;
+mod changes;
 mod clock;
 mod context;
 mod core;
@@ -25,6 +26,9 @@ mod schema;
 mod secret;
 mod stats;
 pub mod testing;
+#[cfg(feature = "tower")]
+pub mod tower;
+mod trace;
 mod trail;
 mod warning;
 mod writer;
@@ -43,14 +47,14 @@ pub use schema::migrate;
 /// The version of sqlx whose types this crate takes: pools, connections, options.
 pub use sqlx;
 pub use stats::Stats;
-pub use trail::{Trail, TrailEvent};
+pub use trail::{IntentState, Trail, TrailEvent};
 pub use writer::{ConnectOptions, FreshOptions, IntoConnectOptions};
 
 /// What the expansion of `#[audited]` calls. Not for users: it may change with any version.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::bounds::Capture;
-    pub use crate::call::{Call, InCall, Site, as_result, check_event_type, late};
+    pub use crate::call::{Call, InCall, Refused, RowConnection, Site, as_result, check_event_type, late, refused};
     pub use crate::error::{ByDebug, ByDisplay, ByDyn, ByError, BySend, BySendSync, ByTypeName, Described, ErrorText};
     pub use crate::event_data::EventData;
     pub use ::core;

@@ -22,6 +22,9 @@ pub struct Stats {
     pub refused: u64,
     /// Events of dead processes' journals that this one has stored; in none of the counts above.
     pub adopted: u64,
+    /// Events that were inserted through callers' own connections (`tx`), for their transactions to commit or not; in none
+    /// of the counts above.
+    pub in_transactions: u64,
     /// Events PostgreSQL refused: they are in `audit_quarantine`, with the error.
     pub quarantined: u64,
     /// Batches committed.
@@ -47,6 +50,9 @@ struct Shard(AtomicU64);
 pub(crate) struct Counters {
     appended: [Shard; SHARDS],
     refused: AtomicU64,
+    /// Intents in the journal without a completion.
+    open_intents: AtomicU64,
+    in_transactions: AtomicU64,
     pub(crate) adopted: AtomicU64,
     pub(crate) quarantined: AtomicU64,
     pub(crate) batches: AtomicU64,
@@ -61,6 +67,23 @@ impl Counters {
 
     pub(crate) fn refused(&self) {
         self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn intent_began(&self) {
+        self.open_intents.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn intent_ended(&self) {
+        self.open_intents.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether calls whose intent is on record have not ended, or ended unrecorded.
+    pub(crate) fn has_open_intents(&self) -> bool {
+        self.open_intents.load(Ordering::Relaxed) > 0
+    }
+
+    pub(crate) fn in_transaction(&self) {
+        self.in_transactions.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn set_last_error(&self, error: Option<String>) {
@@ -78,6 +101,7 @@ impl Counters {
             stored,
             pending: appended - stored,
             refused,
+            in_transactions: self.in_transactions.load(Ordering::Relaxed),
             adopted: self.adopted.load(Ordering::Relaxed),
             quarantined: self.quarantined.load(Ordering::Relaxed),
             batches: self.batches.load(Ordering::Relaxed),

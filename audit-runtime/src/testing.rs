@@ -3,11 +3,11 @@
 use crate::audit::Audit;
 use crate::capture::{DATA_LIMIT, Rules};
 use crate::context::{Entered, Scoped};
-use crate::core::{Core, Settings};
+use crate::core::{Core, Durability, Settings};
 use crate::journal::{Journal, Limits, Next, Overflow};
 use crate::mask::Mask;
 use crate::payload::EventRef;
-use crate::trail::TrailEvent;
+use crate::trail::{TrailEvent, mark_intents};
 use std::fmt::Write;
 use std::future::Future;
 use std::sync::Arc;
@@ -64,8 +64,15 @@ impl Probe {
             Err(error) => panic!("a probe needs memory: {error}"),
         };
         let rules = Rules { limit: data_limit, mask: Mask::default() };
-        let settings =
-            Settings { origin: "probe".into(), actor: None, rules, connections: 1, batch_rows: 1, batch_bytes: 1 };
+        let settings = Settings {
+            origin: "probe".into(),
+            actor: None,
+            rules,
+            connections: 1,
+            batch_rows: 1,
+            batch_bytes: 1,
+            durability: Durability::Probe,
+        };
         Self { audit: Audit::unwritten(Arc::new(Core::new(journal, settings))) }
     }
 
@@ -100,6 +107,7 @@ impl Probe {
             }
             position = end;
         }
+        mark_intents(&mut events);
         events
     }
 

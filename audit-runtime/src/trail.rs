@@ -7,6 +7,8 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 use sqlx::postgres::{PgPool, PgRow};
 use sqlx::{FromRow, Row};
+use std::collections::HashMap;
+use std::fmt;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -59,6 +61,43 @@ pub struct TrailEvent {
     pub origin: Option<String>,
     /// The batch that brought it.
     pub batch_id: Option<Uuid>,
+    /// What became of the call, if this is its intent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub intent: Option<IntentState>,
+}
+
+/// What became of a call whose intent is on record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum IntentState {
+    /// It has not ended, as far as is known: its process is at it, or was killed and nobody has adopted its journal yet.
+    InFlight,
+    /// Its process died, or shut its trail down, before it ended: an `audit.interrupted` event tells of it.
+    Interrupted,
+    /// It has ended: the completion names the intent as its cause.
+    Completed,
+}
+
+impl IntentState {
+    /// By the outcome that is on record of the call.
+    fn of(completion: Option<&str>) -> Self {
+        match completion {
+            None => Self::InFlight,
+            Some(outcome) if outcome == Outcome::Interrupted.as_str() => Self::Interrupted,
+            Some(_) => Self::Completed,
+        }
+    }
+}
+
+impl fmt::Display for IntentState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::InFlight => "in flight",
+            Self::Interrupted => "interrupted",
+            Self::Completed => "completed",
+        })
+    }
 }
 
 fn iso_8601<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -95,13 +134,31 @@ impl From<&EventRef<'_>> for TrailEvent {
             context: (!event.context.is_empty()).then(|| json(event.context)),
             origin: Some(event.origin.to_owned()),
             batch_id: None,
+            intent: None,
         }
+    }
+}
+
+/// Says of each intent what became of it, as far as these events tell.
+pub(crate) fn mark_intents(events: &mut [TrailEvent]) {
+    let completions: HashMap<(Uuid, DateTime<Utc>), Outcome> =
+        events.iter().filter_map(|event| Some(((event.causation_id?, event.created_at), event.outcome))).collect();
+    for event in events.iter_mut().filter(|event| event.outcome == Outcome::Started) {
+        let completion = completions.get(&(event.id, event.created_at));
+        event.intent = Some(IntentState::of(completion.map(|outcome| outcome.as_str())));
     }
 }
 
 impl FromRow<'_, PgRow> for TrailEvent {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
-        let outcome: String = row.try_get("outcome")?;
+        let outcome: Outcome =
+            row.try_get::<&str, _>("outcome")?.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+        // A query of somebody's own need not ask.
+        let intent = match row.try_get("completion") {
+            Ok(completion) if outcome == Outcome::Started => Some(IntentState::of(completion)),
+            Err(error) if !matches!(error, sqlx::Error::ColumnNotFound(_)) => return Err(error),
+            _ => None,
+        };
         Ok(Self {
             id: row.try_get("id")?,
             event_type: row.try_get("event_type")?,
@@ -110,23 +167,28 @@ impl FromRow<'_, PgRow> for TrailEvent {
             actor: row.try_get("actor")?,
             data: row.try_get("data")?,
             created_at: row.try_get("created_at")?,
-            outcome: outcome.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
+            outcome,
             duration_us: row.try_get("duration_us")?,
             correlation_id: row.try_get("correlation_id")?,
             causation_id: row.try_get("causation_id")?,
             context: row.try_get("context")?,
             origin: row.try_get("origin")?,
             batch_id: row.try_get("batch_id")?,
+            intent,
         })
     }
 }
 
-/// The columns of a [`TrailEvent`], and the order of every trail: oldest first, ids as the tie-breaker.
+/// The columns of a [`TrailEvent`], the outcome of each intent's completion, and the order of every trail: oldest first, ids
+/// as the tie-breaker.
 macro_rules! trail_query {
     ($condition:literal) => {
         concat!(
             "SELECT id, event_type, entity_type, entity_id, actor, data, created_at, outcome, duration_us, ",
-            "correlation_id, causation_id, context, origin, batch_id FROM audit_events WHERE ",
+            "correlation_id, causation_id, context, origin, batch_id, ",
+            "CASE WHEN outcome = 'started' THEN (SELECT c.outcome FROM audit_events c WHERE c.correlation_id = e.correlation_id ",
+            "AND c.created_at = e.created_at AND c.causation_id = e.id LIMIT 1) END AS completion ",
+            "FROM audit_events e WHERE ",
             $condition,
             " ORDER BY created_at, id"
         )

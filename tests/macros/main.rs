@@ -7,6 +7,7 @@ mod derive;
 mod differential;
 mod frameworks;
 mod grammar;
+mod guarantees;
 mod outcomes;
 mod shapes;
 mod silence;

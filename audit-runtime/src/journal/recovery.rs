@@ -21,6 +21,7 @@ use uuid::Uuid;
 pub(crate) struct Orphan {
     directory: Directory,
     segments: VecDeque<(u64, PathBuf)>,
+    end: u64,
     open: Option<OpenSegment>,
     /// A segment does not belong here: whoever put it here may want it back.
     has_foreign: bool,
@@ -64,7 +65,7 @@ impl RecoveredRecord {
 
 impl Orphan {
     pub(crate) fn open(directory: Directory) -> io::Result<Self> {
-        let mut orphan = Self { directory, segments: VecDeque::new(), open: None, has_foreign: false };
+        let mut orphan = Self { directory, segments: VecDeque::new(), end: 0, open: None, has_foreign: false };
         let mut segments: Vec<(u64, PathBuf)> = Vec::new();
         for (named, path) in orphan.directory.segments()? {
             let base = orphan.base(named, &path)?;
@@ -75,6 +76,9 @@ impl Orphan {
             }
         }
         segments.sort_unstable();
+        if let Some((base, path)) = segments.last() {
+            orphan.end = base + std::fs::metadata(path)?.len();
+        }
         orphan.segments = segments.into();
         Ok(orphan)
     }
@@ -106,6 +110,11 @@ impl Orphan {
 
     pub(crate) fn id(&self) -> Uuid {
         self.directory.id()
+    }
+
+    /// A logical position that no record lies behind.
+    pub(crate) fn end(&self) -> u64 {
+        self.end
     }
 
     pub(crate) fn directory(&self) -> &Directory {

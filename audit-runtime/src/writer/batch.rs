@@ -24,6 +24,8 @@ pub(crate) struct Batch {
 pub(crate) enum Row {
     Live(Record),
     Recovered(RecoveredRecord),
+    /// Made by the writer itself.
+    Made(Vec<u8>),
 }
 
 impl Row {
@@ -31,23 +33,24 @@ impl Row {
         match self {
             Self::Live(record) => record.payload(),
             Self::Recovered(record) => record.payload(),
+            Self::Made(payload) => payload,
         }
     }
 }
 
 impl Batch {
-    fn new(journal_id: Uuid, first: u64) -> Self {
+    pub(super) fn new(journal_id: Uuid, first: u64) -> Self {
         let id = clock::event_id(clock::micros_now());
         Self { id, journal_id, first, end: first, rows: Vec::new(), bytes: 0 }
     }
 
-    fn push(&mut self, row: Row, end: u64) {
+    pub(super) fn push(&mut self, row: Row, end: u64) {
         self.bytes += row.payload().len();
         self.rows.push(row);
         self.end = end;
     }
 
-    fn is_full(&self, core: &Core) -> bool {
+    pub(super) fn is_full(&self, core: &Core) -> bool {
         self.rows.len() >= core.settings.batch_rows || self.bytes >= core.settings.batch_bytes
     }
 }
@@ -103,11 +106,14 @@ pub(crate) struct OrphanPlan {
     committed: VecDeque<(u64, u64)>,
     /// A record that was read and begins the next batch.
     held: Option<RecoveredRecord>,
+    /// Behind every record and every stored range.
+    pub(super) end: u64,
 }
 
 impl OrphanPlan {
     pub(crate) fn new(orphan: Orphan, committed: Vec<(u64, u64)>) -> Self {
-        Self { orphan, committed: committed.into(), held: None }
+        let end = committed.iter().map(|(_, end)| *end).max().unwrap_or(0).max(orphan.end());
+        Self { orphan, committed: committed.into(), held: None, end }
     }
 
     /// The next records that are not stored, if there are any.

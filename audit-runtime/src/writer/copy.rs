@@ -101,12 +101,12 @@ impl CopyBuffer {
 }
 
 /// PostgreSQL's `text` holds no NUL: it becomes U+FFFD, the replacement character.
-fn without_nul(text: &str) -> Cow<'_, str> {
+pub(super) fn without_nul(text: &str) -> Cow<'_, str> {
     if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(text) }
 }
 
 /// `jsonb` refuses the escape `\u0000`: it becomes the text `\u0000`, readable, and one refused row less.
-fn without_nul_escapes(json: &str) -> Cow<'_, str> {
+pub(super) fn without_nul_escapes(json: &str) -> Cow<'_, str> {
     const NUL: &str = "\\u0000";
     if !json.contains(NUL) {
         return Cow::Borrowed(json);

@@ -7,6 +7,8 @@ pub(crate) enum Failure {
     Retry,
     /// Somebody has to migrate the database.
     SchemaMissing,
+    /// The role lacks a privilege.
+    NotAllowed,
     /// A row is at fault, and would be again.
     RowRefused,
 }
@@ -23,6 +25,7 @@ impl Failure {
     fn of_code(code: &str) -> Self {
         match (code.get(..2).unwrap_or_default(), code) {
             (_, "42P01" | "42703" | "42883" | "3F000") => Self::SchemaMissing,
+            (_, "42501") => Self::NotAllowed,
             // Data exception, integrity constraint, WITH CHECK OPTION, program limit, RAISE in somebody's trigger.
             ("22" | "23" | "44" | "54" | "P0", _) => Self::RowRefused,
             ("53" | "55" | "57" | "58" | "72" | "XX", _) => Self::Retry,
@@ -55,15 +58,15 @@ mod tests {
 
     #[test]
     fn a_code_tells_whose_fault_it_is() {
-        for code in [
-            "08006", "53300", "53100", "57P01", "57014", "25006", "40001", "40P01", "55P03", "28P01", "42501", "XX000",
-            "",
-        ] {
+        for code in
+            ["08006", "53300", "53100", "57P01", "57014", "25006", "40001", "40P01", "55P03", "28P01", "XX000", ""]
+        {
             assert_eq!(Failure::of_code(code), Failure::Retry, "{code}");
         }
         for code in ["22P02", "23514", "23505", "54000", "P0001", "U0001", "Z9999", "99001"] {
             assert_eq!(Failure::of_code(code), Failure::RowRefused, "{code}");
         }
+        assert_eq!(Failure::of_code("42501"), Failure::NotAllowed);
         for code in ["42P01", "42703"] {
             assert_eq!(Failure::of_code(code), Failure::SchemaMissing, "{code}");
         }

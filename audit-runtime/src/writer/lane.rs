@@ -4,6 +4,7 @@ use super::Work;
 use super::batch::{Batch, OrphanPlan};
 use super::connect::ConnectOptions;
 use super::failure::{Failure, describe};
+use super::interrupted::{self, OpenIntent};
 use super::store;
 use crate::core::{Core, GAP_IS_OVER};
 use crate::journal::Orphan;
@@ -12,6 +13,7 @@ use sqlx::postgres::PgConnection;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// How long the journal is left to fill, so that callers never pay for a wake-up.
 const LINGER: Duration = Duration::from_millis(10);
@@ -67,9 +69,7 @@ impl<'a> Lane<'a> {
                 () = self.core.control.woken(), if self.number == 0 => {}
             }
         }
-        if let Some(connection) = self.connection.take() {
-            let _ = connection.close().await;
-        }
+        self.disconnect().await;
     }
 
     /// The first lane takes whatever there is, each further one only what would wait for more than a full batch.
@@ -96,6 +96,9 @@ impl<'a> Lane<'a> {
                 self.core.counters.adopted.fetch_add(batch.rows.len() as u64, Ordering::Relaxed);
             }
             Ok(None) => {
+                let (journal, end) = (plan.orphan.id(), plan.end);
+                let interrupted = self.interrupt(journal, end, "its process died").await;
+                self.core.counters.adopted.fetch_add(interrupted, Ordering::Relaxed);
                 let directory = plan.orphan.directory().path().display().to_string();
                 if let Err(error) = plan.orphan.remove() {
                     tracing::warn!(directory, %error, "a journal that was shipped cannot be removed");
@@ -122,6 +125,55 @@ impl<'a> Lane<'a> {
                 Ok(ranges) => return ranges,
                 Err(error) => self.failed(&error, &mut backoff).await,
             }
+        }
+    }
+
+    /// Closes the intents of this process's own journal, if any call is under way whose end it can no longer record.
+    pub(super) async fn close_intents(mut self) {
+        let core = self.core;
+        if core.counters.has_open_intents() {
+            let (journal, end) = (core.journal.id(), core.journal.cursor());
+            let interrupted = self.interrupt(journal, end, "its process shut the audit trail down").await;
+            (0..interrupted).for_each(|_| core.counters.appended());
+            core.control.update(|progress| progress.stored += interrupted);
+        }
+        self.disconnect().await;
+    }
+
+    /// Records for each intent of a journal that has no completion that there will be none; returns how many there were.
+    async fn interrupt(&mut self, journal_id: Uuid, end: u64, why: &str) -> u64 {
+        let intents = self.open_intents(journal_id).await.unwrap_or_default();
+        for batch in interrupted::batches(self.core, journal_id, end, why, &intents) {
+            self.store(&batch).await;
+        }
+        intents.len() as u64
+    }
+
+    /// `None` if this role may not look.
+    async fn open_intents(&mut self, journal_id: Uuid) -> Option<Vec<OpenIntent>> {
+        let mut backoff = Backoff::default();
+        loop {
+            let intents = match self.connected().await {
+                Ok(connection) => within(interrupted::open_intents(connection, journal_id)).await,
+                Err(error) => Err(error),
+            };
+            match intents {
+                Ok(intents) => return Some(intents),
+                Err(error) if Failure::of(&error) == Failure::NotAllowed => {
+                    tracing::warn!(
+                        journal = %journal_id, %error,
+                        "intents that were interrupted cannot be looked for; grant SELECT on audit_events and audit_quarantine"
+                    );
+                    return None;
+                }
+                Err(error) => self.failed(&error, &mut backoff).await,
+            }
+        }
+    }
+
+    async fn disconnect(mut self) {
+        if let Some(connection) = self.connection.take() {
+            let _ = connection.close().await;
         }
     }
 

@@ -13,12 +13,15 @@ mod connect;
 mod control;
 pub(crate) mod copy;
 mod failure;
+mod insert;
+mod interrupted;
 mod lane;
 mod store;
 
 pub use connect::{ConnectOptions, FreshOptions, IntoConnectOptions};
 pub(crate) use control::{Control, Progress};
 pub(crate) use failure::is_refusal;
+pub(crate) use insert::insert;
 pub(crate) use store::store_one;
 
 use crate::core::Core;
@@ -72,17 +75,24 @@ async fn run(core: &Core, options: &ConnectOptions, parent: Option<&Path>) {
         let deadline = core.control.stopping().await;
         tokio::time::sleep_until(deadline.into()).await;
     };
-    tokio::select! {
+    let shipped = tokio::select! {
         biased;
-        _ = futures_util::future::join_all(lanes) => {}
-        () = deadline => {}
-    }
+        () = ship(lanes, Lane::new(0, core, options, &work)) => true,
+        () = deadline => false,
+    };
     let progress = core.control.progress();
-    if progress.stored_to == core.journal.cursor()
+    if shipped
+        && progress.stored_to == core.journal.cursor()
         && let Err(error) = core.journal.remove()
     {
         tracing::warn!(journal = %core.journal.id(), %error, "an empty journal cannot be removed; the next start will do it");
     }
+}
+
+/// Ships the journal until it is closed and empty; then the calls that are still under way will never say how they ended.
+async fn ship(lanes: impl Iterator<Item = impl Future<Output = ()>>, last: Lane<'_>) {
+    futures_util::future::join_all(lanes).await;
+    last.close_intents().await;
 }
 
 fn adopt(parent: &Path) -> VecDeque<Orphan> {

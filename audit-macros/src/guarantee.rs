@@ -1,0 +1,227 @@
+//! The rules of `intent`, `required`, `tx` and `changes`: what needs something of the function around them.
+
+use crate::args::{Args, Value};
+use crate::check::{early, known_name, looks_secret, mentions};
+use crate::function::Function;
+use crate::output::Shape;
+use crate::secret::says_secret;
+use syn::spanned::Spanned;
+use syn::{Expr, Ident, Member, Type};
+
+/// What is recorded before the body runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Before {
+    Nothing,
+    Intent,
+    Required,
+}
+
+/// A value that is compared before and after.
+pub(crate) struct Change {
+    pub(crate) key: String,
+    pub(crate) value: Expr,
+}
+
+/// What the attribute still needs after the body: it is lent to it.
+#[derive(Default)]
+pub(crate) struct Lent {
+    pub(crate) parameters: Vec<Ident>,
+    pub(crate) receiver: bool,
+}
+
+impl Lent {
+    pub(crate) fn any(&self) -> bool {
+        self.receiver || !self.parameters.is_empty()
+    }
+}
+
+pub(crate) struct Guarantees {
+    pub(crate) before: Before,
+    pub(crate) changes: Vec<Change>,
+    pub(crate) tx: Option<Expr>,
+    pub(crate) lent: Lent,
+}
+
+pub(crate) fn guarantees(args: &mut Args, function: &Function, fallible: bool) -> syn::Result<Guarantees> {
+    let before = before(args, function, fallible)?;
+    let mut lent = Lent::default();
+    let changes = changes(args, function, &mut lent)?;
+    let tx = transaction(args.tx.take(), function, fallible, &mut lent)?;
+    if let (Some(change), true) = (changes.first(), only_makes_a_future(function)) {
+        return Err(makes_a_future(&change.value, "changes"));
+    }
+    Ok(Guarantees { before, changes, tx, lent })
+}
+
+fn before(args: &Args, function: &Function, fallible: bool) -> syn::Result<Before> {
+    let Some(word) = args.required.as_ref().or(args.intent.as_ref()) else {
+        return Ok(Before::Nothing);
+    };
+    if let Some(Value::Late(when)) = &args.when {
+        return Err(syn::Error::new_spanned(
+            when,
+            format!("`{word}` records the call before there is a result; write a `when` of what is known before"),
+        ));
+    }
+    if args.required.is_none() {
+        return Ok(Before::Intent);
+    }
+    if !fallible {
+        return Err(syn::Error::new_spanned(
+            word,
+            "`required` needs a function that can fail: it returns `Err` if its call cannot be recorded; return a `Result` whose error is `From<audit_runtime::RecordError>`, or write `intent`",
+        ));
+    }
+    if only_makes_a_future(function) {
+        return Err(makes_a_future(word, "required"));
+    }
+    Ok(Before::Required)
+}
+
+/// Whether the body does something before its future is polled.
+fn only_makes_a_future(function: &Function) -> bool {
+    matches!(function.output.shape, Shape::Future | Shape::BoxedFuture) && !function.is_async_block()
+}
+
+fn makes_a_future(at: &impl quote::ToTokens, word: &str) -> syn::Error {
+    syn::Error::new_spanned(
+        at,
+        format!(
+            "`{word}` cannot wait inside of a body that only makes a future; write an `async fn`, or a body that is nothing but an `async` block"
+        ),
+    )
+}
+
+fn changes(args: &Args, function: &Function, lent: &mut Lent) -> syn::Result<Vec<Change>> {
+    let mut changes: Vec<Change> = Vec::new();
+    for value in &args.changes {
+        let name = match value {
+            Expr::Path(path) if path.path.get_ident().is_some_and(|name| name != "self") => {
+                let name = path.path.require_ident()?;
+                known_name(name, function, &[])?;
+                if !function.parameter_type(name).is_some_and(is_mutable_reference) {
+                    return Err(syn::Error::new_spanned(
+                        name,
+                        format!(
+                            "`{name}` is gone when the body ends; `changes` compares `&mut` parameters, and fields of `self`"
+                        ),
+                    ));
+                }
+                if args.redact.contains(name) {
+                    return Err(syn::Error::new_spanned(
+                        name,
+                        format!(
+                            "`redact({name})` tells nothing of it, `changes({name})` tells what changed; leave one of them"
+                        ),
+                    ));
+                }
+                lent.parameters.push(name.clone());
+                name.clone()
+            }
+            Expr::Field(_) if field_of_self(value).is_some() => {
+                check_receiver(value, function, "changes")?;
+                lent.receiver = true;
+                match field_of_self(value) {
+                    Some(Member::Named(name)) => name.clone(),
+                    _ => {
+                        return Err(syn::Error::new_spanned(
+                            value,
+                            "a field without a name has no key; name the field that holds it",
+                        ));
+                    }
+                }
+            }
+            other => {
+                return Err(syn::Error::new_spanned(
+                    other,
+                    "`changes` compares `&mut` parameters, and fields of `self` as in `changes(self.position)`",
+                ));
+            }
+        };
+        if says_secret(&name.to_string()) && !args.plain.contains(&name) {
+            return Err(looks_secret(&name, &format!("leave it out, or say `plain({name})` if it is none")));
+        }
+        let key = name.to_string().trim_start_matches("r#").to_owned();
+        if changes.iter().any(|change| change.key == key) {
+            return Err(syn::Error::new_spanned(value, format!("`changes` has a `{key}` already")));
+        }
+        changes.push(Change { key, value: value.clone() });
+    }
+    Ok(changes)
+}
+
+fn is_mutable_reference(ty: &Type) -> bool {
+    match ty {
+        Type::Reference(reference) => reference.mutability.is_some(),
+        Type::Paren(inner) => is_mutable_reference(&inner.elem),
+        Type::Group(inner) => is_mutable_reference(&inner.elem),
+        _ => false,
+    }
+}
+
+/// The last field of `self.a.b`.
+fn field_of_self(value: &Expr) -> Option<&Member> {
+    let Expr::Field(field) = value else {
+        return None;
+    };
+    let is_self = matches!(&*field.base, Expr::Path(path) if path.path.is_ident("self"));
+    (is_self || field_of_self(&field.base).is_some()).then_some(&field.member)
+}
+
+/// `self` has to be there after the body.
+fn check_receiver(at: &Expr, function: &Function, word: &str) -> syn::Result<()> {
+    match function.sig.receiver().map(|receiver| &*receiver.ty) {
+        Some(Type::Reference(_)) => Ok(()),
+        Some(_) => Err(syn::Error::new_spanned(
+            at,
+            format!("the body owns `self`, and nothing of it is left for `{word}`; take `&self` or `&mut self`"),
+        )),
+        None => Err(syn::Error::new_spanned(at, "this function has no `self`")),
+    }
+}
+
+fn transaction(tx: Option<Value>, function: &Function, fallible: bool, lent: &mut Lent) -> syn::Result<Option<Expr>> {
+    let Some(tx) = tx else {
+        return Ok(None);
+    };
+    let tx = early(tx, "tx", "the result")?;
+    if !fallible {
+        return Err(syn::Error::new_spanned(
+            &tx,
+            "`tx` needs a function that can fail: it returns `Err` if its row cannot be inserted; return a `Result` whose error is `From<sqlx::Error>`",
+        ));
+    }
+    match function.output.shape {
+        Shape::Sync => {
+            return Err(syn::Error::new_spanned(&tx, "`tx` waits for PostgreSQL to take the row; write an `async fn`"));
+        }
+        _ if only_makes_a_future(function) => return Err(makes_a_future(&tx, "tx")),
+        _ => {}
+    }
+    for binding in function.bindings().filter(|binding| mentions(&tx, &binding.name)) {
+        let name = &binding.name;
+        match function.parameter_type(name) {
+            Some(ty) if is_mutable_reference(ty) => {
+                if !lent.parameters.contains(name) {
+                    lent.parameters.push(name.clone());
+                }
+            }
+            Some(Type::Reference(_)) => {}
+            ty => {
+                let at = ty.map_or_else(|| tx.span(), Spanned::span);
+                return Err(syn::Error::new(
+                    at,
+                    format!(
+                        "the body owns `{name}`, and may have ended its transaction when the row is to be inserted; take `&mut sqlx::Transaction<'_, sqlx::Postgres>`, `&mut sqlx::PgConnection`, or `&mut C` of a `C: AsMut<sqlx::PgConnection>`"
+                    ),
+                ));
+            }
+        }
+    }
+    let of_self: Ident = syn::parse_quote!(self);
+    if mentions(&tx, &of_self) {
+        check_receiver(&tx, function, "tx")?;
+        lent.receiver = true;
+    }
+    Ok(Some(tx))
+}

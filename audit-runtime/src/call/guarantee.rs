@@ -1,0 +1,93 @@
+//! What is on record before the body runs: an intent, and, if the call requires it, where no power failure reaches it.
+
+use super::{Call, Intent, buffer};
+use crate::core::RecordError;
+use crate::error::ErrorText;
+use crate::event::Outcome;
+use std::error::Error;
+
+impl Call {
+    /// Records that the call is about to begin. A refusal is counted and warned of; the call itself goes on.
+    pub fn intent(&mut self) {
+        let _ = self.record_intent();
+    }
+
+    /// Records that the call is about to begin, and waits until that is on disk; where the journal is in memory, until
+    /// PostgreSQL has it.
+    ///
+    /// # Errors
+    /// It is not, and the body must not run.
+    pub async fn required(&mut self) -> Result<(), RecordError> {
+        if let Some(function) = self.uninstalled {
+            return Err(RecordError::NotInstalled(function));
+        }
+        let (Some(position), Some(active)) = (self.record_intent()?, &self.active) else {
+            return Ok(());
+        };
+        let core = active.core.clone();
+        let durable = core.durable(position).await;
+        if let Err(error) = &durable {
+            self.fail(error);
+        }
+        durable
+    }
+
+    /// [`required`](Self::required) for functions that are not asynchronous; it blocks the thread.
+    ///
+    /// # Errors
+    /// As [`required`](Self::required).
+    pub fn required_blocking(&mut self) -> Result<(), RecordError> {
+        pollster::block_on(self.required())
+    }
+
+    /// Records the call as one that returned this error, which is the library's own.
+    pub(super) fn fail(&mut self, error: &(dyn Error + 'static)) {
+        self.error(&|| ErrorText::of_error(error));
+        self.finish(Outcome::Error);
+    }
+
+    /// Gives the journal's position behind the intent; `None` if the call is not recorded.
+    fn record_intent(&mut self) -> Result<Option<u64>, RecordError> {
+        let Some(active) = &mut self.active else {
+            return Ok(None);
+        };
+        let Intent::Planned(id) = active.intent else {
+            return Ok(None);
+        };
+        let mut buffer = buffer::take();
+        active.fields.copy_to(&mut buffer);
+        active.complete(&mut buffer, id, Outcome::Started, None);
+        let appended = active.core.append(&buffer);
+        buffer::give(buffer);
+        match appended {
+            Ok(position) => {
+                active.core.counters.intent_began();
+                active.intent = Intent::Recorded;
+                active.causation = Some(id);
+                Ok(Some(position))
+            }
+            Err(error) => {
+                active.intent = Intent::None;
+                Err(error)
+            }
+        }
+    }
+}
+
+/// The error of a `required` or `tx` function, made of one of the library's own.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot say that the audit trail failed: it is not `From<{E}>`",
+    label = "not `From<{E}>`",
+    note = "a function that is `required` returns `Err` of `audit_runtime::RecordError` if its call cannot be recorded, one with `tx` of \
+            `sqlx::Error` if its row cannot be inserted: give its error type a variant with `#[from]`, or return `anyhow::Error` or \
+            `Box<dyn Error>`"
+)]
+pub trait Refused<E>: From<E> {}
+
+#[diagnostic::do_not_recommend]
+impl<E, T: From<E>> Refused<E> for T {}
+
+/// What the function returns in place of its own result.
+pub fn refused<R, T: Refused<E>, E>(error: E) -> Result<R, T> {
+    Err(T::from(error))
+}

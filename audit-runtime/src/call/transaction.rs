@@ -1,0 +1,67 @@
+//! The row of a call that returned `Ok`, inside the caller's own transaction.
+
+use super::{Call, Intent, buffer};
+use crate::event::Outcome;
+use crate::payload::EventRef;
+use crate::writer;
+use sqlx::postgres::PgConnection;
+
+/// What `tx` takes.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot take the row of an audited call",
+    label = "no connection of PostgreSQL that is in a transaction",
+    note = "`tx` takes what the body works with and leaves open: `&mut sqlx::Transaction<'_, sqlx::Postgres>`, `&mut sqlx::PgConnection`, \
+            or anything that is `AsMut<sqlx::PgConnection>`; not a pool, and nothing the body ends itself"
+)]
+pub trait RowConnection: AsMut<PgConnection> {}
+
+#[diagnostic::do_not_recommend]
+impl<T: AsMut<PgConnection> + ?Sized> RowConnection for T {}
+
+impl Call {
+    /// Records that the call returned `Ok` by inserting its row through this connection: it is there if and only if the
+    /// transaction commits.
+    ///
+    /// # Errors
+    /// The row could not be inserted: the function is to return this error, as which the call is recorded.
+    pub async fn finish_in<C: RowConnection>(mut self, mut connection: C) -> Result<(), sqlx::Error> {
+        let Some(active) = &mut self.active else {
+            return Ok(());
+        };
+        if !active.core.settings.durability.has_database() {
+            self.finish(Outcome::Ok);
+            return Ok(());
+        }
+        if active.changes.any() {
+            active.changes.write(&mut active.fields, active.core.rules());
+        }
+        let duration = active.beginning.elapsed_micros();
+        let mut row = buffer::take();
+        active.fields.copy_to(&mut row);
+        active.complete(&mut row, active.id, Outcome::Ok, Some(duration));
+        let inserted = match EventRef::decode(&row) {
+            Ok(event) => {
+                active.in_doubt = true;
+                let inserted = writer::insert(connection.as_mut(), &event).await;
+                active.in_doubt = false;
+                inserted
+            }
+            Err(error) => Err(sqlx::Error::Encode(Box::new(error))),
+        };
+        buffer::give(row);
+        match inserted {
+            Ok(()) => {
+                active.core.counters.in_transaction();
+                if active.intent == Intent::Recorded {
+                    active.core.counters.intent_ended();
+                }
+                self.discard();
+                Ok(())
+            }
+            Err(error) => {
+                self.fail(&error);
+                Err(error)
+            }
+        }
+    }
+}
