@@ -5,6 +5,7 @@ use crate::check::{early, known_name, looks_secret, mentions};
 use crate::function::Function;
 use crate::output::Shape;
 use crate::secret::says_secret;
+use proc_macro2::Span;
 use syn::spanned::Spanned;
 use syn::{Expr, Ident, Member, Type};
 
@@ -218,7 +219,7 @@ fn transaction(tx: Option<Value>, function: &Function, fallible: bool, lent: &mu
             }
         }
     }
-    let of_self: Ident = syn::parse_quote!(self);
+    let of_self = Ident::new("self", Span::call_site());
     if mentions(&tx, &of_self) {
         check_receiver(&tx, function, "tx")?;
         lent.receiver = true;

@@ -1,5 +1,6 @@
 //! The handle: what an application starts, records with, flushes and shuts down.
 
+use crate::blocking::block_on;
 use crate::builder::Builder;
 use crate::context::{Entered, Layer, Scope, Scoped};
 use crate::core::{Core, RecordError};
@@ -152,7 +153,7 @@ impl Audit {
     /// # Errors
     /// As [`flush`](Self::flush).
     pub fn flush_blocking(&self) -> Result<(), StoreError> {
-        pollster::block_on(self.flush())
+        block_on(self.flush())
     }
 
     /// Ends recording and writes what is left, for at most `timeout`. What cannot be written by then stays in the
@@ -185,7 +186,7 @@ impl Audit {
     /// # Errors
     /// As [`shutdown`](Self::shutdown).
     pub fn shutdown_blocking(&self, timeout: Duration) -> Result<ShutdownReport, StoreError> {
-        pollster::block_on(self.shutdown(timeout))
+        block_on(self.shutdown(timeout))
     }
 
     /// Counts, sizes and the writer's health, at this moment.
@@ -238,7 +239,7 @@ impl Receipt {
     /// # Errors
     /// As [`stored`](Self::stored).
     pub fn stored_blocking(&self) -> Result<(), StoreError> {
-        pollster::block_on(self.stored())
+        block_on(self.stored())
     }
 }
 
@@ -266,7 +267,7 @@ impl Receipt {
     /// # Errors
     /// As [`synced`](Self::synced).
     pub fn synced_blocking(&self) -> Result<(), StoreError> {
-        pollster::block_on(self.synced())
+        block_on(self.synced())
     }
 }
 

@@ -114,7 +114,12 @@ impl Active {
             entity_id: None,
             actor: Cow::Borrowed(site.actor),
             context: scope.context.clone(),
-            correlation: scope.call.map(|call| call.correlation).or(inherited).or(Trace::correlation(trace)).unwrap_or(id),
+            correlation: scope
+                .call
+                .map(|call| call.correlation)
+                .or(inherited)
+                .or(Trace::correlation(trace))
+                .unwrap_or(id),
             causation: scope.call.map(|call| call.id),
             trace,
             changes: Changes::default(),

@@ -2,6 +2,7 @@
 #![deny(missing_docs)]
 
 mod audit;
+mod blocking;
 mod bounds;
 mod builder;
 mod call;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod damage;
+mod guarantees;
 mod kills;
 mod limits;
 mod power;

@@ -8,4 +8,5 @@ mod connect;
 mod runtimes;
 mod schema;
 mod trail;
+mod transactions;
 mod writer;

@@ -37,6 +37,18 @@ async fn on_a_current_thread_runtime_blocking_waits_do_not_deadlock() {
     assert_eq!(report.stored, 3);
 }
 
+#[tokio::test(flavor = "current_thread")]
+async fn a_task_may_block_more_often_than_tokio_lets_it_wait_without_yielding() {
+    let database = Database::new().await;
+    let audit = database.audit().start().unwrap();
+    for _ in 0..300 {
+        let receipt = audit.record(Event::new("order.accepted")).unwrap();
+        receipt.synced_blocking().unwrap();
+        receipt.stored_blocking().unwrap();
+    }
+    finish(&audit, &database, 300).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn spawned_tasks_record_into_the_handle_they_are_given() {
     let database = Database::new().await;

@@ -1,6 +1,7 @@
 //! What is on record before the body runs: an intent, and, if the call requires it, where no power failure reaches it.
 
 use super::{Call, Intent, buffer};
+use crate::blocking::block_on;
 use crate::core::RecordError;
 use crate::error::ErrorText;
 use crate::event::Outcome;
@@ -37,7 +38,7 @@ impl Call {
     /// # Errors
     /// As [`required`](Self::required).
     pub fn required_blocking(&mut self) -> Result<(), RecordError> {
-        pollster::block_on(self.required())
+        block_on(self.required())
     }
 
     /// Records the call as one that returned this error, which is the library's own.
