@@ -211,27 +211,27 @@ fn body(plan: &Plan, function: &Function, names: &Names) -> TokenStream {
     let reborrowed = quote!(#(let #parameters = &mut *#parameters;)*);
     // A receiver is lent by not moving it.
     let moving = (!lent.receiver).then(|| quote!(move));
-    if function.output.shape == Shape::Sync && function.output.is_never() {
-        let body = function.body(uses);
-        return quote!(#call.run({ #reborrowed #moving || -> ! { #rebound #body } }));
-    }
-    if let Some(body) = awaited_body(function, lent.any()).then(|| function.awaited_body(uses, lent.receiver)).flatten()
-    {
-        let typed = typed(function.output.known_value(), function, names);
-        return quote!(#call.run_async({ #reborrowed async #moving { #typed #rebound #body } }).await);
+    match function.output.shape {
+        Shape::Sync if function.output.is_never() => {
+            let body = function.body(uses);
+            return quote!(#call.run({ #reborrowed #moving || -> ! { #rebound #body } }));
+        }
+        Shape::Async => {
+            let (body, typed) = (function.body(uses), typed(function.output.known(), function, names));
+            return quote!(#call.run_async({ #reborrowed async #moving { #typed #rebound #body } }).await);
+        }
+        Shape::Future | Shape::BoxedFuture if lent.any() => {
+            // It is nothing but an async block, which takes what it uses: no more is done to it than has to be.
+            let block = function.async_block(uses, lent.receiver);
+            let typed = typed(function.output.known_value(), function, names);
+            let locals = function.lent_and_mutable(parameters, &block);
+            return quote!(#call.run_async({ #locals async #moving { #typed #block } }).await);
+        }
+        _ => {}
     }
     let body = function.body(uses);
     let typed = typed(function.output.known(), function, names);
     quote!(#call.run({ #reborrowed #moving || { #typed #rebound #body } }))
-}
-
-/// Whether the body is awaited where it stands, not a future that is handed over.
-fn awaited_body(function: &Function, lent: bool) -> bool {
-    match function.output.shape {
-        Shape::Async => true,
-        Shape::Sync => false,
-        Shape::Future | Shape::BoxedFuture => lent,
-    }
 }
 
 /// Tells the type of the body before the compiler reads it: conversions and errors are then the user's own.

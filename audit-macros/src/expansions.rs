@@ -1,4 +1,4 @@
-//! What is expanded to, for ten shapes, as snapshots; and that half-typed code expands.
+//! What is expanded to, for eleven shapes, as snapshots; and that half-typed code expands.
 
 use crate::expand;
 use proc_macro2::TokenStream;
@@ -40,6 +40,8 @@ snapshots! {
     boxed_future_of_async_trait: r#"event = "a.b""#,
         "fn call<'life0, 'async_trait>(&'life0 self, id: Uuid) -> Pin<Box<dyn Future<Output = Result<u8, E>> + Send + 'async_trait>>
          where 'life0: 'async_trait { Box::pin(async move { let id = id; let __ret: Result<u8, E> = { Ok(7) }; __ret }) }";
+    guarantees: r#"event = "a.b", required, tx = tx, changes(position, self.mode)"#,
+        "async fn call(&mut self, tx: &mut Transaction<'_, Postgres>, id: Uuid, position: &mut Position) -> Result<(), E> { self.apply(tx, position).await }";
     recorder_and_crate: r#"event = "a.b", recorder = &self.audit, crate = my::audit"#, "fn call(&self, id: Uuid) {}";
 }
 

@@ -1,7 +1,8 @@
 //! The annotated function: its signature parsed, its body only as tokens, so that half-typed code in it does not keep
 //! the attribute from expanding.
 
-use crate::output::{Output, Shape};
+use crate::check::mentions;
+use crate::output::Output;
 use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
 use syn::parse::{Parse, ParseStream};
@@ -194,15 +195,29 @@ impl Function {
         async_block(self.body.stream()).is_some()
     }
 
-    /// The body that is awaited: of an `async fn` its own, else that of the async block which is all there is. With
-    /// `keeps_self`, what `#[async_trait]` made of one borrows the receiver instead of taking it.
-    pub(crate) fn awaited_body(&self, used: impl Fn(&Ident) -> bool, keeps_self: bool) -> Option<TokenStream> {
-        if self.output.shape == Shape::Async {
-            return Some(self.body(used));
+    /// The async block that is the whole body; with `keeps_self`, what `#[async_trait]` made of one borrows the receiver
+    /// instead of taking it.
+    pub(crate) fn async_block(&self, used: impl Fn(&Ident) -> bool, keeps_self: bool) -> TokenStream {
+        let block = async_block(self.body.stream()).map(ToTokens::into_token_stream).unwrap_or_default();
+        if !self.is_async_trait() {
+            return block;
         }
-        let block = async_block(self.body.stream())?.to_token_stream();
-        let block = if keeps_self && self.is_async_trait() { with_borrowed_self(block) } else { block };
-        Some(if self.is_async_trait() { with_uses(block, &used) } else { block })
+        let block = if keeps_self { with_borrowed_self(block) } else { block };
+        with_uses(block, &used)
+    }
+
+    /// The parameters that are lent to such a block, and those that it may change, as its locals.
+    pub(crate) fn lent_and_mutable(&self, lent: &[Ident], block: &TokenStream) -> TokenStream {
+        let locals = self.bindings().filter_map(|Binding { name, mutability, cfgs }| {
+            let value = if lent.contains(name) {
+                quote!(&mut *#name)
+            } else {
+                mutability.filter(|_| mentions(block, name))?;
+                quote!(#name)
+            };
+            Some(quote!(#(#cfgs)* #[allow(clippy::shadow_same)] let #mutability #name = #value;))
+        });
+        locals.collect()
     }
 
     /// The type of a parameter that is a name and no other pattern.

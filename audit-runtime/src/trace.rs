@@ -19,15 +19,7 @@ impl Trace {
     /// The span that is current on this thread, if there is one and this library was built to look for it.
     #[cfg(feature = "opentelemetry")]
     pub(crate) fn current() -> Option<Self> {
-        use opentelemetry::trace::TraceContextExt;
-        opentelemetry::Context::map_current(|context| {
-            let span = context.span();
-            let span = span.span_context();
-            span.is_valid().then(|| Self {
-                trace_id: u128::from_be_bytes(span.trace_id().to_bytes()),
-                span_id: u64::from_be_bytes(span.span_id().to_bytes()),
-            })
-        })
+        opentelemetry_span::current()
     }
 
     #[cfg(not(feature = "opentelemetry"))]
@@ -79,6 +71,45 @@ impl Trace {
             Some(open) => format!("{open},{ids}"),
             None => format!("{{{ids}"),
         })
+    }
+}
+
+#[cfg(feature = "opentelemetry")]
+mod opentelemetry_span {
+    use super::Trace;
+    use opentelemetry::trace::TraceContextExt;
+    use std::cell::Cell;
+
+    /// `opentelemetry` keeps its context in a thread local, and panics where that is gone: in a call made by the destructor of
+    /// another one. Thread locals are destroyed in the reverse order of their first use, so one that was first used after
+    /// that context tells in time.
+    struct Alive;
+
+    impl Drop for Alive {
+        fn drop(&mut self) {
+            IS_GONE.set(true);
+        }
+    }
+
+    thread_local! {
+        static ALIVE: Alive = const { Alive };
+        static IS_GONE: Cell<bool> = const { Cell::new(false) };
+    }
+
+    pub(super) fn current() -> Option<Trace> {
+        if IS_GONE.get() {
+            return None;
+        }
+        let found = opentelemetry::Context::map_current(|context| {
+            let span = context.span();
+            let span = span.span_context();
+            span.is_valid().then(|| Trace {
+                trace_id: u128::from_be_bytes(span.trace_id().to_bytes()),
+                span_id: u64::from_be_bytes(span.span_id().to_bytes()),
+            })
+        });
+        ALIVE.with(|_| {});
+        found
     }
 }
 

@@ -212,6 +212,25 @@ macro_rules! twin {
             pub(super) async fn by_mut_reference_later(&mut self, a: Noisy) -> usize { self.0.push(a.0); yielding().await; self.0.len() }
         }
 
+        #[cfg_attr($on, audited(event = "a.b", id = ID, intent))]
+        pub(super) fn intended(a: Noisy, n: i32) -> Result<i32, Failed> { let _x = Noisy("x"); assert!(n > 0, "n is {n}"); Ok("3".parse::<i32>()? + n) }
+        #[cfg_attr($on, audited(event = "a.b", id = ID, changes(b)))]
+        pub(super) fn changed(a: Noisy, mut b: &mut Vec<u8>, c: Noisy) -> Result<usize, Failed> { b.push(1); if a.0 == "early" { return Ok(1); } let n: usize = a.0.parse()?; b = { b.push(2); b }; drop(a); Ok(b.len() + n) }
+        #[cfg_attr($on, audited(event = "a.b", id = ID, changes(b), intent))]
+        pub(super) async fn changed_later(a: Noisy, b: &mut Vec<Noisy>, _: Noisy) -> usize { yielding().await; b.push(Noisy("pushed")); yielding().await; drop(b.remove(0)); a.borrowed().length() }
+        #[cfg_attr($on, audited(event = "a.b", id = ID, changes(b), intent))]
+        pub(super) fn changed_boxed<'a>(a: Noisy, mut b: &'a mut Vec<u8>, unused: Noisy) -> Pin<Box<dyn Future<Output = Result<usize, Failed>> + 'a>> { Box::pin(async move { let _x = Noisy("x"); yielding().await; b.push(1); yielding().await; b = { b.push(2); b }; Ok(a.0.parse::<usize>()? + b.len()) }) }
+
+        #[derive(Debug)]
+        pub(super) struct Desk { pub(super) mode: u8, pub(super) name: Noisy }
+
+        impl Desk {
+            #[cfg_attr($on, audited(event = "a.b", id = ID, changes(self.mode, self.name)))]
+            pub(super) fn change(&mut self, a: Noisy, n: u8) -> Noisy { self.mode += n; assert!(n < 9); std::mem::replace(&mut self.name, a) }
+            #[cfg_attr($on, audited(event = "a.b", id = ID, changes(self.mode, b), intent))]
+            pub(super) async fn change_later(&mut self, a: Noisy, b: &mut Noisy) -> usize { yielding().await; *b = a; yielding().await; self.mode += 1; self.name.borrowed().length() }
+        }
+
         pub(super) trait Talks {
             fn name(&self) -> Noisy;
             #[cfg_attr($on, audited(event = "a.b", id = ID))]
@@ -406,6 +425,13 @@ fn functions_behave_as_their_plain_twins() {
         |t| t::Machine(machine()).chained("a").chained("b").0.len();
         |t| t::Machine(machine()).name();
         |t| t::Machine(machine()).twice();
+        |t| t::intended(Noisy("a"), 1);
+        |t| t::intended(Noisy("a"), 0);
+        |t| { let mut b = vec![0]; (t::changed(Noisy("3"), &mut b, Noisy("c")), b) };
+        |t| { let mut b = vec![0]; (t::changed(Noisy("x"), &mut b, Noisy("c")), b) };
+        |t| { let mut b = vec![0]; (t::changed(Noisy("early"), &mut b, Noisy("c")), b) };
+        |t| { let mut desk = t::Desk { mode: 1, name: Noisy("name") }; (desk.change(Noisy("a"), 2), desk.mode) };
+        |t| t::Desk { mode: 1, name: Noisy("name") }.change(Noisy("a"), 9);
     }
 }
 
@@ -433,5 +459,9 @@ fn futures_behave_as_their_plain_twins_wherever_they_are_cancelled() {
         |t| t::Machine(machine()).by_value_later(Noisy("a"));
         |t| async { t::Machine(machine()).by_mut_reference_later(Noisy("a")).await };
         |t| async { t::Machine(machine()).later(Noisy("a")).await };
+        |t| async { let mut b = vec![Noisy("0")]; (t::changed_later(Noisy("a"), &mut b, Noisy("c")).await, b) };
+        |t| async { let mut b = vec![0]; (t::changed_boxed(Noisy("3"), &mut b, Noisy("c")).await, b) };
+        |t| async { let mut b = vec![0]; (t::changed_boxed(Noisy("x"), &mut b, Noisy("c")).await, b) };
+        |t| async { let (mut desk, mut b) = (t::Desk { mode: 1, name: Noisy("name") }, Noisy("b")); (desk.change_later(Noisy("a"), &mut b).await, desk.mode) };
     }
 }

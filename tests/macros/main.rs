@@ -9,6 +9,7 @@ mod frameworks;
 mod grammar;
 mod guarantees;
 mod outcomes;
+mod requests;
 mod shapes;
 mod silence;
 mod support;

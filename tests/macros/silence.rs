@@ -47,8 +47,10 @@
 
 use crate::support::{ID, caught, caught_later};
 use audit_runtime::testing::Probe;
-use audit_runtime::{Audit, Outcome, audited};
+use audit_runtime::{Audit, Outcome, RecordError, audited};
 use core::future::ready;
+use sqlx::Connection as _;
+use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 /// Fallible, with an early return.
@@ -81,6 +83,21 @@ fn future(number: u8) -> impl Future<Output = u8> + Send {
     return ready(number);
 }
 
+/// What is recorded before it runs, and what it changes.
+#[audited(event = "a.b", id = ID, required, changes(number))]
+async fn change(number: &mut u8) -> Result<u8, RecordError> {
+    ready(()).await;
+    *number = number.saturating_add(1);
+    return Ok(*number);
+}
+
+/// In the caller's transaction.
+#[audited(event = "a.b", id = ID, tx = connection, intent)]
+async fn insert(connection: &mut PgConnection, number: u8) -> Result<u8, sqlx::Error> {
+    ready(connection.shrink_buffers()).await;
+    return Ok(number);
+}
+
 /// With a handle that only the attribute uses.
 #[audited(event = "a.b", id = ID, recorder = audit, only(number))]
 fn recorded(audit: &Audit, number: u8) {}
@@ -88,6 +105,7 @@ fn recorded(audit: &Audit, number: u8) {}
 #[test]
 fn they_are_recorded_too() {
     let probe = Probe::new();
+    let _unused = insert;
     recorded(probe.audit(), 3);
     assert_eq!(probe.events().len(), 1, "recorded");
     let (returned, event) = caught(|| return submit(ID, "AAPL", 3, 0));
@@ -96,4 +114,7 @@ fn they_are_recorded_too() {
     assert_eq!((refused.is_err(), rejected.outcome), (true, Outcome::Error), "rejected");
     assert_eq!(caught(|| return nothing(3, "x")).1.actor, "3", "nothing");
     assert_eq!(caught_later(async { return future(3).await }).0, 3, "a future");
+    let changed = Probe::new();
+    assert_eq!(pollster::block_on(changed.scope(change(&mut 1))), Ok(2), "changed");
+    assert_eq!(changed.events().len(), 2, "an intent and its completion");
 }
