@@ -62,7 +62,7 @@ pub struct AlreadyInstalled;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShutdownReport {
-    /// Events in PostgreSQL, all told.
+    /// Events in PostgreSQL that came by the journal, all told.
     pub stored: u64,
     /// Events that wait in the journal for the next process that opens its directory.
     pub left_in_journal: u64,

@@ -241,6 +241,12 @@ impl Context {
         Self::default()
     }
 
+    /// What is in force here; empty outside of every context. It holds no audited call.
+    #[must_use]
+    pub fn current() -> Self {
+        Scope::with(|scope| scope.context.as_deref().cloned()).flatten().unwrap_or_default()
+    }
+
     /// Who acts: the actor of every event that names none itself.
     #[must_use]
     pub fn actor(mut self, actor: impl Display) -> Self {
@@ -336,7 +342,9 @@ impl Context {
         self.actor.as_deref()
     }
 
-    pub(crate) fn correlation_id(&self) -> Option<Uuid> {
+    /// Its correlation, if it has one.
+    #[must_use]
+    pub fn correlation_id(&self) -> Option<Uuid> {
         self.correlation
     }
 

@@ -24,6 +24,7 @@ type Actor = dyn Fn(&Parts) -> Option<String> + Send + Sync;
 /// | `x-request-id` | attribute `request_id`, and the correlation if it is a UUID |
 /// | `forwarded` ([RFC 7239](https://www.rfc-editor.org/rfc/rfc7239)) | attribute `forwarded` |
 ///
+/// What [`actor`](Self::actor) gives is the actor of every event below that names none itself, and the attribute `user` of all.
 /// A request with neither id has a correlation of its own. The headers are what the client says, unless a proxy in front
 /// replaces them; of each, 256 bytes are kept.
 ///
@@ -50,8 +51,7 @@ impl ContextLayer {
         Self::default()
     }
 
-    /// Who makes a request, if that is known: the actor of every event below that names none itself. A layer that
-    /// authenticates has to be around this one.
+    /// Who makes a request, if that is known. A layer that authenticates has to be around this one.
     pub fn actor(mut self, actor: impl Fn(&Parts) -> Option<String> + Send + Sync + 'static) -> Self {
         self.actor = Some(Arc::new(actor));
         self
@@ -61,7 +61,8 @@ impl ContextLayer {
         let text = |name| header(&parts.headers, name);
         let mut context = Context::new();
         if let Some(actor) = self.actor.as_ref().and_then(|actor| actor(parts)) {
-            context = context.actor(actor);
+            // Events that name an actor of their own say whose request they belong to, too.
+            context = context.attribute("user", &actor).actor(actor);
         }
         if let Some(id) = text("x-request-id") {
             if let Ok(id) = Uuid::try_parse(id) {

@@ -23,7 +23,6 @@ impl Trace {
     }
 
     #[cfg(not(feature = "opentelemetry"))]
-    #[expect(clippy::unnecessary_wraps, reason = "with the feature there may be one")]
     pub(crate) const fn current() -> Option<Self> {
         None
     }

@@ -2,10 +2,10 @@
 
 use crate::broker::{Accepted, Broker, BrokerError, Execution, Order, market_price};
 use crate::orders::{Request, Side};
-use crate::positions::{Position, Positions};
+use crate::positions::Positions;
 use crate::risk::{self, Verdict};
-use audit_runtime::{Context, audited, execution::*};
-use serde::Serialize;
+use audit_runtime::{Context, RecordError, audited, execution::*};
+use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -26,7 +26,7 @@ pub struct Desk<B, P> {
 }
 
 /// How the desk trades.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// On paper.
@@ -146,6 +146,12 @@ pub struct Review {
 /// What can go wrong for reasons of the desk's own.
 #[derive(Debug, thiserror::Error)]
 pub enum DeskError {
+    /// It cannot be recorded, and is not done.
+    #[error("not done, for it cannot be recorded: {0}")]
+    Unrecorded(#[from] RecordError),
+    /// The books cannot be read or written.
+    #[error("the books cannot be reached now")]
+    Books(#[from] sqlx::Error),
     /// There is no approval under this id, or it was answered.
     #[error("no approval {0} is waiting")]
     NoApproval(Uuid),
@@ -159,15 +165,6 @@ pub enum DeskError {
         /// Shares held.
         held: f64,
     },
-}
-
-/// A position before and after a fill.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Change {
-    /// Before.
-    pub before: Position,
-    /// After.
-    pub after: Position,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -192,7 +189,9 @@ impl<B: Broker, P: Positions> Desk<B, P> {
     /// # Errors
     /// The books do not agree.
     pub async fn place(&self, request: &Request) -> Result<Placed, DeskError> {
-        let context = Context::new().correlation(Uuid::now_v7()).attribute("requested_by", &request.requested_by);
+        // That of the request it came with, if there is one.
+        let correlation = Context::current().correlation_id().unwrap_or_else(Uuid::now_v7);
+        let context = Context::new().correlation(correlation).attribute("requested_by", &request.requested_by);
         context.clone().scope(self.place_in(request, context)).await
     }
 
@@ -210,7 +209,8 @@ impl<B: Broker, P: Positions> Desk<B, P> {
         }
         let estimated_value = request.quantity * request.limit_price.unwrap_or_else(|| market_price(&request.ticker));
         let evaluation_id = Uuid::now_v7();
-        let verdict = self.evaluate(evaluation_id, recommendation_id, &request.ticker, request, estimated_value).await;
+        let held = self.positions.get(&request.ticker).await?.quantity;
+        let verdict = self.evaluate(evaluation_id, recommendation_id, &request.ticker, request, estimated_value, held);
         if !verdict.eligible {
             return Ok(Placed::RiskRejected(ids));
         }
@@ -275,7 +275,7 @@ impl<B: Broker, P: Positions> Desk<B, P> {
         match self.broker.outcome(order, &accepted).await {
             Execution::Filled { price } => {
                 self.fill(order, price, &accepted.broker_order_id);
-                self.apply_fill(order, price)?;
+                self.positions.fill(order, price).await?;
                 Ok(Placed::Filled(trade.ids()))
             }
             Execution::Unfilled => {
@@ -319,15 +319,16 @@ impl<B: Broker, P: Positions> Desk<B, P> {
             check_count = |v| v.check_count,
         ),
     )]
-    async fn evaluate(
+    fn evaluate(
         &self,
         evaluation_id: Uuid,
         recommendation_id: Uuid,
         ticker: &str,
         request: &Request,
         estimated_value: f64,
+        held: f64,
     ) -> Verdict {
-        risk::assess(request, estimated_value, self.positions.get(ticker).quantity)
+        risk::assess(request, estimated_value, held)
     }
 
     /// Asks an operator.
@@ -359,10 +360,10 @@ impl<B: Broker, P: Positions> Desk<B, P> {
     #[audited(event = ORDER_DUPLICATE, entity = "order", actor = "broker_service", skip(order_id))]
     fn prevent_duplicate(&self, order_id: Uuid, ticker: &str, idempotency_key: &str, detected_via: &str) {}
 
-    /// Hands an order to the broker, who may refuse it.
+    /// Hands an order to the broker, who may refuse it. That is an effect outside: what was meant is on record before.
     #[audited(
         event = ORDER_SUBMITTED, err = ORDER_REJECTED, entity = "order", id = order.id,
-        actor = "broker_service", skip(order),
+        actor = "broker_service", skip(order), intent,
         fields(ticker = order.ticker, side = order.side, quantity = order.quantity, order_type = order.order_type),
     )]
     async fn submit(
@@ -397,46 +398,21 @@ impl<B: Broker, P: Positions> Desk<B, P> {
         self.broker.withdraw(accepted).await;
     }
 
-    /// Books a fill.
-    #[audited(
-        event = |change| position_event(change.before.quantity, change.after.quantity), err = "position.failed",
-        entity = "position", id = order.id, actor = "broker_service", skip_all, result = skip,
-        fields(
-            ticker = order.ticker, side = order.side,
-            quantity_before = |change| change.before.quantity, quantity_after = |change| change.after.quantity,
-            avg_entry_before = |change| change.before.average_entry, avg_entry_after = |change| change.after.average_entry,
-        ),
-    )]
-    fn apply_fill(&self, order: &Order, price: f64) -> Result<Change, DeskError> {
-        let before = self.positions.get(&order.ticker);
-        let after = match order.side {
-            Side::Buy => {
-                let quantity = before.quantity + order.quantity;
-                let cost = before.quantity * before.average_entry + order.quantity * price;
-                Position { quantity, average_entry: cost / quantity }
-            }
-            Side::Sell if order.quantity > before.quantity => {
-                return Err(DeskError::Oversold {
-                    ticker: order.ticker.clone(),
-                    sold: order.quantity,
-                    held: before.quantity,
-                });
-            }
-            Side::Sell if order.quantity == before.quantity => Position::default(),
-            Side::Sell => Position { quantity: before.quantity - order.quantity, ..before },
-        };
-        self.positions.put(&order.ticker, after);
-        Ok(Change { before, after })
-    }
-
     /// Switches between paper and money.
-    pub fn switch(&self, mode: Mode) {
-        let old = std::mem::replace(&mut *locked(&self.mode), mode);
-        self.set_mode(self.config_id, old, mode);
+    ///
+    /// # Errors
+    /// The change cannot be recorded: then there is none.
+    pub async fn switch(&self, mode: Mode) -> Result<(), DeskError> {
+        let old = *locked(&self.mode);
+        self.set_mode(self.config_id, old, mode).await
     }
 
-    #[audited(event = TRADING_MODE_CHANGED, entity = "risk_config", id = config_id, actor = "operator", skip(config_id))]
-    fn set_mode(&self, config_id: Uuid, old_mode: Mode, new_mode: Mode) {}
+    /// No audit, no change: the intent is on disk before it happens.
+    #[audited(event = TRADING_MODE_CHANGED, entity = "risk_config", id = config_id, actor = "operator", skip(config_id), required)]
+    async fn set_mode(&self, config_id: Uuid, old_mode: Mode, new_mode: Mode) -> Result<(), DeskError> {
+        *locked(&self.mode) = new_mode;
+        Ok(())
+    }
 }
 
 impl Trade {

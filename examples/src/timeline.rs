@@ -22,7 +22,7 @@ pub fn timeline(title: &str, events: &[TrailEvent]) -> String {
         let duration = event.duration_us.map_or_else(String::new, |micros| format!("{micros} us"));
         let _ = writeln!(
             text,
-            "  +{offset:>6} us  {name:<27} {outcome:<6} {actor:<22} {duration:>7}  {data}",
+            "  +{offset:>6} us  {name:<27} {outcome:<11} {actor:<22} {duration:>7}  {data}",
             outcome = event.outcome,
             actor = event.actor,
             data = data(&event.data),

@@ -32,8 +32,14 @@ impl Service {
     }
 
     async fn post(&self, path: &str, body: Value) -> (StatusCode, Value) {
-        let response = self.client.post(format!("{}{path}", self.url)).json(&body).send().await.unwrap();
-        (response.status(), response.json().await.unwrap())
+        self.post_with(path, &[], body).await
+    }
+
+    async fn post_with(&self, path: &str, headers: &[(&str, &str)], body: Value) -> (StatusCode, Value) {
+        let request = self.client.post(format!("{}{path}", self.url)).json(&body);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let response = request.send().await.unwrap();
+        (response.status(), response.json().await.unwrap_or_default())
     }
 
     async fn trail(&self, placed: &Value) -> Vec<Value> {
@@ -90,7 +96,7 @@ async fn orders_are_placed_approved_and_found_in_the_trail() {
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(error["error"], "quantity is -1; it must be above zero");
 
-    eventually("the trail is stored", || async { service.trail(&approved).await.len() == 7 }).await;
+    eventually("the trail is stored", || async { service.trail(&approved).await.len() == 8 }).await;
     let trail = service.trail(&approved).await;
     assert_eq!(
         types(&trail),
@@ -98,6 +104,7 @@ async fn orders_are_placed_approved_and_found_in_the_trail() {
             "recommendation.generated",
             "risk.evaluated",
             "approval.requested",
+            "order.submitted",
             "order.submitted",
             "order.accepted",
             "order.filled",
@@ -110,11 +117,66 @@ async fn orders_are_placed_approved_and_found_in_the_trail() {
         trail.iter().all(|event| event["correlation_id"] == trail[0]["correlation_id"]),
         "one request, one correlation"
     );
-    assert_eq!(trail[4]["causation_id"], trail[3]["id"], "the broker's answer came within the submission");
+    assert_eq!((&trail[3]["outcome"], &trail[3]["intent"]), (&json!("started"), &json!("completed")));
+    assert_eq!(trail[4]["causation_id"], trail[3]["id"], "the submission was meant");
+    assert_eq!(trail[5]["causation_id"], trail[4]["id"], "the broker's answer came within the submission");
+    let quantity = json!({"from": 10.0, "to": 310.0});
+    assert_eq!(trail[7]["data"]["changes"]["position"]["quantity"], quantity);
     assert_eq!(trail[0]["context"], json!({"requested_by": "ann"}));
 
     let farewell = service.terminate();
-    let rows = database.events().await;
+    // Those of transactions are the transactions' own.
+    let rows = database.count("SELECT count(*) FROM audit_events WHERE batch_id IS NOT NULL").await;
+    assert_eq!(database.events().await, rows + 2);
     assert_eq!(farewell, format!("stored {rows}, left in the journal 0"));
     assert_eq!(database.journal_directories(), 0);
+}
+
+#[tokio::test]
+async fn who_asked_and_which_request_it_was_is_on_every_event() {
+    let database = Database::empty().await;
+    let service = Service::start(&database);
+    let headers = [
+        ("x-operator", "kim"),
+        ("x-request-id", "r-17"),
+        ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+    ];
+    let (status, placed) = service.post_with("/orders", &headers, order(10.0, "k1")).await;
+    assert_eq!(status, StatusCode::OK);
+    eventually("the trail is stored", || async { service.trail(&placed).await.len() == 7 }).await;
+    for event in service.trail(&placed).await {
+        assert_eq!(
+            event["context"],
+            json!({"trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "span_id": "00f067aa0ba902b7", "request_id": "r-17",
+                   "user": "kim", "requested_by": "ann"})
+        );
+        assert_eq!(event["correlation_id"], "4bf92f35-77b3-4da6-a3ce-929d0e0e4736");
+    }
+}
+
+#[tokio::test]
+async fn a_change_of_mode_is_on_record_before_it_happens_and_a_position_with_its_row() {
+    let database = Database::empty().await;
+    let service = Service::start(&database);
+    let (status, _) = service.post_with("/mode", &[("x-operator", "kim")], json!({"mode": "paper"})).await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+    service.post("/orders", order(10.0, "k1")).await;
+    eventually("the changes of mode are stored", || async {
+        let modes = "SELECT count(*) FROM audit_events WHERE event_type = 'trading.mode_changed'";
+        database.count(modes).await == 4
+    })
+    .await;
+    let by_kim = "SELECT count(*) FROM audit_events WHERE context->>'user' = 'kim' AND outcome IN ('started', 'ok')";
+    assert_eq!(database.count(by_kim).await, 2);
+    // The row came with the transaction, not with a batch.
+    let booked = "SELECT count(*) FROM audit_events WHERE event_type = 'position.opened' AND batch_id IS NULL";
+    assert_eq!((database.count(booked).await, database.count("SELECT count(*) FROM positions").await), (1, 1));
+    // A position that cannot be recorded is not taken.
+    let refuse = "ALTER TABLE audit_events ADD CHECK (event_type <> 'position.updated')";
+    sqlx::query(refuse).execute(&database.pool).await.unwrap();
+    let (status, answer) = service.post("/orders", order(5.0, "k2")).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{answer}");
+    assert_eq!(database.count("SELECT quantity::bigint FROM positions").await, 10);
+    let failed = "SELECT count(*) FROM audit_events WHERE event_type = 'position.failed' AND outcome = 'error'";
+    eventually("that is on record", || async { database.count(failed).await == 1 }).await;
 }

@@ -64,7 +64,7 @@ async fn a_requests_headers_and_user_are_on_every_event_it_causes() {
     assert_eq!(
         event.context.unwrap(),
         json!({"trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "span_id": "00f067aa0ba902b7", "request_id": "r-17",
-               "forwarded": "for=192.0.2.60;proto=http"})
+               "forwarded": "for=192.0.2.60;proto=http", "user": "ann"})
     );
     // A request id that is a UUID is the correlation.
     let id = Uuid::now_v7();

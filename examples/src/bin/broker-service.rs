@@ -3,10 +3,15 @@
 //! ```text
 //! POST /orders            a request as JSON      -> what became of it; 202 if an operator has to agree
 //! POST /approvals/{id}    {approved, reviewed_by, note}
+//! POST /mode              {"mode": "live"}       -> trades with money from now on; only if that is on record
 //! GET  /orders/{id}/trail ?recommendation=ID     -> the order's trail
 //! ```
+//!
+//! The header `x-operator` says who asks: a proxy that authenticates sets it. It is on every event of the request, as are
+//! `traceparent` and `x-request-id`.
 
 use anyhow::Context;
+use audit_runtime::tower::ContextLayer;
 use audit_runtime::{Audit, Trail, TrailEvent};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -17,10 +22,11 @@ use clap::Parser;
 use examples::broker::SimulatedBroker;
 use examples::desk::{Desk, DeskError, Mode, Placed, Review};
 use examples::orders::{InvalidRequest, Request};
-use examples::positions::InMemory;
+use examples::positions::Stored;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sqlx::postgres::{PgPool, PgPoolOptions};
+use std::error::Error;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -45,7 +51,7 @@ struct Arguments {
 
 #[derive(Clone)]
 struct Service {
-    desk: Arc<Desk<SimulatedBroker, InMemory>>,
+    desk: Arc<Desk<SimulatedBroker, Stored>>,
     trail: Trail,
 }
 
@@ -66,16 +72,21 @@ async fn main() -> anyhow::Result<()> {
         .acquire_timeout(Duration::from_secs(5))
         .connect_lazy(&arguments.database_url)
         .context("DATABASE_URL is no PostgreSQL URL")?;
-    if let Err(error) = migrate(&pool).await {
-        tracing::warn!("the audit schema cannot be made now, events wait in the journal: {error}");
+    let positions = Stored::new(pool.clone());
+    if let Err(error) = migrate(&pool, &positions).await {
+        tracing::warn!("the tables cannot be made now, events wait in the journal: {error}");
     }
-    let desk = Desk::new(SimulatedBroker::default(), InMemory::default());
-    desk.switch(Mode::Live);
+    let desk = Desk::new(SimulatedBroker::default(), positions);
+    desk.switch(Mode::Live).await?;
     let service = Service { desk: Arc::new(desk), trail: Trail::new(pool.clone()) };
     let router = Router::new()
         .route("/orders", post(place))
         .route("/approvals/{id}", post(answer))
+        .route("/mode", post(switch))
         .route("/orders/{id}/trail", get(trail))
+        .layer(ContextLayer::new().actor(|request| {
+            request.headers.get("x-operator").and_then(|operator| operator.to_str().ok()).map(str::to_owned)
+        }))
         .with_state(service.clone());
 
     let mut terminate = signal(SignalKind::terminate())?;
@@ -90,15 +101,16 @@ async fn main() -> anyhow::Result<()> {
             }
         })
         .await?;
-    service.desk.switch(Mode::Paper);
+    service.desk.switch(Mode::Paper).await?;
     pool.close().await;
     let report = audit.shutdown(Duration::from_secs(10)).await?;
     println!("stored {}, left in the journal {}", report.stored, report.left_in_journal);
     Ok(())
 }
 
-async fn migrate(pool: &PgPool) -> anyhow::Result<()> {
-    Ok(audit_runtime::migrate(pool).await?)
+async fn migrate(pool: &PgPool, positions: &Stored) -> anyhow::Result<()> {
+    audit_runtime::migrate(pool).await?;
+    Ok(positions.migrate().await?)
 }
 
 async fn place(State(service): State<Service>, Json(request): Json<Request>) -> Result<Response, Failure> {
@@ -113,6 +125,11 @@ async fn answer(
 ) -> Result<Response, Failure> {
     let review = Review { approved: review.approved, reviewed_by: review.reviewed_by, note: review.note };
     Ok(answered(&service.desk.answer(approval_id, review).await?))
+}
+
+async fn switch(State(service): State<Service>, Json(body): Json<ModeBody>) -> Result<StatusCode, Failure> {
+    service.desk.switch(body.mode).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn trail(
@@ -130,6 +147,11 @@ struct ReviewBody {
     reviewed_by: String,
     #[serde(default)]
     note: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct ModeBody {
+    mode: Mode,
 }
 
 fn operator() -> String {
@@ -175,6 +197,10 @@ impl IntoResponse for Failure {
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Desk(DeskError::NoApproval(_)) => StatusCode::NOT_FOUND,
             Self::Desk(DeskError::Oversold { .. }) => StatusCode::CONFLICT,
+            Self::Desk(error @ (DeskError::Unrecorded(_) | DeskError::Books(_))) => {
+                tracing::error!(cause = error.source(), "{error}");
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Trail(error) => {
                 tracing::error!("{error}");
                 StatusCode::SERVICE_UNAVAILABLE

@@ -84,7 +84,7 @@ async fn run(
     let mut interrupted = Box::pin(tokio::signal::ctrl_c());
     let mut was_interrupted = false;
     let desk = SimulatedDesk::new(SimulatedBroker::default(), InMemory::default());
-    desk.switch(Mode::Live);
+    desk.switch(Mode::Live).await?;
     'rounds: for round in 0..arguments.repeat {
         for (line, request) in lines {
             bar.inc(1);
@@ -121,7 +121,7 @@ async fn run(
             shown.note(&placed);
         }
     }
-    desk.switch(Mode::Paper);
+    desk.switch(Mode::Paper).await?;
     bar.finish_and_clear();
 
     let report = tokio::select! {
