@@ -77,7 +77,7 @@ impl Counters {
         self.open_intents.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Whether calls whose intent is on record have not ended, or ended unrecorded.
+    /// Whether calls whose intent is on record have not ended, or ended unrecorded, or in a transaction.
     pub(crate) fn has_open_intents(&self) -> bool {
         self.open_intents.load(Ordering::Relaxed) > 0
     }

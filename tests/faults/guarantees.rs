@@ -64,6 +64,29 @@ async fn with_its_disk_full_a_required_call_does_not_run_until_there_is_room() {
     assert_eq!(mode.get(), 2);
 }
 
+/// Says what PostgreSQL has of the call when its body runs.
+#[audited(event = "mode.changed", id = ORDER, required, skip_all)]
+async fn look(pool: &sqlx::PgPool) -> anyhow::Result<i64> {
+    let started = "SELECT count(*) FROM audit_events WHERE outcome = 'started'";
+    Ok(sqlx::query_scalar(started).fetch_one(pool).await?)
+}
+
+#[tokio::test]
+async fn without_a_disk_a_required_call_waits_until_postgresql_has_it_through_an_outage_too() {
+    let (mut cluster, mut database) = Database::out_of_reach().await;
+    let audit = database.audit().memory().start().unwrap();
+    database.reconnect();
+    let call = tokio::spawn({
+        let (audit, pool) = (audit.clone(), database.pool.clone());
+        async move { audit.scope(look(&pool)).await.unwrap() }
+    });
+    eventually("the writer has tried", || async { audit.stats().retries > 1 }).await;
+    assert!(!call.is_finished());
+    cluster.up();
+    assert_eq!(call.await.unwrap(), 1);
+    audit.shutdown(Duration::from_secs(10)).await.unwrap();
+}
+
 #[test]
 fn at_the_journals_limit_a_required_call_does_not_run() {
     let journals = tempfile::tempdir().unwrap();
@@ -263,7 +286,7 @@ async fn a_process_that_is_killed_inside_of_calls_leaves_a_row_for_each_that_say
         let interrupted = data.as_object_mut().unwrap().remove("$interrupted").unwrap();
         assert_eq!(data, json!({"number": 0, "ticker": "AAPL", "key": "k-0"}));
         assert_eq!(interrupted["event_type"], "order.submitted");
-        assert_eq!(interrupted["why"], "its process died");
+        assert_eq!(interrupted["why"], "its process is gone, and no end of it is on record");
         assert!(interrupted["origin"].as_str().unwrap().starts_with("killed@"));
         assert!(event.origin.unwrap().starts_with("test@"));
         // What happened inside has its cause.
@@ -321,7 +344,10 @@ async fn a_call_that_outlives_its_audit_trail_is_told_by_the_shutdown() {
     drop(call);
     assert_eq!(audit.stats().refused, 1, "its end comes too late");
     let event = interruptions(&database).await.remove(0);
-    assert_eq!(event.data["$interrupted"]["why"], "its process shut the audit trail down");
+    assert_eq!(
+        event.data["$interrupted"]["why"],
+        "its process has shut the audit trail down, and no end of it is on record"
+    );
     assert_eq!(database.journal_directories(), 0);
 }
 

@@ -68,6 +68,38 @@ async fn spawned_tasks_record_into_the_handle_they_are_given() {
     finish(&audit, &database, 4_000).await;
 }
 
+struct Desk {
+    audit: Audit,
+}
+
+impl Desk {
+    #[audited(event = "order.submitted", id = order_id, recorder = &self.audit)]
+    async fn submit(&self, order_id: Uuid) -> u32 {
+        yielding(order_id).await
+    }
+}
+
+#[tokio::test]
+async fn two_handles_with_journals_and_databases_of_their_own_keep_apart_however_their_scopes_nest() {
+    let (one, two) = (Database::new().await, Database::new().await);
+    let (first, second) = (one.audit().start().unwrap(), two.audit().start().unwrap());
+    let desk = Desk { audit: second.clone() };
+    first
+        .scope(async {
+            blocking(Uuid::now_v7());
+            second.scope(yielding(Uuid::now_v7())).await;
+            // The handle of the attribute records this call alone; what is below is the scope's.
+            desk.submit(Uuid::now_v7()).await;
+            let entered = second.enter();
+            blocking(Uuid::now_v7());
+            drop(entered);
+            blocking(Uuid::now_v7());
+        })
+        .await;
+    finish(&first, &one, 4).await;
+    finish(&second, &two, 4).await;
+}
+
 #[test]
 fn without_any_runtime() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -2,16 +2,14 @@
 
 use async_trait::async_trait;
 use audit_runtime::testing::Probe;
-use audit_runtime::{Audit, Outcome, Trail, TrailEvent, audited};
+use audit_runtime::{Audit, IntentState, Outcome, Trail, TrailEvent, audited};
 use serde::Serialize;
 use serde_json::json;
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{Connection, Postgres, Transaction};
 use std::future::Future;
-use std::pin::pin;
-use std::task::{Context, Waker};
 use std::time::Duration;
-use tests::{Cluster, Database, Proxy, Rule};
+use tests::{Cluster, Database, Proxy, Rule, eventually};
 use uuid::Uuid;
 
 #[derive(Debug, thiserror::Error)]
@@ -97,10 +95,8 @@ async fn an_error_or_a_cancellation_goes_by_the_journal_whatever_becomes_of_the_
     let (refused, cancelled) = (Uuid::now_v7(), Uuid::now_v7());
     let mut tx = database.pool.begin().await.unwrap();
     audit.scope(apply_fill(&mut tx, refused, &mut position, -5)).await.unwrap_err();
-    {
-        let mut call = pin!(audit.scope(apply_fill(&mut tx, cancelled, &mut position, 1)));
-        assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
-    }
+    let hanging = audit.scope(hang(&mut tx, cancelled));
+    tokio::time::timeout(Duration::from_millis(100), hanging).await.unwrap_err();
     tx.rollback().await.unwrap();
     audit.flush().await.unwrap();
     let [event] = &*trail(&database, refused).await else { panic!("one row") };
@@ -111,6 +107,12 @@ async fn an_error_or_a_cancellation_goes_by_the_journal_whatever_becomes_of_the_
     assert_eq!(event.outcome, Outcome::Cancelled);
     assert_eq!(audit.stats().in_transactions, 0);
     audit.shutdown(Duration::from_secs(10)).await.unwrap();
+}
+
+#[audited(event = "position.updated", id = order_id, entity = "position", tx = tx)]
+async fn hang(tx: &mut Transaction<'_, Postgres>, order_id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT INTO positions VALUES ($1, 1)").bind(order_id).execute(&mut **tx).await?;
+    std::future::pending().await
 }
 
 #[tokio::test]
@@ -275,7 +277,7 @@ async fn it_stands_in_traits_generic_functions_and_functions_that_return_futures
 }
 
 #[tokio::test]
-async fn a_probe_catches_it_and_a_condition_or_nothing_installed_leaves_it_out() {
+async fn a_probe_catches_it_and_a_condition_leaves_it_out() {
     #[audited(event = "position.updated", id = order_id, entity = "position", tx = tx, when = |n| *n > 1)]
     async fn sometimes(tx: &mut PgConnection, order_id: Uuid, n: u8) -> Result<u8, sqlx::Error> {
         Ok(n)
@@ -286,9 +288,39 @@ async fn a_probe_catches_it_and_a_condition_or_nothing_installed_leaves_it_out()
     let probe = Probe::new();
     probe.scope(apply_fill(&mut tx, order, &mut Position::default(), 2)).await.unwrap();
     assert_eq!(probe.only("position.updated").data["result"], 2);
-    sometimes(&mut tx, order, 7).await.unwrap();
     audit.scope(sometimes(&mut tx, order, 1)).await.unwrap();
     tx.commit().await.unwrap();
     assert!(trail(&database, order).await.is_empty());
     audit.shutdown(Duration::from_secs(10)).await.unwrap();
+}
+
+#[audited(event = "position.updated", id = order_id, entity = "position", tx = tx, required)]
+async fn meant(tx: &mut PgConnection, order_id: Uuid) -> anyhow::Result<()> {
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_intent_ends_with_the_commit_even_if_the_trail_is_shut_down_before() {
+    let (database, audit) = desk().await;
+    let (committed, rolled_back) = (Uuid::now_v7(), Uuid::now_v7());
+    let mut open = database.pool.begin().await.unwrap();
+    let mut given_up = database.pool.begin().await.unwrap();
+    audit.scope(meant(&mut open, committed)).await.unwrap();
+    audit.scope(meant(&mut given_up, rolled_back)).await.unwrap();
+    given_up.rollback().await.unwrap();
+    let ending = tokio::spawn({
+        let audit = audit.clone();
+        async move { audit.shutdown(Duration::from_secs(30)).await.unwrap() }
+    });
+    // The writer takes the open one for interrupted, and waits for what becomes of it.
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+    eventually("the writer waits", || async { database.count(waits).await == 1 }).await;
+    open.commit().await.unwrap();
+    assert_eq!(ending.await.unwrap().left_in_journal, 0);
+    assert_eq!((audit.stats().quarantined, database.count("SELECT count(*) FROM audit_quarantine").await), (0, 0));
+    let states = |trail: &[TrailEvent]| trail.iter().map(|event| (event.outcome, event.intent)).collect::<Vec<_>>();
+    let ended = [(Outcome::Started, Some(IntentState::Completed)), (Outcome::Ok, None)];
+    assert_eq!(states(&trail(&database, committed).await), ended);
+    let interrupted = [(Outcome::Started, Some(IntentState::Interrupted)), (Outcome::Interrupted, None)];
+    assert_eq!(states(&trail(&database, rolled_back).await), interrupted);
 }

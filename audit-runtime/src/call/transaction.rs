@@ -1,6 +1,6 @@
 //! The row of a call that returned `Ok`, inside the caller's own transaction.
 
-use super::{Call, Intent, buffer};
+use super::{Call, buffer};
 use crate::event::Outcome;
 use crate::payload::EventRef;
 use crate::writer;
@@ -51,10 +51,8 @@ impl Call {
         buffer::give(row);
         match inserted {
             Ok(()) => {
+                // Its intent, if it has one, stays open: nobody here knows whether the transaction commits.
                 active.core.counters.in_transaction();
-                if active.intent == Intent::Recorded {
-                    active.core.counters.intent_ended();
-                }
                 self.discard();
                 Ok(())
             }

@@ -97,7 +97,8 @@ impl<'a> Lane<'a> {
             }
             Ok(None) => {
                 let (journal, end) = (plan.orphan.id(), plan.end);
-                let interrupted = self.interrupt(journal, end, "its process died").await;
+                let interrupted =
+                    self.interrupt(journal, end, "its process is gone, and no end of it is on record").await;
                 self.core.counters.adopted.fetch_add(interrupted, Ordering::Relaxed);
                 let directory = plan.orphan.directory().path().display().to_string();
                 if let Err(error) = plan.orphan.remove() {
@@ -133,7 +134,9 @@ impl<'a> Lane<'a> {
         let core = self.core;
         if core.counters.has_open_intents() {
             let (journal, end) = (core.journal.id(), core.journal.cursor());
-            let interrupted = self.interrupt(journal, end, "its process shut the audit trail down").await;
+            let interrupted = self
+                .interrupt(journal, end, "its process has shut the audit trail down, and no end of it is on record")
+                .await;
             (0..interrupted).for_each(|_| core.counters.appended());
             core.control.update(|progress| progress.stored += interrupted);
         }

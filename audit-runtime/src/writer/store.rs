@@ -8,7 +8,7 @@
 //! batches. Therefore each transaction holds the journal's advisory lock, shared, and the adopter waits for it,
 //! exclusively, before it asks which ranges are stored ([`committed_ranges`]).
 
-use super::batch::Batch;
+use super::batch::{Batch, Row};
 use super::copy::{CopyBuffer, STATEMENT};
 use super::failure::Failure;
 use crate::payload::EventRef;
@@ -21,6 +21,8 @@ use uuid::Uuid;
 const STATEMENT_TIMEOUT: &str = "50s";
 /// A lock on the tables that is not given back is reported, not waited for in silence.
 const LOCK_TIMEOUT: &str = "10s";
+
+const UNIQUE_VIOLATION: &str = "23505";
 
 /// A row that PostgreSQL or the decoder refused.
 struct Refused {
@@ -39,15 +41,16 @@ pub(crate) async fn store(connection: &mut PgConnection, batch: &Batch, origin: 
     }
     match copy(connection, batch, 0..batch.rows.len()).await {
         Ok(refused) if refused.is_empty() => {}
-        Ok(refused) => quarantine(connection, batch, refused).await?,
+        Ok(refused) => {
+            quarantine(connection, batch, refused).await?;
+        }
         Err(error) if Failure::of(&error) == Failure::RowRefused => {
             connection.execute("ROLLBACK").await?;
             if !begin(connection, batch, origin).await? {
                 return Ok(0);
             }
             let refused = isolate(connection, batch).await?;
-            let quarantined = refused.len() as u64;
-            quarantine(connection, batch, refused).await?;
+            let quarantined = quarantine(connection, batch, refused).await?;
             connection.execute("COMMIT").await?;
             return Ok(quarantined);
         }
@@ -159,8 +162,15 @@ async fn isolate(connection: &mut PgConnection, batch: &Batch) -> Result<Vec<Ref
     Ok(refused)
 }
 
-async fn quarantine(connection: &mut PgConnection, batch: &Batch, refused: Vec<Refused>) -> Result<(), sqlx::Error> {
+/// Keeps refused rows; returns how many.
+async fn quarantine(connection: &mut PgConnection, batch: &Batch, refused: Vec<Refused>) -> Result<u64, sqlx::Error> {
+    let mut quarantined = 0;
     for row in refused {
+        if matches!(batch.rows[row.at], Row::Made(_)) && row.sqlstate.as_deref() == Some(UNIQUE_VIOLATION) {
+            // The call that was taken for interrupted has ended after all, in a transaction that was still open.
+            continue;
+        }
+        quarantined += 1;
         let payload = batch.rows[row.at].payload();
         let id = EventRef::decode(payload).map_or_else(|_| Uuid::now_v7(), |event| event.id);
         tracing::warn!(%id, batch = %batch.id, error = row.error, "PostgreSQL refuses an event; it is kept in audit_quarantine");
@@ -176,7 +186,7 @@ async fn quarantine(connection: &mut PgConnection, batch: &Batch, refused: Vec<R
         .execute(&mut *connection)
         .await?;
     }
-    Ok(())
+    Ok(quarantined)
 }
 
 /// The ranges of a journal that are stored, after every transaction that might still add one has ended.
