@@ -208,7 +208,7 @@ fn body(plan: &Plan, function: &Function, names: &Names) -> TokenStream {
     let rebound = function.rebound(uses);
     // What is lent to the body is the attribute's again once that has ended.
     let parameters = &lent.parameters;
-    let reborrowed = quote!(#(let #parameters = &mut *#parameters;)*);
+    let reborrowed = quote!(#(#[allow(clippy::shadow_same)] let #parameters = &mut *#parameters;)*);
     // A receiver is lent by not moving it.
     let moving = (!lent.receiver).then(|| quote!(move));
     match function.output.shape {

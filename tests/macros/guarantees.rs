@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{self, Waker};
 use uuid::Uuid;
 
@@ -147,17 +148,15 @@ fn set_mode(mode: &mut u8, to: u8) -> Result<u8, Failure> {
 }
 
 #[audited(event = "mode.changed", id = ID, required)]
-async fn set_mode_later(ran: &std::cell::Cell<bool>) -> anyhow::Result<impl Iterator<Item = u8>> {
-    ran.set(true);
+async fn set_mode_later(ran: &AtomicBool) -> anyhow::Result<impl Iterator<Item = u8>> {
+    ran.store(true, Ordering::Relaxed);
     Ok(std::iter::once(1))
 }
 
 #[audited(event = "mode.changed", id = ID, required, skip_all)]
-fn set_mode_by_future<'a>(
-    ran: &'a std::cell::Cell<bool>,
-) -> impl Future<Output = Result<(), Box<dyn std::error::Error>>> + 'a {
+fn set_mode_by_future<'a>(ran: &'a AtomicBool) -> impl Future<Output = Result<(), Box<dyn std::error::Error>>> + 'a {
     async move {
-        ran.set(true);
+        ran.store(true, Ordering::Relaxed);
         Ok(())
     }
 }
@@ -201,10 +200,10 @@ async fn a_required_call_that_is_recorded_runs() {
     let entered = probe.enter();
     assert_eq!(set_mode(&mut 1, 2).unwrap(), 2);
     drop(entered);
-    let ran = std::cell::Cell::new(false);
+    let ran = AtomicBool::new(false);
     // Such a function is called where it is called, not where its future is awaited.
     probe.scope(async { set_mode_by_future(&ran).await }).await.unwrap();
-    assert!(ran.get());
+    assert!(ran.load(Ordering::Relaxed));
     let mut desk = Desk::default();
     assert_eq!(probe.scope(desk.set(3)).await.unwrap(), 0);
     assert_eq!(desk.mode, 3);
@@ -219,7 +218,7 @@ fn never_stored() -> Audit {
 async fn a_required_call_that_cannot_be_recorded_does_not_run() {
     let closed = never_stored();
     closed.shutdown(std::time::Duration::ZERO).await.unwrap();
-    let ran = std::cell::Cell::new(false);
+    let ran = AtomicBool::new(false);
     // This program installs nothing.
     for (audit, expected) in [(None, "no audit trail is installed"), (Some(closed), "the audit trail was shut down")] {
         let entered = audit.as_ref().map(Audit::enter);
@@ -241,21 +240,21 @@ async fn a_required_call_that_cannot_be_recorded_does_not_run() {
             Some(audit) => audit.scope(scoped).await,
             None => scoped.await,
         }
-        assert!(!ran.get() && desk.mode == 1);
+        assert!(!ran.load(Ordering::Relaxed) && desk.mode == 1);
     }
 }
 
 #[test]
 fn a_required_call_in_memory_waits_for_postgresql_and_may_be_given_up() {
     let audit = never_stored();
-    let ran = std::cell::Cell::new(false);
+    let ran = AtomicBool::new(false);
     let mut waiting = pin!(audit.scope(set_mode_later(&ran)));
     let mut context = task::Context::from_waker(Waker::noop());
     assert!(waiting.as_mut().poll(&mut context).is_pending());
     audit.shutdown_blocking(std::time::Duration::ZERO).unwrap();
     let error = pollster::block_on(waiting).map(Iterator::count).unwrap_err();
     assert_eq!(error.downcast_ref(), Some(&RecordError::Closed));
-    assert!(!ran.get());
+    assert!(!ran.load(Ordering::Relaxed));
 }
 
 // -- changes --------------------------------------------------------------------------------------------------------
@@ -336,15 +335,18 @@ fn what_is_captured_beside_the_changes_is_as_the_attribute_says() {
     fn one(count: &mut u32, other: u8) {
         *count += u32::from(other);
     }
-    #[audited(event = "a.b", id = ID, skip_all, changes(count), fields(twice = *count * 2, after = |doubled| **doubled))]
-    fn late(count: &mut u32) -> Box<u32> {
+    #[audited(event = "a.b", id = ID, skip_all, changes(count), fields(twice = *count * 2, after = |doubled| doubled.0))]
+    fn late(count: &mut u32) -> (u32,) {
         *count += 1;
-        Box::new(*count * 2)
+        (*count * 2,)
     }
     let changes = |from: u32, to: u32| json!({"count": {"from": from, "to": to}});
     assert_eq!(caught(|| both(&mut 1, 2)).1.data, json!({"count": 1, "changes": changes(1, 3)}));
     assert_eq!(caught(|| one(&mut 1, 2)).1.data, json!({"other": 2, "changes": changes(1, 3)}));
-    assert_eq!(caught(|| late(&mut 1)).1.data, json!({"twice": 2, "after": 4, "result": 4, "changes": changes(1, 2)}));
+    assert_eq!(
+        caught(|| late(&mut 1)).1.data,
+        json!({"twice": 2, "after": 4, "result": [4], "changes": changes(1, 2)})
+    );
 }
 
 #[test]

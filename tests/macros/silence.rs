@@ -94,7 +94,8 @@ async fn change(number: &mut u8) -> Result<u8, RecordError> {
 /// In the caller's transaction.
 #[audited(event = "a.b", id = ID, tx = connection, intent)]
 async fn insert(connection: &mut PgConnection, number: u8) -> Result<u8, sqlx::Error> {
-    ready(connection.shrink_buffers()).await;
+    ready(()).await;
+    connection.shrink_buffers();
     return Ok(number);
 }
 
