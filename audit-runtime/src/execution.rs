@@ -1,4 +1,31 @@
-//! The vocabulary of trading: the event types of an execution, from the recommendation to the position.
+//! The vocabulary of trading: the event types of an execution, from the recommendation to the position, and their payloads.
+//!
+//! ```
+//! use audit_runtime::execution::{ORDER_FILLED, OrderFilled, OrderRejected};
+//! use audit_runtime::testing::Probe;
+//! use serde_json::json;
+//! use uuid::Uuid;
+//!
+//! let (probe, order_id) = (Probe::new(), Uuid::now_v7());
+//! probe.audit().record(OrderFilled {
+//!     order_id, ticker: "AAPL".into(), side: "buy".into(), fill_quantity: 10.0, fill_price: None, broker_order_id: "B-1".into(),
+//! })?;
+//! let filled = probe.only(ORDER_FILLED);
+//! assert_eq!((filled.entity_id, filled.actor.as_str()), (Some(order_id), "broker_service"));
+//! assert_eq!(filled.data["fill_price"], json!(null));
+//! // What has a default in the vocabulary has it here.
+//! let rejected = OrderRejected { order_id, ticker: "AAPL".into(), reason: "halted".into(), ..Default::default() };
+//! assert_eq!(rejected.rejection_source, "broker");
+//! # Ok::<(), audit_runtime::RecordError>(())
+//! ```
+
+mod events;
+
+pub use events::{
+    ApprovalExpired, ApprovalRequested, ApprovalReviewed, DuplicatePrevented, OrderAccepted, OrderCancelled,
+    OrderFilled, OrderRejected, OrderSubmitted, PositionChange, RecommendationGenerated, RiskEvaluated, TextTime,
+    TradingModeChanged,
+};
 
 /// A recommendation was made.
 pub const RECOMMENDATION_GENERATED: &str = "recommendation.generated";

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::cell::RefCell;
+use std::future::Future;
 use std::sync::Mutex;
 use trail::testing::Probe;
 use trail::{audited, AuditEvent, Outcome};
@@ -31,6 +32,20 @@ fn opaque<'a>(id: Uuid, names: &'a RefCell<Vec<String>>) -> impl Iterator<Item =
     std::iter::repeat_with(move || names.borrow().len()).take(2)
 }
 
+#[audited(crate = trail, event = "a.b", skip(names), result = skip, changes(count), required)]
+async fn lent(id: Uuid, names: RefCell<Vec<String>>, count: &mut usize) -> Result<usize, trail::RecordError> {
+    *count += 1;
+    Ok(names.borrow().first().map_or(0, String::len))
+}
+
+#[audited(crate = trail, event = "a.b", changes(count))]
+fn lent_to_a_block<'a>(id: Uuid, count: &'a mut usize) -> impl Future<Output = usize> + 'a {
+    async move {
+        *count += 1;
+        RefCell::new(*count).borrow().to_owned()
+    }
+}
+
 #[derive(AuditEvent)]
 #[audit(crate = trail, event = "order.noted")]
 struct Noted {
@@ -54,7 +69,12 @@ fn parameters_outlive_what_the_last_expression_borrows() {
     assert_eq!(fallible(Uuid::nil(), "7".into()), Ok(7));
     assert!(fallible(Uuid::nil(), "x".into()).is_err());
     assert_eq!(opaque(Uuid::nil(), &names()).sum::<usize>(), 2);
+    let mut count = 1;
+    assert_eq!(pollster::block_on(lent(Uuid::nil(), names(), &mut count)), Ok(3));
+    assert_eq!(pollster::block_on(lent_to_a_block(Uuid::nil(), &mut count)), 3);
     drop(entered);
+    assert_eq!(probe.events().pop().unwrap().data["changes"]["count"]["to"], 3);
     let outcomes: Vec<Outcome> = probe.events().iter().map(|event| event.outcome).collect();
-    assert_eq!(outcomes, [Outcome::Ok, Outcome::Ok, Outcome::Ok, Outcome::Error, Outcome::Ok]);
+    assert_eq!(outcomes[..5], [Outcome::Ok, Outcome::Ok, Outcome::Ok, Outcome::Error, Outcome::Ok]);
+    assert_eq!(outcomes[5..], [Outcome::Started, Outcome::Ok, Outcome::Ok]);
 }

@@ -9,4 +9,5 @@ mod runtimes;
 mod schema;
 mod trail;
 mod transactions;
+mod vocabulary;
 mod writer;
