@@ -48,7 +48,7 @@ pub use schema::migrate;
 /// The version of sqlx whose types this crate takes: pools, connections, options.
 pub use sqlx;
 pub use stats::Stats;
-pub use trail::{IntentState, Trail, TrailEvent};
+pub use trail::{Cursor, CursorError, EventFilter, IntentState, Page, Trail, TrailEvent};
 pub use writer::{ConnectOptions, FreshOptions, IntoConnectOptions};
 
 /// What the expansion of `#[audited]` calls. Not for users: it may change with any version.

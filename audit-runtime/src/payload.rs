@@ -119,6 +119,12 @@ pub(crate) fn encode(buffer: &mut Vec<u8>, event: &EventRef<'_>) {
     complete(buffer, event);
 }
 
+/// When the event of these bytes began, in microseconds, if they are one that this version knows.
+pub(crate) fn created_at(bytes: &[u8]) -> Option<i64> {
+    let known = bytes.first() == Some(&VERSION);
+    bytes.get(AT_CREATED..AT_DURATION).filter(|_| known)?.try_into().ok().map(i64::from_le_bytes)
+}
+
 /// Why a payload is no event this version can read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PayloadError {

@@ -5,6 +5,7 @@
 mod any;
 mod capture;
 mod connect;
+mod filter;
 mod runtimes;
 mod schema;
 mod trail;

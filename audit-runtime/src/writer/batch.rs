@@ -3,6 +3,7 @@
 use crate::clock;
 use crate::core::Core;
 use crate::journal::{Next, Orphan, Record, RecoveredRecord};
+use crate::payload;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use uuid::Uuid;
@@ -17,6 +18,8 @@ pub(crate) struct Batch {
     pub(crate) end: u64,
     pub(crate) rows: Vec<Row>,
     pub(crate) bytes: usize,
+    /// The times of its first and its last event, in microseconds.
+    pub(crate) times: Option<(i64, i64)>,
 }
 
 /// A record of the live journal or of an adopted one.
@@ -41,11 +44,15 @@ impl Row {
 impl Batch {
     pub(super) fn new(journal_id: Uuid, first: u64) -> Self {
         let id = clock::event_id(clock::micros_now());
-        Self { id, journal_id, first, end: first, rows: Vec::new(), bytes: 0 }
+        Self { id, journal_id, first, end: first, rows: Vec::new(), bytes: 0, times: None }
     }
 
     pub(super) fn push(&mut self, row: Row, end: u64) {
         self.bytes += row.payload().len();
+        if let Some(time) = payload::created_at(row.payload()) {
+            let (first, last) = self.times.unwrap_or((time, time));
+            self.times = Some((first.min(time), last.max(time)));
+        }
         self.rows.push(row);
         self.end = end;
     }

@@ -12,6 +12,7 @@ use super::batch::{Batch, Row};
 use super::copy::{CopyBuffer, STATEMENT};
 use super::failure::Failure;
 use crate::payload::EventRef;
+use chrono::DateTime;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor, Row as _};
 use uuid::Uuid;
@@ -66,8 +67,8 @@ async fn begin(connection: &mut PgConnection, batch: &Batch, origin: &str) -> Re
     let sql = format!(
         "BEGIN; SET LOCAL synchronous_commit TO on; SET LOCAL statement_timeout TO '{STATEMENT_TIMEOUT}'; \
          SET LOCAL lock_timeout TO '{LOCK_TIMEOUT}'; SELECT pg_advisory_xact_lock_shared({lock}); \
-         INSERT INTO audit_batches (id, journal_id, first_position, end_position, rows, origin) \
-         VALUES ('{id}', '{journal}', {first}, {end}, {rows}, {origin})",
+         INSERT INTO audit_batches (id, journal_id, first_position, end_position, rows, origin, first_event_at, last_event_at) \
+         VALUES ('{id}', '{journal}', {first}, {end}, {rows}, {origin}, {first_event}, {last_event})",
         lock = advisory_key(batch.journal_id),
         id = batch.id,
         journal = batch.journal_id,
@@ -75,6 +76,8 @@ async fn begin(connection: &mut PgConnection, batch: &Batch, origin: &str) -> Re
         end = batch.end,
         rows = batch.rows.len(),
         origin = quoted(origin),
+        first_event = time(batch.times.map(|(first, _)| first)),
+        last_event = time(batch.times.map(|(_, last)| last)),
     );
     let Err(error) = connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await else {
         return Ok(true);
@@ -87,6 +90,19 @@ async fn begin(connection: &mut PgConnection, batch: &Batch, origin: &str) -> Re
     }
     connection.execute("ROLLBACK").await?;
     Ok(false)
+}
+
+/// The years 1 to 9999, in microseconds since 1970: what both sides write alike. An event may say any time; its batch is found all
+/// the same.
+const WRITABLE: std::ops::RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
+
+/// Microseconds since 1970 as an SQL expression.
+fn time(micros: Option<i64>) -> String {
+    let micros = micros.map(|micros| micros.clamp(*WRITABLE.start(), *WRITABLE.end()));
+    match micros.and_then(DateTime::from_timestamp_micros) {
+        Some(time) => format!("'{}'", time.format("%Y-%m-%d %H:%M:%S%.6f+00")),
+        None => "NULL".into(),
+    }
 }
 
 /// A text as an SQL literal, whatever `standard_conforming_strings` is.

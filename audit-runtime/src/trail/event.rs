@@ -1,32 +1,16 @@
-//! Reading the trail back.
+//! A row as it is read.
 
 use crate::event::Outcome;
 use crate::payload::EventRef;
 use chrono::{DateTime, Utc};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
-use sqlx::postgres::{PgPool, PgRow};
+use sqlx::postgres::PgRow;
 use sqlx::{FromRow, Row};
 use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 use uuid::Uuid;
-
-/// Reads events from PostgreSQL, whoever wrote them.
-///
-/// ```no_run
-/// use audit_runtime::Trail;
-/// # async fn print(pool: sqlx::PgPool, order_id: uuid::Uuid) -> Result<(), sqlx::Error> {
-/// for event in Trail::new(pool).order(order_id, None).await? {
-///     println!("{} {} {}", event.created_at, event.event_type, event.data);
-/// }
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Debug, Clone)]
-pub struct Trail {
-    pool: PgPool,
-}
 
 /// A row of `audit_events`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -176,72 +160,5 @@ impl FromRow<'_, PgRow> for TrailEvent {
             batch_id: row.try_get("batch_id")?,
             intent,
         })
-    }
-}
-
-/// The columns of a [`TrailEvent`], the outcome of each intent's completion, and the order of every trail: oldest first, ids
-/// as the tie-breaker.
-macro_rules! trail_query {
-    ($condition:literal) => {
-        concat!(
-            "SELECT id, event_type, entity_type, entity_id, actor, data, created_at, outcome, duration_us, ",
-            "correlation_id, causation_id, context, origin, batch_id, ",
-            "CASE WHEN outcome = 'started' THEN (SELECT c.outcome FROM audit_events c WHERE c.correlation_id = e.correlation_id ",
-            "AND c.created_at = e.created_at AND c.causation_id = e.id LIMIT 1) END AS completion ",
-            "FROM audit_events e WHERE ",
-            $condition,
-            " ORDER BY created_at, id"
-        )
-    };
-}
-
-impl Trail {
-    /// Reads through this pool.
-    #[must_use]
-    pub fn new(pool: PgPool) -> Self {
-        Self { pool }
-    }
-
-    /// The trail of an order: its own events, and those whose data name the recommendation, or, without one, the order
-    /// itself, as `recommendation_id` or `order_id`. Oldest first; empty if there is nothing.
-    ///
-    /// # Errors
-    /// The query fails.
-    pub async fn order(&self, order_id: Uuid, recommendation_id: Option<Uuid>) -> Result<Vec<TrailEvent>, sqlx::Error> {
-        let reference = recommendation_id.unwrap_or(order_id).to_string();
-        sqlx::query_as(trail_query!("entity_id = $1 OR data->>'recommendation_id' = $2 OR data->>'order_id' = $2"))
-            .bind(order_id)
-            .bind(reference)
-            .fetch_all(&self.pool)
-            .await
-    }
-
-    /// The trail of one entity. Oldest first; empty if there is nothing.
-    ///
-    /// # Errors
-    /// The query fails.
-    pub async fn entity(&self, entity_type: &str, entity_id: Uuid) -> Result<Vec<TrailEvent>, sqlx::Error> {
-        sqlx::query_as(trail_query!("entity_type = $1 AND entity_id = $2"))
-            .bind(entity_type)
-            .bind(entity_id)
-            .fetch_all(&self.pool)
-            .await
-    }
-
-    /// The trail of an execution: the entity's events, and those of every entity of which any event's data name the
-    /// recommendation. Oldest first; empty if there is nothing.
-    ///
-    /// # Errors
-    /// The query fails.
-    pub async fn execution(&self, entity_id: Uuid, recommendation_id: Uuid) -> Result<Vec<TrailEvent>, sqlx::Error> {
-        sqlx::query_as(trail_query!(
-            // An array, for an OR with a subquery is served by no index.
-            "entity_id = ANY (ARRAY(SELECT $1 UNION SELECT entity_id FROM audit_events \
-             WHERE data->>'recommendation_id' = $2))"
-        ))
-        .bind(entity_id)
-        .bind(recommendation_id.to_string())
-        .fetch_all(&self.pool)
-        .await
     }
 }

@@ -1,0 +1,152 @@
+//! Reading the trail back.
+
+mod event;
+mod filter;
+
+pub(crate) use event::mark_intents;
+pub use event::{IntentState, TrailEvent};
+pub use filter::{Cursor, CursorError, EventFilter, Page};
+
+use futures_util::stream::{self, Stream, TryStreamExt};
+use sqlx::postgres::PgPool;
+use sqlx::{Postgres, QueryBuilder};
+use uuid::Uuid;
+
+/// Reads events from PostgreSQL, whoever wrote them.
+///
+/// ```no_run
+/// use audit_runtime::Trail;
+/// # async fn print(pool: sqlx::PgPool, order_id: uuid::Uuid) -> Result<(), sqlx::Error> {
+/// for event in Trail::new(pool).order(order_id, None).await? {
+///     println!("{} {} {}", event.created_at, event.event_type, event.data);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Trail {
+    pool: PgPool,
+}
+
+/// The columns of a [`TrailEvent`], with the outcome of each intent's completion.
+macro_rules! columns {
+    () => {
+        concat!(
+            "SELECT id, event_type, entity_type, entity_id, actor, data, created_at, outcome, duration_us, ",
+            "correlation_id, causation_id, context, origin, batch_id, ",
+            "CASE WHEN outcome = 'started' THEN (SELECT c.outcome FROM audit_events c WHERE c.correlation_id = e.correlation_id ",
+            "AND c.created_at = e.created_at AND c.causation_id = e.id LIMIT 1) END AS completion ",
+            "FROM audit_events e WHERE "
+        )
+    };
+}
+
+/// The order of every trail: oldest first, ids as the tie-breaker.
+macro_rules! trail_query {
+    ($condition:literal) => {
+        concat!(columns!(), $condition, " ORDER BY created_at, id")
+    };
+}
+
+impl Trail {
+    /// Reads through this pool.
+    #[must_use]
+    pub fn new(pool: PgPool) -> Self {
+        Self { pool }
+    }
+
+    /// The trail of an order: its own events, and those whose data name the recommendation, or, without one, the order
+    /// itself, as `recommendation_id` or `order_id`. Oldest first; empty if there is nothing.
+    ///
+    /// # Errors
+    /// The query fails.
+    pub async fn order(&self, order_id: Uuid, recommendation_id: Option<Uuid>) -> Result<Vec<TrailEvent>, sqlx::Error> {
+        let reference = recommendation_id.unwrap_or(order_id).to_string();
+        sqlx::query_as(trail_query!("entity_id = $1 OR data->>'recommendation_id' = $2 OR data->>'order_id' = $2"))
+            .bind(order_id)
+            .bind(reference)
+            .fetch_all(&self.pool)
+            .await
+    }
+
+    /// The trail of one entity. Oldest first; empty if there is nothing.
+    ///
+    /// # Errors
+    /// The query fails.
+    pub async fn entity(&self, entity_type: &str, entity_id: Uuid) -> Result<Vec<TrailEvent>, sqlx::Error> {
+        sqlx::query_as(trail_query!("entity_type = $1 AND entity_id = $2"))
+            .bind(entity_type)
+            .bind(entity_id)
+            .fetch_all(&self.pool)
+            .await
+    }
+
+    /// The trail of an execution: the entity's events, and those of every entity of which any event's data name the
+    /// recommendation. Oldest first; empty if there is nothing.
+    ///
+    /// # Errors
+    /// The query fails.
+    pub async fn execution(&self, entity_id: Uuid, recommendation_id: Uuid) -> Result<Vec<TrailEvent>, sqlx::Error> {
+        sqlx::query_as(trail_query!(
+            // An array, for an OR with a subquery is served by no index.
+            "entity_id = ANY (ARRAY(SELECT $1 UNION SELECT entity_id FROM audit_events \
+             WHERE data->>'recommendation_id' = $2))"
+        ))
+        .bind(entity_id)
+        .bind(recommendation_id.to_string())
+        .fetch_all(&self.pool)
+        .await
+    }
+
+    /// The trail of a correlation: all events of one request or process. Oldest first; empty if there is nothing.
+    ///
+    /// # Errors
+    /// The query fails.
+    pub async fn correlation(&self, correlation_id: Uuid) -> Result<Vec<TrailEvent>, sqlx::Error> {
+        sqlx::query_as(trail_query!("correlation_id = $1")).bind(correlation_id).fetch_all(&self.pool).await
+    }
+
+    /// One page of the events that a filter lets through: at most its [`limit`](EventFilter::limit), from its
+    /// [`after`](EventFilter::after) on. Rows that are inserted meanwhile neither move nor repeat others.
+    ///
+    /// ```no_run
+    /// use audit_runtime::{EventFilter, Outcome, Trail};
+    /// # async fn print(trail: Trail) -> Result<(), sqlx::Error> {
+    /// let mut filter = EventFilter::new().event("order.*").outcome(Outcome::Error).newest_first();
+    /// loop {
+    ///     let page = trail.events(&filter).await?;
+    ///     page.events.iter().for_each(|event| println!("{} {}", event.created_at, event.event_type));
+    ///     let Some(next) = page.next else { break };
+    ///     filter = filter.after(next);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The query fails.
+    pub async fn events(&self, filter: &EventFilter) -> Result<Page, sqlx::Error> {
+        let mut query = QueryBuilder::<Postgres>::new(columns!());
+        filter.conditions(&mut query);
+        // Planned for these values, not for any: partitions and indexes depend on them.
+        let events: Vec<TrailEvent> = query.build_query_as().persistent(false).fetch_all(&self.pool).await?;
+        Ok(filter.page(events))
+    }
+
+    /// All events that a filter lets through, read in pages of its [`limit`](EventFilter::limit): any number of them in the
+    /// memory of one page.
+    pub fn stream(&self, filter: EventFilter) -> impl Stream<Item = Result<TrailEvent, sqlx::Error>> + Send + 'static {
+        let trail = self.clone();
+        let pages = stream::try_unfold(Some(filter), move |filter| {
+            let trail = trail.clone();
+            async move {
+                let Some(filter) = filter else {
+                    return Ok::<_, sqlx::Error>(None);
+                };
+                let Page { events, next } = trail.events(&filter).await?;
+                Ok(Some((stream::iter(events.into_iter().map(Ok)), next.map(|next| filter.after(next)))))
+            }
+        });
+        pages.try_flatten()
+    }
+}

@@ -1,0 +1,221 @@
+//! `Trail::events`: conditions on every column, pages that stay put, and indexes for all of it.
+
+use audit_runtime::{Cursor, EventFilter, IntentState, Outcome, Trail};
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::TryStreamExt;
+use serde_json::json;
+use sqlx::AssertSqlSafe;
+use sqlx::postgres::{PgPool, PgPoolOptions};
+use std::collections::HashSet;
+use std::time::Duration;
+use tests::Database;
+use uuid::Uuid;
+
+/// So many rows, a minute apart, of which every column says its number.
+async fn fill(database: &Database, rows: u32) {
+    let sql = format!(
+        "INSERT INTO audit_events (id, event_type, entity_type, entity_id, actor, data, created_at, outcome, duration_us, \
+         correlation_id, causation_id, context, origin, batch_id) \
+         SELECT uuid(n), (ARRAY['order.submitted', 'order.filled', 'risk.evaluated', 'ord_r.x'])[1 + n % 4], \
+         (ARRAY['order', 'risk'])[1 + n % 2], uuid(1000000 + n % 50000), 'user:' || n % 5000, \
+         jsonb_build_object('number', n, 'tags', jsonb_build_array('t' || n % 10, 'all'), 'recommendation_id', uuid(2000000 + n % 70000)), \
+         '2026-01-01 00:00Z'::timestamptz + n * interval '1 second', CASE WHEN n % 1000 = 0 THEN 'error' ELSE 'ok' END, n, \
+         uuid(3000000 + n / 10), CASE WHEN n % 10 > 0 THEN uuid(n - n % 10) END, jsonb_build_object('tenant', 'acme-' || n % 20), \
+         'desk@' || n % 3, uuid(4000000 + n / 5000) \
+         FROM generate_series(1, {rows}) n"
+    );
+    let uuid = "CREATE FUNCTION uuid(n bigint) RETURNS uuid IMMUTABLE LANGUAGE sql AS $$ SELECT lpad(to_hex(n), 32, '0')::uuid $$; \
+                SELECT audit_make_partitions(3)";
+    sqlx::raw_sql(uuid).execute(&database.pool).await.unwrap();
+    sqlx::query(AssertSqlSafe(sql)).execute(&database.pool).await.unwrap();
+}
+
+fn uuid(n: u128) -> Uuid {
+    Uuid::from_u128(n)
+}
+
+fn time(n: i64) -> DateTime<Utc> {
+    "2026-01-01T00:00:00Z".parse::<DateTime<Utc>>().unwrap() + TimeDelta::seconds(n)
+}
+
+fn any() -> EventFilter {
+    EventFilter::new()
+}
+
+#[tokio::test]
+async fn every_column_has_its_condition_and_all_have_to_hold() {
+    let database = Database::new().await;
+    fill(&database, 2_000).await;
+    let trail = Trail::new(database.pool.clone());
+    let numbers = |filter: EventFilter| {
+        let trail = trail.clone();
+        async move {
+            let page = trail.events(&filter.limit(5_000)).await.unwrap();
+            page.events.iter().map(|event| event.data["number"].as_i64().unwrap()).collect::<Vec<_>>()
+        }
+    };
+    let all = |condition: fn(&i64) -> bool| (1..=2_000).filter(condition).collect::<Vec<_>>();
+    for (filter, expected) in [
+        (any(), all(|_| true)),
+        (any().id(uuid(7)), vec![7]),
+        (any().event("order.filled"), all(|n| n % 4 == 1)),
+        (any().event("order.*"), all(|n| n % 4 < 2)),
+        (any().event("*.x"), all(|n| n % 4 == 3)),
+        // An underscore is an underscore.
+        (any().event("ord_r.*"), all(|n| n % 4 == 3)),
+        (any().event("order.filled").event("ris*"), all(|n| n % 4 == 1 || n % 4 == 2)),
+        (any().entity_type("risk"), all(|n| n % 2 == 1)),
+        (any().entity_id(uuid(1_000_009)), vec![9]),
+        (any().actor("user:12"), vec![12]),
+        (any().outcome(Outcome::Error), vec![1_000, 2_000]),
+        (any().outcome(Outcome::Error).outcome(Outcome::Ok), all(|_| true)),
+        (any().since(time(10)).until(time(12)), vec![10, 11]),
+        (any().at_least(Duration::from_micros(1_999)), vec![1_999, 2_000]),
+        (any().data(json!({"tags": ["t3"]})).until(time(20)), vec![3, 13]),
+        (any().data(json!({"number": 5})).data(json!({"tags": ["all"]})), vec![5]),
+        (any().context(json!({"tenant": "acme-7"})).until(time(30)), vec![7, 27]),
+        (any().correlation(uuid(3_000_001)), (10..20).collect()),
+        (any().causation(uuid(10)), (11..20).collect()),
+        (any().origin("desk@1").until(time(8)), vec![1, 4, 7]),
+        (any().origin("desk@*").until(time(3)), vec![1, 2]),
+        (any().batch(uuid(4_000_000)), all(|_| true)),
+        (any().event("order.*").actor("user:1").outcome(Outcome::Ok).data(json!({"tags": ["t1"]})), vec![1]),
+        (any().event("order.*").actor("user:2"), vec![]),
+        // What a filter holds is a value, whatever it says.
+        (any().actor("' OR true --"), vec![]),
+    ] {
+        assert_eq!(numbers(filter.clone()).await, expected, "{filter:?}");
+        let mut newest = numbers(filter.clone().newest_first()).await;
+        newest.reverse();
+        assert_eq!(newest, expected, "newest first, {filter:?}");
+    }
+}
+
+#[tokio::test]
+async fn pages_neither_repeat_nor_skip_while_rows_come_in() {
+    let database = Database::new().await;
+    fill(&database, 1_000).await;
+    let trail = Trail::new(database.pool.clone());
+    for newest_first in [false, true] {
+        let mut filter = any().event("order.*").limit(7);
+        if newest_first {
+            filter = filter.newest_first();
+        }
+        let mut seen = Vec::new();
+        loop {
+            let page = trail.events(&filter).await.unwrap();
+            assert!(page.events.len() <= 7 && !page.events.is_empty());
+            seen.extend(page.events.iter().map(|event| event.id));
+            // Rows before, at and behind the page's end.
+            let at = page.events.last().unwrap().created_at;
+            for (seconds, kind) in [(-5, "order.late"), (0, "order.late"), (5, "other.x")] {
+                sqlx::query(
+                    "INSERT INTO audit_events (id, event_type, entity_type, created_at) VALUES ($1, $2, 'x', $3)",
+                )
+                .bind(Uuid::new_v4())
+                .bind(kind)
+                .bind(at + TimeDelta::seconds(if newest_first { -seconds } else { seconds }))
+                .execute(&database.pool)
+                .await
+                .unwrap();
+            }
+            let Some(next) = page.next else { break };
+            // A cursor can be kept as text.
+            filter = filter.after(next.to_string().parse().unwrap());
+        }
+        let distinct: HashSet<Uuid> = seen.iter().copied().collect();
+        assert_eq!(distinct.len(), seen.len(), "none twice");
+        assert!((1..=1_000_u128).filter(|n| n % 4 < 2).all(|n| distinct.contains(&uuid(n))), "none skipped");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_gives_all_of_it_and_an_empty_answer_is_empty() {
+    let database = Database::new().await;
+    fill(&database, 1_000).await;
+    let trail = Trail::new(database.pool.clone());
+    let streamed: Vec<i64> = trail
+        .stream(any().event("order.*").limit(64).newest_first())
+        .map_ok(|event| event.data["number"].as_i64().unwrap())
+        .try_collect()
+        .await
+        .unwrap();
+    assert_eq!(streamed, (1..=1_000).rev().filter(|n| n % 4 < 2).collect::<Vec<_>>());
+    let none: Vec<_> = trail.stream(any().actor("nobody")).try_collect().await.unwrap();
+    assert!(none.is_empty());
+    let page = trail.events(&any().actor("nobody")).await.unwrap();
+    assert!(page.events.is_empty() && page.next.is_none());
+    let exact = trail.events(&any().limit(1_000)).await.unwrap();
+    assert_eq!((exact.events.len(), exact.next), (1_000, None), "a full last page has none behind it");
+    let one = trail.correlation(uuid(3_000_001)).await.unwrap();
+    assert_eq!(one.len(), 10);
+    assert_eq!(Cursor::of(&one[0]).to_string().parse(), Ok(Cursor::of(&one[0])));
+    assert!(one.iter().all(|event| event.intent.is_none() || event.intent == Some(IntentState::InFlight)));
+}
+
+#[tokio::test]
+async fn a_million_rows_are_never_read_through() {
+    let database = Database::new().await;
+    fill(&database, 1_000_000).await;
+    sqlx::raw_sql("ANALYZE audit_events").execute(&database.pool).await.unwrap();
+    // One connection for the queries and the counts: a session tells its counts when it is asked to.
+    let pool = PgPoolOptions::new().max_connections(1).connect(&database.url).await.unwrap();
+    let trail = Trail::new(pool.clone());
+    let middle = Cursor::of(&trail.events(&any().id(uuid(500_000))).await.unwrap().events[0]);
+    let some = Uuid::from_u128(1_000_009);
+    let recommendation = uuid(2_000_007);
+    let mut expensive = Vec::new();
+    for (what, filter) in [
+        ("all", any()),
+        ("newest", any().newest_first()),
+        ("a later page", any().after(middle)),
+        ("an earlier page", any().after(middle).newest_first()),
+        ("an id", any().id(uuid(7))),
+        ("a type", any().event("order.filled")),
+        ("a type's newest", any().event("order.filled").newest_first()),
+        ("a rare type", any().event("order.nothing")),
+        ("a glob", any().event("order.*").newest_first()),
+        ("a rare glob", any().event("nothing.*")),
+        ("an entity", any().entity_id(some)),
+        ("an entity and its type", any().entity_type("order").entity_id(some)),
+        ("an actor", any().actor("user:12")),
+        ("an actor's errors", any().actor("user:12").outcome(Outcome::Error)),
+        ("errors", any().outcome(Outcome::Error).newest_first()),
+        ("cancelled", any().outcome(Outcome::Cancelled)),
+        ("a time", any().since(time(1_000)).until(time(1_050))),
+        ("a correlation", any().correlation(uuid(3_000_001))),
+        ("a cause", any().causation(uuid(10))),
+        ("frequent data", any().data(json!({"tags": ["t3"]}))),
+        ("data of an entity", any().entity_id(some).data(json!({"number": 9}))),
+        ("a tenant", any().context(json!({"tenant": "acme-3"})).newest_first()),
+    ] {
+        let before = buffers(&pool).await;
+        let page = trail.events(&filter.limit(50)).await.unwrap();
+        let read = buffers(&pool).await - before;
+        if read > 2_500 {
+            expensive.push((what, page.events.len(), read));
+        }
+    }
+    for (what, query) in [("order", true), ("execution", false)] {
+        let before = buffers(&pool).await;
+        let rows = match query {
+            true => trail.order(some, Some(recommendation)).await.unwrap(),
+            false => trail.execution(some, recommendation).await.unwrap(),
+        };
+        assert!(!rows.is_empty());
+        let read = buffers(&pool).await - before;
+        if read > 2_500 {
+            expensive.push((what, rows.len(), read));
+        }
+    }
+    // The table has some 70,000 pages.
+    assert!(expensive.is_empty(), "pages read: {expensive:?}");
+}
+
+/// Pages of the audit tables and their indexes that were looked at so far.
+async fn buffers(pool: &PgPool) -> i64 {
+    let sql = "SELECT sum(heap_blks_hit + heap_blks_read + coalesce(idx_blks_hit + idx_blks_read, 0))::bigint \
+               FROM pg_statio_user_tables WHERE relname LIKE 'audit_events%'";
+    sqlx::query("SELECT pg_stat_force_next_flush()").execute(pool).await.unwrap();
+    sqlx::query_scalar(sql).fetch_one(pool).await.unwrap()
+}
