@@ -1,6 +1,6 @@
 //! `Trail::events`: conditions on every column, pages that stay put, and indexes for all of it.
 
-use audit_runtime::{Cursor, EventFilter, IntentState, Outcome, Trail};
+use audit_runtime::{Cursor, Event, EventFilter, IntentState, Outcome, Trail};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::TryStreamExt;
 use serde_json::json;
@@ -8,7 +8,7 @@ use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use std::collections::HashSet;
 use std::time::Duration;
-use tests::Database;
+use tests::{Cluster, Config, Database};
 use uuid::Uuid;
 
 /// So many rows, a minute apart, of which every column says its number.
@@ -151,6 +151,73 @@ async fn a_stream_gives_all_of_it_and_an_empty_answer_is_empty() {
     assert_eq!(one.len(), 10);
     assert_eq!(Cursor::of(&one[0]).to_string().parse(), Ok(Cursor::of(&one[0])));
     assert!(one.iter().all(|event| event.intent.is_none() || event.intent == Some(IntentState::InFlight)));
+}
+
+#[tokio::test]
+async fn what_is_followed_comes_once_however_late_and_by_whom() {
+    let database = Database::new().await;
+    let audit = database.audit().batch_rows(3).start().unwrap();
+    let insert = |kind: &'static str, age: TimeDelta| {
+        sqlx::query("INSERT INTO audit_events (id, event_type, entity_type, created_at) VALUES ($1, $2, 'x', $3)")
+            .bind(Uuid::new_v4())
+            .bind(kind)
+            .bind(Utc::now() - age)
+    };
+    for _ in 0..5 {
+        audit.record(Event::new("order.before")).unwrap();
+        audit.record(Event::new("other.before")).unwrap();
+    }
+    audit.flush().await.unwrap();
+    insert("order.by_hand", TimeDelta::zero()).execute(&database.pool).await.unwrap();
+    let trail = Trail::new(database.pool.clone());
+    let mut followed = Box::pin(trail.follow(any().event("order.*").limit(2)));
+    let mut next = async || followed.try_next().await.unwrap().unwrap().event_type;
+    assert_eq!([next().await, next().await], ["order.before", "order.by_hand"], "the newest two, and none again");
+    // A transaction that was open when it was looked: what it brings is found when it commits.
+    let mut open = database.pool.begin().await.unwrap();
+    insert("order.open", TimeDelta::seconds(3)).execute(&mut *open).await.unwrap();
+    let long_ago = Utc::now() - TimeDelta::days(40);
+    audit.record_at(Event::new("order.late"), long_ago).unwrap().stored().await.unwrap();
+    assert_eq!(next().await, "order.late");
+    open.commit().await.unwrap();
+    assert_eq!(next().await, "order.open");
+    // More than a page at once, through several batches.
+    let ids: Vec<Uuid> = (0..20).map(|_| audit.record(Event::new("order.more")).unwrap().id()).collect();
+    let mut more = HashSet::new();
+    while more.len() < ids.len() {
+        let event = followed.try_next().await.unwrap().unwrap();
+        assert_eq!(event.event_type, "order.more");
+        assert!(more.insert(event.id), "none twice");
+    }
+    assert_eq!(more, HashSet::from_iter(ids));
+    let silence = tokio::time::timeout(Duration::from_secs(2), followed.try_next()).await;
+    silence.unwrap_err();
+    audit.shutdown(Duration::from_secs(10)).await.unwrap();
+}
+
+#[tokio::test]
+async fn following_goes_on_after_an_outage_and_misses_nothing() {
+    let mut cluster = Cluster::start(Config::default());
+    let database = Database::migrated_in(&cluster).await;
+    let audit = database.audit().start().unwrap();
+    let pool = PgPoolOptions::new().acquire_timeout(Duration::from_secs(1)).connect(&database.url).await.unwrap();
+    let mut followed = Box::pin(Trail::new(pool).follow(any()));
+    audit.record(Event::new("order.before")).unwrap().stored().await.unwrap();
+    assert_eq!(followed.try_next().await.unwrap().unwrap().event_type, "order.before");
+    cluster.down();
+    let ids: Vec<Uuid> = (0..30).map(|_| audit.record(Event::new("order.meanwhile")).unwrap().id()).collect();
+    let error = tokio::time::timeout(Duration::from_secs(90), followed.try_next()).await.unwrap();
+    error.unwrap_err();
+    cluster.up();
+    let mut seen = Vec::new();
+    while seen.len() < ids.len() {
+        // Errors until the pool has a connection again.
+        if let Ok(event) = followed.try_next().await {
+            seen.push(event.unwrap().id);
+        }
+    }
+    assert_eq!(HashSet::<Uuid>::from_iter(seen), HashSet::from_iter(ids));
+    audit.shutdown(Duration::from_secs(10)).await.unwrap();
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use super::TrailEvent;
 use crate::event::Outcome;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use sqlx::{Postgres, QueryBuilder};
 use std::fmt;
@@ -39,6 +39,7 @@ pub struct EventFilter {
     causation: Option<Uuid>,
     origin: Option<String>,
     batch: Option<Uuid>,
+    unbatched: bool,
     newest_first: bool,
     limit: Option<u32>,
     after: Option<Cursor>,
@@ -189,6 +190,21 @@ impl EventFilter {
         self
     }
 
+    /// Within these times, both included, beside those it has.
+    pub(super) fn within(mut self, first: DateTime<Utc>, last: DateTime<Utc>) -> Self {
+        let end = last + TimeDelta::microseconds(1);
+        self.since = Some(self.since.map_or(first, |since| since.max(first)));
+        self.until = Some(self.until.map_or(end, |until| until.min(end)));
+        self
+    }
+
+    /// What no batch brought, since this time.
+    pub(super) fn unbatched(mut self, since: DateTime<Utc>) -> Self {
+        self.unbatched = true;
+        self.since = Some(self.since.map_or(since, |given| given.max(since)));
+        self
+    }
+
     /// The newest event first.
     pub fn newest_first(mut self) -> Self {
         self.newest_first = true;
@@ -272,6 +288,9 @@ impl EventFilter {
         }
         if let Some(batch) = self.batch {
             and.then("batch_id = ").push_bind(batch);
+        }
+        if self.unbatched {
+            and.then("batch_id IS NULL");
         }
         let (behind, order) = match self.newest_first {
             false => ("(created_at, id) > (", " ORDER BY created_at, id LIMIT "),

@@ -2,6 +2,7 @@
 
 mod event;
 mod filter;
+mod follow;
 
 pub(crate) use event::mark_intents;
 pub use event::{IntentState, TrailEvent};
@@ -40,6 +41,8 @@ macro_rules! columns {
         )
     };
 }
+
+use columns;
 
 /// The order of every trail: oldest first, ids as the tie-breaker.
 macro_rules! trail_query {

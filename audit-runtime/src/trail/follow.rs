@@ -1,0 +1,152 @@
+//! What arrives, as it arrives, whenever it happened.
+//!
+//! Events come in batches, and a batch may bring what happened long ago; so it is batches that are followed, by the time of
+//! their transaction. One that is still open when it is looked for is found later, for batches are looked for again until
+//! none can be open any more. What others wrote has no batch and is looked for by its own time.
+
+use super::{EventFilter, Trail, TrailEvent, columns};
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::stream::{self, Stream, TryStreamExt};
+use sqlx::{Connection, Postgres, QueryBuilder, Row};
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// How often it is looked.
+const EVERY: Duration = Duration::from_millis(500);
+/// A batch's transaction is open for less than this: its statements have a limit of 50 seconds.
+const OPEN_BATCH: TimeDelta = TimeDelta::minutes(5);
+/// How old what others insert may be: looked for each time, and once a minute.
+const RECENT: TimeDelta = TimeDelta::minutes(2);
+const LATE: TimeDelta = TimeDelta::hours(1);
+const LATE_EVERY: u32 = 120;
+
+impl Trail {
+    /// The newest events that a filter lets through, at most its [`limit`](EventFilter::limit) and oldest first; then
+    /// whatever it lets through as it arrives, each once, for ever. What arrives late, with an earlier time, comes too: always if a
+    /// batch brings it, else if it is at most an hour old. After an error it goes on when it is asked for more.
+    pub fn follow(&self, filter: EventFilter) -> impl Stream<Item = Result<TrailEvent, sqlx::Error>> + Send + 'static {
+        let following = Following {
+            trail: self.clone(),
+            filter,
+            looked: None,
+            rounds: 0,
+            batches: HashMap::new(),
+            others: HashMap::new(),
+            ready: VecDeque::new(),
+        };
+        stream::unfold(following, |mut following| async move {
+            let next = following.next().await;
+            Some((next, following))
+        })
+    }
+}
+
+struct Following {
+    trail: Trail,
+    filter: EventFilter,
+    /// The server's time when it was last looked; `None` before the beginning.
+    looked: Option<DateTime<Utc>>,
+    rounds: u32,
+    /// Batches that were seen, by when they came.
+    batches: HashMap<Uuid, DateTime<Utc>>,
+    /// Events of others that were seen, by when they happened.
+    others: HashMap<Uuid, DateTime<Utc>>,
+    ready: VecDeque<TrailEvent>,
+}
+
+/// A batch that was not seen before.
+struct Arrived {
+    id: Uuid,
+    at: DateTime<Utc>,
+    first: Option<DateTime<Utc>>,
+    last: Option<DateTime<Utc>>,
+}
+
+impl Following {
+    async fn next(&mut self) -> Result<TrailEvent, sqlx::Error> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Ok(event);
+            }
+            match self.looked {
+                None => self.begin().await?,
+                Some(looked) => {
+                    tokio::time::sleep(EVERY).await;
+                    self.look(looked).await?;
+                }
+            }
+        }
+    }
+
+    /// What there is, and what of it counts as seen, at one moment.
+    async fn begin(&mut self) -> Result<(), sqlx::Error> {
+        let mut connection = self.trail.pool.acquire().await?;
+        let mut transaction = connection.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        let now: DateTime<Utc> = sqlx::query_scalar("SELECT now()").fetch_one(&mut *transaction).await?;
+        let seen = "SELECT id, created_at, true FROM audit_batches WHERE created_at > $1 \
+                    UNION ALL SELECT id, created_at, false FROM audit_events WHERE batch_id IS NULL AND created_at > $2";
+        let rows = sqlx::query(seen)
+            .persistent(false)
+            .bind(now - OPEN_BATCH)
+            .bind(now - LATE - RECENT)
+            .fetch_all(&mut *transaction)
+            .await?;
+        for row in rows {
+            let seen = if row.try_get(2)? { &mut self.batches } else { &mut self.others };
+            seen.insert(row.try_get(0)?, row.try_get(1)?);
+        }
+        let mut query = QueryBuilder::<Postgres>::new(columns!());
+        self.filter.clone().newest_first().conditions(&mut query);
+        let events = query.build_query_as().persistent(false).fetch_all(&mut *transaction).await?;
+        transaction.commit().await?;
+        self.ready = self.filter.page(events).events.into_iter().rev().collect();
+        self.looked = Some(now);
+        Ok(())
+    }
+
+    async fn look(&mut self, looked: DateTime<Utc>) -> Result<(), sqlx::Error> {
+        let mut found = Vec::new();
+        let now: DateTime<Utc> = sqlx::query_scalar("SELECT now()").fetch_one(&self.trail.pool).await?;
+        let arrived = self.arrived(looked - OPEN_BATCH).await?;
+        for batch in &arrived {
+            let mut filter = self.filter.clone().batch(batch.id);
+            if let (Some(first), Some(last)) = (batch.first, batch.last) {
+                filter = filter.within(first, last);
+            }
+            found.extend(self.trail.stream(filter).try_collect::<Vec<_>>().await?);
+        }
+        let age = if self.rounds % LATE_EVERY == LATE_EVERY - 1 { LATE } else { RECENT };
+        let others = self.trail.stream(self.filter.clone().unbatched(now - age)).try_collect::<Vec<_>>().await?;
+        // Only now that all was read does it count as seen: after an error it is read again.
+        self.rounds = self.rounds.wrapping_add(1);
+        self.batches.extend(arrived.iter().map(|batch| (batch.id, batch.at)));
+        for event in others {
+            if self.others.insert(event.id, event.created_at).is_none() {
+                found.push(event);
+            }
+        }
+        self.batches.retain(|_, at| *at > now - OPEN_BATCH);
+        self.others.retain(|_, at| *at > now - LATE - RECENT);
+        self.looked = Some(now);
+        found.sort_by_key(|event| (event.created_at, event.id));
+        self.ready = found.into();
+        Ok(())
+    }
+
+    /// Batches that came since then and were not seen.
+    async fn arrived(&self, since: DateTime<Utc>) -> Result<Vec<Arrived>, sqlx::Error> {
+        let rows = sqlx::query(
+            "SELECT id, created_at, first_event_at, last_event_at FROM audit_batches WHERE created_at > $1 ORDER BY created_at",
+        )
+        .persistent(false)
+        .bind(since)
+        .fetch_all(&self.trail.pool)
+        .await?;
+        let arrived = rows.iter().map(|row| {
+            Ok(Arrived { id: row.try_get(0)?, at: row.try_get(1)?, first: row.try_get(2)?, last: row.try_get(3)? })
+        });
+        let arrived: Vec<Arrived> = arrived.collect::<Result<_, sqlx::Error>>()?;
+        Ok(arrived.into_iter().filter(|batch| !self.batches.contains_key(&batch.id)).collect())
+    }
+}
