@@ -42,7 +42,7 @@ pub use context::{Context, Entered, InContext, Scoped, in_context};
 pub use event::{
     AuditEvent, EntityId, Event, EventError, IntoEntityId, MAX_EVENT_TYPE, Outcome, UnknownOutcome, is_event_type,
 };
-pub use journal::{JournalError, Overflow};
+pub use journal::{JournalError, JournalState, JournalStatus, Overflow, journals};
 pub use quarantine::{Quarantine, Quarantined, Retried};
 pub use schema::migrate;
 /// The version of sqlx whose types this crate takes: pools, connections, options.

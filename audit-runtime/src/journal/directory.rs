@@ -103,17 +103,7 @@ impl Directory {
 
     /// The segment files, by logical position.
     pub(crate) fn segments(&self) -> io::Result<Vec<(u64, PathBuf)>> {
-        let mut segments = Vec::new();
-        for entry in std::fs::read_dir(&self.path)? {
-            let path = entry?.path();
-            if path.extension().is_some_and(|e| e == EXTENSION)
-                && let Some(base) = path.file_stem().and_then(|s| s.to_str()).and_then(|s| s.parse().ok())
-            {
-                segments.push((base, path));
-            }
-        }
-        segments.sort_unstable();
-        Ok(segments)
+        segments_in(&self.path)
     }
 
     /// Makes the names of new segments durable.
@@ -133,6 +123,34 @@ impl Directory {
         }
         std::fs::remove_file(self.path.join(LOCK))?;
         std::fs::remove_dir(&self.path)
+    }
+}
+
+/// The segment files in a directory, by logical position.
+pub(super) fn segments_in(directory: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+    let mut segments = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|e| e == EXTENSION)
+            && let Some(base) = path.file_stem().and_then(|s| s.to_str()).and_then(|s| s.parse().ok())
+        {
+            segments.push((base, path));
+        }
+    }
+    segments.sort_unstable();
+    Ok(segments)
+}
+
+/// Whether some process holds the journal in this directory.
+pub(super) fn is_held(directory: &Path) -> io::Result<bool> {
+    // Nobody who adopts looks at the lock meanwhile, and takes this look for a holder.
+    let _parent_lock = directory.parent().map(lock_parent).transpose()?;
+    // Not made where it is not.
+    let lock = OpenOptions::new().read(true).write(true).open(directory.join(LOCK))?;
+    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(false),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
+        Err(error) => Err(error.into()),
     }
 }
 

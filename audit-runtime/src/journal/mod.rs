@@ -24,6 +24,7 @@ mod directory;
 mod durability;
 pub(crate) mod format;
 pub(crate) mod housekeeping;
+mod inspect;
 #[cfg(all(test, not(audit_loom), not(miri)))]
 mod model;
 mod recovery;
@@ -32,6 +33,7 @@ mod segment;
 pub(crate) use directory::Directory;
 pub(crate) use durability::NotSynced;
 use durability::Synced;
+pub use inspect::{JournalState, JournalStatus, journals};
 #[cfg(any(fuzzing, test))]
 pub(crate) use recovery::scan;
 pub(crate) use recovery::{Orphan, RecoveredRecord};

@@ -167,7 +167,6 @@ impl Orphan {
 }
 
 /// The intact records of a segment's bytes.
-#[cfg(any(fuzzing, test))]
 pub(crate) fn scan(bytes: &[u8], journal: Uuid, base: u64) -> impl Iterator<Item = RecoveredRecord> {
     let checksum = RecordChecksum::new(journal);
     let mut open = OpenSegment { bytes: bytes.into(), checksum, base, path: PathBuf::new(), offset: HEADER };

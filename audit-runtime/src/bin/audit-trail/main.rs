@@ -1,22 +1,41 @@
 //! The command of the audit trail.
 
+mod events;
+mod failure;
+mod format;
+mod journal;
 mod quarantine;
+mod select;
+mod show;
+mod status;
+mod text;
+mod time;
+mod timeline;
 
-use clap::{Parser, Subcommand};
+use audit_runtime::Trail;
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+use events::{nothing_of, print_all};
+use failure::Failure;
 use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use std::io;
 use std::process::ExitCode;
+use std::time::Duration;
+use uuid::Uuid;
 
-/// Looks after an audit trail in PostgreSQL.
+/// Reads an audit trail in PostgreSQL, and looks after it.
 ///
-/// Ends with 0 if it did or found something, 1 if there was nothing, 2 for a mistake on the command line, 3 if the
-/// database cannot be reached.
+/// Ends with 0 if it did or found something, 1 if there was nothing or not all went well, 2 for a mistake on the command line, 3 if
+/// the database cannot be reached.
 #[derive(Debug, Parser)]
 #[command(name = "audit-trail", version)]
 struct Arguments {
     /// The database; what the URL leaves out is taken from the PG* variables
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL", global = true)]
-    database_url: Option<PgConnectOptions>,
+    database_url: Option<String>,
+    #[command(flatten)]
+    style: show::Style,
     #[command(subcommand)]
     command: Command,
 }
@@ -25,47 +44,131 @@ struct Arguments {
 enum Command {
     /// Makes the tables, or brings them up to date, and makes monthly partitions ahead
     Migrate,
+    /// What happened to an order: its own events, and those of its recommendation
+    Order {
+        /// The order
+        id: Uuid,
+        /// The recommendation it comes from
+        #[arg(long, value_name = "ID")]
+        recommendation: Option<Uuid>,
+    },
+    /// What happened to an entity
+    Entity {
+        /// Its type, as in `order`
+        #[arg(value_name = "TYPE")]
+        entity_type: String,
+        /// Its id
+        id: Uuid,
+    },
+    /// All that belongs to an execution: an entity's events, and those of every entity that any event links to the recommendation
+    Execution {
+        /// The entity
+        id: Uuid,
+        /// The recommendation
+        #[arg(long, value_name = "ID")]
+        recommendation: Uuid,
+    },
+    /// The newest events, or those that match
+    Events(events::Events),
+    /// Every event that matches, oldest first, for other programs
+    Export(events::Export),
+    /// Who writes, how far behind; partitions, quarantine
+    Status,
+    /// Journals on this machine's disk
+    #[command(subcommand)]
+    Journal(journal::Command),
     /// Events that PostgreSQL refused
     #[command(subcommand)]
     Quarantine(quarantine::Command),
+    /// Prints completions for a shell
+    Completions {
+        /// Which one
+        shell: Shell,
+    },
+    /// Prints the manual page, in roff
+    Man,
 }
-
-const NOTHING: u8 = 1;
-const UNREACHABLE: u8 = 3;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return failed(&format!("no runtime: {error}"), UNREACHABLE),
+        Err(error) => return Failure::Io(error).told(),
     };
-    runtime.block_on(run(arguments))
-}
-
-fn failed(message: &str, code: u8) -> ExitCode {
-    eprintln!("audit-trail: {message}");
-    ExitCode::from(code)
-}
-
-async fn run(arguments: Arguments) -> ExitCode {
-    let options = arguments.database_url.unwrap_or_default().application_name("audit-trail");
-    // A pool would only say that it waited in vain.
-    match PgConnection::connect_with(&options).await {
-        Ok(connection) => drop(connection.close().await),
-        Err(error) => return failed(&format!("cannot reach the database: {error}"), UNREACHABLE),
-    }
-    let pool: PgPool = PgPoolOptions::new().max_connections(1).connect_lazy_with(options);
-    let done = match arguments.command {
-        Command::Migrate => audit_runtime::migrate(&pool).await.map(|()| true).map_err(|error| error.to_string()),
-        Command::Quarantine(command) => command.run(pool.clone()).await.map_err(|error| error.to_string()),
-    };
-    pool.close().await;
+    let done = runtime.block_on(run(arguments));
+    // A name lookup that hangs holds up nothing.
+    runtime.shutdown_background();
     match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(NOTHING),
-        Err(error) if error.contains("does not exist") => {
-            failed(&format!("the audit schema is missing or too old: run audit-trail migrate ({error})"), NOTHING)
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.told(),
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let style = arguments.style;
+    match arguments.command {
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Arguments::command(), "audit-trail", &mut io::stdout().lock());
+            return Ok(());
         }
-        Err(error) => failed(&error, NOTHING),
+        Command::Man => return Ok(clap_mangen::Man::new(Arguments::command()).render(&mut io::stdout().lock())?),
+        Command::Journal(command) if command.is_local() => return command.run(&PgConnectOptions::new()).await,
+        _ => {}
+    }
+    let options = options(arguments.database_url.as_deref())?;
+    // A pool would only say that it waited in vain.
+    PgConnection::connect_with(&options).await.map_err(Failure::Unreachable)?.close().await?;
+    let pool = PgPoolOptions::new()
+        .max_connections(2)
+        .acquire_timeout(Duration::from_secs(5))
+        .connect_lazy_with(options.clone());
+    let done = with_database(arguments.command, &pool, &options, &style).await;
+    pool.close().await;
+    done
+}
+
+fn options(url: Option<&str>) -> Result<PgConnectOptions, Failure> {
+    let options = match url {
+        // Neither the URL nor a part of it is said: it may hold a password.
+        Some(url) => url.parse().map_err(|_| {
+            Failure::Usage(
+                "the database's URL cannot be read; write postgres://user:password@host:port/database".into(),
+            )
+        })?,
+        None => PgConnectOptions::new(),
+    };
+    Ok(options.application_name("audit-trail"))
+}
+
+async fn with_database(
+    command: Command,
+    pool: &PgPool,
+    options: &PgConnectOptions,
+    style: &show::Style,
+) -> Result<(), Failure> {
+    let trail = Trail::new(pool.clone());
+    match command {
+        Command::Migrate => Ok(audit_runtime::migrate(pool).await?),
+        Command::Order { id, recommendation } => {
+            let events = trail.order(id, recommendation).await?;
+            let nothing = if events.is_empty() { nothing_of(&trail, "order", id).await? } else { String::new() };
+            print_all(&events, style, &nothing)
+        }
+        Command::Entity { entity_type, id } => {
+            let events = trail.entity(&entity_type, id).await?;
+            let nothing = if events.is_empty() { nothing_of(&trail, &entity_type, id).await? } else { String::new() };
+            print_all(&events, style, &nothing)
+        }
+        Command::Execution { id, recommendation } => {
+            let events = trail.execution(id, recommendation).await?;
+            let nothing = if events.is_empty() { nothing_of(&trail, "execution", id).await? } else { String::new() };
+            print_all(&events, style, &nothing)
+        }
+        Command::Events(command) => command.run(&trail, style).await,
+        Command::Export(command) => command.run(&trail).await,
+        Command::Status => status::run(pool).await,
+        Command::Journal(command) => command.run(options).await,
+        Command::Quarantine(command) => command.run(pool.clone()).await,
+        Command::Completions { .. } | Command::Man => Ok(()),
     }
 }

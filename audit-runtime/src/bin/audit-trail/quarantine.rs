@@ -1,5 +1,7 @@
 //! `audit-trail quarantine ..`
 
+use crate::failure::Failure;
+use crate::text::harmless;
 use audit_runtime::{Quarantine, Retried};
 use clap::{Args, Subcommand};
 use sqlx::postgres::PgPool;
@@ -26,8 +28,8 @@ pub(crate) struct Chosen {
 }
 
 impl Command {
-    /// Gives whether there was anything, and all of it went through.
-    pub(crate) async fn run(self, pool: PgPool) -> Result<bool, Box<dyn std::error::Error>> {
+    /// Fails if there was nothing, or not all of it went through.
+    pub(crate) async fn run(self, pool: PgPool) -> Result<(), Failure> {
         let quarantine = Quarantine::new(pool);
         let mut output = io::stdout().lock();
         match self {
@@ -36,25 +38,35 @@ impl Command {
                 for row in &refused {
                     let event = row.event.as_ref().map_or("no event", |event| event.event_type.as_str());
                     let code = row.sqlstate.as_deref().unwrap_or("-");
-                    writeln!(output, "{}  {}  {event}  {code}  {}", row.id, row.created_at.to_rfc3339(), row.error)?;
+                    let (event, error) = (harmless(event), harmless(&row.error));
+                    writeln!(output, "{}  {}  {event}  {code}  {error}", row.id, row.created_at.to_rfc3339())?;
                 }
-                Ok(!refused.is_empty())
+                if refused.is_empty() {
+                    return Err(Failure::Nothing("the quarantine is empty".into()));
+                }
+                Ok(())
             }
             Self::Retry(Chosen { mut ids, all }) => {
                 if all {
                     ids = quarantine.list().await?.into_iter().map(|row| row.id).collect();
                 }
-                let mut succeeded = !ids.is_empty();
+                if ids.is_empty() {
+                    return Err(Failure::Nothing("the quarantine is empty".into()));
+                }
+                let mut left = 0;
                 for id in ids {
                     let retried = quarantine.retry(id).await?;
-                    succeeded &= retried == Retried::Stored;
+                    left += usize::from(retried != Retried::Stored);
                     match retried {
                         Retried::Stored => writeln!(output, "{id}  stored")?,
-                        Retried::RefusedAgain(error) => writeln!(output, "{id}  refused again: {error}")?,
+                        Retried::RefusedAgain(error) => writeln!(output, "{id}  refused again: {}", harmless(&error))?,
                         _ => writeln!(output, "{id}  not in the quarantine")?,
                     }
                 }
-                Ok(succeeded)
+                if left > 0 {
+                    return Err(Failure::Other(format!("{left} were not stored")));
+                }
+                Ok(())
             }
         }
     }
