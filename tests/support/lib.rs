@@ -10,6 +10,7 @@ pub mod database;
 pub mod examples;
 pub mod proxy;
 pub mod small_disk;
+pub mod terminal;
 pub mod wait;
 
 pub use bouncer::Bouncer;

@@ -128,7 +128,10 @@ enum Format {
 
 impl Export {
     /// All events that match, oldest first.
-    pub(crate) async fn run(self, trail: &Trail) -> Result<(), Failure> {
+    pub(crate) async fn run(self, trail: &Trail, style: &Style) -> Result<(), Failure> {
+        if style.is_given() {
+            return Err(Failure::Usage("export has forms of its own: --format ndjson, csv or cloudevents".into()));
+        }
         let mut printer = match self.format {
             Format::Ndjson => Printer::ndjson(),
             Format::Csv => Printer::csv(),

@@ -20,6 +20,7 @@ use failure::Failure;
 use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use uuid::Uuid;
@@ -86,7 +87,11 @@ enum Command {
         shell: Shell,
     },
     /// Prints the manual page, in roff
-    Man,
+    Man {
+        /// Writes it and those of every command to files in this directory instead
+        #[arg(long)]
+        directory: Option<PathBuf>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -111,7 +116,12 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
             clap_complete::generate(shell, &mut Arguments::command(), "audit-trail", &mut io::stdout().lock());
             return Ok(());
         }
-        Command::Man => return Ok(clap_mangen::Man::new(Arguments::command()).render(&mut io::stdout().lock())?),
+        Command::Man { directory: None } => {
+            return Ok(clap_mangen::Man::new(Arguments::command()).render(&mut io::stdout().lock())?);
+        }
+        Command::Man { directory: Some(directory) } => {
+            return Ok(clap_mangen::generate_to(Arguments::command(), directory)?);
+        }
         Command::Journal(command) if command.is_local() => return command.run(&PgConnectOptions::new()).await,
         _ => {}
     }
@@ -165,10 +175,10 @@ async fn with_database(
             print_all(&events, style, &nothing)
         }
         Command::Events(command) => command.run(&trail, style).await,
-        Command::Export(command) => command.run(&trail).await,
+        Command::Export(command) => command.run(&trail, style).await,
         Command::Status => status::run(pool).await,
         Command::Journal(command) => command.run(options).await,
         Command::Quarantine(command) => command.run(pool.clone()).await,
-        Command::Completions { .. } | Command::Man => Ok(()),
+        Command::Completions { .. } | Command::Man { .. } => Ok(()),
     }
 }

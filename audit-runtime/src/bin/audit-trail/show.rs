@@ -41,6 +41,10 @@ impl Style {
         self.output.unwrap_or(default)
     }
 
+    pub(crate) fn is_given(&self) -> bool {
+        self.output.is_some()
+    }
+
     /// Columns of a line; `None` for whole lines.
     pub(crate) fn width(&self) -> Option<usize> {
         if self.wide {
