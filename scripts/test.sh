@@ -13,9 +13,11 @@ missing=()
 have_server || missing+=(postgresql)
 command -v pgbouncer >/dev/null 2>&1 || [ -x /usr/sbin/pgbouncer ] || missing+=(pgbouncer)
 command -v strace >/dev/null 2>&1 || missing+=(strace)
+# For the existing system's side of the tables: the tests make a virtual environment with asyncpg.
+python3 -c 'import ensurepip' >/dev/null 2>&1 || missing+=(python3-venv)
 if [ ${#missing[@]} -gt 0 ]; then
     if ! command -v apt-get >/dev/null 2>&1; then
-        echo "The tests need a PostgreSQL server (initdb and postgres, on the PATH or under /usr/lib/postgresql), PgBouncer and strace." >&2
+        echo "The tests need a PostgreSQL server (initdb and postgres, on the PATH or under /usr/lib/postgresql), PgBouncer, strace and Python with venv." >&2
         echo "Missing here, by the names of Debian's packages: ${missing[*]}. Install them." >&2
         exit 2
     fi

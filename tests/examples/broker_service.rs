@@ -180,3 +180,41 @@ async fn a_change_of_mode_is_on_record_before_it_happens_and_a_position_with_its
     let failed = "SELECT count(*) FROM audit_events WHERE event_type = 'position.failed' AND outcome = 'error'";
     eventually("that is on record", || async { database.count(failed).await == 1 }).await;
 }
+
+#[tokio::test]
+async fn prometheus_finds_what_the_trail_counts() {
+    let database = Database::empty().await;
+    let service = Service::start(&database);
+    service.post("/orders", order(10.0, "k1")).await;
+    let scraped =
+        || async { service.client.get(format!("{}/metrics", service.url)).send().await.unwrap().text().await.unwrap() };
+    let value = |text: &str, name: &str| -> Option<f64> {
+        let line = text.lines().find(|line| line.starts_with(&format!("{name}{{service=\"broker-service\"}}")))?;
+        line.rsplit(' ').next()?.parse().ok()
+    };
+    eventually("all is stored, and told", || async {
+        let text = scraped().await;
+        let (recorded, stored) =
+            (value(&text, "audit_events_recorded_total"), value(&text, "audit_events_stored_total"));
+        recorded > Some(7.0) && recorded == stored && value(&text, "audit_events_pending") == Some(0.0)
+    })
+    .await;
+    let text = scraped().await;
+    for name in [
+        "audit_events_refused_total",
+        "audit_events_quarantined_total",
+        "audit_events_adopted_total",
+        "audit_events_in_transactions_total",
+        "audit_batch_retries_total",
+        "audit_journal_bytes",
+        "audit_lag_seconds",
+        "audit_batch_rows_count",
+        "audit_commit_seconds_count",
+    ] {
+        assert!(value(&text, name).is_some(), "{name} in\n{text}");
+    }
+    assert_eq!(value(&text, "audit_events_in_transactions_total"), Some(1.0));
+    let batches = database.count("SELECT count(*) FROM audit_batches").await;
+    assert!(value(&text, "audit_batch_rows_count") <= Some(batches as f64));
+    assert!(value(&text, "audit_commit_seconds_sum") > Some(0.0));
+}

@@ -6,6 +6,7 @@ mod any;
 mod capture;
 mod connect;
 mod filter;
+mod interop;
 mod runtimes;
 mod schema;
 mod trail;

@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod database;
 pub mod examples;
 pub mod proxy;
+pub mod python;
 pub mod small_disk;
 pub mod terminal;
 pub mod wait;

@@ -5,14 +5,14 @@ use super::batch::{Batch, OrphanPlan};
 use super::connect::ConnectOptions;
 use super::failure::{Failure, describe};
 use super::interrupted::{self, OpenIntent};
-use super::store;
+use super::{metrics, store};
 use crate::core::{Core, GAP_IS_OVER};
 use crate::journal::Orphan;
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// How long the journal is left to fill, so that callers never pay for a wake-up.
@@ -184,6 +184,7 @@ impl<'a> Lane<'a> {
         let mut backoff = Backoff::default();
         loop {
             let core = self.core;
+            let begin = Instant::now();
             let stored = match self.connected().await {
                 Ok(connection) => within(store::store(connection, batch, core.origin())).await,
                 Err(error) => Err(error),
@@ -192,6 +193,7 @@ impl<'a> Lane<'a> {
                 Ok(quarantined) => {
                     core.counters.quarantined.fetch_add(quarantined, Ordering::Relaxed);
                     core.counters.batches.fetch_add(1, Ordering::Relaxed);
+                    metrics::batch(core, batch.rows.len(), begin.elapsed());
                     core.counters.set_last_error(None);
                     return;
                 }

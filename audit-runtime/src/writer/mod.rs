@@ -16,6 +16,7 @@ mod failure;
 mod insert;
 mod interrupted;
 mod lane;
+mod metrics;
 mod store;
 
 pub use connect::{ConnectOptions, FreshOptions, IntoConnectOptions};
@@ -75,11 +76,14 @@ async fn run(core: &Core, options: &ConnectOptions, parent: Option<&Path>) {
         let deadline = core.control.stopping().await;
         tokio::time::sleep_until(deadline.into()).await;
     };
+    let told = metrics::Told::new(core);
     let shipped = tokio::select! {
         biased;
         () = ship(lanes, Lane::new(0, core, options, &work)) => true,
         () = deadline => false,
+        () = told.each_second() => false,
     };
+    told.now();
     let progress = core.control.progress();
     if shipped
         && progress.stored_to == core.journal.cursor()

@@ -5,6 +5,7 @@
 //! POST /approvals/{id}    {approved, reviewed_by, note}
 //! POST /mode              {"mode": "live"}       -> trades with money from now on; only if that is on record
 //! GET  /orders/{id}/trail ?recommendation=ID     -> the order's trail
+//! GET  /metrics                                  -> the audit trail's counts, sizes and times, for Prometheus
 //! ```
 //!
 //! The header `x-operator` says who asks: a proxy that authenticates sets it. It is on every event of the request, as are
@@ -23,6 +24,7 @@ use examples::broker::SimulatedBroker;
 use examples::desk::{Desk, DeskError, Mode, Placed, Review};
 use examples::orders::{InvalidRequest, Request};
 use examples::positions::Stored;
+use metrics_exporter_prometheus::PrometheusBuilder;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sqlx::postgres::{PgPool, PgPoolOptions};
@@ -59,6 +61,8 @@ struct Service {
 async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let arguments = Arguments::parse();
+    // Before the trail starts: what tells metrics asks for the recorder that is there.
+    let metrics = PrometheusBuilder::new().install_recorder()?;
     let audit = Audit::builder()
         .postgres(arguments.database_url.as_str())
         .journal(&arguments.journal)
@@ -87,7 +91,8 @@ async fn main() -> anyhow::Result<()> {
         .layer(ContextLayer::new().actor(|request| {
             request.headers.get("x-operator").and_then(|operator| operator.to_str().ok()).map(str::to_owned)
         }))
-        .with_state(service.clone());
+        .with_state(service.clone())
+        .route("/metrics", get(async move || metrics.render()));
 
     let mut terminate = signal(SignalKind::terminate())?;
     let listener =

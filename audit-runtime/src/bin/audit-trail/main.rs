@@ -137,6 +137,19 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     done
 }
 
+async fn migrate(pool: &PgPool) -> Result<(), Failure> {
+    let mut steps = 0;
+    let tell = |step: &str| {
+        steps += 1;
+        println!("{step}");
+    };
+    audit_runtime::migrate_telling(pool, tell).await?;
+    if steps == 0 {
+        println!("the audit schema is up to date");
+    }
+    Ok(())
+}
+
 fn options(url: Option<&str>) -> Result<PgConnectOptions, Failure> {
     let options = match url {
         // Neither the URL nor a part of it is said: it may hold a password.
@@ -158,7 +171,7 @@ async fn with_database(
 ) -> Result<(), Failure> {
     let trail = Trail::new(pool.clone());
     match command {
-        Command::Migrate => Ok(audit_runtime::migrate(pool).await?),
+        Command::Migrate => migrate(pool).await,
         Command::Order { id, recommendation } => {
             let events = trail.order(id, recommendation).await?;
             let nothing = if events.is_empty() { nothing_of(&trail, "order", id).await? } else { String::new() };

@@ -1,0 +1,283 @@
+//! A database that holds a plain `audit_events` already: seven columns, written by others, who go on meanwhile.
+//!
+//! ```text
+//! while they write   the columns it lacks | what must not be NULL is checked | every index of the new table, concurrently
+//! for a moment       locked; renamed; the new tables made; the old one becomes their default partition
+//! ```
+//!
+//! Whoever waits for the lock finds the new table by its name, and loses nothing. Until the last step, which is one transaction,
+//! everything may be interrupted and begun again.
+
+use super::MIGRATOR;
+use sqlx::migrate::MigrateError;
+use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, Connection, Executor};
+use std::time::Duration;
+
+/// Held by the session that does it.
+const LOCK: i64 = 0x6175_6469_7400_0001;
+/// Who waits for a lock holds up everybody behind: not for longer than this, and then again.
+const LOCK_TIMEOUT: &str = "SET lock_timeout TO '2s'";
+const ATTEMPTS: u32 = 60;
+
+/// What the table has to have: names, types, whether NULL is allowed.
+const COLUMNS: [(&str, &str, bool); 7] = [
+    ("id", "uuid", false),
+    ("event_type", "text", false),
+    ("entity_type", "text", false),
+    ("entity_id", "uuid", true),
+    ("actor", "text", false),
+    ("data", "jsonb", false),
+    ("created_at", "timestamp with time zone", false),
+];
+
+/// What it gets.
+const FURTHER: [(&str, &str); 7] = [
+    ("outcome", "text NOT NULL DEFAULT 'ok'"),
+    ("duration_us", "bigint"),
+    ("correlation_id", "uuid"),
+    ("causation_id", "uuid"),
+    ("context", "jsonb"),
+    ("origin", "text"),
+    ("batch_id", "uuid"),
+];
+
+/// The indexes of the new table, by the ends of their names: those the migrations make. One that is missing here is made under the
+/// lock.
+const INDEXES: [(&str, &str); 10] = [
+    ("entity", "(entity_id, created_at)"),
+    ("recommendation", "USING hash ((data ->> 'recommendation_id')) WHERE (data ->> 'recommendation_id') IS NOT NULL"),
+    ("order", "USING hash ((data ->> 'order_id')) WHERE (data ->> 'order_id') IS NOT NULL"),
+    ("time", "(created_at, id)"),
+    ("correlation", "(correlation_id, created_at)"),
+    ("type", "(event_type text_pattern_ops, created_at, id)"),
+    ("actor", "(actor, created_at, id)"),
+    ("not_ok", "(outcome, created_at, id) WHERE outcome <> 'ok'"),
+    ("causation", "(causation_id) WHERE causation_id IS NOT NULL"),
+    ("unbatched", "(created_at, id) WHERE batch_id IS NULL"),
+];
+
+/// Takes an existing table in, if there is one.
+pub(super) async fn adopt(pool: &PgPool, tell: &mut impl FnMut(&str)) -> Result<(), MigrateError> {
+    if !is_plain(&mut *pool.acquire().await?).await? {
+        return Ok(());
+    }
+    let mut connection = pool.acquire().await?.detach();
+    // Asked for again and again: a session that waits inside of a statement would hold up the indexes, which wait for it.
+    while !sqlx::query_scalar::<_, bool>("SELECT pg_try_advisory_lock($1)")
+        .bind(LOCK)
+        .fetch_one(&mut connection)
+        .await?
+    {
+        pause().await;
+    }
+    // Another process may have done it while this one waited.
+    let adopted = if is_plain(&mut connection).await? { take_in(&mut connection, tell).await } else { Ok(()) };
+    // The session ends, and its lock with it.
+    let _ = connection.close().await;
+    adopted
+}
+
+/// Whether `audit_events` is an ordinary table that none of the migrations made.
+async fn is_plain(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let kind: Option<i8> = sqlx::query_scalar("SELECT relkind FROM pg_class WHERE oid = to_regclass('audit_events')")
+        .fetch_optional(connection)
+        .await?;
+    Ok(kind == Some(b'r'.cast_signed()))
+}
+
+async fn take_in(connection: &mut PgConnection, tell: &mut impl FnMut(&str)) -> Result<(), MigrateError> {
+    let rows: f32 = sqlx::query_scalar("SELECT reltuples FROM pg_class WHERE oid = to_regclass('audit_events')")
+        .fetch_one(&mut *connection)
+        .await?;
+    tell(&format!(
+        "a plain table audit_events is here, of about {:.0} rows: it becomes a partition, its rows stay as they are",
+        rows.max(0.0)
+    ));
+    // Nothing is changed before it is known to fit.
+    let renamed = check(connection).await?;
+    connection.execute(LOCK_TIMEOUT).await?;
+    for name in renamed {
+        patiently(connection, &format!("ALTER TABLE audit_events ALTER COLUMN {name} TYPE text")).await?;
+    }
+    for (name, definition) in FURTHER {
+        let sql = format!("ALTER TABLE audit_events ADD COLUMN IF NOT EXISTS {name} {definition}");
+        patiently(connection, &sql).await?;
+    }
+    tell("the columns it lacked are added; existing writers need not know them");
+    for (name, _, nullable) in COLUMNS {
+        if !nullable {
+            forbid_null(connection, name).await?;
+        }
+    }
+    tell("building indexes while others write; this takes the longest");
+    index(connection, "UNIQUE INDEX", "pkey", "(id, created_at)").await?;
+    for (name, definition) in INDEXES {
+        index(connection, "INDEX", name, definition).await?;
+    }
+    tell("exchanging the tables");
+    for attempt in 1.. {
+        match exchange(connection).await {
+            Err(error) if attempt < ATTEMPTS && is_busy(&error) => pause().await,
+            done => return done,
+        }
+    }
+    Ok(())
+}
+
+/// Whether the table fits; gives the columns that are `text` by another name.
+async fn check(connection: &mut PgConnection) -> Result<Vec<&'static str>, MigrateError> {
+    let found: Vec<(String, String)> = sqlx::query_as(
+        "SELECT attname::text, format_type(atttypid, NULL) FROM pg_attribute \
+         WHERE attrelid = 'audit_events'::regclass AND attnum > 0 AND NOT attisdropped",
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let (mut problems, mut renamed) = (Vec::new(), Vec::new());
+    for (name, expected, _) in COLUMNS {
+        match found.iter().find(|(found, _)| found == name) {
+            None => problems.push(format!("it has no column {name} {expected}")),
+            // Of the same bytes: it is only called otherwise.
+            Some((_, kind)) if kind == "character varying" && expected == "text" => renamed.push(name),
+            Some((_, kind)) if kind != expected => {
+                problems.push(format!("column {name} is {kind}, not {expected}: ALTER TABLE audit_events ALTER COLUMN {name} TYPE {expected}"));
+            }
+            Some(_) => {}
+        }
+    }
+    let known = |name: &str| {
+        COLUMNS.iter().any(|(known, ..)| *known == name) || FURTHER.iter().any(|(known, _)| *known == name)
+    };
+    for (name, _) in found.iter().filter(|(name, _)| !known(name)) {
+        problems
+            .push(format!("column {name} has no place in the audit trail: move it to a table of its own, or drop it"));
+    }
+    if problems.is_empty() {
+        for (name, ..) in COLUMNS.iter().filter(|(.., nullable)| !nullable) {
+            let nulls = format!("SELECT count(*) FROM audit_events WHERE {name} IS NULL");
+            let nulls: i64 = sqlx::query_scalar(AssertSqlSafe(nulls)).fetch_one(&mut *connection).await?;
+            if nulls > 0 {
+                problems.push(format!(
+                    "in {nulls} rows {name} is NULL, which the audit trail does not allow: give them a value"
+                ));
+            }
+        }
+    }
+    if problems.is_empty() {
+        return Ok(renamed);
+    }
+    Err(MigrateError::Source(
+        format!(
+            "the table audit_events that is here cannot become part of the audit trail, and is left as it is: {}",
+            problems.join("; ")
+        )
+        .into(),
+    ))
+}
+
+/// Has a column refuse NULL from now on, without a long lock.
+async fn forbid_null(connection: &mut PgConnection, column: &str) -> Result<(), MigrateError> {
+    let allowed = format!(
+        "SELECT NOT attnotnull FROM pg_attribute WHERE attrelid = 'audit_events'::regclass AND attname = '{column}'"
+    );
+    if !sqlx::query_scalar::<_, bool>(AssertSqlSafe(allowed)).fetch_one(&mut *connection).await? {
+        return Ok(());
+    }
+    // A check that was validated spares SET NOT NULL its own look at every row, under its lock.
+    let check = format!("audit_events_{column}_given");
+    for sql in [
+        format!("ALTER TABLE audit_events DROP CONSTRAINT IF EXISTS {check}"),
+        format!("ALTER TABLE audit_events ADD CONSTRAINT {check} CHECK ({column} IS NOT NULL) NOT VALID"),
+        format!("ALTER TABLE audit_events VALIDATE CONSTRAINT {check}"),
+        format!("ALTER TABLE audit_events ALTER COLUMN {column} SET NOT NULL"),
+        format!("ALTER TABLE audit_events DROP CONSTRAINT {check}"),
+    ] {
+        patiently(connection, &sql).await?;
+    }
+    Ok(())
+}
+
+async fn index(connection: &mut PgConnection, kind: &str, name: &str, definition: &str) -> Result<(), MigrateError> {
+    let name = format!("audit_events_default_{name}");
+    let valid: Option<bool> = sqlx::query_scalar("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)")
+        .bind(&name)
+        .fetch_optional(&mut *connection)
+        .await?;
+    if valid == Some(false) {
+        // Left by an attempt that was interrupted.
+        patiently(connection, &format!("DROP INDEX CONCURRENTLY {name}")).await?;
+    }
+    if valid != Some(true) {
+        patiently(connection, &format!("CREATE {kind} CONCURRENTLY {name} ON audit_events {definition}")).await?;
+    }
+    Ok(())
+}
+
+/// The moment under the lock: everything or nothing.
+async fn exchange(connection: &mut PgConnection) -> Result<(), MigrateError> {
+    let mut transaction = connection.begin().await?;
+    transaction.execute("LOCK TABLE audit_events IN ACCESS EXCLUSIVE MODE").await?;
+    let key: Option<String> = sqlx::query_scalar(
+        "SELECT conname::text FROM pg_constraint WHERE conrelid = 'audit_events'::regclass AND contype = 'p'",
+    )
+    .fetch_optional(&mut *transaction)
+    .await?;
+    if let Some(key) = key {
+        let sql = format!("ALTER TABLE audit_events DROP CONSTRAINT \"{}\"", key.replace('"', "\"\""));
+        transaction.execute(AssertSqlSafe(sql)).await?;
+    }
+    // Names that the migrations give, to whatever they belong.
+    let taken: Vec<String> = sqlx::query_scalar(
+        "SELECT i.relname::text FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid \
+         WHERE x.indrelid = 'audit_events'::regclass AND i.relname NOT LIKE 'audit\\_events\\_default\\_%'",
+    )
+    .fetch_all(&mut *transaction)
+    .await?;
+    for name in taken {
+        let quoted = name.replace('"', "\"\"");
+        let sql = format!("ALTER INDEX \"{quoted}\" RENAME TO \"before_{}\"", &quoted[..quoted.len().min(50)]);
+        transaction.execute(AssertSqlSafe(sql)).await?;
+    }
+    transaction
+        .execute(
+            "ALTER TABLE audit_events ADD CONSTRAINT audit_events_default_key PRIMARY KEY USING INDEX audit_events_default_pkey; \
+             ALTER TABLE audit_events RENAME TO audit_events_existing",
+        )
+        .await?;
+    MIGRATOR.run(&mut *transaction).await?;
+    transaction
+        .execute(
+            "DROP TABLE audit_events_default; ALTER TABLE audit_events_existing RENAME TO audit_events_default; \
+             ALTER TABLE audit_events ATTACH PARTITION audit_events_default DEFAULT; \
+             CREATE TRIGGER audit_events_no_truncate BEFORE TRUNCATE ON audit_events_default \
+             FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse_change()",
+        )
+        .await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Tries again for a while when somebody else's lock is in the way.
+async fn patiently(connection: &mut PgConnection, sql: &str) -> Result<(), MigrateError> {
+    for attempt in 1.. {
+        match connection.execute(AssertSqlSafe(sql.to_owned())).await.map_err(MigrateError::Execute) {
+            Err(error) if attempt < ATTEMPTS && is_busy(&error) => pause().await,
+            Err(error) => return Err(error),
+            Ok(_) => break,
+        }
+    }
+    Ok(())
+}
+
+async fn pause() {
+    tokio::time::sleep(Duration::from_millis(500)).await;
+}
+
+fn is_busy(error: &MigrateError) -> bool {
+    let (MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) = error else {
+        return false;
+    };
+    // Lock not available, deadlock.
+    let code = error.as_database_error().and_then(|error| error.code());
+    matches!(code.as_deref(), Some("55P03" | "40P01"))
+}
