@@ -7,6 +7,10 @@ CREATE INDEX audit_events_actor ON audit_events (actor, created_at, id);
 CREATE INDEX audit_events_not_ok ON audit_events (outcome, created_at, id) WHERE outcome <> 'ok';
 CREATE INDEX audit_events_causation ON audit_events (causation_id) WHERE causation_id IS NOT NULL;
 
+-- What data contain. It costs a sixth of the rows a second that the others allow, and without it who looks for a rare value reads
+-- everything.
+CREATE INDEX audit_events_data ON audit_events USING gin (data jsonb_path_ops);
+
 -- The intents of a journal, for the adopter that looks for those without a completion.
 CREATE INDEX audit_events_intent ON audit_events (batch_id) WHERE outcome = 'started';
 

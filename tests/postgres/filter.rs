@@ -253,6 +253,10 @@ async fn a_million_rows_are_never_read_through() {
         ("a correlation", any().correlation(uuid(3_000_001))),
         ("a cause", any().causation(uuid(10))),
         ("frequent data", any().data(json!({"tags": ["t3"]}))),
+        ("rare data", any().data(json!({"number": 123_456}))),
+        ("rare data's newest", any().data(json!({"number": 123_456, "tags": ["all"]})).newest_first()),
+        ("no data", any().data(json!({"nothing": true}))),
+        ("data of a type", any().event("order.*").data(json!({"tags": ["t3"]})).newest_first()),
         ("data of an entity", any().entity_id(some).data(json!({"number": 9}))),
         ("a tenant", any().context(json!({"tenant": "acme-3"})).newest_first()),
     ] {

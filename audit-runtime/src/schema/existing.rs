@@ -44,7 +44,7 @@ const FURTHER: [(&str, &str); 7] = [
 
 /// The indexes of the new table, by the ends of their names: those the migrations make. One that is missing here is made under the
 /// lock.
-const INDEXES: [(&str, &str); 10] = [
+const INDEXES: [(&str, &str); 12] = [
     ("entity", "(entity_id, created_at)"),
     ("recommendation", "USING hash ((data ->> 'recommendation_id')) WHERE (data ->> 'recommendation_id') IS NOT NULL"),
     ("order", "USING hash ((data ->> 'order_id')) WHERE (data ->> 'order_id') IS NOT NULL"),
@@ -54,6 +54,8 @@ const INDEXES: [(&str, &str); 10] = [
     ("actor", "(actor, created_at, id)"),
     ("not_ok", "(outcome, created_at, id) WHERE outcome <> 'ok'"),
     ("causation", "(causation_id) WHERE causation_id IS NOT NULL"),
+    ("data", "USING gin (data jsonb_path_ops)"),
+    ("intent", "(batch_id) WHERE outcome = 'started'"),
     ("unbatched", "(created_at, id) WHERE batch_id IS NULL"),
 ];
 
