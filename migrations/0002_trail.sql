@@ -7,6 +7,12 @@ CREATE INDEX audit_events_actor ON audit_events (actor, created_at, id);
 CREATE INDEX audit_events_not_ok ON audit_events (outcome, created_at, id) WHERE outcome <> 'ok';
 CREATE INDEX audit_events_causation ON audit_events (causation_id) WHERE causation_id IS NOT NULL;
 
+-- Whole, and no longer partial: a hash index holds no NULL anyway, and of a partial one the planner does not use the statistics. It
+-- took half a percent of all rows for what ten are.
+DROP INDEX audit_events_recommendation, audit_events_order;
+CREATE INDEX audit_events_recommendation ON audit_events USING hash ((data ->> 'recommendation_id'));
+CREATE INDEX audit_events_order ON audit_events USING hash ((data ->> 'order_id'));
+
 -- What data contain. It costs a sixth of the rows a second that the others allow, and without it who looks for a rare value reads
 -- everything.
 CREATE INDEX audit_events_data ON audit_events USING gin (data jsonb_path_ops);

@@ -46,8 +46,8 @@ const FURTHER: [(&str, &str); 7] = [
 /// lock.
 const INDEXES: [(&str, &str); 12] = [
     ("entity", "(entity_id, created_at)"),
-    ("recommendation", "USING hash ((data ->> 'recommendation_id')) WHERE (data ->> 'recommendation_id') IS NOT NULL"),
-    ("order", "USING hash ((data ->> 'order_id')) WHERE (data ->> 'order_id') IS NOT NULL"),
+    ("recommendation", "USING hash ((data ->> 'recommendation_id'))"),
+    ("order", "USING hash ((data ->> 'order_id'))"),
     ("time", "(created_at, id)"),
     ("correlation", "(correlation_id, created_at)"),
     ("type", "(event_type text_pattern_ops, created_at, id)"),

@@ -153,5 +153,5 @@ fn value(value: &Value) -> String {
 
 /// A time as every machine-readable output has it.
 pub(crate) fn iso(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Micros, true)
+    time.to_rfc3339_opts(SecondsFormat::Micros, false)
 }
