@@ -3,6 +3,7 @@
 use audit_runtime::execution::{OrderFilled, OrderSubmitted, RiskEvaluated};
 use audit_runtime::{Event, Trail, TrailEvent, migrate_telling};
 use serde_json::{Value, json};
+use sqlx::AssertSqlSafe;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Stdio};
 use std::time::Duration;
@@ -160,7 +161,11 @@ async fn a_million_rows_of_the_existing_system_are_taken_in_while_it_writes() {
     // One of them has a time in the future.
     let ahead = json!({"event_type": "order.noted", "entity_type": "order", "data": {}, "created_at": "2099-01-01T00:00:00+00:00"});
     written(&database.url, &[ahead]).unwrap();
-    let hammer = Hammer::start(&database.url).unwrap();
+    // It writes as a role that may do no more.
+    let role = format!("existing_{}", Uuid::now_v7().simple());
+    let grant = format!("CREATE ROLE {role} LOGIN; GRANT INSERT ON audit_events TO {role}");
+    sqlx::raw_sql(AssertSqlSafe(grant)).execute(&database.pool).await.unwrap();
+    let hammer = Hammer::start(&database.url.replace("postgres@", &format!("{role}@"))).unwrap();
     // Two processes at once.
     let mut told = Vec::new();
     let (one, two) = tokio::join!(
@@ -216,6 +221,13 @@ async fn a_table_that_does_not_fit_is_left_as_it_is_and_every_reason_is_told() {
              INSERT INTO audit_events (id, event_type) VALUES (gen_random_uuid(), 'a.b')",
             vec!["in 1 rows entity_type is NULL"],
         ),
+        (
+            "CREATE TABLE audit_events (id uuid PRIMARY KEY, event_type text, entity_type text, entity_id uuid, actor text, data jsonb, created_at timestamptz); \
+             CREATE VIEW recent AS SELECT * FROM audit_events; CREATE TABLE notes (event uuid REFERENCES audit_events); \
+             CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; \
+             CREATE TRIGGER told AFTER INSERT ON audit_events FOR EACH ROW EXECUTE FUNCTION tell()",
+            vec!["view recent reads it", "table notes refers to it by a foreign key", "trigger told fires on it"],
+        ),
     ] {
         let database = Database::empty().await;
         sqlx::raw_sql(table).execute(&database.pool).await.unwrap();
@@ -231,7 +243,7 @@ async fn a_table_that_does_not_fit_is_left_as_it_is_and_every_reason_is_told() {
         let columns = "SELECT count(*) FROM pg_attribute WHERE attrelid = 'audit_events'::regclass AND attnum > 0";
         assert_eq!(database.count(columns).await, 7, "not one more");
         // Mended, it fits.
-        sqlx::raw_sql("DROP TABLE audit_events; CREATE TABLE audit_events (id uuid, event_type varchar(80), entity_type text, entity_id uuid, \
+        sqlx::raw_sql("DROP TABLE audit_events CASCADE; CREATE TABLE audit_events (id uuid, event_type varchar(80), entity_type text, entity_id uuid, \
                        actor text, data jsonb, created_at timestamptz); INSERT INTO audit_events VALUES (gen_random_uuid(), 'a.b', 'a', NULL, 'x', '{}', now())")
             .execute(&database.pool).await.unwrap();
         audit_runtime::migrate(&database.pool).await.unwrap();

@@ -59,6 +59,22 @@ const INDEXES: [(&str, &str); 12] = [
     ("unbatched", "(created_at, id) WHERE batch_id IS NULL"),
 ];
 
+const DEPENDANTS: &str = "\
+    SELECT 'table ' || conrelid::regclass || ' refers to it by a foreign key' FROM pg_constraint \
+    WHERE confrelid = 'audit_events'::regclass AND contype = 'f' \
+    UNION ALL SELECT DISTINCT 'view ' || r.ev_class::regclass || ' reads it' FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid \
+    WHERE d.classid = 'pg_rewrite'::regclass AND d.refobjid = 'audit_events'::regclass AND r.ev_class <> d.refobjid \
+    UNION ALL SELECT 'trigger ' || tgname || ' fires on it' FROM pg_trigger WHERE tgrelid = 'audit_events'::regclass AND NOT tgisinternal \
+    UNION ALL SELECT 'policy ' || polname || ' guards it' FROM pg_policy WHERE polrelid = 'audit_events'::regclass";
+
+/// Who may do what with the table, as statements that say the same of the one that takes its name.
+const PRIVILEGES: &str = "\
+    SELECT format('ALTER TABLE audit_events OWNER TO %I', pg_get_userbyid(relowner)) FROM pg_class WHERE oid = 'audit_events'::regclass \
+    UNION ALL SELECT format('GRANT %s ON audit_events TO %s%s', a.privilege_type, \
+    CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END, \
+    CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) \
+    FROM pg_class c, aclexplode(c.relacl) a WHERE c.oid = 'audit_events'::regclass AND a.grantee <> c.relowner";
+
 /// Takes an existing table in, if there is one.
 pub(super) async fn adopt(pool: &PgPool, tell: &mut impl FnMut(&str)) -> Result<(), MigrateError> {
     if !is_plain(&mut *pool.acquire().await?).await? {
@@ -154,6 +170,9 @@ async fn check(connection: &mut PgConnection) -> Result<Vec<&'static str>, Migra
         problems
             .push(format!("column {name} has no place in the audit trail: move it to a table of its own, or drop it"));
     }
+    // Whatever hangs on the table itself would go with it to the partition, and see only that.
+    let dependants: Vec<String> = sqlx::query_scalar(DEPENDANTS).fetch_all(&mut *connection).await?;
+    problems.extend(dependants.into_iter().map(|what| format!("{what}: drop it, and make it anew on the new table")));
     if problems.is_empty() {
         for (name, ..) in COLUMNS.iter().filter(|(.., nullable)| !nullable) {
             let nulls = format!("SELECT count(*) FROM audit_events WHERE {name} IS NULL");
@@ -228,6 +247,7 @@ async fn exchange(connection: &mut PgConnection) -> Result<(), MigrateError> {
         let sql = format!("ALTER TABLE audit_events DROP CONSTRAINT \"{}\"", key.replace('"', "\"\""));
         transaction.execute(AssertSqlSafe(sql)).await?;
     }
+    let privileges: Vec<String> = sqlx::query_scalar(PRIVILEGES).fetch_all(&mut *transaction).await?;
     // Names that the migrations give, to whatever they belong.
     let taken: Vec<String> = sqlx::query_scalar(
         "SELECT i.relname::text FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid \
@@ -255,6 +275,9 @@ async fn exchange(connection: &mut PgConnection) -> Result<(), MigrateError> {
              FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse_change()",
         )
         .await?;
+    for privilege in privileges {
+        transaction.execute(AssertSqlSafe(privilege)).await?;
+    }
     transaction.commit().await?;
     Ok(())
 }
