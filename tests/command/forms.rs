@@ -22,6 +22,29 @@ async fn on_a_terminal_it_is_a_timeline_in_colour_and_no_wider_than_that() {
     assert!(!shown.contains("\u{1b}[2J") && !shown.contains('\u{7}') && !shown.contains("\u{1b}[31mred"), "{shown:?}");
 }
 
+#[tokio::test]
+async fn no_form_lets_what_a_row_holds_speak_to_a_terminal() {
+    let database = morning().await;
+    let csi = "INSERT INTO audit_events (id, event_type, entity_type, actor, data) VALUES (gen_random_uuid(), 'note.left', 'note', \
+               E'eve\\u009b31m\\u202e', jsonb_build_object('text', E'\\u009b2J\\u001b[1m\\u007f', E'\\u001bkey', 1))";
+    sqlx::query(csi).execute(&database.pool).await.unwrap();
+    for form in ["timeline", "table", "json", "ndjson", "csv"] {
+        for wide in [true, false] {
+            let mut plain = command(&database, &["events", "--output", form]);
+            plain.env("NO_COLOR", "1").args(wide.then_some("--wide"));
+            let (shown, status) = Terminal::start(plain, 100).end();
+            assert!(status.success() && shown.contains("eve"), "{form}: {shown}");
+            let steers = |c: &char| (c.is_control() && *c != '\n') || *c == '\u{202e}';
+            let lines = shown.replace("\r\n", "\n");
+            assert_eq!(lines.chars().find(steers), None, "{form}: {shown:?}");
+            if form == "ndjson" {
+                let last: Value = serde_json::from_str(shown.lines().last().unwrap()).unwrap();
+                assert_eq!(last["data"]["text"], "\u{9b}2J\u{1b}[1m\u{7f}", "an escape means the same");
+            }
+        }
+    }
+}
+
 /// Columns of a line without its colours.
 fn console_width(line: &str) -> usize {
     let mut width = 0;

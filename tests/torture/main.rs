@@ -134,6 +134,7 @@ fn torture(time: Duration) {
     assert_eq!(journals(directory.path()), 0, "every journal was shipped and removed");
     let returned: Vec<_> =
         (0..=last).map(|run| Returned::read(&directory.path().join(format!("returned-{run}")))).collect();
+    runtime.block_on(every_intent_has_one_end(&direct));
     let rows = runtime.block_on(rows(&direct));
     report(&returned, &rows, &counts, proxy.cuts());
 }
@@ -147,6 +148,22 @@ async fn terminate_backends(url: &str) {
     let mut connection = PgConnection::connect(url).await.unwrap();
     let terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'audit-runtime'";
     sqlx::query(terminate).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+/// Calls that were killed inside of their bodies are told as interrupted, and each other one as what became of it.
+async fn every_intent_has_one_end(url: &str) {
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    let (intents, without, doubled, interrupted): (i64, i64, i64, i64) = sqlx::query_as(
+        "SELECT count(*), count(*) FILTER (WHERE ends = 0), count(*) FILTER (WHERE ends > 1), count(*) FILTER (WHERE interrupted) FROM ( \
+         SELECT i.id, count(c.id) AS ends, coalesce(bool_or(c.outcome = 'interrupted'), false) AS interrupted FROM audit_events i \
+         LEFT JOIN audit_events c ON c.causation_id = i.id AND c.created_at = i.created_at WHERE i.outcome = 'started' GROUP BY 1) x",
+    )
+    .fetch_one(&mut connection)
+    .await
+    .unwrap();
+    println!("intents {intents} interrupted {interrupted} without an end {without} with two {doubled}");
+    assert!(without == 0 && doubled == 0 && intents > 0);
     connection.close().await.unwrap();
 }
 

@@ -17,6 +17,12 @@ fn call(run: &str, thread: usize, number: u64, padding: &str) -> Result<u64, std
     Ok(number * 2)
 }
 
+/// A call that takes a while, so that some are killed inside of it.
+#[audited(event = "call.meant", actor = run, id = None::<Uuid>, only(thread, number), intent)]
+fn meant(run: &str, thread: usize, number: u64) {
+    std::thread::sleep(Duration::from_millis(2));
+}
+
 /// Makes calls until standard input ends, then shuts down.
 pub(crate) fn record(run: &str, url: &str, journals: &Path, returned: &Path) {
     let audit = Audit::builder()
@@ -43,7 +49,10 @@ pub(crate) fn record(run: &str, url: &str, journals: &Path, returned: &Path) {
                         number += 1;
                         file.write_all_at(&number.to_le_bytes(), 8 * thread as u64).unwrap();
                     }
-                    std::thread::sleep(Duration::from_millis(200));
+                    for _ in 0..20 {
+                        meant(run, thread, number);
+                    }
+                    std::thread::sleep(Duration::from_millis(160));
                 }
             });
         }

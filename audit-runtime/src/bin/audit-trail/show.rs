@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::format::{COLUMNS, cloud_event, record};
-use crate::text::{elided, harmless};
+use crate::text::{Guarded, Instead, elided, harmless};
 use crate::timeline::Timeline;
 use anstream::AutoStream;
 use audit_runtime::TrailEvent;
@@ -55,6 +55,17 @@ impl Style {
     }
 }
 
+/// Output for programs: buffered in a pipe, guarded on a terminal.
+type Programs = Box<dyn Write>;
+
+fn for_programs(instead: Instead) -> Programs {
+    let output = io::stdout().lock();
+    if output.is_terminal() {
+        return Box::new(Guarded::new(output, instead));
+    }
+    Box::new(io::BufWriter::with_capacity(64 * 1024, output))
+}
+
 /// Prints events one by one.
 pub(crate) struct Printer {
     form: Form,
@@ -64,40 +75,39 @@ pub(crate) struct Printer {
 enum Form {
     Timeline(AutoStream<StdoutLock<'static>>, Timeline),
     Table(Box<Table>, Option<usize>),
-    Json(StdoutLock<'static>),
-    Ndjson(StdoutLock<'static>),
-    CloudEvents(StdoutLock<'static>),
-    Csv(Box<csv::Writer<StdoutLock<'static>>>),
+    Json(Programs),
+    Ndjson(Programs),
+    CloudEvents(Programs),
+    Csv(Box<csv::Writer<Programs>>),
 }
 
 impl Printer {
     pub(crate) fn new(style: &Style) -> Self {
-        let output = io::stdout().lock();
         let form = match style.output() {
-            Output::Timeline => Form::Timeline(AutoStream::auto(output), Timeline::new(style.width())),
+            Output::Timeline => Form::Timeline(AutoStream::auto(io::stdout().lock()), Timeline::new(style.width())),
             Output::Table => {
                 let mut table = Table::new();
                 table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
                 table.set_header(["created_at", "event_type", "outcome", "actor", "entity", "duration", "data"]);
                 Form::Table(Box::new(table), style.width())
             }
-            Output::Json => Form::Json(output),
-            Output::Ndjson => Form::Ndjson(output),
-            Output::Csv => Form::csv(output),
+            Output::Json => Form::Json(for_programs(Instead::Escape)),
+            Output::Ndjson => Form::Ndjson(for_programs(Instead::Escape)),
+            Output::Csv => Form::csv(),
         };
         Self { form, printed: 0 }
     }
 
     pub(crate) fn cloud_events() -> Self {
-        Self { form: Form::CloudEvents(io::stdout().lock()), printed: 0 }
+        Self { form: Form::CloudEvents(for_programs(Instead::Escape)), printed: 0 }
     }
 
     pub(crate) fn csv() -> Self {
-        Self { form: Form::csv(io::stdout().lock()), printed: 0 }
+        Self { form: Form::csv(), printed: 0 }
     }
 
     pub(crate) fn ndjson() -> Self {
-        Self { form: Form::Ndjson(io::stdout().lock()), printed: 0 }
+        Self { form: Form::Ndjson(for_programs(Instead::Escape)), printed: 0 }
     }
 
     pub(crate) fn printed(&self) -> u64 {
@@ -169,7 +179,8 @@ impl Printer {
 }
 
 impl Form {
-    fn csv(output: StdoutLock<'static>) -> Self {
+    fn csv() -> Self {
+        let output = for_programs(Instead::Replacement);
         Self::Csv(Box::new(csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(output)))
     }
 }

@@ -1,13 +1,17 @@
 //! Text of other people's on a terminal: nothing in it may speak to the terminal, and little of it fits.
 
+use std::fmt::Write as _;
+use std::io::{self, Write};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// Without what a terminal would obey: control characters, and those that turn the direction of writing.
+/// What a terminal would obey: control characters, and those that turn the direction of writing.
+fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// Without what a terminal would obey.
 pub(crate) fn harmless(text: &str) -> String {
-    let steers = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-    };
     text.chars()
         .map(|c| match c {
             '\n' => '\u{23ce}',
@@ -16,6 +20,56 @@ pub(crate) fn harmless(text: &str) -> String {
             c => c,
         })
         .collect()
+}
+
+/// What becomes of a character that a terminal would obey, in output for programs that is shown on one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Instead {
+    /// Its escape in JSON: the text means the same.
+    Escape,
+    /// The replacement character: CSV has no escapes.
+    Replacement,
+}
+
+/// A terminal that is given whole lines, without what it would obey.
+pub(crate) struct Guarded<W: Write> {
+    terminal: W,
+    instead: Instead,
+    line: Vec<u8>,
+}
+
+impl<W: Write> Guarded<W> {
+    pub(crate) fn new(terminal: W, instead: Instead) -> Self {
+        Self { terminal, instead, line: Vec::new() }
+    }
+}
+
+impl<W: Write> Write for Guarded<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.line.extend_from_slice(bytes);
+        let Some(end) = self.line.iter().rposition(|b| *b == b'\n') else {
+            return Ok(bytes.len());
+        };
+        let rest = self.line.split_off(end + 1);
+        let lines = std::mem::replace(&mut self.line, rest);
+        let mut shown = String::with_capacity(lines.len());
+        let text = String::from_utf8_lossy(&lines);
+        let mut rest = text.chars();
+        while let Some(c) = rest.next() {
+            let ends_line = c == '\n' || (c == '\r' && rest.as_str().starts_with('\n'));
+            match self.instead {
+                _ if !steers(c) || ends_line => shown.push(c),
+                Instead::Escape => drop(write!(shown, "\\u{:04x}", u32::from(c))),
+                Instead::Replacement => shown.push('\u{fffd}'),
+            }
+        }
+        self.terminal.write_all(shown.as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.terminal.flush()
+    }
 }
 
 /// At most so many columns, with an ellipsis where something is missing.
