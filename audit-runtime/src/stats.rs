@@ -9,6 +9,16 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// Counts since the start, sizes and the writer's health. `recorded = stored + pending + refused` at all times.
+///
+/// With the feature `metrics` the writer tells them to the [`metrics`](https://docs.rs/metrics) facade once a second, with the label
+/// `service`. A recorder has to be installed before the trail starts.
+///
+/// | name | kind | what |
+/// | --- | --- | --- |
+/// | `audit_events_recorded_total`, `audit_events_stored_total`, `audit_events_refused_total`, `audit_events_quarantined_total`, `audit_events_adopted_total`, `audit_events_in_transactions_total` | counter | as below |
+/// | `audit_batch_retries_total` | counter | attempts to store a batch that failed |
+/// | `audit_events_pending`, `audit_journal_bytes`, `audit_lag_seconds` | gauge | what waits in the journal, its bytes, the age of the oldest |
+/// | `audit_batch_rows`, `audit_commit_seconds` | histogram | of each batch that was stored: its rows, and how long its transaction took |
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {

@@ -22,6 +22,8 @@ const BOOKS: &str = "_audit_migrations";
 /// nothing is to be done, and may run in several processes at once. It keeps its own books in `_audit_migrations`, so that it goes
 /// together with an application's own sqlx migrations in the same database.
 ///
+/// A step that builds indexes may hold up rows that are to be inserted meanwhile: events wait in their journals.
+///
 /// Where there is a plain table `audit_events` of the seven columns already, as the system of [`execution`](crate::execution) has
 /// it, its rows stay where they are: the table becomes a partition of the new one. Its writers may go on meanwhile.
 ///

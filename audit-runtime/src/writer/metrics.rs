@@ -1,13 +1,4 @@
-//! What the writer tells the `metrics` facade: feature `metrics`. It is told from the writer's thread; callers pay nothing.
-//!
-//! | name | kind | what |
-//! | --- | --- | --- |
-//! | `audit_events_recorded_total`, `_stored_total`, `_refused_total`, `_quarantined_total`, `_adopted_total`, `_in_transactions_total` | counter | as in [`Stats`](crate::Stats) |
-//! | `audit_batch_retries_total` | counter | attempts to store a batch that failed |
-//! | `audit_events_pending`, `audit_journal_bytes`, `audit_lag_seconds` | gauge | what waits in the journal, its bytes, the age of the oldest |
-//! | `audit_batch_rows`, `audit_commit_seconds` | histogram | of each batch that was stored |
-//!
-//! Each has the label `service`.
+//! What the writer tells the `metrics` facade: see [`Stats`](crate::Stats). It is told from the writer's thread; callers pay nothing.
 
 use crate::core::Core;
 use std::time::Duration;
