@@ -8,6 +8,7 @@ mod differential;
 mod frameworks;
 mod grammar;
 mod guarantees;
+mod odd;
 mod outcomes;
 mod requests;
 mod shapes;
