@@ -108,10 +108,9 @@ async fn take_in(connection: &mut PgConnection, tell: &mut impl FnMut(&str)) -> 
     let rows: f32 = sqlx::query_scalar("SELECT reltuples FROM pg_class WHERE oid = to_regclass('audit_events')")
         .fetch_one(&mut *connection)
         .await?;
-    tell(&format!(
-        "a plain table audit_events is here, of about {:.0} rows: it becomes a partition, its rows stay as they are",
-        rows.max(0.0)
-    ));
+    // It is -1 where nobody has analysed the table yet.
+    let rows = if rows < 0.0 { "rows that nobody has counted yet".into() } else { format!("about {rows:.0} rows") };
+    tell(&format!("a plain table audit_events is here, of {rows}: it becomes a partition, its rows stay as they are"));
     // Nothing is changed before it is known to fit.
     let renamed = check(connection).await?;
     connection.execute(LOCK_TIMEOUT).await?;
