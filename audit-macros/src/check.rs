@@ -38,8 +38,7 @@ impl Plan {
             || early(self.when.as_ref())
             || self.recorder.as_ref().is_some_and(|recorder| mentions(recorder, name))
             || self.fields.iter().any(|field| early(Some(&field.value)))
-            || self.guarantees.lent.parameters.contains(name)
-            || self.guarantees.tx.as_ref().is_some_and(|tx| mentions(tx, name))
+            || self.guarantees.concern(name)
     }
 }
 
@@ -277,8 +276,7 @@ fn captures(args: &Args, function: &Function, guarantees: &Guarantees) -> syn::R
         let captured = match only {
             Some(_) => chosen.is_some(),
             // What is compared before and after is not told once more, and a connection is no data.
-            None if guarantees.lent.parameters.contains(name) => false,
-            None if guarantees.tx.as_ref().is_some_and(|tx| mentions(tx, name)) => false,
+            None if guarantees.concern(name) => false,
             None => args.skip_all.is_none() && !args.skip.contains(name) && !name.to_string().starts_with('_'),
         };
         if redacted {

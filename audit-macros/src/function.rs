@@ -243,15 +243,20 @@ fn with_borrowed_self(tokens: TokenStream) -> TokenStream {
         };
         match token {
             TokenTree::Group(group) => {
-                let mut inner = Group::new(group.delimiter(), with_borrowed_self(group.stream()));
-                inner.set_span(group.span());
-                result.push(TokenTree::Group(inner));
+                result.push(regrouped(&group, with_borrowed_self(group.stream())));
             }
             token if is_self && taken => result.extend(quote!(&mut *#token)),
             token => result.push(token),
         }
     }
     result.into_iter().collect()
+}
+
+/// A group with other tokens in it.
+fn regrouped(group: &Group, tokens: TokenStream) -> TokenTree {
+    let mut inner = Group::new(group.delimiter(), tokens);
+    inner.set_span(group.span());
+    TokenTree::Group(inner)
 }
 
 fn is_word(token: &TokenTree, word: &str) -> bool {
@@ -264,11 +269,7 @@ fn with_uses(tokens: TokenStream, used: &impl Fn(&Ident) -> bool) -> TokenStream
     for token in tokens {
         let ends_statement = matches!(&token, TokenTree::Punct(punct) if punct.as_char() == ';');
         result.push(match token {
-            TokenTree::Group(group) => {
-                let mut inner = Group::new(group.delimiter(), with_uses(group.stream(), used));
-                inner.set_span(group.span());
-                TokenTree::Group(inner)
-            }
+            TokenTree::Group(group) => regrouped(&group, with_uses(group.stream(), used)),
             token => token,
         });
         if ends_statement

@@ -2,6 +2,7 @@
 
 use crate::args::{Args, Value};
 use crate::check::{early, known_name, looks_secret, mentions};
+use crate::expand::key;
 use crate::function::Function;
 use crate::output::Shape;
 use crate::secret::says_secret;
@@ -41,6 +42,13 @@ pub(crate) struct Guarantees {
     pub(crate) changes: Vec<Change>,
     pub(crate) tx: Option<Expr>,
     pub(crate) lent: Lent,
+}
+
+impl Guarantees {
+    /// Whether a parameter is what `tx` or `changes` are about.
+    pub(crate) fn concern(&self, name: &Ident) -> bool {
+        self.lent.parameters.contains(name) || self.tx.as_ref().is_some_and(|tx| mentions(tx, name))
+    }
 }
 
 pub(crate) fn guarantees(args: &mut Args, function: &Function, fallible: bool) -> syn::Result<Guarantees> {
@@ -119,30 +127,28 @@ fn changes(args: &Args, function: &Function, lent: &mut Lent) -> syn::Result<Vec
                 lent.parameters.push(name.clone());
                 name.clone()
             }
-            Expr::Field(_) if field_of_self(value).is_some() => {
+            other => {
+                let Some(member) = field_of_self(other) else {
+                    return Err(syn::Error::new_spanned(
+                        other,
+                        "`changes` compares `&mut` parameters, and fields of `self` as in `changes(self.position)`",
+                    ));
+                };
                 check_receiver(value, function, "changes")?;
                 lent.receiver = true;
-                match field_of_self(value) {
-                    Some(Member::Named(name)) => name.clone(),
-                    _ => {
-                        return Err(syn::Error::new_spanned(
-                            value,
-                            "a field without a name has no key; name the field that holds it",
-                        ));
-                    }
-                }
-            }
-            other => {
-                return Err(syn::Error::new_spanned(
-                    other,
-                    "`changes` compares `&mut` parameters, and fields of `self` as in `changes(self.position)`",
-                ));
+                let Member::Named(name) = member else {
+                    return Err(syn::Error::new_spanned(
+                        value,
+                        "a field without a name has no key; name the field that holds it",
+                    ));
+                };
+                name.clone()
             }
         };
         if says_secret(&name.to_string()) && !args.plain.contains(&name) {
             return Err(looks_secret(&name, &format!("leave it out, or say `plain({name})` if it is none")));
         }
-        let key = name.to_string().trim_start_matches("r#").to_owned();
+        let key = key(&name);
         if changes.iter().any(|change| change.key == key) {
             return Err(syn::Error::new_spanned(value, format!("`changes` has a `{key}` already")));
         }

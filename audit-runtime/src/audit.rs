@@ -5,7 +5,6 @@ use crate::builder::Builder;
 use crate::context::{Entered, Layer, Scope, Scoped};
 use crate::core::{Core, RecordError};
 use crate::event::{AuditEvent, Event};
-use crate::journal::NotSynced;
 use crate::stats::Stats;
 use chrono::{DateTime, Utc};
 use std::fmt;
@@ -251,15 +250,7 @@ impl Receipt {
     /// # Errors
     /// The disk refused, the journal is in memory, or the handle was shut down before that.
     pub async fn synced(&self) -> Result<(), StoreError> {
-        let journal = &self.core.journal;
-        if journal.is_in_memory() {
-            return Err(StoreError::InMemory);
-        }
-        journal.synced(self.position).await.map_err(|error| match error {
-            NotSynced::Failed => StoreError::NotSynced,
-            NotSynced::Released if journal.is_forked() => StoreError::Forked,
-            NotSynced::Released => StoreError::Closed,
-        })
+        self.core.synced(self.position).await
     }
 
     /// [`synced`](Self::synced) for code without a runtime; it blocks the thread.

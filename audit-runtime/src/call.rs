@@ -101,7 +101,6 @@ impl Active {
         let mut buffer = buffer::take();
         payload::begin(&mut buffer);
         let trace = Trace::current();
-        let inherited = scope.context.as_ref().and_then(|context| context.correlation_id());
         Self {
             fields: Fields::new(buffer),
             core: core.clone(),
@@ -114,12 +113,7 @@ impl Active {
             entity_id: None,
             actor: Cow::Borrowed(site.actor),
             context: scope.context.clone(),
-            correlation: scope
-                .call
-                .map(|call| call.correlation)
-                .or(inherited)
-                .or(Trace::correlation(trace))
-                .unwrap_or(id),
+            correlation: scope.correlation(trace).unwrap_or(id),
             causation: scope.call.map(|call| call.id),
             trace,
             changes: Changes::default(),
@@ -315,9 +309,7 @@ impl Call {
             return;
         };
         let duration = active.beginning.elapsed_micros();
-        if active.changes.any() {
-            active.changes.write(&mut active.fields, active.core.rules());
-        }
+        active.changes.write(&mut active.fields, active.core.rules());
         let mut buffer = std::mem::take(&mut active.fields).end();
         active.complete(&mut buffer, active.id, outcome, Some(duration));
         // A refusal is counted and warned of there; the call itself goes on.

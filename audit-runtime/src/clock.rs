@@ -1,5 +1,6 @@
 //! Time and ids.
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -30,6 +31,11 @@ pub(crate) fn micros_now() -> i64 {
         Ok(since) => i64::try_from(since.as_micros()).unwrap_or(i64::MAX),
         Err(before) => -i64::try_from(before.duration().as_micros()).unwrap_or(i64::MAX),
     }
+}
+
+/// A time as rows and their readers have it: ISO 8601, UTC, to the microsecond.
+pub(crate) fn iso_8601(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Micros, false)
 }
 
 /// A version 7 id (RFC 9562): milliseconds, then microseconds of the millisecond in `rand_a` (method 3), then

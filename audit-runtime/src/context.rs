@@ -54,6 +54,12 @@ impl Scope {
         self.audit.as_ref().or_else(|| Audit::installed()).map(Audit::core)
     }
 
+    /// What an event here belongs to: the correlation of the call around it, else of its context, else of its trace.
+    pub(crate) fn correlation(&self, trace: Option<Trace>) -> Option<Uuid> {
+        let of_context = || self.context.as_ref().and_then(|context| context.correlation_id());
+        self.call.map(|call| call.correlation).or_else(of_context).or_else(|| Trace::correlation(trace))
+    }
+
     /// Exchanges the current scope for this one.
     fn swap(&mut self) {
         let _ = CURRENT.try_with(|current| {

@@ -134,18 +134,28 @@ impl Core {
 
     /// Waits until what lies before this position survives the loss of power.
     pub(crate) async fn durable(&self, position: u64) -> Result<(), RecordError> {
-        match self.settings.durability {
+        let durable = match self.settings.durability {
             Durability::Probe => Ok(()),
-            Durability::Disk => self.journal.synced(position).await.map_err(|error| match error {
-                NotSynced::Failed => RecordError::NotSynced,
-                NotSynced::Released if self.journal.is_forked() => RecordError::Forked,
-                NotSynced::Released => RecordError::Closed,
-            }),
-            Durability::Database => self.stored(position).await.map_err(|error| match error {
-                StoreError::Forked => RecordError::Forked,
-                _ => RecordError::Closed,
-            }),
+            Durability::Disk => self.synced(position).await,
+            Durability::Database => self.stored(position).await,
+        };
+        durable.map_err(|error| match error {
+            StoreError::NotSynced => RecordError::NotSynced,
+            StoreError::Forked => RecordError::Forked,
+            StoreError::Closed | StoreError::InMemory => RecordError::Closed,
+        })
+    }
+
+    /// Waits until what lies before this position is on disk.
+    pub(crate) async fn synced(&self, position: u64) -> Result<(), StoreError> {
+        if self.journal.is_in_memory() {
+            return Err(StoreError::InMemory);
         }
+        self.journal.synced(position).await.map_err(|error| match error {
+            NotSynced::Failed => StoreError::NotSynced,
+            NotSynced::Released if self.journal.is_forked() => StoreError::Forked,
+            NotSynced::Released => StoreError::Closed,
+        })
     }
 
     /// Waits until PostgreSQL has what lies before this position.
@@ -204,11 +214,6 @@ impl Core {
         let id = clock::event_id(now);
         let context = scope.context.as_deref();
         let trace = Trace::current();
-        let correlation = scope
-            .call
-            .map(|call| call.correlation)
-            .or_else(|| context.and_then(|context| context.correlation_id()))
-            .or(Trace::correlation(trace));
         let attributes = Trace::beside(trace, context.map_or("", |context| context.attributes_json()));
         let (entity_id, data) = match &event.entity_id {
             EntityId::Id(id) => (Some(*id), None),
@@ -231,7 +236,7 @@ impl Core {
                 created_at: event.created_at.map_or(now, |time| time.timestamp_micros()),
                 outcome: Outcome::Ok,
                 duration: None,
-                correlation_id: Some(correlation.unwrap_or(id)),
+                correlation_id: Some(scope.correlation(trace).unwrap_or(id)),
                 causation_id: scope.call.map(|call| call.id),
                 context: &self.rules().settle(&attributes),
                 origin: self.origin(),

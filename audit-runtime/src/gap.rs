@@ -1,6 +1,7 @@
 //! What was refused while the journal was full: told by one event once it is not.
 
-use chrono::{DateTime, SecondsFormat};
+use crate::clock;
+use chrono::DateTime;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,7 +31,7 @@ pub(crate) struct Lost {
 
 fn iso_8601<S: Serializer>(micros: &i64, serializer: S) -> Result<S::Ok, S::Error> {
     let time = DateTime::from_timestamp_micros(*micros).unwrap_or_default();
-    serializer.serialize_str(&time.to_rfc3339_opts(SecondsFormat::Micros, false))
+    serializer.serialize_str(&clock::iso_8601(time))
 }
 
 impl Lost {

@@ -14,13 +14,11 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    pub(super) fn any(&self) -> bool {
-        !self.changed.is_empty()
-    }
-
-    /// Writes them, masked like everything else.
+    /// Writes them, if there are any, masked like everything else.
     pub(super) fn write(&mut self, fields: &mut Fields, rules: &Rules) {
-        fields.serialize(rules, "changes", &std::mem::take(&mut self.changed));
+        if !self.changed.is_empty() {
+            fields.serialize(rules, "changes", &std::mem::take(&mut self.changed));
+        }
     }
 }
 

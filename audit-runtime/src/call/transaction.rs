@@ -32,9 +32,7 @@ impl Call {
             self.finish(Outcome::Ok);
             return Ok(());
         }
-        if active.changes.any() {
-            active.changes.write(&mut active.fields, active.core.rules());
-        }
+        active.changes.write(&mut active.fields, active.core.rules());
         let duration = active.beginning.elapsed_micros();
         let mut row = buffer::take();
         active.fields.copy_to(&mut row);

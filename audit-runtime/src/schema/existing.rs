@@ -115,11 +115,11 @@ async fn take_in(connection: &mut PgConnection, tell: &mut impl FnMut(&str)) -> 
     let renamed = check(connection).await?;
     connection.execute(LOCK_TIMEOUT).await?;
     for name in renamed {
-        patiently(connection, &format!("ALTER TABLE audit_events ALTER COLUMN {name} TYPE text")).await?;
+        execute(connection, &format!("ALTER TABLE audit_events ALTER COLUMN {name} TYPE text")).await?;
     }
     for (name, definition) in FURTHER {
         let sql = format!("ALTER TABLE audit_events ADD COLUMN IF NOT EXISTS {name} {definition}");
-        patiently(connection, &sql).await?;
+        execute(connection, &sql).await?;
     }
     tell("the columns it lacked are added; existing writers need not know them");
     for (name, _, nullable) in COLUMNS {
@@ -133,13 +133,7 @@ async fn take_in(connection: &mut PgConnection, tell: &mut impl FnMut(&str)) -> 
         index(connection, "INDEX", name, definition).await?;
     }
     tell("exchanging the tables");
-    for attempt in 1.. {
-        match exchange(connection).await {
-            Err(error) if attempt < ATTEMPTS && is_busy(&error) => pause().await,
-            done => return done,
-        }
-    }
-    Ok(())
+    patiently(connection, exchange).await
 }
 
 /// Whether the table fits; gives the columns that are `text` by another name.
@@ -212,7 +206,7 @@ async fn forbid_null(connection: &mut PgConnection, column: &str) -> Result<(), 
         format!("ALTER TABLE audit_events ALTER COLUMN {column} SET NOT NULL"),
         format!("ALTER TABLE audit_events DROP CONSTRAINT {check}"),
     ] {
-        patiently(connection, &sql).await?;
+        execute(connection, &sql).await?;
     }
     Ok(())
 }
@@ -225,10 +219,10 @@ async fn index(connection: &mut PgConnection, kind: &str, name: &str, definition
         .await?;
     if valid == Some(false) {
         // Left by an attempt that was interrupted.
-        patiently(connection, &format!("DROP INDEX CONCURRENTLY {name}")).await?;
+        execute(connection, &format!("DROP INDEX CONCURRENTLY {name}")).await?;
     }
     if valid != Some(true) {
-        patiently(connection, &format!("CREATE {kind} CONCURRENTLY {name} ON audit_events {definition}")).await?;
+        execute(connection, &format!("CREATE {kind} CONCURRENTLY {name} ON audit_events {definition}")).await?;
     }
     Ok(())
 }
@@ -282,15 +276,26 @@ async fn exchange(connection: &mut PgConnection) -> Result<(), MigrateError> {
 }
 
 /// Tries again for a while when somebody else's lock is in the way.
-async fn patiently(connection: &mut PgConnection, sql: &str) -> Result<(), MigrateError> {
-    for attempt in 1.. {
-        match connection.execute(AssertSqlSafe(sql.to_owned())).await.map_err(MigrateError::Execute) {
-            Err(error) if attempt < ATTEMPTS && is_busy(&error) => pause().await,
-            Err(error) => return Err(error),
-            Ok(_) => break,
+async fn patiently(
+    connection: &mut PgConnection,
+    attempt: impl AsyncFn(&mut PgConnection) -> Result<(), MigrateError>,
+) -> Result<(), MigrateError> {
+    let mut attempts = 1;
+    loop {
+        match attempt(connection).await {
+            Err(error) if attempts < ATTEMPTS && is_busy(&error) => pause().await,
+            done => return done,
         }
+        attempts += 1;
     }
-    Ok(())
+}
+
+async fn execute(connection: &mut PgConnection, sql: &str) -> Result<(), MigrateError> {
+    patiently(connection, async |connection| {
+        connection.execute(AssertSqlSafe(sql.to_owned())).await?;
+        Ok(())
+    })
+    .await
 }
 
 async fn pause() {

@@ -1,5 +1,6 @@
 //! A row as it is read.
 
+use crate::clock;
 use crate::event::Outcome;
 use crate::payload::EventRef;
 use chrono::{DateTime, Utc};
@@ -85,7 +86,7 @@ impl fmt::Display for IntentState {
 }
 
 fn iso_8601<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&time.to_rfc3339_opts(chrono::SecondsFormat::Micros, false))
+    serializer.serialize_str(&clock::iso_8601(*time))
 }
 
 impl TrailEvent {

@@ -9,9 +9,9 @@ use crate::clock;
 use crate::core::Core;
 use crate::event::Outcome;
 use crate::payload::{self, EventRef};
-use chrono::{DateTime, SecondsFormat};
+use chrono::DateTime;
 use serde_json::{Map, Value, json};
-use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor, FromRow, Row as _};
 use std::collections::HashSet;
 use uuid::Uuid;
@@ -19,7 +19,7 @@ use uuid::Uuid;
 const EVENT_TYPE: &str = "audit.interrupted";
 
 /// What is known of an intent.
-#[derive(Debug)]
+#[derive(Debug, FromRow)]
 pub(super) struct OpenIntent {
     id: Uuid,
     event_type: String,
@@ -33,23 +33,6 @@ pub(super) struct OpenIntent {
     origin: Option<String>,
 }
 
-impl FromRow<'_, PgRow> for OpenIntent {
-    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
-        Ok(Self {
-            id: row.try_get(0)?,
-            event_type: row.try_get(1)?,
-            entity_type: row.try_get(2)?,
-            entity_id: row.try_get(3)?,
-            actor: row.try_get(4)?,
-            data: row.try_get(5)?,
-            created_at: row.try_get(6)?,
-            correlation_id: row.try_get(7)?,
-            context: row.try_get(8)?,
-            origin: row.try_get(9)?,
-        })
-    }
-}
-
 /// The intents of a journal that have no completion, neither stored nor refused.
 pub(super) async fn open_intents(
     connection: &mut PgConnection,
@@ -57,8 +40,8 @@ pub(super) async fn open_intents(
 ) -> Result<Vec<OpenIntent>, sqlx::Error> {
     // Simple queries: a pooler in transaction mode may answer each message from another connection.
     let intents = format!(
-        "SELECT i.id, i.event_type, i.entity_type, i.entity_id, i.actor, i.data::text, \
-         (extract(epoch FROM i.created_at) * 1000000)::int8, i.correlation_id, i.context::text, i.origin \
+        "SELECT i.id, i.event_type, i.entity_type, i.entity_id, i.actor, i.data::text AS data, \
+         (extract(epoch FROM i.created_at) * 1000000)::int8 AS created_at, i.correlation_id, i.context::text AS context, i.origin \
          FROM audit_events i WHERE i.outcome = 'started' \
          AND i.batch_id IN (SELECT id FROM audit_batches WHERE journal_id = '{journal_id}') \
          AND NOT EXISTS (SELECT FROM audit_events c WHERE c.correlation_id = i.correlation_id \
@@ -110,7 +93,7 @@ impl OpenIntent {
                 "event_type": self.event_type,
                 "origin": self.origin,
                 "why": why,
-                "noticed_at": noticed_at.to_rfc3339_opts(SecondsFormat::Micros, false),
+                "noticed_at": clock::iso_8601(noticed_at),
             }),
         );
         let mut bytes = Vec::new();

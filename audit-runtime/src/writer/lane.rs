@@ -7,7 +7,6 @@ use super::failure::{Failure, describe};
 use super::interrupted::{self, OpenIntent};
 use super::{metrics, store};
 use crate::core::{Core, GAP_IS_OVER};
-use crate::journal::Orphan;
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 use std::hash::{BuildHasher, RandomState};
@@ -86,7 +85,9 @@ impl<'a> Lane<'a> {
                 return false;
             };
             tracing::info!(journal = %orphan.id(), "shipping the journal of a process that is gone");
-            let committed = self.committed_ranges(&orphan).await;
+            let journal = orphan.id();
+            let committed =
+                self.persistently(async |connection| store::committed_ranges(connection, journal).await).await;
             *adopted = Some(OrphanPlan::new(orphan, committed));
             return true;
         };
@@ -115,20 +116,6 @@ impl<'a> Lane<'a> {
         true
     }
 
-    async fn committed_ranges(&mut self, orphan: &Orphan) -> Vec<(u64, u64)> {
-        let mut backoff = Backoff::default();
-        loop {
-            let ranges = match self.connected().await {
-                Ok(connection) => within(store::committed_ranges(connection, orphan.id())).await,
-                Err(error) => Err(error),
-            };
-            match ranges {
-                Ok(ranges) => return ranges,
-                Err(error) => self.failed(&error, &mut backoff).await,
-            }
-        }
-    }
-
     /// Closes the intents of this process's own journal, if any call is under way whose end it can no longer record.
     pub(super) async fn close_intents(mut self) {
         let core = self.core;
@@ -154,24 +141,17 @@ impl<'a> Lane<'a> {
 
     /// `None` if this role may not look.
     async fn open_intents(&mut self, journal_id: Uuid) -> Option<Vec<OpenIntent>> {
-        let mut backoff = Backoff::default();
-        loop {
-            let intents = match self.connected().await {
-                Ok(connection) => within(interrupted::open_intents(connection, journal_id)).await,
-                Err(error) => Err(error),
-            };
-            match intents {
-                Ok(intents) => return Some(intents),
-                Err(error) if Failure::of(&error) == Failure::NotAllowed => {
-                    tracing::warn!(
-                        journal = %journal_id, %error,
-                        "intents that were interrupted cannot be looked for; grant SELECT on audit_events and audit_quarantine"
-                    );
-                    return None;
-                }
-                Err(error) => self.failed(&error, &mut backoff).await,
+        self.persistently(async |connection| match interrupted::open_intents(connection, journal_id).await {
+            Err(error) if Failure::of(&error) == Failure::NotAllowed => {
+                tracing::warn!(
+                    journal = %journal_id, %error,
+                    "intents that were interrupted cannot be looked for; grant SELECT on audit_events and audit_quarantine"
+                );
+                Ok(None)
             }
-        }
+            intents => intents.map(Some),
+        })
+        .await
     }
 
     async fn disconnect(mut self) {
@@ -181,22 +161,30 @@ impl<'a> Lane<'a> {
     }
 
     async fn store(&mut self, batch: &Batch) {
+        let core = self.core;
+        let (quarantined, took) = self
+            .persistently(async |connection| {
+                let begin = Instant::now();
+                let quarantined = store::store(connection, batch, core.origin()).await?;
+                Ok((quarantined, begin.elapsed()))
+            })
+            .await;
+        core.counters.quarantined.fetch_add(quarantined, Ordering::Relaxed);
+        core.counters.batches.fetch_add(1, Ordering::Relaxed);
+        metrics::batch(core, batch.rows.len(), took);
+        core.counters.set_last_error(None);
+    }
+
+    /// Tries until it succeeds, each time after a failure on another connection.
+    async fn persistently<T>(&mut self, attempt: impl AsyncFn(&mut PgConnection) -> Result<T, sqlx::Error>) -> T {
         let mut backoff = Backoff::default();
         loop {
-            let core = self.core;
-            let begin = Instant::now();
-            let stored = match self.connected().await {
-                Ok(connection) => within(store::store(connection, batch, core.origin())).await,
+            let done = match self.connected().await {
+                Ok(connection) => within(attempt(connection)).await,
                 Err(error) => Err(error),
             };
-            match stored {
-                Ok(quarantined) => {
-                    core.counters.quarantined.fetch_add(quarantined, Ordering::Relaxed);
-                    core.counters.batches.fetch_add(1, Ordering::Relaxed);
-                    metrics::batch(core, batch.rows.len(), begin.elapsed());
-                    core.counters.set_last_error(None);
-                    return;
-                }
+            match done {
+                Ok(done) => return done,
                 Err(error) => self.failed(&error, &mut backoff).await,
             }
         }

@@ -161,7 +161,7 @@ impl Export {
     }
 }
 
-pub(crate) fn print_all(events: &[TrailEvent], style: &Style, nothing: &str) -> Result<(), Failure> {
+fn print_all(events: &[TrailEvent], style: &Style, nothing: &str) -> Result<(), Failure> {
     let mut printer = Printer::new(style);
     for event in events {
         printer.event(event)?;
@@ -173,8 +173,20 @@ pub(crate) fn print_all(events: &[TrailEvent], style: &Style, nothing: &str) -> 
     Ok(())
 }
 
+/// The trail of one thing; if it is empty, what there is instead.
+pub(crate) async fn print_trail(
+    trail: &Trail,
+    style: &Style,
+    what: &str,
+    id: Uuid,
+    events: Vec<TrailEvent>,
+) -> Result<(), Failure> {
+    let nothing = if events.is_empty() { nothing_of(trail, what, id).await? } else { String::new() };
+    print_all(&events, style, &nothing)
+}
+
 /// Why a trail is empty: what there is of this id, if anything.
-pub(crate) async fn nothing_of(trail: &Trail, what: &str, id: Uuid) -> Result<String, Failure> {
+async fn nothing_of(trail: &Trail, what: &str, id: Uuid) -> Result<String, Failure> {
     let of_id = trail.events(&EventFilter::new().entity_id(id)).await?.events;
     let mut types: Vec<&str> = of_id.iter().map(|event| event.entity_type.as_str()).collect();
     types.sort_unstable();

@@ -15,7 +15,7 @@ mod timeline;
 use audit_runtime::Trail;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use events::{nothing_of, print_all};
+use events::print_trail;
 use failure::Failure;
 use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
@@ -173,19 +173,13 @@ async fn with_database(
     match command {
         Command::Migrate => migrate(pool).await,
         Command::Order { id, recommendation } => {
-            let events = trail.order(id, recommendation).await?;
-            let nothing = if events.is_empty() { nothing_of(&trail, "order", id).await? } else { String::new() };
-            print_all(&events, style, &nothing)
+            print_trail(&trail, style, "order", id, trail.order(id, recommendation).await?).await
         }
         Command::Entity { entity_type, id } => {
-            let events = trail.entity(&entity_type, id).await?;
-            let nothing = if events.is_empty() { nothing_of(&trail, &entity_type, id).await? } else { String::new() };
-            print_all(&events, style, &nothing)
+            print_trail(&trail, style, &entity_type, id, trail.entity(&entity_type, id).await?).await
         }
         Command::Execution { id, recommendation } => {
-            let events = trail.execution(id, recommendation).await?;
-            let nothing = if events.is_empty() { nothing_of(&trail, "execution", id).await? } else { String::new() };
-            print_all(&events, style, &nothing)
+            print_trail(&trail, style, "execution", id, trail.execution(id, recommendation).await?).await
         }
         Command::Events(command) => command.run(&trail, style).await,
         Command::Export(command) => command.run(&trail, style).await,
