@@ -117,7 +117,7 @@ impl Following {
             found.extend(self.trail.stream(filter).try_collect::<Vec<_>>().await?);
         }
         let age = if self.rounds % LATE_EVERY == LATE_EVERY - 1 { LATE } else { RECENT };
-        let others = self.trail.stream(self.filter.clone().unbatched(now - age)).try_collect::<Vec<_>>().await?;
+        let others = self.trail.stream(self.filter.clone().unbatched(looked - age)).try_collect::<Vec<_>>().await?;
         // Only now that all was read does it count as seen: after an error it is read again.
         self.rounds = self.rounds.wrapping_add(1);
         self.batches.extend(arrived.iter().map(|batch| (batch.id, batch.at)));
