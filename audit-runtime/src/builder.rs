@@ -47,6 +47,7 @@ pub struct Builder {
     connections: usize,
     batch_rows: usize,
     batch_bytes: usize,
+    seal: bool,
 }
 
 #[derive(Debug)]
@@ -71,6 +72,7 @@ impl Default for Builder {
             connections: 2,
             batch_rows: 5_000,
             batch_bytes: 4 * MIB as usize,
+            seal: true,
         }
     }
 }
@@ -184,6 +186,13 @@ impl Builder {
         self
     }
 
+    /// Leaves batches unsealed: to measure what sealing costs. Verification will say of each that it is not sealed.
+    #[doc(hidden)]
+    pub fn without_seal(mut self) -> Self {
+        self.seal = false;
+        self
+    }
+
     /// Starts the journal and the writer's threads. Needs no runtime and does not wait for PostgreSQL.
     ///
     /// # Errors
@@ -213,6 +222,7 @@ impl Builder {
             connections: self.connections,
             batch_rows: self.batch_rows,
             batch_bytes: self.batch_bytes,
+            seal: self.seal,
             durability: if parent.is_some() { Durability::Disk } else { Durability::Database },
         };
         let core = Arc::new(Core::new(journal.clone(), settings));

@@ -39,6 +39,7 @@ pub(crate) struct Settings {
     pub(crate) connections: usize,
     pub(crate) batch_rows: usize,
     pub(crate) batch_bytes: usize,
+    pub(crate) seal: bool,
     pub(crate) durability: Durability,
 }
 

@@ -4,7 +4,7 @@
 use crate::journal::format::{HEADER, RecordChecksum, payload_checksum, record_bytes};
 use crate::journal::scan;
 use crate::payload::{self, EventRef};
-use crate::writer::copy::CopyBuffer;
+use crate::writer::copy::{self, CopyRows};
 use uuid::Uuid;
 
 /// Scans bytes as a segment.
@@ -86,9 +86,9 @@ pub fn copy(bytes: &[u8]) {
         return;
     };
     let batch = Uuid::from_u128(9);
-    let mut buffer = CopyBuffer::new(0);
-    buffer.row(&event, batch);
-    let written = buffer.end();
+    let mut rows = CopyRows::default();
+    rows.row(&event, batch);
+    let written = [copy::HEADER, rows.bytes(0..1), copy::TRAILER].concat();
     let mut reader = Reader(&written);
     assert_eq!(reader.take(11), b"PGCOPY\n\xff\r\n\0");
     assert_eq!((reader.i32(), reader.i32()), (0, 0), "no flags, no extension");

@@ -14,6 +14,7 @@ mod core;
 mod error;
 mod event;
 mod event_data;
+pub mod evidence;
 pub mod execution;
 #[cfg(any(fuzzing, test))]
 #[cfg_attr(fuzzing, doc(hidden))]

@@ -71,6 +71,7 @@ impl Probe {
             connections: 1,
             batch_rows: 1,
             batch_bytes: 1,
+            seal: false,
             durability: Durability::Probe,
         };
         Self { audit: Audit::unwritten(Arc::new(Core::new(journal, settings))) }

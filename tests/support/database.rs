@@ -1,6 +1,7 @@
 //! A database of a test's own.
 
 use crate::{Cluster, Config};
+use audit_runtime::evidence::{Finding, PublicKey, Report, Verification, VerificationStep};
 use audit_runtime::{Audit, Builder};
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgPool, PgPoolOptions};
@@ -78,6 +79,34 @@ impl Database {
     /// How many rows there are.
     pub async fn events(&self) -> i64 {
         self.count("SELECT count(*) FROM audit_events").await
+    }
+
+    /// Verifies the trail, with these checkpoints kept elsewhere; gives what was found and the report.
+    pub async fn verify(&self, key: Option<&PublicKey>, saved: &[String]) -> (Vec<Finding>, Report) {
+        let mut verification = Verification::new(self.pool.clone()).threads(2);
+        verification = key.cloned().into_iter().fold(verification, Verification::public_key);
+        for (number, note) in saved.iter().enumerate() {
+            verification = verification.checkpoint(format!("saved checkpoint {number}"), note);
+        }
+        let mut findings = Vec::new();
+        let tell = |step| {
+            if let VerificationStep::Found(finding) = step {
+                findings.push(finding);
+            }
+        };
+        let report = verification.run(tell).await.unwrap();
+        (findings, report)
+    }
+
+    /// Verifies a trail that nobody has harmed.
+    ///
+    /// # Panics
+    /// Something is found.
+    pub async fn is_unharmed(&self) -> Report {
+        let (findings, report) = self.verify(None, &[]).await;
+        let problems: Vec<_> = findings.iter().filter(|finding| finding.is_problem()).map(ToString::to_string).collect();
+        assert!(problems.is_empty() && report.problems == 0, "{problems:#?}");
+        report
     }
 
     /// How many journal directories are left.

@@ -44,7 +44,7 @@ const FURTHER: [(&str, &str); 7] = [
 
 /// The indexes of the new table, by the ends of their names: those the migrations make. One that is missing here is made under the
 /// lock.
-const INDEXES: [(&str, &str); 12] = [
+const INDEXES: [(&str, &str); 13] = [
     ("entity", "(entity_id, created_at)"),
     ("recommendation", "USING hash ((data ->> 'recommendation_id'))"),
     ("order", "USING hash ((data ->> 'order_id'))"),
@@ -55,6 +55,7 @@ const INDEXES: [(&str, &str); 12] = [
     ("not_ok", "(outcome, created_at, id) WHERE outcome <> 'ok'"),
     ("causation", "(causation_id) WHERE causation_id IS NOT NULL"),
     ("data", "USING gin (data jsonb_path_ops)"),
+    ("batch", "(batch_id) WHERE batch_id IS NOT NULL"),
     ("intent", "(batch_id) WHERE outcome = 'started'"),
     ("unbatched", "(created_at, id) WHERE batch_id IS NULL"),
 ];

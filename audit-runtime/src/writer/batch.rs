@@ -1,9 +1,13 @@
 //! What goes to PostgreSQL in one transaction: consecutive records of one journal.
 
+use super::copy::CopyRows;
 use crate::clock;
 use crate::core::Core;
+use crate::evidence::canonical::NotJson;
+use crate::evidence::merkle::Hash;
+use crate::evidence::seal::{self, ENTRY, Entry, Link, Seal, Sealer};
 use crate::journal::{Next, Orphan, Record, RecoveredRecord};
-use crate::payload;
+use crate::payload::{self, EventRef, PayloadError};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use uuid::Uuid;
@@ -20,6 +24,12 @@ pub(crate) struct Batch {
     pub(crate) bytes: usize,
     /// The times of its first and its last event, in microseconds.
     pub(crate) times: Option<(i64, i64)>,
+    /// The rows as PostgreSQL gets them, once it is encoded.
+    pub(crate) encoded: CopyRows,
+    /// Records that are no events, which have no row.
+    pub(crate) undecoded: Vec<(usize, PayloadError)>,
+    /// What makes its rows tamper-evident, unless that is not asked for.
+    pub(crate) seal: Option<Seal>,
 }
 
 /// A record of the live journal or of an adopted one.
@@ -44,7 +54,18 @@ impl Row {
 impl Batch {
     pub(super) fn new(journal_id: Uuid, first: u64) -> Self {
         let id = clock::event_id(clock::micros_now());
-        Self { id, journal_id, first, end: first, rows: Vec::new(), bytes: 0, times: None }
+        Self {
+            id,
+            journal_id,
+            first,
+            end: first,
+            rows: Vec::new(),
+            bytes: 0,
+            times: None,
+            encoded: CopyRows::default(),
+            undecoded: Vec::new(),
+            seal: None,
+        }
     }
 
     pub(super) fn push(&mut self, row: Row, end: u64) {
@@ -57,14 +78,48 @@ impl Batch {
         self.end = end;
     }
 
+    /// Encodes its rows, now that it is complete, and seals them behind the batch before.
+    pub(super) fn close(&mut self, core: &Core, chain: &mut Chain) {
+        self.encoded = CopyRows::with_capacity(self.bytes + self.rows.len() * 160, self.rows.len());
+        let mut leaves = Vec::with_capacity(if core.settings.seal { self.rows.len() * ENTRY } else { 0 });
+        for (number, row) in self.rows.iter().enumerate() {
+            let payload = row.payload();
+            let entry = match EventRef::decode(payload) {
+                Ok(event) => {
+                    let row = self.encoded.row(&event, self.id);
+                    core.settings.seal.then(|| {
+                        chain.sealer.row(row).unwrap_or_else(|NotJson| seal::payload_entry(Some(event.id), payload))
+                    })
+                }
+                Err(error) => {
+                    self.encoded.none();
+                    self.undecoded.push((number, error));
+                    core.settings.seal.then(|| seal::payload_entry(None, payload))
+                }
+            };
+            leaves.extend(entry.into_iter().flat_map(Entry::to_bytes));
+        }
+        self.seal = core.settings.seal.then(|| Seal::new(self.journal_id, chain.last, leaves));
+        chain.last = self.seal.as_ref().map(|seal| Link { first: self.first, root: seal.root });
+    }
+
     pub(super) fn is_full(&self, core: &Core) -> bool {
         self.rows.len() >= core.settings.batch_rows || self.bytes >= core.settings.batch_bytes
     }
 }
 
+/// The batches of a journal, each sealed behind the one before.
+#[derive(Debug, Default)]
+pub(crate) struct Chain {
+    sealer: Sealer,
+    /// The last batch.
+    pub(super) last: Option<Link>,
+}
+
 /// Cuts the live journal into batches and knows which are stored.
 #[derive(Debug, Default)]
 pub(crate) struct Planner {
+    pub(super) chain: Chain,
     /// Stored batches behind one that is not: first position to end.
     stored: BTreeMap<u64, u64>,
 }
@@ -87,7 +142,11 @@ impl Planner {
         if batch.rows.is_empty() && batch.end > batch.first {
             self.stored(core, batch.first, batch.end, 0);
         }
-        (!batch.rows.is_empty()).then_some(batch)
+        if batch.rows.is_empty() {
+            return None;
+        }
+        batch.close(core, &mut self.chain);
+        Some(batch)
     }
 
     /// Notes a batch as stored, and lets go of what precedes the first that is not.
@@ -105,22 +164,34 @@ impl Planner {
     }
 }
 
-/// Cuts a dead process's journal into batches, beside the ranges that process had stored already.
+/// A stored batch of a dead process's journal.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stored {
+    pub(crate) first: u64,
+    pub(crate) end: u64,
+    /// Its root, if it was sealed.
+    pub(crate) root: Option<Hash>,
+    /// Where the batch before it begins, stored or not.
+    pub(crate) previous_first: Option<u64>,
+}
+
+/// Cuts a dead process's journal into batches, beside those that process had stored already.
 #[derive(Debug)]
 pub(crate) struct OrphanPlan {
     pub(crate) orphan: Orphan,
-    /// Stored ranges, by position.
-    committed: VecDeque<(u64, u64)>,
+    pub(super) chain: Chain,
+    /// Stored batches, by position.
+    stored: VecDeque<Stored>,
     /// A record that was read and begins the next batch.
     held: Option<RecoveredRecord>,
-    /// Behind every record and every stored range.
+    /// Behind every record and every stored batch.
     pub(super) end: u64,
 }
 
 impl OrphanPlan {
-    pub(crate) fn new(orphan: Orphan, committed: Vec<(u64, u64)>) -> Self {
-        let end = committed.iter().map(|(_, end)| *end).max().unwrap_or(0).max(orphan.end());
-        Self { orphan, committed: committed.into(), held: None, end }
+    pub(crate) fn new(orphan: Orphan, stored: Vec<Stored>) -> Self {
+        let end = stored.iter().map(|batch| batch.end).max().unwrap_or(0).max(orphan.end());
+        Self { orphan, chain: Chain::default(), stored: stored.into(), held: None, end }
     }
 
     /// The next records that are not stored, if there are any.
@@ -128,33 +199,56 @@ impl OrphanPlan {
         let mut batch: Option<Batch> = None;
         loop {
             let record = match self.held.take() {
-                Some(record) => record,
-                None => match self.orphan.next()? {
-                    Some(record) => record,
-                    None => return Ok(batch),
-                },
+                Some(record) => Some(record),
+                None => self.orphan.next()?,
             };
-            let mut passed = false;
-            while self.committed.front().is_some_and(|(_, end)| *end <= record.start) {
-                self.committed.pop_front();
-                passed = true;
-            }
-            let stored = self.committed.front().is_some_and(|(first, _)| *first <= record.start);
-            if (passed || stored) && batch.is_some() {
-                // A batch never spans a range that is stored already.
+            let Some(record) = record else {
+                if batch.is_none() {
+                    self.pass(u64::MAX);
+                }
+                break;
+            };
+            // A batch never spans one that is stored already, and where the batch behind a gap says that the one before it begins,
+            // there it begins: else the two would not chain.
+            let due = self.due();
+            let ends_here = batch.as_ref().is_some_and(|batch| {
+                self.stored.front().is_some_and(|stored| stored.first <= record.start)
+                    || due.is_some_and(|due| batch.first < due && due <= record.start)
+            });
+            if ends_here {
                 self.held = Some(record);
-                return Ok(batch);
+                break;
             }
-            if stored {
+            if batch.is_none() {
+                self.pass(record.start);
+            }
+            if self.stored.front().is_some_and(|stored| stored.first <= record.start) {
                 continue;
             }
-            let batch = batch.get_or_insert_with(|| Batch::new(self.orphan.id(), record.start));
+            let due = self.due().filter(|due| *due <= record.start);
+            let batch = batch.get_or_insert_with(|| Batch::new(self.orphan.id(), due.unwrap_or(record.start)));
             let end = record.end;
             batch.push(Row::Recovered(record), end);
-            if batch.is_full(core) {
+            if batch.is_full(core) && due.is_none() {
                 break;
             }
         }
+        if let Some(batch) = &mut batch {
+            batch.close(core, &mut self.chain);
+        }
         Ok(batch)
+    }
+
+    /// Goes on behind the stored batches that end before this position.
+    fn pass(&mut self, position: u64) {
+        while let Some(stored) = self.stored.pop_front_if(|stored| stored.end <= position) {
+            self.chain.last = stored.root.map(|root| Link { first: stored.first, root });
+        }
+    }
+
+    /// Where the batch before the next stored one has to begin, if that is missing.
+    fn due(&self) -> Option<u64> {
+        let due = self.stored.front()?.previous_first?;
+        self.chain.last.is_none_or(|last| last.first < due).then_some(due)
     }
 }

@@ -13,31 +13,63 @@
 
 use crate::payload::EventRef;
 use std::borrow::Cow;
+use std::ops::Range;
 use uuid::Uuid;
 
-/// The statement whose input [`CopyBuffer`] makes.
+/// The statement whose input [`CopyRows`] makes.
 pub(crate) const STATEMENT: &str = "COPY audit_events (id, event_type, entity_type, entity_id, actor, data, created_at, \
      outcome, duration_us, correlation_id, causation_id, context, origin, batch_id) FROM STDIN (FORMAT binary)";
 
 const COLUMNS: i16 = 14;
-const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
 const JSONB_VERSION: u8 = 1;
 /// Microseconds from 1970-01-01 to 2000-01-01.
 const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
 
-/// Rows on their way to PostgreSQL.
-#[derive(Debug)]
-pub(crate) struct CopyBuffer(Vec<u8>);
+/// What goes before the first row.
+pub(crate) const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+/// What goes behind the last row.
+pub(crate) const TRAILER: &[u8] = &(-1_i16).to_be_bytes();
 
-impl CopyBuffer {
-    pub(crate) fn new(capacity: usize) -> Self {
-        let mut bytes = Vec::with_capacity(capacity);
-        bytes.extend_from_slice(SIGNATURE);
-        bytes.extend_from_slice(&[0; 8]);
-        Self(bytes)
+/// Rows on their way to PostgreSQL.
+#[derive(Debug, Default)]
+pub(crate) struct CopyRows {
+    bytes: Vec<u8>,
+    /// Where each row ends.
+    ends: Vec<usize>,
+}
+
+impl CopyRows {
+    pub(crate) fn with_capacity(bytes: usize, rows: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), ends: Vec::with_capacity(rows) }
     }
 
-    pub(crate) fn row(&mut self, event: &EventRef<'_>, batch_id: Uuid) {
+    /// Adds an event's row; returns it as it goes to PostgreSQL, behind the number of its fields.
+    pub(crate) fn row(&mut self, event: &EventRef<'_>, batch_id: Uuid) -> &[u8] {
+        let begin = self.bytes.len();
+        let mut row = RowBytes(&mut self.bytes);
+        row.event(event, batch_id);
+        self.ends.push(self.bytes.len());
+        &self.bytes[begin + size_of_val(&COLUMNS)..]
+    }
+
+    /// Adds nothing in place of a row that there is not.
+    pub(crate) fn none(&mut self) {
+        self.ends.push(self.bytes.len());
+    }
+
+    /// The rows of this range, one behind the other.
+    pub(crate) fn bytes(&self, range: Range<usize>) -> &[u8] {
+        let begin = range.start.checked_sub(1).map_or(0, |before| self.ends[before]);
+        let end = range.end.checked_sub(1).map_or(0, |last| self.ends[last]);
+        &self.bytes[begin..end]
+    }
+}
+
+/// Appends one row.
+struct RowBytes<'a>(&'a mut Vec<u8>);
+
+impl RowBytes<'_> {
+    fn event(&mut self, event: &EventRef<'_>, batch_id: Uuid) {
         self.0.extend_from_slice(&COLUMNS.to_be_bytes());
         self.uuid(Some(event.id));
         self.text(event.event_type);
@@ -60,11 +92,6 @@ impl CopyBuffer {
         }
         self.text(event.origin);
         self.uuid(Some(batch_id));
-    }
-
-    pub(crate) fn end(mut self) -> Vec<u8> {
-        self.0.extend_from_slice(&(-1_i16).to_be_bytes());
-        self.0
     }
 
     fn null(&mut self) {

@@ -1,11 +1,11 @@
 //! One connection and the batches it carries.
 
-use super::Work;
-use super::batch::{Batch, OrphanPlan};
+use super::batch::{Batch, Chain, OrphanPlan};
 use super::connect::ConnectOptions;
 use super::failure::{Failure, describe};
 use super::interrupted::{self, OpenIntent};
-use super::{metrics, store};
+use super::store::{self, Done};
+use super::{Work, metrics};
 use crate::core::{Core, GAP_IS_OVER};
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
@@ -86,9 +86,9 @@ impl<'a> Lane<'a> {
             };
             tracing::info!(journal = %orphan.id(), "shipping the journal of a process that is gone");
             let journal = orphan.id();
-            let committed =
-                self.persistently(async |connection| store::committed_ranges(connection, journal).await).await;
-            *adopted = Some(OrphanPlan::new(orphan, committed));
+            let stored =
+                self.persistently(async |connection| store::stored_batches(connection, journal).await).await;
+            *adopted = Some(OrphanPlan::new(orphan, stored));
             return true;
         };
         match plan.next(self.core) {
@@ -98,8 +98,8 @@ impl<'a> Lane<'a> {
             }
             Ok(None) => {
                 let (journal, end) = (plan.orphan.id(), plan.end);
-                let interrupted =
-                    self.interrupt(journal, end, "its process is gone, and no end of it is on record").await;
+                let why = "its process is gone, and no end of it is on record";
+                let interrupted = self.interrupt(journal, end, why, &mut plan.chain).await;
                 self.core.counters.adopted.fetch_add(interrupted, Ordering::Relaxed);
                 let directory = plan.orphan.directory().path().display().to_string();
                 if let Err(error) = plan.orphan.remove() {
@@ -121,9 +121,9 @@ impl<'a> Lane<'a> {
         let core = self.core;
         if core.counters.has_open_intents() {
             let (journal, end) = (core.journal.id(), core.journal.cursor());
-            let interrupted = self
-                .interrupt(journal, end, "its process has shut the audit trail down, and no end of it is on record")
-                .await;
+            let why = "its process has shut the audit trail down, and no end of it is on record";
+            let mut chain = std::mem::take(&mut self.work.planner.borrow_mut().chain);
+            let interrupted = self.interrupt(journal, end, why, &mut chain).await;
             (0..interrupted).for_each(|_| core.counters.appended());
             core.control.update(|progress| progress.stored += interrupted);
         }
@@ -131,12 +131,22 @@ impl<'a> Lane<'a> {
     }
 
     /// Records for each intent of a journal that has no completion that there will be none; returns how many there were.
-    async fn interrupt(&mut self, journal_id: Uuid, end: u64, why: &str) -> u64 {
-        let intents = self.open_intents(journal_id).await.unwrap_or_default();
-        for batch in interrupted::batches(self.core, journal_id, end, why, &intents) {
-            self.store(&batch).await;
+    async fn interrupt(&mut self, journal_id: Uuid, mut end: u64, why: &str, chain: &mut Chain) -> u64 {
+        let mut told = 0;
+        'look: loop {
+            let intents = self.open_intents(journal_id).await.unwrap_or_default();
+            for mut batch in interrupted::batches(self.core, journal_id, end, why, &intents) {
+                let before = chain.last;
+                batch.close(self.core, chain);
+                if self.store(&batch).await == Done::Overtaken {
+                    chain.last = before;
+                    continue 'look;
+                }
+                told += batch.rows.len() as u64;
+                end = batch.end;
+            }
+            return told;
         }
-        intents.len() as u64
     }
 
     /// `None` if this role may not look.
@@ -160,19 +170,22 @@ impl<'a> Lane<'a> {
         }
     }
 
-    async fn store(&mut self, batch: &Batch) {
+    async fn store(&mut self, batch: &Batch) -> Done {
         let core = self.core;
-        let (quarantined, took) = self
+        let (done, took) = self
             .persistently(async |connection| {
                 let begin = Instant::now();
-                let quarantined = store::store(connection, batch, core.origin()).await?;
-                Ok((quarantined, begin.elapsed()))
+                let done = store::store(connection, batch, core.origin()).await?;
+                Ok((done, begin.elapsed()))
             })
             .await;
-        core.counters.quarantined.fetch_add(quarantined, Ordering::Relaxed);
+        if let Done::Stored { quarantined } = done {
+            core.counters.quarantined.fetch_add(quarantined, Ordering::Relaxed);
+        }
         core.counters.batches.fetch_add(1, Ordering::Relaxed);
         metrics::batch(core, batch.rows.len(), took);
         core.counters.set_last_error(None);
+        done
     }
 
     /// Tries until it succeeds, each time after a failure on another connection.

@@ -6,15 +6,18 @@
 //!
 //! A transaction of a process that died can still be under way too, and the adopter of its journal may cut other
 //! batches. Therefore each transaction holds the journal's advisory lock, shared, and the adopter waits for it,
-//! exclusively, before it asks which ranges are stored ([`committed_ranges`]).
+//! exclusively, before it asks which ranges are stored ([`stored_batches`]).
 
-use super::batch::{Batch, Row};
-use super::copy::{CopyBuffer, STATEMENT};
+use super::batch::{Batch, Row, Stored};
+use super::copy::{self, CopyRows};
 use super::failure::Failure;
+use crate::evidence::merkle::Hash;
+use crate::evidence::seal;
 use crate::payload::EventRef;
 use chrono::DateTime;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor, Row as _};
+use std::ops::Range;
 use uuid::Uuid;
 
 /// In place of what a role or a database has for its interactive queries: a batch may take longer, and is given up by the
@@ -32,43 +35,57 @@ struct Refused {
     error: String,
 }
 
-/// Stores a batch; returns how many of its rows went to the quarantine.
+/// What became of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Done {
+    /// PostgreSQL has it, so many of its rows in the quarantine.
+    Stored { quarantined: u64 },
+    /// A call that was taken for interrupted has ended after all, in a transaction that was still open. Nothing was stored.
+    Overtaken,
+}
+
+/// Stores a batch.
 ///
 /// # Errors
 /// The batch is not stored, or it is not known whether it is. The connection is not to be used again.
-pub(crate) async fn store(connection: &mut PgConnection, batch: &Batch, origin: &str) -> Result<u64, sqlx::Error> {
+pub(crate) async fn store(connection: &mut PgConnection, batch: &Batch, origin: &str) -> Result<Done, sqlx::Error> {
+    const STORED: Done = Done::Stored { quarantined: 0 };
     if !begin(connection, batch, origin).await? {
-        return Ok(0);
+        return Ok(STORED);
     }
-    match copy(connection, batch, 0..batch.rows.len()).await {
-        Ok(refused) if refused.is_empty() => {}
-        Ok(refused) => {
-            quarantine(connection, batch, refused).await?;
-        }
+    let refused = match copy(connection, batch, 0..batch.rows.len()).await {
         Err(error) if Failure::of(&error) == Failure::RowRefused => {
             connection.execute("ROLLBACK").await?;
             if !begin(connection, batch, origin).await? {
-                return Ok(0);
+                return Ok(STORED);
             }
-            let refused = isolate(connection, batch).await?;
-            let quarantined = quarantine(connection, batch, refused).await?;
-            connection.execute("COMMIT").await?;
-            return Ok(quarantined);
+            isolate(connection, batch).await?
         }
-        Err(error) => return Err(error),
+        copied => copied?,
+    };
+    let is_overtaken = |row: &Refused| {
+        matches!(batch.rows[row.at], Row::Made(_)) && row.sqlstate.as_deref() == Some(UNIQUE_VIOLATION)
+    };
+    if refused.iter().any(is_overtaken) {
+        connection.execute("ROLLBACK").await?;
+        return Ok(Done::Overtaken);
     }
+    let quarantined = quarantine(connection, batch, refused).await?;
     connection.execute("COMMIT").await?;
-    Ok(0)
+    Ok(Done::Stored { quarantined })
 }
 
 /// Opens the transaction and inserts the batch's row; `false` if the batch is stored already.
 async fn begin(connection: &mut PgConnection, batch: &Batch, origin: &str) -> Result<bool, sqlx::Error> {
+    let seal = batch.seal.as_ref();
+    let previous = seal.and_then(|seal| seal.previous);
     // One message, one round trip. Every value is a number, a UUID, or quoted here.
     let sql = format!(
         "BEGIN; SET LOCAL synchronous_commit TO on; SET LOCAL statement_timeout TO '{STATEMENT_TIMEOUT}'; \
          SET LOCAL lock_timeout TO '{LOCK_TIMEOUT}'; SELECT pg_advisory_xact_lock_shared({lock}); \
-         INSERT INTO audit_batches (id, journal_id, first_position, end_position, rows, origin, first_event_at, last_event_at) \
-         VALUES ('{id}', '{journal}', {first}, {end}, {rows}, {origin}, {first_event}, {last_event})",
+         INSERT INTO audit_batches (id, journal_id, first_position, end_position, rows, origin, first_event_at, last_event_at, \
+         previous_position, previous_root, root, leaves) VALUES ('{id}', '{journal}', {first}, {end}, {rows}, {origin}, \
+         {first_event}, {last_event}, {previous_position}, {previous_root}, {root}, {leaves})",
         lock = advisory_key(batch.journal_id),
         id = batch.id,
         journal = batch.journal_id,
@@ -78,6 +95,10 @@ async fn begin(connection: &mut PgConnection, batch: &Batch, origin: &str) -> Re
         origin = quoted(origin),
         first_event = time(batch.times.map(|(first, _)| first)),
         last_event = time(batch.times.map(|(_, last)| last)),
+        previous_position = previous.map_or_else(|| "NULL".into(), |link| link.first.to_string()),
+        previous_root = bytea(previous.as_ref().map(|link| &link.root.0[..])),
+        root = bytea(seal.map(|seal| &seal.root.0[..])),
+        leaves = bytea(seal.map(|seal| &seal.leaves[..])),
     );
     let Err(error) = connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await else {
         return Ok(true);
@@ -110,21 +131,17 @@ fn quoted(text: &str) -> String {
     format!("E'{}'", text.replace('\0', "\u{fffd}").replace('\\', "\\\\").replace('\'', "''"))
 }
 
+/// Bytes as an SQL literal.
+fn bytea(bytes: Option<&[u8]>) -> String {
+    bytes.map_or_else(|| "NULL".into(), |bytes| format!("'\\x{}'", hex::encode(bytes)))
+}
+
 /// Copies a range of the batch's rows. Rows that are no events are left out and returned.
-async fn copy(
-    connection: &mut PgConnection,
-    batch: &Batch,
-    range: std::ops::Range<usize>,
-) -> Result<Vec<Refused>, sqlx::Error> {
-    let mut refused = Vec::new();
-    let mut buffer = CopyBuffer::new(batch.bytes + range.len() * 160);
-    for (at, row) in batch.rows[range.clone()].iter().enumerate() {
-        match EventRef::decode(row.payload()) {
-            Ok(event) => buffer.row(&event, batch.id),
-            Err(error) => refused.push(Refused { at: range.start + at, sqlstate: None, error: error.to_string() }),
-        }
-    }
-    let copied = send(connection, buffer).await?;
+async fn copy(connection: &mut PgConnection, batch: &Batch, range: Range<usize>) -> Result<Vec<Refused>, sqlx::Error> {
+    let undecoded = batch.undecoded.iter().filter(|(at, _)| range.contains(at));
+    let refused: Vec<_> =
+        undecoded.map(|(at, error)| Refused { at: *at, sqlstate: None, error: error.to_string() }).collect();
+    let copied = send(connection, batch.encoded.bytes(range.clone())).await?;
     let expected = (range.len() - refused.len()) as u64;
     if copied != expected {
         return Err(sqlx::Error::Protocol(format!("COPY took {copied} rows of {expected}")));
@@ -138,14 +155,16 @@ pub(crate) async fn store_one(
     event: &EventRef<'_>,
     batch_id: Uuid,
 ) -> Result<(), sqlx::Error> {
-    let mut buffer = CopyBuffer::new(event.data.len() + 512);
-    buffer.row(event, batch_id);
-    send(connection, buffer).await.map(|_| ())
+    let mut row = CopyRows::default();
+    row.row(event, batch_id);
+    send(connection, row.bytes(0..1)).await.map(|_| ())
 }
 
-async fn send(connection: &mut PgConnection, buffer: CopyBuffer) -> Result<u64, sqlx::Error> {
-    let mut copy = connection.copy_in_raw(STATEMENT).await?;
-    copy.send(buffer.end()).await?;
+async fn send(connection: &mut PgConnection, rows: &[u8]) -> Result<u64, sqlx::Error> {
+    let mut copy = connection.copy_in_raw(copy::STATEMENT).await?;
+    for part in [copy::HEADER, rows, copy::TRAILER] {
+        copy.send(part).await?;
+    }
     copy.finish().await
 }
 
@@ -182,13 +201,9 @@ async fn isolate(connection: &mut PgConnection, batch: &Batch) -> Result<Vec<Ref
 async fn quarantine(connection: &mut PgConnection, batch: &Batch, refused: Vec<Refused>) -> Result<u64, sqlx::Error> {
     let mut quarantined = 0;
     for row in refused {
-        if matches!(batch.rows[row.at], Row::Made(_)) && row.sqlstate.as_deref() == Some(UNIQUE_VIOLATION) {
-            // The call that was taken for interrupted has ended after all, in a transaction that was still open.
-            continue;
-        }
         quarantined += 1;
         let payload = batch.rows[row.at].payload();
-        let id = EventRef::decode(payload).map_or_else(|_| Uuid::now_v7(), |event| event.id);
+        let id = EventRef::decode(payload).map_or_else(|_| seal::payload_entry(None, payload).id, |event| event.id);
         tracing::warn!(%id, batch = %batch.id, error = row.error, "PostgreSQL refuses an event; it is kept in audit_quarantine");
         sqlx::query(
             "INSERT INTO audit_quarantine (id, batch_id, sqlstate, error, payload) VALUES ($1, $2, $3, $4, $5)",
@@ -205,21 +220,29 @@ async fn quarantine(connection: &mut PgConnection, batch: &Batch, refused: Vec<R
     Ok(quarantined)
 }
 
-/// The ranges of a journal that are stored, after every transaction that might still add one has ended.
-pub(crate) async fn committed_ranges(
+/// The batches of a journal that are stored, after every transaction that might still add one has ended.
+pub(crate) async fn stored_batches(
     connection: &mut PgConnection,
     journal_id: Uuid,
-) -> Result<Vec<(u64, u64)>, sqlx::Error> {
+) -> Result<Vec<Stored>, sqlx::Error> {
     let fence = format!("BEGIN; SELECT pg_advisory_xact_lock({}); COMMIT", advisory_key(journal_id));
     connection.execute(sqlx::raw_sql(AssertSqlSafe(fence))).await?;
     // A simple query, one message: a pooler in transaction mode may answer each of several from another connection.
-    let ranges = format!(
-        "SELECT first_position, end_position FROM audit_batches WHERE journal_id = '{journal_id}' \
+    let batches = format!(
+        "SELECT first_position, end_position, root, previous_position FROM audit_batches WHERE journal_id = '{journal_id}' \
          ORDER BY first_position"
     );
-    let rows = connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(ranges))).await?;
+    let rows = connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(batches))).await?;
     rows.iter()
-        .map(|row| Ok((row.try_get::<i64, _>(0)?.cast_unsigned(), row.try_get::<i64, _>(1)?.cast_unsigned())))
+        .map(|row| {
+            let root: Option<Vec<u8>> = row.try_get(2)?;
+            Ok(Stored {
+                first: row.try_get::<i64, _>(0)?.cast_unsigned(),
+                end: row.try_get::<i64, _>(1)?.cast_unsigned(),
+                root: root.and_then(|root| root.try_into().ok()).map(Hash),
+                previous_first: row.try_get::<Option<i64>, _>(3)?.map(i64::cast_unsigned),
+            })
+        })
         .collect()
 }
 

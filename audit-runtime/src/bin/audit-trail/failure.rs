@@ -1,5 +1,6 @@
 //! What went wrong, in words that help, and the exit code that says whose fault it was.
 
+use audit_runtime::evidence::{EvidenceError, ProofError};
 use std::io;
 use std::process::ExitCode;
 
@@ -30,6 +31,26 @@ pub(crate) enum Failure {
 impl From<serde_json::Error> for Failure {
     fn from(error: serde_json::Error) -> Self {
         Self::Io(error.into())
+    }
+}
+
+impl From<EvidenceError> for Failure {
+    fn from(error: EvidenceError) -> Self {
+        match error {
+            EvidenceError::Database(error) => Self::Database(error),
+            EvidenceError::Key(error) => Self::Usage(error.to_string()),
+            other => Self::Other(other.to_string()),
+        }
+    }
+}
+
+impl From<ProofError> for Failure {
+    fn from(error: ProofError) -> Self {
+        match error {
+            ProofError::Database(error) => Self::Database(error),
+            ProofError::NotFound(_) => Self::Nothing(error.to_string()),
+            other => Self::Other(other.to_string()),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The command of the audit trail.
 
+mod checkpoint;
 mod events;
 mod failure;
 mod format;
@@ -11,6 +12,7 @@ mod status;
 mod text;
 mod time;
 mod timeline;
+mod verify;
 
 use audit_runtime::Trail;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -73,8 +75,14 @@ enum Command {
     Events(events::Events),
     /// Every event that matches, oldest first, for other programs
     Export(events::Export),
-    /// Who writes, how far behind; partitions, quarantine
+    /// Who writes, how far behind; partitions, quarantine, seal
     Status,
+    /// Signs what is stored: seals what came without a batch, and prints the checkpoint
+    Checkpoint(checkpoint::Checkpoint),
+    /// Verifies that the trail is what was recorded; 1 if it is not
+    Verify(verify::Verify),
+    /// Prints the proof that an event is in the trail, for `verify --proof`
+    Proof(verify::Prove),
     /// Journals on this machine's disk
     #[command(subcommand)]
     Journal(journal::Command),
@@ -122,6 +130,8 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Man { directory: Some(directory) } => {
             return Ok(clap_mangen::generate_to(Arguments::command(), directory)?);
         }
+        Command::Checkpoint(command) if command.is_local() => return command.make_key(),
+        Command::Verify(command) if command.is_local() => return command.verify_proof(),
         Command::Journal(command) if command.is_local() => return command.run(&PgConnectOptions::new()).await,
         _ => {}
     }
@@ -184,6 +194,9 @@ async fn with_database(
         Command::Events(command) => command.run(&trail, style).await,
         Command::Export(command) => command.run(&trail, style).await,
         Command::Status => status::run(pool).await,
+        Command::Checkpoint(command) => command.run(pool).await,
+        Command::Verify(command) => command.run(pool).await,
+        Command::Proof(command) => command.run(pool).await,
         Command::Journal(command) => command.run(options).await,
         Command::Quarantine(command) => command.run(pool.clone()).await,
         Command::Completions { .. } | Command::Man { .. } => Ok(()),

@@ -62,7 +62,19 @@ pub(crate) async fn run(pool: &PgPool) -> Result<(), Failure> {
             size = size.to_string()
         )?;
     }
-    writeln!(output, "seal          none: this version does not seal batches yet")?;
+    let (checkpoint, since, unsealed): (Option<DateTime<Utc>>, i64, i64) = sqlx::query_as(
+        "SELECT (SELECT max(created_at) FROM audit_checkpoints), \
+         (SELECT count(*) FROM audit_batches b WHERE NOT EXISTS (SELECT FROM audit_tree t WHERE t.batch_id = b.id)), \
+         (SELECT count(*) FROM audit_events e WHERE batch_id IS NULL AND NOT EXISTS \
+         (SELECT FROM audit_late l WHERE l.event_id = e.id AND l.created_at = e.created_at))",
+    )
+    .fetch_one(pool)
+    .await?;
+    let last = checkpoint.map_or_else(
+        || "no checkpoint yet: audit-trail checkpoint --help".into(),
+        |last| format!("last checkpoint {} ago", ago(now - last)),
+    );
+    writeln!(output, "seal          {last}; {since} batches since, {unsealed} rows of others not sealed yet")?;
     Ok(())
 }
 

@@ -1,0 +1,119 @@
+//! `audit-trail checkpoint`
+
+use crate::failure::Failure;
+use audit_runtime::evidence::{self, SigningKey};
+use clap::Args;
+use sqlx::postgres::PgPool;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+#[derive(Debug, Args)]
+pub(crate) struct Checkpoint {
+    /// The file of the secret key; else the key itself is taken from AUDIT_CHECKPOINT_KEY
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// Makes a key of this name instead, in the file of --key, and prints its public one; the name says whose trail it is, like a URL:
+    /// audit.example.com/desk
+    #[arg(long, value_name = "NAME", requires = "key", conflicts_with = "to")]
+    new_key: Option<String>,
+    /// Where a copy goes: a file, which is replaced as a whole, or after a `|` a command that reads it; may be given several times
+    #[arg(long, value_name = "FILE|'|COMMAND'")]
+    to: Vec<String>,
+}
+
+/// Where a key is, if no file is named.
+const VARIABLE: &str = "AUDIT_CHECKPOINT_KEY";
+
+impl Checkpoint {
+    /// Whether it needs no database.
+    pub(crate) fn is_local(&self) -> bool {
+        self.new_key.is_some()
+    }
+
+    pub(crate) fn make_key(&self) -> Result<(), Failure> {
+        let (Some(name), Some(path)) = (&self.new_key, &self.key) else {
+            return Ok(());
+        };
+        let key = SigningKey::generate(name).map_err(|error| Failure::Usage(error.to_string()))?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(|error| {
+            let hint = if error.kind() == io::ErrorKind::AlreadyExists { "; a key is never overwritten" } else { "" };
+            Failure::Other(format!("{}: {error}{hint}", path.display()))
+        })?;
+        writeln!(file, "{}", key.secret())?;
+        file.sync_all()?;
+        println!("{}", key.public());
+        eprintln!(
+            "audit-trail: the secret key is in {}; what was printed is the public one, for audit-trail verify --public-key",
+            path.display()
+        );
+        Ok(())
+    }
+
+    pub(crate) async fn run(self, pool: &PgPool) -> Result<(), Failure> {
+        let key = secret_key(self.key.as_deref())?;
+        let made = evidence::checkpoint(pool, &key).await?;
+        io::stdout().lock().write_all(made.note.as_bytes())?;
+        let late = if made.sealed_late > 0 { format!(", {} rows sealed late", made.sealed_late) } else { String::new() };
+        eprintln!("audit-trail: {} batches, {} of them new{late}", made.batches, made.new_batches);
+        let failed: Vec<String> = self.to.iter().filter_map(|to| deliver(to, &made.note).err()).collect();
+        if failed.is_empty() {
+            Ok(())
+        } else {
+            Err(Failure::Other(format!("the checkpoint is in the database, but not everywhere else: {}", failed.join("; "))))
+        }
+    }
+}
+
+fn secret_key(path: Option<&Path>) -> Result<SigningKey, Failure> {
+    let (what, text) = match path {
+        Some(path) => {
+            let text = fs::read_to_string(path).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
+            (path.display().to_string(), text)
+        }
+        None => {
+            let text = std::env::var(VARIABLE).map_err(|_| {
+                Failure::Usage(format!(
+                    "no key was named: give --key FILE or set {VARIABLE}; audit-trail checkpoint --new-key NAME --key FILE makes one"
+                ))
+            })?;
+            (VARIABLE.to_owned(), text)
+        }
+    };
+    text.parse().map_err(|error| Failure::Usage(format!("{what}: {error}")))
+}
+
+/// Brings a copy of the note to a file or a command; says what went wrong.
+fn deliver(to: &str, note: &str) -> Result<(), String> {
+    let said = |error: io::Error| format!("{to}: {error}");
+    match to.strip_prefix('|') {
+        Some(command) => {
+            let child = Command::new("sh").arg("-c").arg(command).stdin(Stdio::piped()).stdout(io::stderr()).spawn();
+            let mut child = child.map_err(said)?;
+            let written = child.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(note.as_bytes()));
+            let status = child.wait().map_err(said)?;
+            // That it ended well says more than that it did not read to the end.
+            if status.success() { Ok(()) } else { written.map_err(said).and(Err(format!("{to}: {status}"))) }
+        }
+        None => replace(Path::new(to), note).map_err(said),
+    }
+}
+
+/// Replaces a file as a whole: whoever reads it finds the old note or the new one.
+fn replace(path: &Path, note: &str) -> io::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}.new", std::process::id()));
+    let beside = PathBuf::from(beside);
+    let replaced = (|| {
+        let mut file = fs::File::create(&beside)?;
+        file.write_all(note.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&beside, path)
+    })();
+    if replaced.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    replaced
+}

@@ -1,0 +1,227 @@
+//! The keys that sign checkpoints: Ed25519, in the text forms of signed notes.
+
+use super::merkle::Hash;
+use rand_core::OsRng;
+use signed_note::{Note, NoteError, Signer, StandardSigner, StandardVerifier, Verifier, VerifierList};
+use std::fmt;
+use std::str::FromStr;
+use tlog_tiles::Checkpoint as Head;
+
+/// Why a text is no key, or a note no checkpoint of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// The name is empty or holds spaces or `+`.
+    #[error("a key's name may not be empty nor hold spaces or `+`; name the trail like a URL: audit.example.com/desk")]
+    Name,
+    /// The text is no secret key.
+    #[error("this is no secret key of checkpoints: it begins with PRIVATE+KEY+, as `audit-trail checkpoint --new-key` writes it")]
+    Secret,
+    /// The text is no public key.
+    #[error("this is no public key of checkpoints: it is <name>+<8 digits>+<base64>, as `audit-trail checkpoint --new-key` writes it")]
+    Public,
+    /// The text is no signed note that holds a checkpoint.
+    #[error("this is no checkpoint: it is a signed note, with the trail's name, the size of the tree and its root in the first lines")]
+    Malformed,
+    /// The note is signed by none of the keys.
+    #[error("the checkpoint is not signed by this key")]
+    Signer,
+    /// The signature is wrong.
+    #[error("the signature of the checkpoint is wrong: its text was changed, or it was not this key that signed it")]
+    Signature,
+}
+
+/// A secret key, with which checkpoints are signed. Whoever has it can sign whatever they like: it does not belong on the machine of
+/// the database.
+///
+/// ```
+/// use audit_runtime::evidence::SigningKey;
+///
+/// let key = SigningKey::generate("audit.example.com/desk").unwrap();
+/// let again: SigningKey = key.secret().parse().unwrap();
+/// assert_eq!(again.public(), key.public());
+/// ```
+#[derive(Clone)]
+pub struct SigningKey {
+    signer: StandardSigner,
+    secret: String,
+    public: PublicKey,
+}
+
+impl SigningKey {
+    /// A new key. Its name says whose checkpoints these are, like a URL without its scheme: `audit.example.com/desk`.
+    ///
+    /// # Errors
+    /// The name is empty, or holds spaces or `+`.
+    pub fn generate(name: &str) -> Result<Self, KeyError> {
+        if !signed_note::is_key_name_valid(name) {
+            return Err(KeyError::Name);
+        }
+        let (secret, public) = signed_note::generate_key(&mut OsRng, name);
+        Self::new(secret, public)
+    }
+
+    fn new(secret: String, public: String) -> Result<Self, KeyError> {
+        let signer = StandardSigner::new(&secret).map_err(|_| KeyError::Secret)?;
+        Ok(Self { signer, secret, public: public.parse()? })
+    }
+
+    /// Its text, to be kept secret.
+    #[must_use]
+    pub fn secret(&self) -> &str {
+        &self.secret
+    }
+
+    /// The key by which its signatures are known.
+    #[must_use]
+    pub fn public(&self) -> &PublicKey {
+        &self.public
+    }
+
+    /// A note that the tree had this size and root, and the lines that follow.
+    pub(crate) fn sign(&self, size: u64, root: Hash, lines: &str) -> Result<String, KeyError> {
+        let head = Head::new(self.signer.name(), size, root, lines).map_err(|_| KeyError::Malformed)?;
+        let mut note = Note::new(&head.to_bytes(), &[]).map_err(|_| KeyError::Malformed)?;
+        note.add_sigs(&[&self.signer]).map_err(|_| KeyError::Secret)?;
+        String::from_utf8(note.to_bytes()).map_err(|_| KeyError::Malformed)
+    }
+}
+
+impl FromStr for SigningKey {
+    type Err = KeyError;
+
+    fn from_str(secret: &str) -> Result<Self, KeyError> {
+        let secret = secret.trim();
+        let signer = StandardSigner::new(secret).map_err(|_| KeyError::Secret)?;
+        let seed = secret.rsplit('+').next().unwrap_or_default();
+        let public = public_of(signer.name(), seed).ok_or(KeyError::Secret)?;
+        Self::new(secret.to_owned(), public)
+    }
+}
+
+/// The public key's text, from the base64 of the secret one: its kind, then its seed.
+fn public_of(name: &str, seed: &str) -> Option<String> {
+    use base64::prelude::{BASE64_STANDARD, Engine};
+    let bytes = BASE64_STANDARD.decode(seed).ok()?;
+    let key = ed25519_dalek::SigningKey::try_from(bytes.get(1..)?).ok()?;
+    Some(signed_note::new_ed25519_verifier_key(name, &key.verifying_key()))
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SigningKey").field(&self.public.text).finish()
+    }
+}
+
+/// A public key, by which checkpoints are known to be one's own. It is what a verifier has to be given by another way than by the
+/// database.
+#[derive(Clone)]
+pub struct PublicKey {
+    verifier: StandardVerifier,
+    text: String,
+}
+
+impl PublicKey {
+    /// Whose checkpoints these are.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.verifier.name()
+    }
+
+    /// Reads a checkpoint that this key signed.
+    pub(crate) fn open(&self, note: &str) -> Result<SignedHead, KeyError> {
+        let head = SignedHead::read(note)?;
+        let note = Note::from_bytes(note.as_bytes()).map_err(|_| KeyError::Malformed)?;
+        let known = VerifierList::new(vec![Box::new(self.verifier.clone())]);
+        match note.verify(&known) {
+            Ok(_) if head.name == self.name() => Ok(head),
+            Ok(_) | Err(NoteError::UnverifiedNote) => Err(KeyError::Signer),
+            Err(_) => Err(KeyError::Signature),
+        }
+    }
+}
+
+impl FromStr for PublicKey {
+    type Err = KeyError;
+
+    fn from_str(text: &str) -> Result<Self, KeyError> {
+        let text = text.trim();
+        let verifier = StandardVerifier::new(text).map_err(|_| KeyError::Public)?;
+        Ok(Self { verifier, text: text.to_owned() })
+    }
+}
+
+impl fmt::Display for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PublicKey").field(&self.text).finish()
+    }
+}
+
+impl PartialEq for PublicKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for PublicKey {}
+
+/// What a checkpoint says.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct SignedHead {
+    pub(crate) name: String,
+    pub(crate) size: u64,
+    pub(crate) root: Hash,
+    /// When it was made, as its text has it.
+    pub(crate) time: Option<String>,
+    /// How many were made before it.
+    pub(crate) number: Option<u64>,
+}
+
+/// Begins the line of a checkpoint that says when it was made.
+pub(crate) const TIME: &str = "time ";
+/// Begins the line that says how many were made before it.
+pub(crate) const NUMBER: &str = "number ";
+
+impl SignedHead {
+    /// Reads a checkpoint, whoever signed it.
+    pub(crate) fn read(note: &str) -> Result<Self, KeyError> {
+        let note = Note::from_bytes(note.as_bytes()).map_err(|_| KeyError::Malformed)?;
+        let head = Head::from_bytes(note.text()).map_err(|_| KeyError::Malformed)?;
+        let line = |begin: &str| head.extension().lines().find_map(|line| line.strip_prefix(begin));
+        Ok(Self {
+            name: head.origin().to_owned(),
+            size: head.size(),
+            root: *head.hash(),
+            time: line(TIME).map(str::to_owned),
+            number: line(NUMBER).and_then(|number| number.parse().ok()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_is_known_by_its_key_and_by_no_other() {
+        let key = SigningKey::generate("audit.example.com/desk").unwrap();
+        let note = key.sign(7, Hash([3; 32]), "time 2026-11-25T07:00:00Z\n").unwrap();
+        let head = key.public().open(&note).unwrap();
+        assert_eq!((head.size, head.root, head.name.as_str()), (7, Hash([3; 32]), "audit.example.com/desk"));
+        assert_eq!(head.time.as_deref(), Some("2026-11-25T07:00:00Z"));
+        let other = SigningKey::generate("audit.example.com/desk").unwrap();
+        assert_eq!(other.public().open(&note), Err(KeyError::Signer));
+        assert_eq!(key.public().open(&note.replacen("\n7\n", "\n8\n", 1)), Err(KeyError::Signature));
+        assert_eq!(key.public().open("nothing"), Err(KeyError::Malformed));
+        assert_eq!(key.secret().parse::<SigningKey>().unwrap().public(), key.public());
+        assert_eq!(SigningKey::generate("two words").unwrap_err(), KeyError::Name);
+        assert_eq!("PRIVATE+KEY+x".parse::<SigningKey>().unwrap_err(), KeyError::Secret);
+        assert!(!format!("{key:?}").contains("PRIVATE"));
+    }
+}

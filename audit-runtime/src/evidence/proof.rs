@@ -1,0 +1,280 @@
+//! The proof that a row is in the trail, for somebody who has no access to the database.
+//!
+//! ```text
+//! event -> entry -> leaf     path to     the root of its batch
+//! batch          -> leaf     path to     the root in a checkpoint, which is signed
+//! ```
+
+use super::checkpoint::{BATCH, batch_leaf};
+use super::copy_out::Row;
+use super::key::{PublicKey, SignedHead};
+use super::merkle::{self, Frontier, Hash, leaf_hash};
+use super::row::{EventRow, push_field, time_field};
+use super::seal::{self, Entry, Sealer};
+use super::{KeyError, late};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use sqlx::Row as _;
+use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::AssertSqlSafe;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use tlog_tiles::tlog::{self, HashReader, check_record, prove_record, split_stored_hash_index};
+use uuid::Uuid;
+
+/// Proves that an event is in the trail that a checkpoint covers. It is JSON, and holds the event.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Proof {
+    event: EventRow,
+    batch: BatchRow,
+    /// The event's leaf among those of its batch, the first of which is the link to the batch before.
+    batch_path: Path,
+    /// The batch's leaf among those of the tree.
+    tree_path: Path,
+    /// The signed note.
+    checkpoint: String,
+}
+
+/// Where a leaf is in a tree, and the hashes from there to the root.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Path {
+    number: u64,
+    size: u64,
+    /// Hexadecimal.
+    hashes: Vec<String>,
+}
+
+/// The row of a batch, as PostgreSQL's `row_to_json` writes it; hashes as `\x` and hexadecimal.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct BatchRow {
+    id: Uuid,
+    journal_id: Uuid,
+    first_position: i64,
+    end_position: i64,
+    rows: i32,
+    origin: String,
+    created_at: String,
+    first_event_at: Option<String>,
+    last_event_at: Option<String>,
+    previous_position: Option<i64>,
+    previous_root: Option<String>,
+    root: String,
+}
+
+/// What a proof proves.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Proven {
+    /// The event.
+    pub event_id: Uuid,
+    /// When the checkpoint was made that it was in by then, as that says.
+    pub by: Option<DateTime<Utc>>,
+    /// Whose checkpoint it is.
+    pub name: String,
+}
+
+/// Why a proof proves nothing.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProofError {
+    /// There is no such event.
+    #[error("there is no event {0}")]
+    NotFound(Uuid),
+    /// The event is there, and no checkpoint covers it.
+    #[error("no checkpoint covers event {0} yet; make one: audit-trail checkpoint")]
+    NotCovered(Uuid),
+    /// What the database holds of the event is not what was sealed.
+    #[error("event {0} is not what was sealed; audit-trail verify says more")]
+    Inconsistent(Uuid),
+    /// The text is no proof.
+    #[error("this is no proof: {0}")]
+    Malformed(String),
+    /// The checkpoint in it is not of this key.
+    #[error("the proof proves nothing: {0}")]
+    Key(#[from] KeyError),
+    /// A hash does not lead where it should.
+    #[error("the proof proves nothing: {0}")]
+    Wrong(&'static str),
+    /// The database cannot be reached, does not allow it, or fails.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// Proves that an event is in the trail, by the first checkpoint that covers it.
+///
+/// # Errors
+/// There is no such event, no checkpoint covers it, or it is not what was sealed.
+pub async fn prove(pool: &PgPool, id: Uuid) -> Result<Proof, ProofError> {
+    let mut connection = pool.acquire().await?;
+    // With the batch that sealed it late, if it came without one.
+    let query = format!(
+        "SELECT row_to_json(s)::text, s.batch FROM (SELECT {}, coalesce(e.batch_id, l.batch_id) AS batch FROM audit_events e \
+         LEFT JOIN audit_late l ON l.event_id = e.id AND l.created_at = e.created_at WHERE e.id = $1) s ORDER BY s.batch LIMIT 1",
+        late::COLUMNS
+    );
+    let row = sqlx::query(AssertSqlSafe(query)).bind(id).fetch_optional(&mut *connection).await?;
+    let row = row.ok_or(ProofError::NotFound(id))?;
+    let event: EventRow = parse(row.try_get(0)?)?;
+    let batch_id: Uuid = row.try_get::<Option<Uuid>, _>(1)?.ok_or(ProofError::NotCovered(id))?;
+    let query = format!(
+        "SELECT row_to_json(s)::text, t.number, b.leaves, \
+         (SELECT note FROM audit_checkpoints c WHERE c.tree_size > t.number ORDER BY c.id LIMIT 1) \
+         FROM audit_batches b JOIN audit_tree t ON t.batch_id = b.id, LATERAL (SELECT {BATCH}) s WHERE b.id = $1"
+    );
+    let row = sqlx::query(AssertSqlSafe(query)).bind(batch_id).fetch_optional(&mut *connection).await?;
+    let row = row.ok_or(ProofError::NotCovered(id))?;
+    let batch: BatchRow = parse(row.try_get(0)?)?;
+    let (number, leaves): (i64, Vec<u8>) = (row.try_get(1)?, row.try_get(2)?);
+    let checkpoint: String = row.try_get::<Option<String>, _>(3)?.ok_or(ProofError::NotCovered(id))?;
+    let head = SignedHead::read(&checkpoint)?;
+
+    let place = Entry::all(&leaves).position(|entry| entry.id == id).ok_or(ProofError::Inconsistent(id))?;
+    let previous = batch.previous_root.as_deref().map(bytes).transpose()?;
+    let tree = seal::tree(batch.journal_id, previous.as_deref(), &leaves);
+    let batch_path = Path::in_tree(&tree, place as u64 + 1).map_err(|_| ProofError::Inconsistent(id))?;
+    let tree_path = path_in_database(&mut connection, number.cast_unsigned(), head.size).await?;
+    Ok(Proof { event, batch, batch_path, tree_path, checkpoint })
+}
+
+impl Proof {
+    /// Reads a proof.
+    ///
+    /// # Errors
+    /// The text is none.
+    pub fn from_json(text: &str) -> Result<Self, ProofError> {
+        parse(text)
+    }
+
+    /// The proof as a text.
+    ///
+    /// # Errors
+    /// It cannot be written as JSON.
+    pub fn to_json(&self) -> Result<String, ProofError> {
+        serde_json::to_string_pretty(self).map_err(|error| ProofError::Malformed(error.to_string()))
+    }
+
+    /// Verifies it; no database is asked.
+    ///
+    /// # Errors
+    /// It does not prove what it claims, or its checkpoint is not of this key.
+    pub fn verify(&self, key: &PublicKey) -> Result<Proven, ProofError> {
+        let head = key.open(&self.checkpoint)?;
+        let entry = self.event.entry(&mut Sealer::default());
+        let entry = entry.map_err(|_| ProofError::Malformed("its event is none".into()))?;
+        let root = self.batch.root.as_str();
+        let root = Hash(bytes(root)?.try_into().map_err(|_| ProofError::Malformed("a root has 32 bytes".into()))?);
+        if !self.batch_path.leads(leaf_hash(&entry.to_bytes()), root)? {
+            return Err(ProofError::Wrong("the event is not one of its batch"));
+        }
+        let fields = self.batch.fields()?;
+        if self.tree_path.size != head.size || !self.tree_path.leads(batch_leaf(Row(&fields)), head.root)? {
+            return Err(ProofError::Wrong("the batch is not one that the checkpoint covers"));
+        }
+        let by = head.time.as_deref().and_then(|time| DateTime::parse_from_rfc3339(time).ok()).map(Into::into);
+        Ok(Proven { event_id: entry.id, by, name: head.name })
+    }
+}
+
+fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, ProofError> {
+    serde_json::from_str(text).map_err(|error| ProofError::Malformed(error.to_string()))
+}
+
+/// The bytes that PostgreSQL wrote as `\x` and hexadecimal.
+fn bytes(text: &str) -> Result<Vec<u8>, ProofError> {
+    hex::decode(text.trim_start_matches("\\x")).map_err(|error| ProofError::Malformed(error.to_string()))
+}
+
+impl BatchRow {
+    /// As it is hashed.
+    fn fields(&self) -> Result<Vec<u8>, ProofError> {
+        let time = |text: &str| time_field(text).ok_or_else(|| ProofError::Malformed(format!("no time: {text}")));
+        let mut row = Vec::new();
+        for field in [
+            Some(self.id.as_bytes().to_vec()),
+            Some(self.journal_id.as_bytes().to_vec()),
+            Some(self.first_position.to_be_bytes().to_vec()),
+            Some(self.end_position.to_be_bytes().to_vec()),
+            Some(self.rows.to_be_bytes().to_vec()),
+            Some(self.origin.clone().into()),
+            Some(time(&self.created_at)?),
+            self.first_event_at.as_deref().map(time).transpose()?,
+            self.last_event_at.as_deref().map(time).transpose()?,
+            self.previous_position.map(|position| position.to_be_bytes().to_vec()),
+            self.previous_root.as_deref().map(bytes).transpose()?,
+            Some(bytes(&self.root)?),
+        ] {
+            push_field(&mut row, field.as_deref());
+        }
+        Ok(row)
+    }
+}
+
+impl Path {
+    fn new(number: u64, size: u64, hashes: &[Hash]) -> Self {
+        Self { number, size, hashes: hashes.iter().map(|hash| hex::encode(hash.0)).collect() }
+    }
+
+    /// Of a tree whose leaves are all here.
+    fn in_tree(leaves: &[Hash], number: u64) -> Result<Self, tlog::Error> {
+        struct Leaves<'a>(&'a [Hash]);
+        impl HashReader for Leaves<'_> {
+            fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<Hash>, tlog::Error> {
+                let part = |index: &u64| {
+                    let (begin, end) = range(*index);
+                    merkle::root(self.0[begin as usize..end as usize].to_vec())
+                };
+                Ok(indexes.iter().map(part).collect())
+            }
+        }
+        let size = leaves.len() as u64;
+        Ok(Self::new(number, size, &prove_record(size, number, &Leaves(leaves))?))
+    }
+
+    /// Whether it leads from this leaf to this root.
+    fn leads(&self, leaf: Hash, root: Hash) -> Result<bool, ProofError> {
+        let hash = |text: &String| {
+            bytes(text)?.try_into().map(Hash).map_err(|_| ProofError::Malformed("a hash has 32 bytes".into()))
+        };
+        let hashes = self.hashes.iter().map(hash).collect::<Result<Vec<_>, _>>()?;
+        Ok(self.number < self.size && check_record(&hashes, self.size, root, self.number, leaf).is_ok())
+    }
+}
+
+/// Which leaves a full part of a tree has, by its number among those that [`tlog`] knows.
+fn range(index: u64) -> (u64, u64) {
+    let (level, number) = split_stored_hash_index(index);
+    (number << level, (number + 1) << level)
+}
+
+/// The path in the tree of all batches, of whose leaves each is read once and none is kept.
+async fn path_in_database(connection: &mut PgConnection, number: u64, size: u64) -> Result<Path, ProofError> {
+    /// Says which hashes are needed before they are there.
+    #[derive(Default)]
+    struct Known {
+        asked: RefCell<Vec<u64>>,
+        hashes: HashMap<u64, Hash>,
+    }
+    impl HashReader for Known {
+        fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<Hash>, tlog::Error> {
+            self.asked.borrow_mut().extend(indexes);
+            Ok(indexes.iter().map(|index| self.hashes.get(index).copied().unwrap_or_default()).collect())
+        }
+    }
+    let wrong = |_| ProofError::Wrong("the tree is smaller than its checkpoint says");
+    let mut known = Known::default();
+    prove_record(size, number, &known).map_err(wrong)?;
+    for index in known.asked.take() {
+        let (begin, end) = range(index);
+        let mut part = Frontier::default();
+        let query = format!("SELECT leaf FROM audit_tree WHERE number >= {begin} AND number < {end} ORDER BY number");
+        super::copy_out::rows(connection, &query, |row| {
+            let leaf = row.fields().next()?.and_then(|leaf| leaf.try_into().ok()).unwrap_or_default();
+            part.push(Hash(leaf));
+            Ok::<_, sqlx::Error>(())
+        })
+        .await?;
+        known.hashes.insert(index, part.root());
+    }
+    let hashes = prove_record(size, number, &known).map_err(wrong)?;
+    Ok(Path::new(number, size, &hashes))
+}

@@ -1,0 +1,82 @@
+//! A trail in which everything occurs that can: several journals, large and small batches, a refused row, rows of others.
+
+use audit_runtime::evidence::{self, SigningKey};
+use audit_runtime::{Audit, Event, audited};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use serde_json::json;
+use sqlx::postgres::PgConnection;
+use std::time::Duration;
+use tests::Database;
+use uuid::Uuid;
+
+#[audited(event = "order.submitted", err = "order.rejected", intent)]
+fn submit(order_id: Uuid, quantity: f64, note: &str) -> Result<u32, std::fmt::Error> {
+    if note.len() % 3 == 0 { Err(std::fmt::Error) } else { Ok(note.len() as u32) }
+}
+
+#[audited(event = "fill.recorded", entity = "order", tx = tx)]
+async fn fill(tx: &mut PgConnection, order_id: Uuid, price: f64) -> Result<(), sqlx::Error> {
+    Ok(())
+}
+
+/// A trail with everything in it, its key, and the checkpoints that were kept elsewhere.
+pub struct Scene {
+    pub database: Database,
+    pub key: SigningKey,
+    pub saved: Vec<String>,
+}
+
+impl Scene {
+    /// Of random size and content.
+    pub async fn new(seed: u64) -> Self {
+        let mut random = StdRng::seed_from_u64(seed);
+        let database = Database::new().await;
+        sqlx::query("ALTER TABLE audit_events ADD CONSTRAINT no_refusals CHECK (event_type <> 'it.refused')")
+            .execute(&database.pool)
+            .await
+            .unwrap();
+        let key = SigningKey::generate("audit.example.com/test").unwrap();
+        let mut saved = Vec::new();
+        for part in 0..random.random_range(1..4) {
+            let audit = database.audit().batch_rows(random.random_range(3..40)).start().unwrap();
+            record(&audit, &database, &mut random).await;
+            audit.shutdown(Duration::from_secs(60)).await.unwrap();
+            if part == 0 || random.random() {
+                saved.push(evidence::checkpoint(&database.pool, &key).await.unwrap().note);
+            }
+        }
+        saved.push(evidence::checkpoint(&database.pool, &key).await.unwrap().note);
+        Self { database, key, saved }
+    }
+}
+
+async fn record(audit: &Audit, database: &Database, random: &mut StdRng) {
+    let _entered = audit.enter();
+    for number in 0..random.random_range(5..60) {
+        match random.random_range(0..12) {
+            0 => {
+                let mut tx = database.pool.begin().await.unwrap();
+                audit.scope(fill(&mut tx, Uuid::now_v7(), 1.10)).await.unwrap();
+                tx.commit().await.unwrap();
+            }
+            1 => {
+                let old = "INSERT INTO audit_events (id, event_type, entity_type, entity_id, actor, data, created_at) \
+                     VALUES ($1, 'order.filled', 'order', $2, 'python', '{\"price\": 12.50, \"n\": 1e3}', now() - interval '40 days')";
+                sqlx::query(old).bind(Uuid::new_v4()).bind(Uuid::new_v4()).execute(&database.pool).await.unwrap();
+            }
+            2 if number % 5 == 0 => {
+                audit.record(Event::new("it.refused").data(&json!({"why": "a constraint"})).unwrap()).unwrap();
+            }
+            3 => audit.flush().await.unwrap(),
+            4 => {
+                let time = chrono::Utc::now() - chrono::TimeDelta::days(random.random_range(-40..100));
+                audit.record_at(Event::new("a.thing").data(&json!({"x": [number, 0.1, null]})).unwrap(), time).unwrap();
+            }
+            _ => {
+                let note = "ä\"\\\u{1f600}\n".repeat(random.random_range(0..5));
+                let _ = submit(Uuid::now_v7(), random.random_range(-1e9..1e9), &note);
+            }
+        }
+    }
+}
