@@ -3,7 +3,8 @@ ALTER TABLE audit_batches
     ADD COLUMN previous_position bigint,
     ADD COLUMN previous_root bytea CHECK (octet_length(previous_root) = 32),
     ADD COLUMN root bytea CHECK (octet_length(root) = 32),
-    ADD COLUMN leaves bytea CHECK (octet_length(leaves) = 48 * rows);
+    ADD COLUMN leaves bytea,
+    ADD CONSTRAINT audit_batches_leaves CHECK (octet_length(leaves) = 48 * rows);
 -- Hashes cannot be compressed.
 ALTER TABLE audit_batches ALTER COLUMN leaves SET STORAGE EXTERNAL;
 

@@ -61,4 +61,11 @@ pub mod __private {
     pub use crate::event_data::EventData;
     pub use ::core;
     pub use std::boxed::Box;
+
+    /// The canonical form of a JSON text, for the tests that compare it with what PostgreSQL makes of the text.
+    #[must_use]
+    pub fn canonical_json(text: &str) -> Option<Vec<u8>> {
+        let mut out = Vec::new();
+        crate::evidence::canonical::Canonical::default().json(text.as_bytes(), &mut out).ok().map(|()| out)
+    }
 }

@@ -37,7 +37,7 @@ const COLUMNS: [(&str, &str); 14] = [
 const BATCH_COLUMNS: [(&str, &str); 14] = [
     ("id", "gen_random_uuid()"),
     ("journal_id", "gen_random_uuid()"),
-    ("first_position", "first_position + 1"),
+    ("first_position", "first_position - 1"),
     ("end_position", "end_position + 1000000000"),
     ("rows", "rows + 1"),
     ("origin", "origin || '1'"),
@@ -87,11 +87,26 @@ struct Targets {
 impl Targets {
     async fn of(connection: &mut PgConnection) -> Self {
         Self {
-            events: sqlx::query_scalar("SELECT id FROM audit_events ORDER BY id").fetch_all(&mut *connection).await.unwrap(),
-            batches: sqlx::query_as("SELECT id, rows FROM audit_batches ORDER BY id").fetch_all(&mut *connection).await.unwrap(),
-            late: sqlx::query_scalar("SELECT event_id FROM audit_late ORDER BY 1").fetch_all(&mut *connection).await.unwrap(),
-            refused: sqlx::query_scalar("SELECT id FROM audit_quarantine ORDER BY 1").fetch_all(&mut *connection).await.unwrap(),
-            checkpoints: sqlx::query_scalar("SELECT id FROM audit_checkpoints ORDER BY 1").fetch_all(&mut *connection).await.unwrap(),
+            events: sqlx::query_scalar("SELECT id FROM audit_events ORDER BY id")
+                .fetch_all(&mut *connection)
+                .await
+                .unwrap(),
+            batches: sqlx::query_as("SELECT id, rows FROM audit_batches ORDER BY id")
+                .fetch_all(&mut *connection)
+                .await
+                .unwrap(),
+            late: sqlx::query_scalar("SELECT event_id FROM audit_late ORDER BY 1")
+                .fetch_all(&mut *connection)
+                .await
+                .unwrap(),
+            refused: sqlx::query_scalar("SELECT id FROM audit_quarantine ORDER BY 1")
+                .fetch_all(&mut *connection)
+                .await
+                .unwrap(),
+            checkpoints: sqlx::query_scalar("SELECT id FROM audit_checkpoints ORDER BY 1")
+                .fetch_all(&mut *connection)
+                .await
+                .unwrap(),
             tree: sqlx::query_scalar("SELECT count(*) FROM audit_tree").fetch_one(connection).await.unwrap(),
         }
     }
@@ -103,7 +118,7 @@ impl Targets {
         let checkpoint = *self.checkpoints.choose(random).unwrap();
         let number = random.random_range(0..self.tree);
         let attack = |name: &str, sql: String, named: Named| Attack { name: name.to_owned(), sql, named };
-        match random.random_range(0..20) {
+        match random.random_range(0..21) {
             0..=5 => {
                 let (column, value) = COLUMNS.choose(random).unwrap();
                 let sql = format!("UPDATE audit_events SET {column} = {value} WHERE id = '{event}'");
@@ -160,9 +175,16 @@ impl Targets {
             14 => {
                 let sql = format!(
                     "UPDATE audit_checkpoints SET note = {} WHERE id = {checkpoint}",
-                    ["replace(note, 'time 2', 'time 3')", "overlay(note placing 'B' from length(note) - 20 for 1) || ''", "'none'", "replace(note, E'\\n\\n', E'\\nx\\n\\n')"]
-                        .choose(random)
-                        .unwrap()
+                    [
+                        "replace(note, 'time 2', 'time 3')", // One character of the signature.
+                        "overlay(note placing translate(substr(note, length(note) - 20, 1), \
+                     'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/', \
+                     'BCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/A') from length(note) - 20 for 1)",
+                        "'none'",
+                        "replace(note, E'\\n\\n', E'\\nx\\n\\n')"
+                    ]
+                    .choose(random)
+                    .unwrap()
                 );
                 attack("change a checkpoint", sql, Named::Kind(FindingKind::Signature))
             }
@@ -180,17 +202,22 @@ impl Targets {
                     format!("DELETE FROM audit_tree WHERE number = {number}"),
                     format!("UPDATE audit_tree SET leaf = sha256(leaf) WHERE number = {number}"),
                     "DELETE FROM audit_tree".to_owned(),
-                    format!("UPDATE audit_tree SET number = number + 1000 WHERE number >= {number}"),
                 ];
                 // Without its tree a checkpoint is nothing.
                 attack("change the tree", sql.choose(random).unwrap().clone(), Named::Kind(FindingKind::Checkpoint))
+            }
+            19 => {
+                let sql = format!("UPDATE audit_tree SET number = number + 1000 WHERE number >= {number}");
+                attack("renumber the tree", sql, Named::Kind(FindingKind::BatchMissing))
             }
             17 if !self.late.is_empty() => {
                 let late = *self.late.choose(random).unwrap();
                 let sql = [
                     format!("DELETE FROM audit_late WHERE event_id = '{late}'"),
-                    format!("UPDATE audit_late SET batch_id = '{batch}' WHERE event_id = '{late}' AND batch_id <> '{batch}'; \
-                         UPDATE audit_late SET batch_id = gen_random_uuid() WHERE event_id = '{late}'"),
+                    format!(
+                        "UPDATE audit_late SET batch_id = '{batch}' WHERE event_id = '{late}' AND batch_id <> '{batch}'; \
+                         UPDATE audit_late SET batch_id = gen_random_uuid() WHERE event_id = '{late}'"
+                    ),
                 ];
                 attack("change what was sealed late", sql.choose(random).unwrap().clone(), Named::Event(late))
             }
@@ -198,7 +225,9 @@ impl Targets {
                 let refused = *self.refused.choose(random).unwrap();
                 let sql = [
                     format!("DELETE FROM audit_quarantine WHERE id = '{refused}'"),
-                    format!("UPDATE audit_quarantine SET payload = set_byte(payload, 200, get_byte(payload, 200) # 1) WHERE id = '{refused}'"),
+                    format!(
+                        "UPDATE audit_quarantine SET payload = set_byte(payload, octet_length(payload) - 1, get_byte(payload, octet_length(payload) - 1) # 1) WHERE id = '{refused}'"
+                    ),
                 ];
                 attack("change the quarantine", sql.choose(random).unwrap().clone(), Named::Event(refused))
             }
@@ -224,7 +253,7 @@ async fn superuser(scene: &Scene) -> PgConnection {
         connection.execute(sqlx::raw_sql(AssertSqlSafe(copy))).await.unwrap();
     }
     // Attacks need not keep to what is checked.
-    let drop = "ALTER TABLE audit_batches DROP CONSTRAINT audit_batches_leaves_check, DROP CONSTRAINT audit_batches_journal_id_first_position_key";
+    let drop = "ALTER TABLE audit_batches DROP CONSTRAINT audit_batches_leaves, DROP CONSTRAINT audit_batches_journal_id_first_position_key";
     connection.execute(drop).await.unwrap();
     connection
 }
@@ -275,7 +304,8 @@ fn a_thousand_attacks_are_found_and_named() {
     std::thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| {
-                let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+                let runtime =
+                    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
                 while let Some(seed) = { queue.lock().unwrap().next() } {
                     for (name, count) in runtime.block_on(attack_a_trail(seed)) {
                         *total.lock().unwrap().entry(name).or_default() += count;
@@ -293,19 +323,30 @@ fn a_thousand_attacks_are_found_and_named() {
 async fn a_trail_that_its_owner_has_sealed_again_with_its_own_key_is_found_by_a_checkpoint_kept_elsewhere() {
     let scene = Scene::new(7).await;
     let mut connection = superuser(&scene).await;
-    connection.execute(sqlx::raw_sql(AssertSqlSafe(format!("UPDATE audit_events SET actor = 'nobody'; {UNSEAL}")))).await.unwrap();
+    connection
+        .execute(sqlx::raw_sql(AssertSqlSafe(format!("UPDATE audit_events SET actor = 'nobody'; {UNSEAL}"))))
+        .await
+        .unwrap();
     evidence::checkpoint(&scene.database.pool, &scene.key).await.unwrap();
     let (findings, _) = scene.database.verify(Some(scene.key.public()), &[]).await;
     assert!(findings.is_empty(), "in itself it is consistent: {findings:#?}");
     let (findings, _) = scene.database.verify(Some(scene.key.public()), &scene.saved[..1]).await;
-    assert!(findings.iter().any(|finding| finding.kind == FindingKind::Checkpoint && finding.text.contains("saved checkpoint 0")));
+    assert!(
+        findings
+            .iter()
+            .any(|finding| finding.kind == FindingKind::Checkpoint && finding.text.contains("saved checkpoint 0"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_signed_behind_a_checkpoint_that_was_changed() {
     let scene = Scene::new(8).await;
     let mut connection = superuser(&scene).await;
-    for change in ["UPDATE audit_checkpoints SET frontier = sha256('')", "UPDATE audit_checkpoints SET note = 'none'", "DELETE FROM audit_checkpoints"] {
+    for change in [
+        "UPDATE audit_checkpoints SET frontier = sha256('')",
+        "UPDATE audit_checkpoints SET note = 'none'",
+        "DELETE FROM audit_checkpoints",
+    ] {
         connection.execute(change).await.unwrap();
         let error = evidence::checkpoint(&scene.database.pool, &scene.key).await.unwrap_err().to_string();
         assert!(error.contains("nothing is signed"), "{error}");

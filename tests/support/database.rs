@@ -104,7 +104,8 @@ impl Database {
     /// Something is found.
     pub async fn is_unharmed(&self) -> Report {
         let (findings, report) = self.verify(None, &[]).await;
-        let problems: Vec<_> = findings.iter().filter(|finding| finding.is_problem()).map(ToString::to_string).collect();
+        let problems: Vec<_> =
+            findings.iter().filter(|finding| finding.is_problem()).map(ToString::to_string).collect();
         assert!(problems.is_empty() && report.problems == 0, "{problems:#?}");
         report
     }

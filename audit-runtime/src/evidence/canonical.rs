@@ -133,7 +133,8 @@ impl Canonical {
                 self.sorted.clear();
                 count = 0;
                 for (number, member) in self.order.iter().enumerate() {
-                    let is_last = self.order.get(number + 1).is_none_or(|next| name_of(out, *next) != name_of(out, *member));
+                    let is_last =
+                        self.order.get(number + 1).is_none_or(|next| name_of(out, *next) != name_of(out, *member));
                     if is_last {
                         self.sorted.extend_from_slice(&out[member.begin..member.end]);
                         count += 1;
@@ -361,9 +362,34 @@ mod tests {
     #[test]
     fn different_values_have_different_bytes() {
         let values = [
-            "1", "10", "-1", "0.1", "1e-1000", "true", "false", "null", r#""1""#, r#""true""#, "[]", "{}", "[[]]", "[1,2]",
-            "[2,1]", "[12]", r#"{"a":1}"#, r#"{"a":"1"}"#, r#"{"b":1}"#, r#"{"a":[1]}"#, r#"{"a":1,"b":2}"#, r#""a""#, r#""A""#,
-            r#""é""#, r#""é""#, r#"{"a":{"b":1}}"#, r#"[{"a":1},{"b":2}]"#, r#"[{"a":1,"b":2}]"#,
+            "1",
+            "10",
+            "-1",
+            "0.1",
+            "1e-1000",
+            "true",
+            "false",
+            "null",
+            r#""1""#,
+            r#""true""#,
+            "[]",
+            "{}",
+            "[[]]",
+            "[1,2]",
+            "[2,1]",
+            "[12]",
+            r#"{"a":1}"#,
+            r#"{"a":"1"}"#,
+            r#"{"b":1}"#,
+            r#"{"a":[1]}"#,
+            r#"{"a":1,"b":2}"#,
+            r#""a""#,
+            r#""A""#,
+            r#""é""#,
+            r#""é""#,
+            r#"{"a":{"b":1}}"#,
+            r#"[{"a":1},{"b":2}]"#,
+            r#"[{"a":1,"b":2}]"#,
         ];
         for (number, one) in values.iter().enumerate() {
             for other in &values[number + 1..] {
@@ -391,9 +417,43 @@ mod tests {
     #[test]
     fn what_is_no_json_is_refused() {
         for text in [
-            "", " ", "nul", "truee", "01", "1.", ".5", "+1", "-", "1e", "1e+", "--1", "NaN", "[", "]", "[1", "[1,]", "[,1]", "{",
-            "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}", "{\"a\" 1}", "[1}", "{\"a\":1]", "1 2", "\"", "\"\\x\"", "\"\\u12\"",
-            "\"\\ud800\"", "\"\\ud800\\u0041\"", "\"\\udc00\"", "\"\\u0000\"", "\"a\nb\"", "1e99999999999999999999", "- 1",
+            "",
+            " ",
+            "nul",
+            "truee",
+            "01",
+            "1.",
+            ".5",
+            "+1",
+            "-",
+            "1e",
+            "1e+",
+            "--1",
+            "NaN",
+            "[",
+            "]",
+            "[1",
+            "[1,]",
+            "[,1]",
+            "{",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{\"a\":1,}",
+            "{a:1}",
+            "{\"a\" 1}",
+            "[1}",
+            "{\"a\":1]",
+            "1 2",
+            "\"",
+            "\"\\x\"",
+            "\"\\u12\"",
+            "\"\\ud800\"",
+            "\"\\ud800\\u0041\"",
+            "\"\\udc00\"",
+            "\"\\u0000\"",
+            "\"a\nb\"",
+            "1e99999999999999999999",
+            "- 1",
         ] {
             assert_eq!(canonical(text), None, "{text}");
         }

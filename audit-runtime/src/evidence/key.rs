@@ -15,13 +15,19 @@ pub enum KeyError {
     #[error("a key's name may not be empty nor hold spaces or `+`; name the trail like a URL: audit.example.com/desk")]
     Name,
     /// The text is no secret key.
-    #[error("this is no secret key of checkpoints: it begins with PRIVATE+KEY+, as `audit-trail checkpoint --new-key` writes it")]
+    #[error(
+        "this is no secret key of checkpoints: it begins with PRIVATE+KEY+, as `audit-trail checkpoint --new-key` writes it"
+    )]
     Secret,
     /// The text is no public key.
-    #[error("this is no public key of checkpoints: it is <name>+<8 digits>+<base64>, as `audit-trail checkpoint --new-key` writes it")]
+    #[error(
+        "this is no public key of checkpoints: it is <name>+<8 digits>+<base64>, as `audit-trail checkpoint --new-key` writes it"
+    )]
     Public,
     /// The text is no signed note that holds a checkpoint.
-    #[error("this is no checkpoint: it is a signed note, with the trail's name, the size of the tree and its root in the first lines")]
+    #[error(
+        "this is no checkpoint: it is a signed note, with the trail's name, the size of the tree and its root in the first lines"
+    )]
     Malformed,
     /// The note is signed by none of the keys.
     #[error("the checkpoint is not signed by this key")]

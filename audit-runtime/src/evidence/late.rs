@@ -95,8 +95,12 @@ async fn insert(connection: &mut PgConnection, found: Found) -> Result<(), Evide
     let (first, previous) = match last {
         None => (0, None),
         Some(row) => {
-            let root = row.try_get::<Vec<u8>, _>(2)?.try_into().map_err(|_| EvidenceError::Inconsistent("a batch's root"))?;
-            (row.try_get::<i64, _>(1)?, Some(Link { first: row.try_get::<i64, _>(0)?.cast_unsigned(), root: Hash(root) }))
+            let root =
+                row.try_get::<Vec<u8>, _>(2)?.try_into().map_err(|_| EvidenceError::Inconsistent("a batch's root"))?;
+            (
+                row.try_get::<i64, _>(1)?,
+                Some(Link { first: row.try_get::<i64, _>(0)?.cast_unsigned(), root: Hash(root) }),
+            )
         }
     };
     let id = clock::event_id(clock::micros_now());
@@ -125,5 +129,6 @@ async fn insert(connection: &mut PgConnection, found: Found) -> Result<(), Evide
     for (event_id, created_at) in found.members {
         super::copy_in_row(&mut members, &[event_id.as_bytes(), &created_at.to_be_bytes(), id.as_bytes()]);
     }
-    super::copy_in(connection, "COPY audit_late (event_id, created_at, batch_id) FROM STDIN (FORMAT binary)", &members).await
+    super::copy_in(connection, "COPY audit_late (event_id, created_at, batch_id) FROM STDIN (FORMAT binary)", &members)
+        .await
 }

@@ -57,7 +57,9 @@ pub enum EvidenceError {
     #[error(transparent)]
     Key(#[from] KeyError),
     /// The last checkpoint cannot be gone on from.
-    #[error("the last checkpoint in the database cannot be gone on from, nothing is signed: {0}; see audit-trail verify")]
+    #[error(
+        "the last checkpoint in the database cannot be gone on from, nothing is signed: {0}; see audit-trail verify"
+    )]
     LastCheckpoint(#[source] KeyError),
     /// What the database holds contradicts itself.
     #[error("{0} is not what was stored, nothing is signed; audit-trail verify says more")]

@@ -86,8 +86,7 @@ impl<'a> Lane<'a> {
             };
             tracing::info!(journal = %orphan.id(), "shipping the journal of a process that is gone");
             let journal = orphan.id();
-            let stored =
-                self.persistently(async |connection| store::stored_batches(connection, journal).await).await;
+            let stored = self.persistently(async |connection| store::stored_batches(connection, journal).await).await;
             *adopted = Some(OrphanPlan::new(orphan, stored));
             return true;
         };

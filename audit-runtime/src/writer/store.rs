@@ -63,9 +63,8 @@ pub(crate) async fn store(connection: &mut PgConnection, batch: &Batch, origin: 
         }
         copied => copied?,
     };
-    let is_overtaken = |row: &Refused| {
-        matches!(batch.rows[row.at], Row::Made(_)) && row.sqlstate.as_deref() == Some(UNIQUE_VIOLATION)
-    };
+    let is_overtaken =
+        |row: &Refused| matches!(batch.rows[row.at], Row::Made(_)) && row.sqlstate.as_deref() == Some(UNIQUE_VIOLATION);
     if refused.iter().any(is_overtaken) {
         connection.execute("ROLLBACK").await?;
         return Ok(Done::Overtaken);

@@ -56,13 +56,17 @@ impl Checkpoint {
         let key = secret_key(self.key.as_deref())?;
         let made = evidence::checkpoint(pool, &key).await?;
         io::stdout().lock().write_all(made.note.as_bytes())?;
-        let late = if made.sealed_late > 0 { format!(", {} rows sealed late", made.sealed_late) } else { String::new() };
+        let late =
+            if made.sealed_late > 0 { format!(", {} rows sealed late", made.sealed_late) } else { String::new() };
         eprintln!("audit-trail: {} batches, {} of them new{late}", made.batches, made.new_batches);
         let failed: Vec<String> = self.to.iter().filter_map(|to| deliver(to, &made.note).err()).collect();
         if failed.is_empty() {
             Ok(())
         } else {
-            Err(Failure::Other(format!("the checkpoint is in the database, but not everywhere else: {}", failed.join("; "))))
+            Err(Failure::Other(format!(
+                "the checkpoint is in the database, but not everywhere else: {}",
+                failed.join("; ")
+            )))
         }
     }
 }
@@ -70,7 +74,8 @@ impl Checkpoint {
 fn secret_key(path: Option<&Path>) -> Result<SigningKey, Failure> {
     let (what, text) = match path {
         Some(path) => {
-            let text = fs::read_to_string(path).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
+            let text =
+                fs::read_to_string(path).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
             (path.display().to_string(), text)
         }
         None => {

@@ -64,9 +64,13 @@ impl Verify {
             return Ok(());
         };
         let key = self.key()?.ok_or_else(|| {
-            Failure::Usage("a proof is worth what its key is: give --public-key, as whoever made the checkpoint published it".into())
+            Failure::Usage(
+                "a proof is worth what its key is: give --public-key, as whoever made the checkpoint published it"
+                    .into(),
+            )
         })?;
-        let proof = Proof::from_json(&read(path)?).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
+        let proof =
+            Proof::from_json(&read(path)?).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
         let proven = proof.verify(&key)?;
         let by = proven.by.map_or_else(String::new, |by| format!(" by {}", by.to_rfc3339()));
         println!("event {} was in the trail of {}{by}", proven.event_id, harmless(&proven.name));
@@ -87,11 +91,14 @@ impl Verify {
     pub(crate) async fn run(self, pool: &PgPool) -> Result<(), Failure> {
         let key = self.key()?;
         if key.is_none() && !self.json {
-            eprintln!("audit-trail: without --public-key, signatures are not verified: whoever can change the trail could have changed checkpoints too");
+            eprintln!(
+                "audit-trail: without --public-key, signatures are not verified: whoever can change the trail could have changed checkpoints too"
+            );
         }
         let mut verification = Verification::new(pool.clone());
         verification = key.into_iter().fold(verification, Verification::public_key);
-        verification = self.threads.into_iter().fold(verification, |verification, threads| verification.threads(threads.into()));
+        verification =
+            self.threads.into_iter().fold(verification, |verification, threads| verification.threads(threads.into()));
         for path in &self.checkpoint {
             verification = verification.checkpoint(path.display().to_string(), read(path)?);
         }
@@ -100,7 +107,8 @@ impl Verify {
         if !io::stderr().is_terminal() {
             bar.set_draw_target(ProgressDrawTarget::hidden());
         }
-        if let Ok(style) = ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} rows, {per_sec}, {eta} left") {
+        if let Ok(style) = ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} rows, {per_sec}, {eta} left")
+        {
             bar.set_style(style);
         }
         let mut failed = None;
@@ -142,7 +150,11 @@ impl Verify {
             Line::Finding(finding) if finding.is_problem() => writeln!(output, "{}", harmless(&finding.to_string()))?,
             Line::Finding(finding) => writeln!(output, "note: {}", harmless(&finding.to_string()))?,
             Line::Report(report) => {
-                writeln!(output, "rows          {} are what was sealed, {} of them sealed late", report.rows, report.sealed_late)?;
+                writeln!(
+                    output,
+                    "rows          {} are what was sealed, {} of them sealed late",
+                    report.rows, report.sealed_late
+                )?;
                 writeln!(output, "not there     {} in the quarantine, {} pruned", report.quarantined, report.pruned)?;
                 writeln!(output, "not sealed    {} rows of others since the last checkpoint", report.not_sealed)?;
                 writeln!(

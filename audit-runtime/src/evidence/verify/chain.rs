@@ -47,7 +47,10 @@ pub(super) async fn verify(connection: &mut PgConnection, mut found: impl FnMut(
             found(finding);
         }
         if let Some(before) = before.filter(|before| first < before.end) {
-            let text = format!("it begins at {first} of journal {journal_id}, and batch {} ends at {} only", before.id, before.end);
+            let text = format!(
+                "it begins at {first} of journal {journal_id}, and batch {} ends at {} only",
+                before.id, before.end
+            );
             found(Finding::batch(FindingKind::BatchInserted, id, text));
         }
         last = Some(Last { journal_id, id, first, end, root: root.map(<[u8]>::to_vec) });

@@ -154,7 +154,8 @@ const NAMED: i64 = 20;
 async fn unsealed(connection: &mut PgConnection, report: &mut Report) -> Result<Vec<Finding>, EvidenceError> {
     let unsealed = late::UNSEALED;
     let count = format!("SELECT count(*) FROM audit_events e WHERE {unsealed}");
-    report.not_sealed = sqlx::query_scalar::<_, i64>(AssertSqlSafe(count)).fetch_one(&mut *connection).await?.cast_unsigned();
+    report.not_sealed =
+        sqlx::query_scalar::<_, i64>(AssertSqlSafe(count)).fetch_one(&mut *connection).await?.cast_unsigned();
     let first = format!("SELECT e.id FROM audit_events e WHERE {unsealed} ORDER BY e.created_at, e.id LIMIT {NAMED}");
     let ids = if report.not_sealed == 0 {
         Vec::new()
@@ -163,7 +164,14 @@ async fn unsealed(connection: &mut PgConnection, report: &mut Report) -> Result<
     };
     Ok(ids
         .into_iter()
-        .map(|id| Finding::event(FindingKind::NotSealed, None, id, "no batch has sealed it yet; the next checkpoint will".into()))
+        .map(|id| {
+            Finding::event(
+                FindingKind::NotSealed,
+                None,
+                id,
+                "no batch has sealed it yet; the next checkpoint will".into(),
+            )
+        })
         .collect())
 }
 

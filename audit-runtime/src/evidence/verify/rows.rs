@@ -5,11 +5,11 @@
 
 use super::{Finding, FindingKind, Message, Snapshot};
 use crate::blocking::block_on;
+use crate::evidence::EvidenceError;
 use crate::evidence::canonical::NotJson;
 use crate::evidence::copy_out;
 use crate::evidence::late::{self, COLUMNS};
 use crate::evidence::seal::{self, ENTRY, Entry, Sealer};
-use crate::evidence::EvidenceError;
 use crate::payload::EventRef;
 use crate::writer::copy::CopyRows;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -65,9 +65,7 @@ pub(super) struct Workers(Vec<JoinHandle<Result<(), EvidenceError>>>);
 impl Workers {
     /// The first error of any of them.
     pub(super) fn ended(self) -> Result<(), EvidenceError> {
-        self.0.into_iter().try_for_each(|worker| {
-            worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
+        self.0.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     }
 }
 
@@ -139,9 +137,9 @@ impl Batch {
             return Some(self.next);
         }
         let leaves = &self.leaves;
-        let places = self.places.get_or_insert_with(|| {
-            Entry::all(leaves).enumerate().map(|(place, entry)| (entry.id, place)).collect()
-        });
+        let places = self
+            .places
+            .get_or_insert_with(|| Entry::all(leaves).enumerate().map(|(place, entry)| (entry.id, place)).collect());
         places.get(&id).copied()
     }
 
@@ -336,7 +334,10 @@ fn finish(id: Uuid, batch: &Batch, tell: &impl Fn(Message)) {
     let root = seal::root(batch.journal_id, batch.previous_root.as_deref(), &batch.leaves);
     if root.0[..] != batch.root[..] {
         let (kind, text) = if whole {
-            (FindingKind::Reordered, "its rows are there, but not in the order or not behind the batch that its root attests")
+            (
+                FindingKind::Reordered,
+                "its rows are there, but not in the order or not behind the batch that its root attests",
+            )
         } else {
             (FindingKind::BatchAltered, "its leaves are not those of its root")
         };

@@ -1,11 +1,11 @@
 //! The tree of all batches, and the checkpoints that say what it was.
 
 use super::{Finding, FindingKind, Report, open};
+use crate::evidence::EvidenceError;
 use crate::evidence::checkpoint::{BATCH, batch_leaf};
 use crate::evidence::copy_out;
 use crate::evidence::key::{PublicKey, SignedHead};
 use crate::evidence::merkle::{Frontier, Hash};
-use crate::evidence::EvidenceError;
 use chrono::{DateTime, Utc};
 use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
@@ -76,11 +76,15 @@ pub(super) async fn verify(
     .await?;
     report.batches = frontier.size();
     if let Some((name, size)) = reached(&frontier, &mut findings, report) {
-        let text = format!("{name}: it covers {size} batches, and {} are left: the last ones were removed", frontier.size());
+        let text =
+            format!("{name}: it covers {size} batches, and {} are left: the last ones were removed", frontier.size());
         findings.push(Finding::new(FindingKind::Checkpoint, None, None, text));
     }
     if frontier.size() > last_size {
-        let text = format!("audit_tree holds {} batches, and the last checkpoint covers {last_size}: it grows with checkpoints only", frontier.size());
+        let text = format!(
+            "audit_tree holds {} batches, and the last checkpoint covers {last_size}: it grows with checkpoints only",
+            frontier.size()
+        );
         findings.push(Finding::new(FindingKind::Checkpoint, None, None, text));
     }
     outside(connection, last, report, &mut findings).await?;
@@ -183,9 +187,11 @@ async fn outside(
         Finding::batch(FindingKind::BatchInserted, id, text)
     }));
     let unsealed: Vec<Uuid> =
-        sqlx::query_scalar("SELECT id FROM audit_batches WHERE root IS NULL OR leaves IS NULL ORDER BY id").fetch_all(connection).await?;
-    findings.extend(unsealed.into_iter().map(|id| {
-        Finding::batch(FindingKind::NotSealed, id, "it has no root or no leaves".into())
-    }));
+        sqlx::query_scalar("SELECT id FROM audit_batches WHERE root IS NULL OR leaves IS NULL ORDER BY id")
+            .fetch_all(connection)
+            .await?;
+    findings.extend(
+        unsealed.into_iter().map(|id| Finding::batch(FindingKind::NotSealed, id, "it has no root or no leaves".into())),
+    );
     Ok(())
 }
