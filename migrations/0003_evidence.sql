@@ -72,3 +72,37 @@ CREATE TRIGGER audit_pruned_append_only BEFORE UPDATE OR DELETE ON audit_pruned
     FOR EACH ROW EXECUTE FUNCTION audit_refuse_change();
 CREATE TRIGGER audit_pruned_no_truncate BEFORE TRUNCATE ON audit_pruned
     FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse_change();
+
+-- What a writer has to know of a journal it inherits, without being allowed to read events.
+CREATE FUNCTION audit_open_intents(journal uuid) RETURNS TABLE (
+    id uuid, event_type text, entity_type text, entity_id uuid, actor text, data text, created_at bigint, correlation_id uuid,
+    context text, origin text
+) LANGUAGE sql STABLE SECURITY DEFINER AS $$
+    SELECT i.id, i.event_type, i.entity_type, i.entity_id, i.actor, i.data::text,
+           (extract(epoch FROM i.created_at) * 1000000)::int8, i.correlation_id, i.context::text, i.origin
+    FROM audit_events i
+    WHERE i.outcome = 'started'
+      AND i.batch_id IN (SELECT b.id FROM audit_batches b WHERE b.journal_id = journal)
+      AND NOT EXISTS (
+          SELECT FROM audit_events c
+          WHERE c.correlation_id = i.correlation_id AND c.created_at = i.created_at AND c.causation_id = i.id
+      )
+    ORDER BY i.created_at, i.id
+$$;
+CREATE FUNCTION audit_refused(journal uuid) RETURNS SETOF uuid LANGUAGE sql STABLE SECURITY DEFINER AS $$
+    SELECT q.id FROM audit_quarantine q
+    WHERE q.batch_id IN (SELECT b.id FROM audit_batches b WHERE b.journal_id = journal)
+$$;
+
+-- Who may call them is said by `audit-trail migrate --writer`. They look at the tables of this schema, whatever the caller's path is.
+DO $$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['audit_open_intents(uuid)', 'audit_refused(uuid)', 'audit_make_partitions(integer)'] LOOP
+        EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', name, current_schema());
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', name);
+    END LOOP;
+END
+$$;
+ALTER FUNCTION audit_make_partitions(integer) SECURITY DEFINER;

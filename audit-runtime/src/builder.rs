@@ -3,9 +3,10 @@
 use crate::audit::Audit;
 use crate::capture::{DATA_LIMIT, Rules};
 use crate::core::{Core, Durability, Settings};
+use crate::evidence::SigningKey;
 use crate::journal::{Journal, JournalError, Limits, Overflow, housekeeping};
 use crate::mask::Mask;
-use crate::writer::{self, ConnectOptions, IntoConnectOptions};
+use crate::writer::{self, Checkpoints, ConnectOptions, IntoConnectOptions};
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -48,6 +49,8 @@ pub struct Builder {
     batch_rows: usize,
     batch_bytes: usize,
     seal: bool,
+    checkpoints: Option<Checkpoints>,
+    upkeep_after: Duration,
 }
 
 #[derive(Debug)]
@@ -73,6 +76,8 @@ impl Default for Builder {
             batch_rows: 5_000,
             batch_bytes: 4 * MIB as usize,
             seal: true,
+            checkpoints: None,
+            upkeep_after: Duration::from_secs(60),
         }
     }
 }
@@ -186,6 +191,31 @@ impl Builder {
         self
     }
 
+    /// Makes a checkpoint of the whole trail every so often, signed with this key; none by default, and then
+    /// `audit-trail checkpoint` makes them. Of several processes that do, one makes each. Checkpoints stay in the database: keep copies
+    /// elsewhere. The role needs what `audit-trail migrate --sealer` grants.
+    ///
+    /// ```
+    /// # use audit_runtime::{Audit, evidence::SigningKey};
+    /// # use std::time::Duration;
+    /// # fn configure(secret: &str) -> Result<(), audit_runtime::evidence::KeyError> {
+    /// let key: SigningKey = secret.parse()?;
+    /// let builder = Audit::builder().checkpoint_every(Duration::from_secs(600), key);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn checkpoint_every(mut self, interval: Duration, key: SigningKey) -> Self {
+        self.checkpoints = Some(Checkpoints { every: interval, key });
+        self
+    }
+
+    /// When partitions are first looked after: for tests, which do not wait for a minute.
+    #[doc(hidden)]
+    pub fn upkeep_after(mut self, delay: Duration) -> Self {
+        self.upkeep_after = delay;
+        self
+    }
+
     /// Leaves batches unsealed: to measure what sealing costs. Verification will say of each that it is not sealed.
     #[doc(hidden)]
     pub fn without_seal(mut self) -> Self {
@@ -223,6 +253,8 @@ impl Builder {
             batch_rows: self.batch_rows,
             batch_bytes: self.batch_bytes,
             seal: self.seal,
+            checkpoints: self.checkpoints,
+            upkeep_after: self.upkeep_after,
             durability: if parent.is_some() { Durability::Disk } else { Durability::Database },
         };
         let core = Arc::new(Core::new(journal.clone(), settings));
@@ -262,6 +294,9 @@ impl Builder {
         }
         if self.sync_every.is_zero() {
             problems.push("sync_every is zero; name an interval, 100 ms by default".into());
+        }
+        if self.checkpoints.as_ref().is_some_and(|checkpoints| checkpoints.every.is_zero()) {
+            problems.push("checkpoint_every is zero; name an interval, ten minutes as an example".into());
         }
         if self.connections == 0 || self.batch_rows == 0 {
             problems.push("connections and batch_rows must be at least 1".into());

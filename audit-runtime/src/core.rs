@@ -11,7 +11,7 @@ use crate::payload::{self, EventRef};
 use crate::stats::{Counters, Stats};
 use crate::trace::Trace;
 use crate::warning::RateLimited;
-use crate::writer::{Control, Progress};
+use crate::writer::{Checkpoints, Control, Progress};
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
@@ -40,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) batch_rows: usize,
     pub(crate) batch_bytes: usize,
     pub(crate) seal: bool,
+    pub(crate) checkpoints: Option<Checkpoints>,
+    pub(crate) upkeep_after: Duration,
     pub(crate) durability: Durability,
 }
 

@@ -11,6 +11,7 @@ use crate::trail::{TrailEvent, mark_intents};
 use std::fmt::Write;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Catches what is recorded on this thread or in this future. Tests that run in parallel do not see each other.
 ///
@@ -72,6 +73,8 @@ impl Probe {
             batch_rows: 1,
             batch_bytes: 1,
             seal: false,
+            checkpoints: None,
+            upkeep_after: Duration::MAX,
             durability: Durability::Probe,
         };
         Self { audit: Audit::unwritten(Arc::new(Core::new(journal, settings))) }

@@ -1,5 +1,6 @@
 //! Seals, checkpoints, verification: what is found, and that nothing else is.
 
 mod attacks;
+mod roles;
 mod scene;
 mod unharmed;

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 #[audited(event = "order.submitted", err = "order.rejected", intent)]
 fn submit(order_id: Uuid, quantity: f64, note: &str) -> Result<u32, std::fmt::Error> {
-    if note.len() % 3 == 0 { Err(std::fmt::Error) } else { Ok(note.len() as u32) }
+    if note.len().is_multiple_of(3) { Err(std::fmt::Error) } else { Ok(note.len() as u32) }
 }
 
 #[audited(event = "fill.recorded", entity = "order", tx = tx)]

@@ -19,6 +19,7 @@ mod row;
 pub(crate) mod seal;
 mod verify;
 
+pub(crate) use checkpoint::make;
 pub use checkpoint::{Checkpoint, checkpoint};
 pub use key::{KeyError, PublicKey, SigningKey};
 pub use proof::{Proof, ProofError, Proven, prove};

@@ -1,13 +1,16 @@
 //! The tables in the database.
 
 mod existing;
+mod grants;
+
+pub use grants::{Duty, grant};
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::PgPool;
 use std::sync::LazyLock;
 
 /// Months for which partitions are made ahead.
-const MONTHS_AHEAD: i32 = 3;
+pub(crate) const MONTHS_AHEAD: i32 = 3;
 
 static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
     let mut migrator = sqlx::migrate!("./migrations");

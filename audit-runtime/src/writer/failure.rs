@@ -42,6 +42,11 @@ pub(crate) fn is_refusal(error: &sqlx::Error) -> bool {
     Failure::of(error) == Failure::RowRefused
 }
 
+/// Whether the role lacks a privilege.
+pub(super) fn is_not_allowed(error: &sqlx::Error) -> bool {
+    Failure::of(error) == Failure::NotAllowed
+}
+
 /// An error as one line for a warning, and for `Stats::last_error`.
 pub(crate) fn describe(error: &sqlx::Error) -> String {
     match Failure::of(error) {

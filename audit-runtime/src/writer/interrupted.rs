@@ -39,21 +39,11 @@ pub(super) async fn open_intents(
     journal_id: Uuid,
 ) -> Result<Vec<OpenIntent>, sqlx::Error> {
     // Simple queries: a pooler in transaction mode may answer each message from another connection.
-    let intents = format!(
-        "SELECT i.id, i.event_type, i.entity_type, i.entity_id, i.actor, i.data::text AS data, \
-         (extract(epoch FROM i.created_at) * 1000000)::int8 AS created_at, i.correlation_id, i.context::text AS context, i.origin \
-         FROM audit_events i WHERE i.outcome = 'started' \
-         AND i.batch_id IN (SELECT id FROM audit_batches WHERE journal_id = '{journal_id}') \
-         AND NOT EXISTS (SELECT FROM audit_events c WHERE c.correlation_id = i.correlation_id \
-         AND c.created_at = i.created_at AND c.causation_id = i.id) ORDER BY i.created_at, i.id"
-    );
+    let intents = format!("SELECT * FROM audit_open_intents('{journal_id}')");
     let rows = connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(intents))).await?;
     let mut intents = rows.iter().map(OpenIntent::from_row).collect::<Result<Vec<_>, _>>()?;
     if !intents.is_empty() {
-        let refused = format!(
-            "SELECT id FROM audit_quarantine WHERE batch_id IN \
-             (SELECT id FROM audit_batches WHERE journal_id = '{journal_id}')"
-        );
+        let refused = format!("SELECT * FROM audit_refused('{journal_id}')");
         let rows = connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(refused))).await?;
         let refused = rows.iter().map(|row| row.try_get(0)).collect::<Result<HashSet<Uuid>, _>>()?;
         intents.retain(|intent| !refused.contains(&clock::completion_id(intent.id)));

@@ -154,7 +154,7 @@ impl<'a> Lane<'a> {
             Err(error) if Failure::of(&error) == Failure::NotAllowed => {
                 tracing::warn!(
                     journal = %journal_id, %error,
-                    "intents that were interrupted cannot be looked for; grant SELECT on audit_events and audit_quarantine"
+                    "intents that were interrupted cannot be looked for; audit-trail migrate --writer grants what that needs"
                 );
                 Ok(None)
             }

@@ -18,12 +18,14 @@ mod interrupted;
 mod lane;
 mod metrics;
 mod store;
+mod upkeep;
 
 pub use connect::{ConnectOptions, FreshOptions, IntoConnectOptions};
 pub(crate) use control::{Control, Progress};
 pub(crate) use failure::is_refusal;
 pub(crate) use insert::insert;
 pub(crate) use store::store_one;
+pub(crate) use upkeep::Checkpoints;
 
 use crate::core::Core;
 use crate::journal::{Directory, Orphan};
@@ -82,6 +84,7 @@ async fn run(core: &Core, options: &ConnectOptions, parent: Option<&Path>) {
         () = ship(lanes, Lane::new(0, core, options, &work)) => true,
         () = deadline => false,
         () = told.each_second() => false,
+        () = upkeep::run(core, options) => false,
     };
     told.now();
     let progress = core.control.progress();

@@ -14,8 +14,8 @@ mod time;
 mod timeline;
 mod verify;
 
-use audit_runtime::Trail;
-use clap::{CommandFactory, Parser, Subcommand};
+use audit_runtime::{Duty, Trail};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use events::print_trail;
 use failure::Failure;
@@ -46,7 +46,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Makes the tables, or brings them up to date, and makes monthly partitions ahead
-    Migrate,
+    Migrate(Migrate),
     /// What happened to an order: its own events, and those of its recommendation
     Order {
         /// The order
@@ -102,6 +102,19 @@ enum Command {
     },
 }
 
+#[derive(Debug, Args)]
+struct Migrate {
+    /// Grants this role what storing events needs; it may read none
+    #[arg(long, value_name = "ROLE")]
+    writer: Vec<String>,
+    /// Grants this role what reading and verifying needs
+    #[arg(long, value_name = "ROLE")]
+    reader: Vec<String>,
+    /// Grants this role what making checkpoints needs
+    #[arg(long, value_name = "ROLE")]
+    sealer: Vec<String>,
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -147,17 +160,25 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     done
 }
 
-async fn migrate(pool: &PgPool) -> Result<(), Failure> {
-    let mut steps = 0;
-    let tell = |step: &str| {
-        steps += 1;
-        println!("{step}");
-    };
-    audit_runtime::migrate_telling(pool, tell).await?;
-    if steps == 0 {
-        println!("the audit schema is up to date");
+impl Migrate {
+    async fn run(self, pool: &PgPool) -> Result<(), Failure> {
+        let mut steps = 0;
+        let tell = |step: &str| {
+            steps += 1;
+            println!("{step}");
+        };
+        audit_runtime::migrate_telling(pool, tell).await?;
+        if steps == 0 {
+            println!("the audit schema is up to date");
+        }
+        for (duty, roles) in [(Duty::Writer, self.writer), (Duty::Reader, self.reader), (Duty::Sealer, self.sealer)] {
+            for role in roles {
+                audit_runtime::grant(pool, duty, &role).await?;
+                println!("{} is a {duty}", text::harmless(&role));
+            }
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 fn options(url: Option<&str>) -> Result<PgConnectOptions, Failure> {
@@ -181,7 +202,7 @@ async fn with_database(
 ) -> Result<(), Failure> {
     let trail = Trail::new(pool.clone());
     match command {
-        Command::Migrate => migrate(pool).await,
+        Command::Migrate(command) => command.run(pool).await,
         Command::Order { id, recommendation } => {
             print_trail(&trail, style, "order", id, trail.order(id, recommendation).await?).await
         }
