@@ -2,6 +2,7 @@
 ALTER TABLE audit_batches
     ADD COLUMN previous_position bigint,
     ADD COLUMN previous_root bytea CHECK (octet_length(previous_root) = 32),
+    ADD COLUMN open_positions bytea,
     ADD COLUMN root bytea CHECK (octet_length(root) = 32),
     ADD COLUMN leaves bytea,
     ADD CONSTRAINT audit_batches_leaves CHECK (octet_length(leaves) = 48 * rows);
@@ -10,6 +11,7 @@ ALTER TABLE audit_batches ALTER COLUMN leaves SET STORAGE EXTERNAL;
 
 COMMENT ON COLUMN audit_batches.previous_position IS 'Where the batch of this journal before this one begins; NULL for the first.';
 COMMENT ON COLUMN audit_batches.previous_root IS 'The root of that batch.';
+COMMENT ON COLUMN audit_batches.open_positions IS 'Where the batches before it begin that were not stored yet, 8 bytes each.';
 COMMENT ON COLUMN audit_batches.root IS 'The root of the tree over the previous root and the leaves.';
 COMMENT ON COLUMN audit_batches.leaves IS 'For each row, in the order of the journal, its id and the SHA-256 of its canonical form.';
 

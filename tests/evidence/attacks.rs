@@ -34,7 +34,7 @@ const COLUMNS: [(&str, &str); 14] = [
     ("batch_id", "CASE WHEN batch_id IS NULL THEN gen_random_uuid() END"),
 ];
 
-const BATCH_COLUMNS: [(&str, &str); 14] = [
+const BATCH_COLUMNS: [(&str, &str); 15] = [
     ("id", "gen_random_uuid()"),
     ("journal_id", "gen_random_uuid()"),
     ("first_position", "first_position - 1"),
@@ -46,6 +46,7 @@ const BATCH_COLUMNS: [(&str, &str); 14] = [
     ("last_event_at", "last_event_at + interval '1 microsecond'"),
     ("previous_position", "coalesce(previous_position, 0) + 1"),
     ("previous_root", "CASE WHEN previous_root IS NULL THEN sha256('') END"),
+    ("open_positions", "coalesce(open_positions, '') || '\\x0000000000000000'"),
     ("root", "set_byte(root, 7, get_byte(root, 7) # 1)"),
     ("leaves", "set_byte(leaves, octet_length(leaves) - 1, get_byte(leaves, octet_length(leaves) - 1) # 4)"),
     ("leaves", "NULL"),

@@ -1,6 +1,7 @@
 //! Seals, checkpoints, verification: what is found, and that nothing else is.
 
 mod attacks;
+mod chains;
 mod roles;
 mod scene;
 mod unharmed;

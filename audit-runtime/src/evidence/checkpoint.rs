@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 /// What a batch's row is hashed from, in this order.
 pub(crate) const BATCH: &str = "b.id, b.journal_id, b.first_position, b.end_position, b.rows, b.origin, b.created_at, \
-     b.first_event_at, b.last_event_at, b.previous_position, b.previous_root, b.root";
+     b.first_event_at, b.last_event_at, b.previous_position, b.previous_root, b.open_positions, b.root";
 
 const TAG: &[u8] = b"audit-batch 1\n";
 

@@ -105,7 +105,7 @@ async fn insert(connection: &mut PgConnection, found: Found) -> Result<(), Evide
     };
     let id = clock::event_id(clock::micros_now());
     let rows = found.members.len();
-    let seal = Seal::new(JOURNAL, previous, found.leaves);
+    let seal = Seal::new(JOURNAL, previous, &[], found.leaves);
     let (first_event, last_event) = found.times.unzip();
     sqlx::query(
         "INSERT INTO audit_batches (id, journal_id, first_position, end_position, rows, origin, first_event_at, last_event_at, \

@@ -58,6 +58,7 @@ struct BatchRow {
     last_event_at: Option<String>,
     previous_position: Option<i64>,
     previous_root: Option<String>,
+    open_positions: Option<String>,
     root: String,
 }
 
@@ -201,6 +202,7 @@ impl BatchRow {
             self.last_event_at.as_deref().map(time).transpose()?,
             self.previous_position.map(|position| position.to_be_bytes().to_vec()),
             self.previous_root.as_deref().map(bytes).transpose()?,
+            self.open_positions.as_deref().map(bytes).transpose()?,
             Some(bytes(&self.root)?),
         ] {
             push_field(&mut row, field.as_deref());

@@ -70,13 +70,17 @@ pub(crate) struct Seal {
     /// The entries, one after another.
     pub(crate) leaves: Vec<u8>,
     pub(crate) previous: Option<Link>,
+    /// Where the batches before it begin that were not stored when it was made, 8 bytes each, big endian: whoever adopts the journal
+    /// has to make them again as they were.
+    pub(crate) open: Vec<u8>,
     pub(crate) root: Hash,
 }
 
 impl Seal {
-    pub(crate) fn new(journal_id: Uuid, previous: Option<Link>, leaves: Vec<u8>) -> Self {
+    pub(crate) fn new(journal_id: Uuid, previous: Option<Link>, open: &[u64], leaves: Vec<u8>) -> Self {
         let root = root(journal_id, previous.map(|link| link.root.0).as_ref().map(|root| &root[..]), &leaves);
-        Self { leaves, previous, root }
+        let open = open.iter().flat_map(|first| first.to_be_bytes()).collect();
+        Self { leaves, previous, open, root }
     }
 }
 

@@ -99,7 +99,8 @@ impl Batch {
             };
             leaves.extend(entry.into_iter().flat_map(Entry::to_bytes));
         }
-        self.seal = core.settings.seal.then(|| Seal::new(self.journal_id, chain.last, leaves));
+        self.seal = core.settings.seal.then(|| Seal::new(self.journal_id, chain.last, &chain.open, leaves));
+        chain.open.push(self.first);
         chain.last = self.seal.as_ref().map(|seal| Link { first: self.first, root: seal.root });
     }
 
@@ -114,6 +115,15 @@ pub(crate) struct Chain {
     sealer: Sealer,
     /// The last batch.
     pub(super) last: Option<Link>,
+    /// Where the batches begin that are not stored yet.
+    open: Vec<u64>,
+}
+
+impl Chain {
+    /// A batch is stored.
+    pub(super) fn stored(&mut self, first: u64) {
+        self.open.retain(|open| *open != first);
+    }
 }
 
 /// Cuts the live journal into batches and knows which are stored.
@@ -151,6 +161,7 @@ impl Planner {
 
     /// Notes a batch as stored, and lets go of what precedes the first that is not.
     pub(crate) fn stored(&mut self, core: &Core, first: u64, end: u64, rows: u64) {
+        self.chain.stored(first);
         self.stored.insert(first, end);
         let mut stored_to = core.control.progress().stored_to;
         while let Some(end) = self.stored.remove(&stored_to) {
@@ -165,14 +176,14 @@ impl Planner {
 }
 
 /// A stored batch of a dead process's journal.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Stored {
     pub(crate) first: u64,
     pub(crate) end: u64,
     /// Its root, if it was sealed.
     pub(crate) root: Option<Hash>,
-    /// Where the batch before it begins, stored or not.
-    pub(crate) previous_first: Option<u64>,
+    /// Where the batches before it begin that were not stored when it was made.
+    pub(crate) open: Vec<u64>,
 }
 
 /// Cuts a dead process's journal into batches, beside those that process had stored already.
@@ -208,12 +219,11 @@ impl OrphanPlan {
                 }
                 break;
             };
-            // A batch never spans one that is stored already, and where the batch behind a gap says that the one before it begins,
-            // there it begins: else the two would not chain.
-            let due = self.due();
+            // A batch never spans one that is stored already; and between two of those, batches are made as they were once, or their
+            // roots would be others, and what follows would not chain.
             let ends_here = batch.as_ref().is_some_and(|batch| {
                 self.stored.front().is_some_and(|stored| stored.first <= record.start)
-                    || due.is_some_and(|due| batch.first < due && due <= record.start)
+                    || self.once(record.start).is_some_and(|first| batch.first < first)
             });
             if ends_here {
                 self.held = Some(record);
@@ -225,11 +235,11 @@ impl OrphanPlan {
             if self.stored.front().is_some_and(|stored| stored.first <= record.start) {
                 continue;
             }
-            let due = self.due().filter(|due| *due <= record.start);
-            let batch = batch.get_or_insert_with(|| Batch::new(self.orphan.id(), due.unwrap_or(record.start)));
+            let once = self.once(record.start);
+            let batch = batch.get_or_insert_with(|| Batch::new(self.orphan.id(), once.unwrap_or(record.start)));
             let end = record.end;
             batch.push(Row::Recovered(record), end);
-            if batch.is_full(core) && due.is_none() {
+            if batch.is_full(core) && once.is_none() {
                 break;
             }
         }
@@ -246,9 +256,10 @@ impl OrphanPlan {
         }
     }
 
-    /// Where the batch before the next stored one has to begin, if that is missing.
-    fn due(&self) -> Option<u64> {
-        let due = self.stored.front()?.previous_first?;
-        self.chain.last.is_none_or(|last| last.first < due).then_some(due)
+    /// Where the batch began that once held this position, and was not stored though one behind it was.
+    fn once(&self, position: u64) -> Option<u64> {
+        let last = self.chain.last.map(|last| last.first);
+        let open = self.stored.front()?.open.iter().copied();
+        open.filter(|first| *first <= position && last.is_none_or(|last| last < *first)).max()
     }
 }

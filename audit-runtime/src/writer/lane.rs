@@ -93,6 +93,7 @@ impl<'a> Lane<'a> {
         match plan.next(self.core) {
             Ok(Some(batch)) => {
                 self.store(&batch).await;
+                plan.chain.stored(batch.first);
                 self.core.counters.adopted.fetch_add(batch.rows.len() as u64, Ordering::Relaxed);
             }
             Ok(None) => {
@@ -137,7 +138,9 @@ impl<'a> Lane<'a> {
             for mut batch in interrupted::batches(self.core, journal_id, end, why, &intents) {
                 let before = chain.last;
                 batch.close(self.core, chain);
-                if self.store(&batch).await == Done::Overtaken {
+                let done = self.store(&batch).await;
+                chain.stored(batch.first);
+                if done == Done::Overtaken {
                     chain.last = before;
                     continue 'look;
                 }

@@ -83,8 +83,8 @@ async fn begin(connection: &mut PgConnection, batch: &Batch, origin: &str) -> Re
         "BEGIN; SET LOCAL synchronous_commit TO on; SET LOCAL statement_timeout TO '{STATEMENT_TIMEOUT}'; \
          SET LOCAL lock_timeout TO '{LOCK_TIMEOUT}'; SELECT pg_advisory_xact_lock_shared({lock}); \
          INSERT INTO audit_batches (id, journal_id, first_position, end_position, rows, origin, first_event_at, last_event_at, \
-         previous_position, previous_root, root, leaves) VALUES ('{id}', '{journal}', {first}, {end}, {rows}, {origin}, \
-         {first_event}, {last_event}, {previous_position}, {previous_root}, {root}, {leaves})",
+         previous_position, previous_root, open_positions, root, leaves) VALUES ('{id}', '{journal}', {first}, {end}, {rows}, {origin}, \
+         {first_event}, {last_event}, {previous_position}, {previous_root}, {open}, {root}, {leaves})",
         lock = advisory_key(batch.journal_id),
         id = batch.id,
         journal = batch.journal_id,
@@ -96,6 +96,7 @@ async fn begin(connection: &mut PgConnection, batch: &Batch, origin: &str) -> Re
         last_event = time(batch.times.map(|(_, last)| last)),
         previous_position = previous.map_or_else(|| "NULL".into(), |link| link.first.to_string()),
         previous_root = bytea(previous.as_ref().map(|link| &link.root.0[..])),
+        open = bytea(seal.map(|seal| &seal.open[..]).filter(|open| !open.is_empty())),
         root = bytea(seal.map(|seal| &seal.root.0[..])),
         leaves = bytea(seal.map(|seal| &seal.leaves[..])),
     );
@@ -228,7 +229,7 @@ pub(crate) async fn stored_batches(
     connection.execute(sqlx::raw_sql(AssertSqlSafe(fence))).await?;
     // A simple query, one message: a pooler in transaction mode may answer each of several from another connection.
     let batches = format!(
-        "SELECT first_position, end_position, root, previous_position FROM audit_batches WHERE journal_id = '{journal_id}' \
+        "SELECT first_position, end_position, root, open_positions FROM audit_batches WHERE journal_id = '{journal_id}' \
          ORDER BY first_position"
     );
     let rows = connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(batches))).await?;
@@ -239,10 +240,14 @@ pub(crate) async fn stored_batches(
                 first: row.try_get::<i64, _>(0)?.cast_unsigned(),
                 end: row.try_get::<i64, _>(1)?.cast_unsigned(),
                 root: root.and_then(|root| root.try_into().ok()).map(Hash),
-                previous_first: row.try_get::<Option<i64>, _>(3)?.map(i64::cast_unsigned),
+                open: positions(&row.try_get::<Option<Vec<u8>>, _>(3)?.unwrap_or_default()),
             })
         })
         .collect()
+}
+
+fn positions(bytes: &[u8]) -> Vec<u64> {
+    bytes.as_chunks().0.iter().copied().map(u64::from_be_bytes).collect()
 }
 
 fn advisory_key(journal_id: Uuid) -> i64 {
