@@ -2,6 +2,7 @@
 
 mod attacks;
 mod chains;
+mod independent;
 mod roles;
 mod scene;
 mod unharmed;

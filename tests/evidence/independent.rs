@@ -1,0 +1,103 @@
+//! A verifier in Python, written from docs/evidence.md, agrees; and proofs, of which it knows too.
+
+use crate::scene::Scene;
+use audit_runtime::evidence::{self, Proof, ProofError, SigningKey};
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, Executor};
+use std::process::Output;
+use tests::python::program;
+use uuid::Uuid;
+
+fn verifier(arguments: &[&str]) -> Option<Output> {
+    Some(program("interop/verifier.py")?.args(arguments).output().unwrap())
+}
+
+fn trail(scene: &Scene) -> Option<Value> {
+    let output = verifier(&["trail", &scene.database.url, &scene.key.public().to_string()])?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    Some(serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {errors}")))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_independent_verifier_agrees_on_digests_roots_and_signatures() {
+    for seed in 300..304 {
+        let scene = Scene::new(seed).await;
+        let (_, report) = scene.database.verify(Some(scene.key.public()), &[]).await;
+        let Some(found) = trail(&scene) else {
+            return;
+        };
+        assert_eq!(found["problems"], serde_json::json!([]), "{found:#}");
+        assert_eq!(found["rows"], report.rows);
+        assert_eq!((&found["batches"], &found["checkpoints"]), (&report.batches.into(), &report.checkpoints.into()));
+        let id: Uuid = sqlx::query_scalar("SELECT id FROM audit_events ORDER BY id LIMIT 1")
+            .fetch_one(&scene.database.pool)
+            .await
+            .unwrap();
+        for (change, problem) in [
+            (format!("UPDATE audit_events SET actor = actor || '.' WHERE id = '{id}'"), "altered"),
+            ("UPDATE audit_checkpoints SET note = replace(note, 'time 2', 'time 3')".into(), "signature"),
+            (format!("DELETE FROM audit_events WHERE id = '{id}'"), "missing"),
+        ] {
+            let change = format!("SET session_replication_role TO replica; {change}; RESET session_replication_role");
+            scene.database.pool.execute(sqlx::raw_sql(AssertSqlSafe(change))).await.unwrap();
+            let found = trail(&scene).unwrap();
+            assert!(
+                found["problems"].as_array().unwrap().iter().any(|found| found.as_str().unwrap().starts_with(problem)),
+                "{problem}: {found:#}"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_event_has_a_proof_that_both_verify_and_none_that_was_changed() {
+    let scene = Scene::new(42).await;
+    let key = scene.key.public();
+    let ids: Vec<Uuid> =
+        sqlx::query_scalar("SELECT id FROM audit_events").fetch_all(&scene.database.pool).await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    for (number, id) in ids.iter().enumerate() {
+        let json = evidence::prove(&scene.database.pool, *id).await.unwrap().to_json().unwrap();
+        let proven = Proof::from_json(&json).unwrap().verify(key).unwrap();
+        assert_eq!((proven.event_id, proven.name.as_str()), (*id, "audit.example.com/test"));
+        assert!(proven.by.is_some());
+        let changes = [
+            ("\"actor\": \"", "\"actor\": \"x"),
+            ("\"number\": ", "\"number\": 1"),
+            ("\"origin\": \"", "\"origin\": \"x"),
+            ("number ", "number 1"),
+            ("\"data\": {", "\"data\": {\"forged\":1,"),
+        ];
+        for (from, to) in changes {
+            let forged = json.replacen(from, to, 1);
+            assert_ne!(forged, json, "{from}: {json}");
+            assert!(
+                Proof::from_json(&forged).is_err() || Proof::from_json(&forged).unwrap().verify(key).is_err(),
+                "{from}"
+            );
+        }
+        let other = SigningKey::generate("audit.example.com/test").unwrap();
+        assert!(matches!(Proof::from_json(&json).unwrap().verify(other.public()), Err(ProofError::Key(_))));
+        if number < 8 {
+            let path = directory.path().join("proof.json");
+            std::fs::write(&path, &json).unwrap();
+            let Some(output) = verifier(&["proof", path.to_str().unwrap(), &key.to_string()]) else {
+                return;
+            };
+            assert_eq!(
+                String::from_utf8_lossy(&output.stdout).trim(),
+                id.to_string(),
+                "{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+            std::fs::write(&path, json.replacen("\"actor\": \"", "\"actor\": \"x", 1)).unwrap();
+            assert!(!verifier(&["proof", path.to_str().unwrap(), &key.to_string()]).unwrap().status.success());
+        }
+    }
+    let error = evidence::prove(&scene.database.pool, Uuid::nil()).await.unwrap_err();
+    assert!(matches!(error, ProofError::NotFound(_)), "{error}");
+    let insert = "INSERT INTO audit_events (id, event_type, entity_type) VALUES ($1, 'a.thing', 'a')";
+    sqlx::query(insert).bind(Uuid::nil()).execute(&scene.database.pool).await.unwrap();
+    let error = evidence::prove(&scene.database.pool, Uuid::nil()).await.unwrap_err();
+    assert!(matches!(error, ProofError::NotCovered(_)), "{error}");
+}

@@ -1,0 +1,246 @@
+"""An independent verifier, written from docs/evidence.md alone: canonical forms, roots, chains, the tree, signatures, proofs.
+
+verifier.py trail URL PUBLIC_KEY     prints what it found as JSON
+verifier.py proof FILE PUBLIC_KEY    prints the event's id, or fails
+"""
+
+import asyncio
+import base64
+import hashlib
+import json
+import re
+import struct
+import sys
+import uuid
+from datetime import datetime
+
+import asyncpg
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+EPOCH = 946_684_800_000_000
+
+
+class Number(str):
+    """A number as it is written."""
+
+
+def text(data):
+    return struct.pack(">I", len(data)) + data
+
+
+def number(written):
+    sign, whole, fraction, exponent = re.fullmatch(r"(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?", written).groups()
+    digits = (whole + (fraction or "")).lstrip("0")
+    exponent = int(exponent or 0) - len(fraction or "")
+    stripped = digits.rstrip("0")
+    if not stripped:
+        return "0"
+    return f"{sign}{stripped}e{exponent + len(digits) - len(stripped)}"
+
+
+def canonical(value):
+    if isinstance(value, Number):
+        return b"d" + text(number(value).encode())
+    if value is None or isinstance(value, bool):
+        return {None: b"n", True: b"t", False: b"f"}[value]
+    if isinstance(value, str):
+        return b"s" + text(value.encode())
+    if isinstance(value, list):
+        return b"a" + struct.pack(">I", len(value)) + b"".join(map(canonical, value))
+    members = sorted((name.encode(), member) for name, member in value.items()) if value else []
+    return b"o" + struct.pack(">I", len(members)) + b"".join(
+        b"s" + text(name) + canonical(member) for name, member in members
+    )
+
+
+def loads(written):
+    return json.loads(written, parse_int=Number, parse_float=Number)
+
+
+def field(value):
+    if value is None:
+        return struct.pack(">i", -1)
+    if isinstance(value, uuid.UUID):
+        data = value.bytes
+    elif isinstance(value, str):
+        data = value.encode()
+    else:
+        data = value if isinstance(value, bytes) else struct.pack(">q", value)
+    return struct.pack(">i", len(data)) + data
+
+
+def json_field(value):
+    return field(None if value is None else canonical(value))
+
+
+def sha(*parts):
+    return hashlib.sha256(b"".join(parts)).digest()
+
+
+def leaf_hash(data):
+    return sha(b"\0", data)
+
+
+def tree_hash(leaves):
+    if len(leaves) <= 1:
+        return leaves[0] if leaves else sha(b"")
+    split = 1 << (len(leaves) - 1).bit_length() - 1
+    return sha(b"\1", tree_hash(leaves[:split]), tree_hash(leaves[split:]))
+
+
+def path_leads(number, size, hashes, leaf, root):
+    """RFC 9162, section 2.1.3.2."""
+    if number >= size:
+        return False
+    node, last, result = number, size - 1, leaf
+    for sibling in hashes:
+        if last == 0:
+            return False
+        if node & 1 or node == last:
+            result = sha(b"\1", sibling, result)
+            while node and not node & 1:
+                node, last = node >> 1, last >> 1
+        else:
+            result = sha(b"\1", result, sibling)
+        node, last = node >> 1, last >> 1
+    return last == 0 and result == root
+
+
+EVENT = "id event_type entity_type entity_id actor data created_at outcome duration_us correlation_id causation_id context origin".split()
+BATCH = (
+    "id journal_id first_position end_position rows origin created_at first_event_at last_event_at previous_position previous_root "
+    "open_positions root"
+).split()
+
+
+def digest(row):
+    return sha(
+        b"audit-event 1\n",
+        *(json_field(row[name]) if name in ("data", "context") else field(row[name]) for name in EVENT),
+    )
+
+
+def batch_leaf(row):
+    rows = struct.pack(">ii", 4, row["rows"])
+    return leaf_hash(b"audit-batch 1\n" + b"".join(rows if name == "rows" else field(row[name]) for name in BATCH))
+
+
+def open_note(note, key):
+    """The lines of a note that this key signed."""
+    name, key_id, encoded = key.split("+", 2)
+    public = base64.b64decode(encoded)
+    if sha(name.encode(), b"\n", public)[:4].hex() != key_id or public[0] != 1:
+        raise ValueError("the public key is malformed")
+    body, signatures = note.rsplit("\n\n", 1)
+    body += "\n"
+    for line in signatures.splitlines():
+        dash, signer, signature = line.split(" ")
+        signature = base64.b64decode(signature)
+        if dash == "\u2014" and signer == name and signature[:4].hex() == key_id:
+            Ed25519PublicKey.from_public_bytes(public[1:]).verify(signature[4:], body.encode())
+            lines = body.splitlines()
+            if lines[0] != name:
+                raise ValueError("the name is another")
+            return int(lines[1]), base64.b64decode(lines[2])
+    raise ValueError("not signed by this key")
+
+
+def micros(column, table):
+    return f"(extract(epoch FROM {table}.{column}) * 1000000)::int8 - {EPOCH} AS {column}"
+
+
+def columns(names, times, table):
+    return ", ".join(micros(name, table) if name in times else f"{table}.{name}" for name in names)
+
+
+async def trail(url, key):
+    connection = await asyncpg.connect(url)
+    problems, rows = [], 0
+    batches = {
+        row["id"]: dict(row)
+        for row in await connection.fetch(
+            f"SELECT {columns(BATCH, ('created_at', 'first_event_at', 'last_event_at'), 'b')}, b.leaves FROM audit_batches b "
+            "ORDER BY b.journal_id, b.first_position"
+        )
+    }
+    chains = {}
+    for batch in batches.values():
+        before = chains.get(batch["journal_id"])
+        if (before and (before["first_position"], before["root"])) != (
+            (batch["previous_position"], batch["previous_root"]) if batch["previous_root"] else None
+        ):
+            problems.append(f"chain broken: {batch['id']}")
+        chains[batch["journal_id"]] = batch
+        entries = [batch["leaves"][at : at + 48] for at in range(0, len(batch["leaves"]), 48)]
+        link = batch["previous_root"] or batch["journal_id"].bytes
+        if tree_hash([leaf_hash(link), *map(leaf_hash, entries)]) != batch["root"]:
+            problems.append(f"root: {batch['id']}")
+        batch["entries"] = {entry[:16]: entry[16:] for entry in entries}
+    for row in await connection.fetch(
+        f"SELECT {columns(EVENT, ('created_at',), 'e')}, coalesce(e.batch_id, l.batch_id) AS batch FROM audit_events e "
+        "LEFT JOIN audit_late l ON l.event_id = e.id AND l.created_at = e.created_at"
+    ):
+        row = dict(row)
+        row["data"] = loads(row["data"])
+        row["context"] = row["context"] and loads(row["context"])
+        if row["batch"] is None:
+            problems.append(f"not sealed: {row['id']}")
+        elif batches.get(row["batch"], {"entries": {}})["entries"].pop(row["id"].bytes, None) != digest(row):
+            problems.append(f"altered: {row['id']}")
+        rows += 1
+    refused = {row["id"].bytes for row in await connection.fetch("SELECT id FROM audit_quarantine")}
+    for batch in batches.values():
+        for left in set(batch["entries"]) - refused:
+            problems.append(f"missing: {uuid.UUID(bytes=left)}")
+    leaves = []
+    for row in await connection.fetch("SELECT batch_id, leaf FROM audit_tree ORDER BY number"):
+        if row["batch_id"] not in batches or batch_leaf(batches[row["batch_id"]]) != row["leaf"]:
+            problems.append(f"batch altered: {row['batch_id']}")
+        leaves.append(row["leaf"])
+    checkpoints = 0
+    for row in await connection.fetch("SELECT id, note FROM audit_checkpoints ORDER BY id"):
+        try:
+            size, root = open_note(row["note"], key)
+            if size > len(leaves) or tree_hash(leaves[:size]) != root:
+                problems.append(f"checkpoint: {row['id']}")
+            checkpoints += 1
+        except (InvalidSignature, ValueError) as error:
+            problems.append(f"signature: {row['id']}: {error!r}")
+    await connection.close()
+    print(json.dumps({"rows": rows, "batches": len(leaves), "checkpoints": checkpoints, "problems": problems}))
+
+
+def time(written):
+    if written is None:
+        return None
+    since = datetime.fromisoformat(written) - datetime.fromisoformat("2000-01-01T00:00:00+00:00")
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def proof(file, key):
+    given = loads(open(file).read())
+    event, batch = given["event"], given["batch"]
+    for row, names in ((event, ("id", "entity_id", "correlation_id", "causation_id")), (batch, ("id", "journal_id"))):
+        row.update({name: row[name] and uuid.UUID(row[name]) for name in names})
+        row.update({name: time(row[name]) for name in row if name.endswith("_at")})
+        row.update({name: int(row[name]) for name in row if isinstance(row[name], Number)})
+    for name in ("previous_root", "open_positions", "root"):
+        batch[name] = batch[name] and bytes.fromhex(batch[name].removeprefix("\\x"))
+    size, root = open_note(given["checkpoint"], key)
+    for leaf, path, top in (
+        (leaf_hash(event["id"].bytes + digest(event)), given["batch_path"], batch["root"]),
+        (batch_leaf(batch), given["tree_path"], root),
+    ):
+        hashes = [bytes.fromhex(node) for node in path["hashes"]]
+        if not path_leads(int(path["number"]), int(path["size"]), hashes, leaf, top):
+            sys.exit("the proof proves nothing")
+    if int(given["tree_path"]["size"]) != size:
+        sys.exit("the proof is for another checkpoint")
+    print(event["id"])
+
+
+if sys.argv[1] == "trail":
+    asyncio.run(trail(*sys.argv[2:]))
+else:
+    proof(*sys.argv[2:])
