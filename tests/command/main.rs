@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod evidence;
 mod follow;
 mod forms;
 mod help;

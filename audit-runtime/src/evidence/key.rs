@@ -99,7 +99,8 @@ impl FromStr for SigningKey {
     fn from_str(secret: &str) -> Result<Self, KeyError> {
         let secret = secret.trim();
         let signer = StandardSigner::new(secret).map_err(|_| KeyError::Secret)?;
-        let seed = secret.rsplit('+').next().unwrap_or_default();
+        // PRIVATE+KEY+name+id+seed, and the seed's base64 may have further ones.
+        let seed = secret.splitn(5, '+').nth(4).unwrap_or_default();
         let public = public_of(signer.name(), seed).ok_or(KeyError::Secret)?;
         Self::new(secret.to_owned(), public)
     }
@@ -225,7 +226,12 @@ mod tests {
         assert_eq!(other.public().open(&note), Err(KeyError::Signer));
         assert_eq!(key.public().open(&note.replacen("\n7\n", "\n8\n", 1)), Err(KeyError::Signature));
         assert_eq!(key.public().open("nothing"), Err(KeyError::Malformed));
-        assert_eq!(key.secret().parse::<SigningKey>().unwrap().public(), key.public());
+        // Every other one has a `+` in its base64.
+        for _ in 0..32 {
+            let key = SigningKey::generate("audit.example.com/desk").unwrap();
+            assert_eq!(key.secret().parse::<SigningKey>().unwrap().public(), key.public());
+            assert_eq!(key.public().to_string().parse::<PublicKey>().unwrap(), *key.public());
+        }
         assert_eq!(SigningKey::generate("two words").unwrap_err(), KeyError::Name);
         assert_eq!("PRIVATE+KEY+x".parse::<SigningKey>().unwrap_err(), KeyError::Secret);
         assert!(!format!("{key:?}").contains("PRIVATE"));

@@ -97,10 +97,10 @@ fn deliver(to: &str, note: &str) -> Result<(), String> {
         Some(command) => {
             let child = Command::new("sh").arg("-c").arg(command).stdin(Stdio::piped()).stdout(io::stderr()).spawn();
             let mut child = child.map_err(said)?;
-            let written = child.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(note.as_bytes()));
+            // A command that does not read to the end says by its status whether that is well.
+            let _ = child.stdin.take().map(|mut stdin| stdin.write_all(note.as_bytes()));
             let status = child.wait().map_err(said)?;
-            // That it ended well says more than that it did not read to the end.
-            if status.success() { Ok(()) } else { written.map_err(said).and(Err(format!("{to}: {status}"))) }
+            if status.success() { Ok(()) } else { Err(format!("{to}: {status}")) }
         }
         None => replace(Path::new(to), note).map_err(said),
     }

@@ -1,0 +1,168 @@
+//! `checkpoint`, `verify`, `proof`, and `migrate` for roles.
+
+use super::{Ran, command, morning, ran, run};
+use serde_json::Value;
+use sqlx::Executor;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use tests::Database;
+use uuid::Uuid;
+
+struct Desk {
+    database: Database,
+    directory: tempfile::TempDir,
+    public: String,
+}
+
+impl Desk {
+    async fn new() -> Self {
+        let database = morning().await;
+        let directory = tempfile::tempdir().unwrap();
+        let made =
+            run(&database, &["checkpoint", "--new-key", "audit.example.com/desk", "--key", &path(&directory, "key")]);
+        assert_eq!(made.code, 0, "{}", made.stderr);
+        Self { database, directory, public: made.stdout.trim().to_owned() }
+    }
+
+    fn path(&self, name: &str) -> String {
+        path(&self.directory, name)
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.directory.path().join(name)).unwrap()
+    }
+
+    fn checkpoint(&self, arguments: &[&str]) -> Ran {
+        let key = self.path("key");
+        run(&self.database, &[&["checkpoint", "--key", key.as_str()], arguments].concat())
+    }
+
+    fn verify(&self, arguments: &[&str]) -> Ran {
+        run(&self.database, &[&["verify", "--public-key", self.public.as_str()], arguments].concat())
+    }
+}
+
+fn path(directory: &tempfile::TempDir, name: &str) -> String {
+    directory.path().join(name).to_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_key_is_made_once_and_is_for_its_owner_only() {
+    let desk = Desk::new().await;
+    assert!(desk.public.starts_with("audit.example.com/desk+"), "{}", desk.public);
+    let mode = std::fs::metadata(desk.path("key")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let before = desk.read("key");
+    let again = run(&desk.database, &["checkpoint", "--new-key", "x", "--key", &desk.path("key")]);
+    assert!(again.code == 1 && again.stderr.contains("never overwritten"), "{}", again.stderr);
+    assert_eq!(desk.read("key"), before);
+    let named = run(&desk.database, &["checkpoint", "--new-key", "two words", "--key", &desk.path("other")]);
+    assert!(named.code == 2 && !Path::new(&desk.path("other")).exists(), "{}", named.stderr);
+    let none = run(&desk.database, &["checkpoint"]);
+    assert!(none.code == 2 && none.stderr.contains("--new-key"), "{}", none.stderr);
+    std::fs::write(desk.path("key"), "nothing").unwrap();
+    let wrong = desk.checkpoint(&[]);
+    assert!(wrong.code == 2 && wrong.stderr.contains("no secret key"), "{}", wrong.stderr);
+}
+
+#[tokio::test]
+async fn a_checkpoint_goes_to_files_and_commands_and_what_it_covers_is_verified_by_it() {
+    let desk = Desk::new().await;
+    let to = format!("|cat > {}", desk.path("sent"));
+    let made = desk.checkpoint(&["--to", &desk.path("kept"), "--to", &to]);
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    assert!(made.stderr.contains("rows sealed late"), "{}", made.stderr);
+    assert_eq!((desk.read("kept"), desk.read("sent")), (made.stdout.clone(), made.stdout.clone()));
+    let undelivered = desk.checkpoint(&["--to", "/nowhere/at/all", "--to", "|false", "--to", &desk.path("kept")]);
+    assert_eq!(undelivered.code, 1);
+    for part in ["in the database", "/nowhere/at/all: ", "|false: exit status: 1"] {
+        assert!(undelivered.stderr.contains(part), "{part}: {}", undelivered.stderr);
+    }
+    assert_eq!(desk.read("kept"), undelivered.stdout);
+
+    let verified = desk.verify(&["--checkpoint", &desk.path("kept"), "--checkpoint", &desk.path("sent")]);
+    assert_eq!(verified.code, 0, "{}{}", verified.stdout, verified.stderr);
+    assert!(
+        verified.stdout.contains("4, 4 signatures verified") && verified.stdout.contains("nothing was changed"),
+        "{}",
+        verified.stdout
+    );
+    let status = run(&desk.database, &["status"]).stdout;
+    assert!(status.contains("last checkpoint") && status.contains("0 rows of others not sealed yet"), "{status}");
+
+    let change = "SET session_replication_role TO replica; UPDATE audit_events SET actor = E'mallory\\u001b[2J' WHERE id = \
+         (SELECT min(id::text)::uuid FROM audit_events); RESET session_replication_role";
+    desk.database.pool.execute(sqlx::raw_sql(change)).await.unwrap();
+    let found = desk.verify(&[]);
+    assert!(found.code == 1 && found.stderr.contains("1 problems"), "{}", found.stderr);
+    assert!(found.stdout.starts_with("altered: event "), "{}", found.stdout);
+    let lines = desk.verify(&["--json"]).stdout;
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&lines[0]["finding"]["kind"], &lines[1]["report"]["problems"]), (&"altered".into(), &1.into()));
+}
+
+#[tokio::test]
+async fn a_proof_is_verified_without_a_database() {
+    let desk = Desk::new().await;
+    let id: Uuid =
+        sqlx::query_scalar("SELECT id FROM audit_events LIMIT 1").fetch_one(&desk.database.pool).await.unwrap();
+    let early = run(&desk.database, &["proof", &id.to_string()]);
+    assert!(early.code == 1 && early.stderr.contains("no checkpoint covers"), "{}", early.stderr);
+    desk.checkpoint(&[]);
+    let proof = run(&desk.database, &["proof", &id.to_string()]);
+    assert_eq!(proof.code, 0, "{}", proof.stderr);
+    std::fs::write(desk.path("proof"), &proof.stdout).unwrap();
+    std::fs::write(desk.path("public"), &desk.public).unwrap();
+    let proof_path = desk.path("proof");
+    let offline = |key: &str| {
+        let mut command = command(&desk.database, &["verify", "--proof", &proof_path, "--public-key", key]);
+        command.env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/nothing");
+        ran(command)
+    };
+    for key in [desk.public.clone(), desk.path("public")] {
+        let verified = offline(&key);
+        assert_eq!(verified.code, 0, "{}", verified.stderr);
+        assert!(
+            verified.stdout.starts_with(&format!("event {id} was in the trail of audit.example.com/desk by 20")),
+            "{}",
+            verified.stdout
+        );
+    }
+    std::fs::write(desk.path("proof"), proof.stdout.replacen("\"actor\": \"", "\"actor\": \"x", 1)).unwrap();
+    let forged = offline(&desk.public);
+    assert!(forged.code == 1 && forged.stderr.contains("not one of its batch"), "{}", forged.stderr);
+    std::fs::write(desk.path("proof"), "{}").unwrap();
+    assert_eq!(offline(&desk.public).code, 2);
+    assert_eq!(offline("nothing").code, 2);
+    let unknown = run(&desk.database, &["proof", &Uuid::nil().to_string()]);
+    assert!(unknown.code == 1 && unknown.stderr.contains("there is no event"), "{}", unknown.stderr);
+}
+
+#[tokio::test]
+async fn rows_that_are_not_sealed_yet_are_a_note_and_no_problem() {
+    let desk = Desk::new().await;
+    let before = run(&desk.database, &["verify"]);
+    assert_eq!(before.code, 0, "{}", before.stderr);
+    assert!(
+        before.stdout.starts_with("note: not sealed: event ") && before.stderr.contains("without --public-key"),
+        "{}",
+        before.stdout
+    );
+    // With a key, there should be checkpoints.
+    let none = desk.verify(&[]);
+    assert!(none.code == 1 && none.stdout.contains("none was made yet, or all were removed"), "{}", none.stdout);
+}
+
+#[tokio::test]
+async fn migrate_grants_roles_their_rights() {
+    let database = Database::empty().await;
+    let unknown = run(&database, &["migrate", "--reader", "nobody here"]);
+    assert!(unknown.code == 1 && unknown.stderr.contains("CREATE ROLE"), "{}", unknown.stderr);
+    let name: String = sqlx::query_scalar("SELECT current_database() || '_r'").fetch_one(&database.pool).await.unwrap();
+    database.pool.execute(sqlx::AssertSqlSafe(format!("CREATE ROLE {name}"))).await.unwrap();
+    let granted = run(&database, &["migrate", "--reader", &name, "--writer", &name, "--sealer", &name]);
+    assert_eq!(granted.code, 0, "{}", granted.stderr);
+    for duty in ["reader", "writer", "sealer"] {
+        assert!(granted.stdout.contains(&format!("{name} is a {duty}")), "{}", granted.stdout);
+    }
+}
