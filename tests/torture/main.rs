@@ -7,10 +7,11 @@
 
 mod recorder;
 
+use audit_runtime::evidence::{Verification, VerificationStep};
 use audit_runtime::sqlx;
 use rand::prelude::*;
 use recorder::{Returned, THREADS};
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, PgConnection, PgPool};
 use std::collections::HashMap;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -135,6 +136,7 @@ fn torture(time: Duration) {
     let returned: Vec<_> =
         (0..=last).map(|run| Returned::read(&directory.path().join(format!("returned-{run}")))).collect();
     runtime.block_on(every_intent_has_one_end(&direct));
+    runtime.block_on(no_seal_is_broken(&direct));
     let rows = runtime.block_on(rows(&direct));
     report(&returned, &rows, &counts, proxy.cuts());
 }
@@ -152,6 +154,19 @@ async fn terminate_backends(url: &str) {
 }
 
 /// Calls that were killed inside of their bodies are told as interrupted, and each other one as what became of it.
+/// Whatever died between two batches: their chains hold, and every row is what was sealed.
+async fn no_seal_is_broken(url: &str) {
+    let pool = PgPool::connect(url).await.unwrap();
+    let tell = |step| {
+        if let VerificationStep::Found(finding) = step {
+            println!("{finding}");
+        }
+    };
+    let report = Verification::new(pool).run(tell).await.unwrap();
+    println!("sealed {} problems {}", report.rows, report.problems);
+    assert_eq!(report.problems, 0);
+}
+
 async fn every_intent_has_one_end(url: &str) {
     let mut connection = PgConnection::connect(url).await.unwrap();
     let (intents, without, doubled, interrupted): (i64, i64, i64, i64) = sqlx::query_as(

@@ -19,7 +19,7 @@ pub(crate) async fn run(pool: &PgPool) -> Result<(), Failure> {
     .await?;
     let writers: Vec<Writer> = sqlx::query_as(
         "SELECT origin, max(created_at), max(last_event_at), sum(rows)::bigint, count(*) FROM audit_batches \
-         WHERE created_at > now() - interval '1 day' GROUP BY origin ORDER BY 2 DESC LIMIT 20",
+         WHERE created_at > now() - interval '1 day' AND journal_id <> '00000000-0000-0000-0000-000000000000' GROUP BY origin ORDER BY 2 DESC LIMIT 20",
     )
     .fetch_all(pool)
     .await?;
