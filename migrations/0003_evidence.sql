@@ -47,17 +47,6 @@ CREATE TABLE audit_checkpoints (
 COMMENT ON COLUMN audit_checkpoints.note IS 'A signed note with a checkpoint (https://c2sp.org/tlog-checkpoint).';
 COMMENT ON COLUMN audit_checkpoints.frontier IS 'The roots of the full parts of the tree, from which it grows on.';
 
--- Rows that were pruned: of each batch how many, and which if not all. The event that tells of it, and by whom, is an `audit.pruned`.
-CREATE TABLE audit_pruned (
-    pruned_by      uuid        NOT NULL,
-    batch_id       uuid        NOT NULL,
-    rows           integer     NOT NULL,
-    event_ids      bytea,
-    PRIMARY KEY (batch_id, pruned_by)
-);
-
-COMMENT ON COLUMN audit_pruned.event_ids IS 'Their ids, 16 bytes each; NULL for all of the batch.';
-
 CREATE TRIGGER audit_late_append_only BEFORE UPDATE OR DELETE ON audit_late
     FOR EACH ROW EXECUTE FUNCTION audit_refuse_change();
 CREATE TRIGGER audit_late_no_truncate BEFORE TRUNCATE ON audit_late
@@ -69,10 +58,6 @@ CREATE TRIGGER audit_tree_no_truncate BEFORE TRUNCATE ON audit_tree
 CREATE TRIGGER audit_checkpoints_append_only BEFORE UPDATE OR DELETE ON audit_checkpoints
     FOR EACH ROW EXECUTE FUNCTION audit_refuse_change();
 CREATE TRIGGER audit_checkpoints_no_truncate BEFORE TRUNCATE ON audit_checkpoints
-    FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse_change();
-CREATE TRIGGER audit_pruned_append_only BEFORE UPDATE OR DELETE ON audit_pruned
-    FOR EACH ROW EXECUTE FUNCTION audit_refuse_change();
-CREATE TRIGGER audit_pruned_no_truncate BEFORE TRUNCATE ON audit_pruned
     FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse_change();
 
 -- What a writer has to know of a journal it inherits, without being allowed to read events.

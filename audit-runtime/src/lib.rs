@@ -45,7 +45,7 @@ pub use event::{
 };
 pub use journal::{JournalError, JournalState, JournalStatus, Overflow, journals};
 pub use quarantine::{Quarantine, Quarantined, Retried};
-pub use schema::{Duty, grant, migrate, migrate_telling};
+pub use schema::{Duty, grant, make_partitions, migrate, migrate_telling};
 /// The version of sqlx whose types this crate takes: pools, connections, options.
 pub use sqlx;
 pub use stats::Stats;

@@ -3,6 +3,7 @@
 mod attacks;
 mod chains;
 mod independent;
+mod partitions;
 mod roles;
 mod scene;
 mod unharmed;

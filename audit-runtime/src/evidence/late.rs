@@ -2,10 +2,9 @@
 //! whose id is zero; which of them seals a row is said in `audit_late`, so that no row is changed for it.
 
 use super::copy_out;
-use super::seal::{Link, Seal, Sealer, payload_entry};
+use super::seal::{Link, Seal, Sealer};
 use super::{EvidenceError, Reach};
 use crate::clock;
-use crate::evidence::canonical::NotJson;
 use crate::evidence::merkle::Hash;
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Executor, Row as _};
@@ -63,8 +62,7 @@ async fn find(connection: &mut PgConnection, reach: Reach, from: Option<&str>) -
     );
     let (mut found, mut sealer) = (Found::default(), Sealer::default());
     copy_out::rows(connection, &query, |row| {
-        // What PostgreSQL gives back as jsonb is JSON.
-        let entry = sealer.row(row.0).unwrap_or_else(|NotJson| payload_entry(None, row.0));
+        let entry = sealer.stored(row.0);
         found.leaves.extend(entry.to_bytes());
         let mut fields = row.fields();
         for _ in 0..6 {

@@ -103,6 +103,13 @@ pub(crate) struct Sealer {
 }
 
 impl Sealer {
+    /// The entry of a row that PostgreSQL has.
+    pub(crate) fn stored(&mut self, row: &[u8]) -> Entry {
+        // What it has as jsonb is JSON. Were it not: no other row has this entry.
+        self.row(row)
+            .unwrap_or_else(|NotJson| payload_entry(row.get(4..20).and_then(|id| Uuid::from_slice(id).ok()), row))
+    }
+
     /// The entry of a row in the form of binary COPY, behind the number of its fields.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ use std::time::Duration;
 /// Held by the session that does it.
 const LOCK: i64 = 0x6175_6469_7400_0001;
 /// Who waits for a lock holds up everybody behind: not for longer than this, and then again.
-const LOCK_TIMEOUT: &str = "SET lock_timeout TO '2s'";
+pub(super) const LOCK_TIMEOUT: &str = "SET lock_timeout TO '2s'";
 const ATTEMPTS: u32 = 60;
 
 /// What the table has to have: names, types, whether NULL is allowed.
@@ -277,7 +277,7 @@ async fn exchange(connection: &mut PgConnection) -> Result<(), MigrateError> {
 }
 
 /// Tries again for a while when somebody else's lock is in the way.
-async fn patiently(
+pub(super) async fn patiently(
     connection: &mut PgConnection,
     attempt: impl AsyncFn(&mut PgConnection) -> Result<(), MigrateError>,
 ) -> Result<(), MigrateError> {
@@ -299,7 +299,7 @@ async fn execute(connection: &mut PgConnection, sql: &str) -> Result<(), Migrate
     .await
 }
 
-async fn pause() {
+pub(super) async fn pause() {
     tokio::time::sleep(Duration::from_millis(500)).await;
 }
 

@@ -26,8 +26,7 @@ impl fmt::Display for Duty {
     }
 }
 
-const READ: &str =
-    "SELECT ON audit_events, audit_batches, audit_quarantine, audit_late, audit_tree, audit_checkpoints, audit_pruned";
+const READ: &str = "SELECT ON audit_events, audit_batches, audit_quarantine, audit_late, audit_tree, audit_checkpoints";
 
 impl Duty {
     fn privileges(self) -> &'static [&'static str] {

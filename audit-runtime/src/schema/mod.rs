@@ -2,8 +2,10 @@
 
 mod existing;
 mod grants;
+mod partitions;
 
 pub use grants::{Duty, grant};
+pub use partitions::make_partitions;
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::PgPool;

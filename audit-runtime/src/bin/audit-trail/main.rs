@@ -83,6 +83,8 @@ enum Command {
     Verify(verify::Verify),
     /// Prints the proof that an event is in the trail, for `verify --proof`
     Proof(verify::Prove),
+    /// Makes monthly partitions ahead, and for rows that lie in the default partition
+    Partitions,
     /// Journals on this machine's disk
     #[command(subcommand)]
     Journal(journal::Command),
@@ -215,6 +217,18 @@ async fn with_database(
         Command::Events(command) => command.run(&trail, style).await,
         Command::Export(command) => command.run(&trail, style).await,
         Command::Status => status::run(pool).await,
+        Command::Partitions => {
+            let mut steps = 0;
+            audit_runtime::make_partitions(pool, |step| {
+                steps += 1;
+                println!("{step}");
+            })
+            .await?;
+            if steps == 0 {
+                println!("there is nothing to do");
+            }
+            Ok(())
+        }
         Command::Checkpoint(command) => command.run(pool).await,
         Command::Verify(command) => command.run(pool).await,
         Command::Proof(command) => command.run(pool).await,

@@ -155,7 +155,7 @@ impl Verify {
                     "rows          {} are what was sealed, {} of them sealed late",
                     report.rows, report.sealed_late
                 )?;
-                writeln!(output, "not there     {} in the quarantine, {} pruned", report.quarantined, report.pruned)?;
+                writeln!(output, "refused       {} are in the quarantine as they were sealed", report.quarantined)?;
                 writeln!(output, "not sealed    {} rows of others since the last checkpoint", report.not_sealed)?;
                 writeln!(
                     output,

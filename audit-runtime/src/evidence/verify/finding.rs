@@ -29,8 +29,6 @@ pub enum FindingKind {
     Checkpoint,
     /// A checkpoint is not signed as it has to be.
     Signature,
-    /// A prune is not what is on record of it.
-    Prune,
     /// A row or a batch that nothing has sealed.
     NotSealed,
 }
@@ -48,7 +46,6 @@ impl fmt::Display for FindingKind {
             Self::ChainBroken => "chain broken",
             Self::Checkpoint => "checkpoint",
             Self::Signature => "signature",
-            Self::Prune => "prune",
             Self::NotSealed => "not sealed",
         })
     }
@@ -113,8 +110,6 @@ pub struct Report {
     pub sealed_late: u64,
     /// Events that PostgreSQL refused, and that are still in the quarantine as they were.
     pub quarantined: u64,
-    /// Rows that were pruned, as is on record.
-    pub pruned: u64,
     /// Rows that no batch has sealed yet.
     pub not_sealed: u64,
     /// Batches in the tree.

@@ -68,7 +68,7 @@ pub enum VerificationStep {
 #[derive(Debug)]
 enum Message {
     Found(Finding),
-    Rows { verified: u64, late: u64, quarantined: u64, pruned: u64 },
+    Rows { verified: u64, late: u64, quarantined: u64 },
 }
 
 impl Verification {
@@ -128,11 +128,10 @@ impl Verification {
                     report.count(&finding);
                     tell(VerificationStep::Found(finding));
                 }
-                Message::Rows { verified, late, quarantined, pruned } => {
+                Message::Rows { verified, late, quarantined } => {
                     report.rows += verified;
                     report.sealed_late += late;
                     report.quarantined += quarantined;
-                    report.pruned += pruned;
                     tell(VerificationStep::Rows { done: report.rows, of });
                 }
             }

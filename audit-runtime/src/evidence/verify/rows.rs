@@ -143,6 +143,10 @@ impl Batch {
         places.get(&id).copied()
     }
 
+    fn knows(&mut self, entry: Entry) -> bool {
+        self.place(entry.id).is_some_and(|place| self.entry(place) == entry)
+    }
+
     /// Takes a row; says what is wrong with it.
     fn take(&mut self, entry: Entry) -> Result<(), (FindingKind, &'static str)> {
         let Some(place) = self.place(entry.id) else {
@@ -191,7 +195,7 @@ async fn verify(
     };
     let rows = format!("SELECT {COLUMNS}, e.batch_id FROM audit_events e WHERE {}", range.condition("e.batch_id"));
     copy_out::rows(connection, &rows, |row| {
-        let entry = sealer.row(row.0).map_err(|NotJson| EvidenceError::Inconsistent("a row's JSON"))?;
+        let entry = sealer.stored(row.0);
         verified += u64::from(take(entry, last_uuid(row.0)?, &mut batches));
         Ok::<_, EvidenceError>(())
     })
@@ -203,22 +207,18 @@ async fn verify(
             range.condition("l.batch_id")
         );
         copy_out::rows(connection, &rows, |row| {
-            let entry = sealer.row(row.0).map_err(|NotJson| EvidenceError::Inconsistent("a row's JSON"))?;
+            let entry = sealer.stored(row.0);
             late += u64::from(take(entry, last_uuid(row.0)?, &mut batches));
             Ok::<_, EvidenceError>(())
         })
         .await?;
     }
     let is_short = batches.values().any(|batch| batch.seen.contains(&false));
-    let mut absent = Absent::default();
-    if is_short {
-        absent.load(connection, sealer, range, &mut batches, &tell).await?;
-    }
+    let quarantined = if is_short { refused(connection, sealer, range, &mut batches, &tell).await? } else { 0 };
     for (id, batch) in &batches {
         finish(*id, batch, &tell);
     }
-    let Absent { quarantined, pruned } = absent;
-    tell(Message::Rows { verified: verified + late, late, quarantined, pruned });
+    tell(Message::Rows { verified: verified + late, late, quarantined });
     Ok(())
 }
 
@@ -249,62 +249,36 @@ fn last_uuid(row: &[u8]) -> Result<Uuid, EvidenceError> {
     Ok(Uuid::from_bytes(id))
 }
 
-/// Entries without a row that are accounted for.
-#[derive(Default)]
-struct Absent {
-    quarantined: u64,
-    pruned: u64,
-}
-
-impl Absent {
-    async fn load(
-        &mut self,
-        connection: &mut PgConnection,
-        sealer: &mut Sealer,
-        range: Range,
-        batches: &mut HashMap<Uuid, Batch>,
-        tell: &impl Fn(Message),
-    ) -> Result<(), EvidenceError> {
-        let query = format!("SELECT batch_id, payload FROM audit_quarantine q WHERE {}", range.condition("q.batch_id"));
-        copy_out::rows(connection, &query, |row| {
-            let mut fields = row.fields();
-            let (batch_id, payload) = (fields.uuid()?, fields.next()?.unwrap_or_default());
-            let entry = refused_entry(sealer, payload);
-            match batches.get_mut(&batch_id).map(|batch| batch.take(entry)) {
-                Some(Ok(())) => self.quarantined += 1,
-                Some(Err((kind, text))) => {
-                    let text = format!("in the quarantine: {text}");
-                    tell(Message::Found(Finding::event(kind, Some(batch_id), entry.id, text)));
-                }
-                None => {}
+/// Entries without a row that are in the quarantine; returns how many.
+async fn refused(
+    connection: &mut PgConnection,
+    sealer: &mut Sealer,
+    range: Range,
+    batches: &mut HashMap<Uuid, Batch>,
+    tell: &impl Fn(Message),
+) -> Result<u64, EvidenceError> {
+    let mut quarantined = 0;
+    let query = format!("SELECT batch_id, payload FROM audit_quarantine q WHERE {}", range.condition("q.batch_id"));
+    copy_out::rows(connection, &query, |row| {
+        let mut fields = row.fields();
+        let (batch_id, payload) = (fields.uuid()?, fields.next()?.unwrap_or_default());
+        let Some(batch) = batches.get_mut(&batch_id) else {
+            return Ok(());
+        };
+        // What this version reads, the one that sealed it may not have been able to.
+        let entries = [refused_entry(sealer, payload), seal::payload_entry(None, payload)];
+        let entry = entries.into_iter().find(|entry| batch.knows(*entry)).unwrap_or(entries[0]);
+        match batch.take(entry) {
+            Ok(()) => quarantined += 1,
+            Err((kind, text)) => {
+                let text = format!("in the quarantine: {text}");
+                tell(Message::Found(Finding::event(kind, Some(batch_id), entry.id, text)));
             }
-            Ok::<_, EvidenceError>(())
-        })
-        .await?;
-        let query = format!("SELECT batch_id, event_ids FROM audit_pruned p WHERE {}", range.condition("p.batch_id"));
-        copy_out::rows(connection, &query, |row| {
-            let mut fields = row.fields();
-            let (batch_id, ids) = (fields.uuid()?, fields.next()?);
-            let Some(batch) = batches.get_mut(&batch_id) else {
-                return Ok(());
-            };
-            let mut pruned = 0;
-            let mut prune = |seen: &mut bool| pruned += u64::from(!std::mem::replace(seen, true));
-            match ids {
-                None => batch.seen.iter_mut().for_each(prune),
-                Some(ids) => {
-                    for id in ids.as_chunks::<16>().0 {
-                        if let Some(place) = batch.place(Uuid::from_bytes(*id)) {
-                            prune(&mut batch.seen[place]);
-                        }
-                    }
-                }
-            }
-            self.pruned += pruned;
-            Ok::<_, EvidenceError>(())
-        })
-        .await
-    }
+        }
+        Ok::<_, EvidenceError>(())
+    })
+    .await?;
+    Ok(quarantined)
 }
 
 /// What a record that PostgreSQL refused was sealed as.
