@@ -357,3 +357,34 @@ async fn nothing_is_signed_behind_a_checkpoint_that_was_changed() {
     let error = evidence::checkpoint(&scene.database.pool, &other).await.unwrap_err().to_string();
     assert!(error.contains("not signed by this key"), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_any_checkpoint_the_chain_tells_of_a_batch_that_is_gone_or_was_sealed_again() {
+    let database = tests::Database::new().await;
+    let audit = database.audit().batch_rows(2).start().unwrap();
+    for _ in 0..20 {
+        audit.record(audit_runtime::Event::new("a.thing")).unwrap();
+    }
+    audit.shutdown(std::time::Duration::from_secs(30)).await.unwrap();
+    database.is_unharmed().await;
+    let batches: Vec<Uuid> = sqlx::query_scalar("SELECT id FROM audit_batches ORDER BY first_position")
+        .fetch_all(&database.pool)
+        .await
+        .unwrap();
+    assert!(batches.len() >= 10);
+    let mut connection = PgConnection::connect(&database.url).await.unwrap();
+    connection.execute("SET session_replication_role TO replica").await.unwrap();
+    let (gone, altered) = (batches[4], batches[7]);
+    for sql in [
+        format!("DELETE FROM audit_events WHERE batch_id = '{gone}'"),
+        format!("DELETE FROM audit_batches WHERE id = '{gone}'"),
+        // As the batch in its stead would have it, but for what follows.
+        format!("UPDATE audit_batches SET root = sha256(root) WHERE id = '{altered}'"),
+    ] {
+        connection.execute(AssertSqlSafe(sql)).await.unwrap();
+    }
+    let (findings, _) = database.verify(None, &[]).await;
+    let found = |kind, batch| findings.iter().any(|finding| finding.kind == kind && finding.batch == Some(batch));
+    assert!(found(FindingKind::BatchMissing, batches[5]), "{findings:#?}");
+    assert!(found(FindingKind::ChainBroken, batches[8]), "{findings:#?}");
+}
