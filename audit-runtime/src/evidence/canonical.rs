@@ -156,7 +156,10 @@ fn name_of(out: &[u8], member: Member) -> &[u8] {
 }
 
 /// Appends a text with its length before it, which is known only afterwards.
-fn with_length(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> Result<(), NotJson>) -> Result<(), NotJson> {
+pub(super) fn with_length(
+    out: &mut Vec<u8>,
+    write: impl FnOnce(&mut Vec<u8>) -> Result<(), NotJson>,
+) -> Result<(), NotJson> {
     let at = out.len();
     out.extend_from_slice(&[0; 4]);
     write(out)?;

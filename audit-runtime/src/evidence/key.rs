@@ -137,8 +137,8 @@ impl PublicKey {
 
     /// Reads a checkpoint that this key signed.
     pub(crate) fn open(&self, note: &str) -> Result<SignedHead, KeyError> {
-        let head = SignedHead::read(note)?;
         let note = Note::from_bytes(note.as_bytes()).map_err(|_| KeyError::Malformed)?;
+        let head = SignedHead::of(&note)?;
         let known = VerifierList::new(vec![Box::new(self.verifier.clone())]);
         match note.verify(&known) {
             Ok(_) if head.name == self.name() => Ok(head),
@@ -198,7 +198,10 @@ pub(crate) const NUMBER: &str = "number ";
 impl SignedHead {
     /// Reads a checkpoint, whoever signed it.
     pub(crate) fn read(note: &str) -> Result<Self, KeyError> {
-        let note = Note::from_bytes(note.as_bytes()).map_err(|_| KeyError::Malformed)?;
+        Self::of(&Note::from_bytes(note.as_bytes()).map_err(|_| KeyError::Malformed)?)
+    }
+
+    fn of(note: &Note) -> Result<Self, KeyError> {
         let head = Head::from_bytes(note.text()).map_err(|_| KeyError::Malformed)?;
         let line = |begin: &str| head.extension().lines().find_map(|line| line.strip_prefix(begin));
         Ok(Self {

@@ -74,8 +74,7 @@ pub enum EvidenceError {
 fn copy_in_row(rows: &mut Vec<u8>, fields: &[&[u8]]) {
     rows.extend_from_slice(&(fields.len() as i16).to_be_bytes());
     for field in fields {
-        rows.extend_from_slice(&(field.len() as i32).to_be_bytes());
-        rows.extend_from_slice(field);
+        copy::push_field(rows, Some(field));
     }
 }
 

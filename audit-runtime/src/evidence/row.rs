@@ -1,20 +1,18 @@
-//! Rows as JSON that loses nothing: what proofs and archives hold.
+//! Rows as JSON that loses nothing: what proofs hold.
 
 use super::canonical::NotJson;
 use super::seal::{Entry, Sealer};
+use crate::writer::copy::{POSTGRES_EPOCH, push_field};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-/// Microseconds from 1970-01-01 to 2000-01-01, from which PostgreSQL counts.
-const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
-
 /// A row of `audit_events`, as PostgreSQL's `row_to_json` writes it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct EventRow {
-    pub(crate) id: Uuid,
-    pub(crate) event_type: String,
+    id: Uuid,
+    event_type: String,
     entity_type: String,
     entity_id: Option<Uuid>,
     actor: String,
@@ -51,17 +49,6 @@ impl EventRow {
             push_field(&mut row, field.as_deref());
         }
         sealer.row(&row)
-    }
-}
-
-/// Appends a field as binary COPY has it.
-pub(crate) fn push_field(row: &mut Vec<u8>, field: Option<&[u8]>) {
-    match field {
-        Some(bytes) => {
-            row.extend_from_slice(&(bytes.len() as i32).to_be_bytes());
-            row.extend_from_slice(bytes);
-        }
-        None => row.extend_from_slice(&(-1_i32).to_be_bytes()),
     }
 }
 

@@ -12,8 +12,10 @@
 //! A row that PostgreSQL refused is a leaf like the others. A record that is no event has as its digest the SHA-256 of
 //! `"audit-payload 1\n"` and its bytes, and as its id the first half of that, marked as a UUID of version 8.
 
-use super::canonical::{Canonical, NotJson};
+use super::canonical::{Canonical, NotJson, with_length};
+use super::copy_out::Row;
 use super::merkle::{self, Hash, leaf_hash};
+use crate::writer::copy::push_field;
 use sha2::{Digest, Sha256};
 use uuid::{Builder, Uuid};
 
@@ -78,7 +80,7 @@ pub(crate) struct Seal {
 
 impl Seal {
     pub(crate) fn new(journal_id: Uuid, previous: Option<Link>, open: &[u64], leaves: Vec<u8>) -> Self {
-        let root = root(journal_id, previous.map(|link| link.root.0).as_ref().map(|root| &root[..]), &leaves);
+        let root = root(journal_id, previous.as_ref().map(|link| &link.root.0[..]), &leaves);
         let open = open.iter().flat_map(|first| first.to_be_bytes()).collect();
         Self { leaves, previous, open, root }
     }
@@ -103,6 +105,11 @@ pub(crate) struct Sealer {
 }
 
 impl Sealer {
+    /// The entry of a record that is an event, by the row that comes of it.
+    pub(crate) fn record(&mut self, id: Uuid, row: &[u8], payload: &[u8]) -> Entry {
+        self.row(row).unwrap_or_else(|NotJson| payload_entry(Some(id), payload))
+    }
+
     /// The entry of a row that PostgreSQL has.
     pub(crate) fn stored(&mut self, row: &[u8]) -> Entry {
         // What it has as jsonb is JSON. Were it not: no other row has this entry.
@@ -117,30 +124,19 @@ impl Sealer {
     pub(crate) fn row(&mut self, row: &[u8]) -> Result<Entry, NotJson> {
         self.bytes.clear();
         self.bytes.extend_from_slice(ROW);
-        let mut rest = row;
+        let mut fields = Row(row).fields();
         let mut id = None;
         for column in 0..SEALED {
-            let (length, after) = rest.split_at_checked(4).ok_or(NotJson)?;
-            let Ok(bytes) = usize::try_from(i32::from_be_bytes([length[0], length[1], length[2], length[3]])) else {
-                self.bytes.extend_from_slice(length);
-                rest = after;
-                continue;
-            };
-            let (value, after) = after.split_at_checked(bytes).ok_or(NotJson)?;
-            rest = after;
+            let value = fields.next().map_err(|_| NotJson)?;
             if column == 0 {
-                id = Uuid::from_slice(value).ok();
+                id = value.and_then(|value| Uuid::from_slice(value).ok());
             }
-            if JSON.contains(&column) {
-                let at = self.bytes.len();
-                self.bytes.extend_from_slice(&[0; 4]);
-                let (_, text) = value.split_at_checked(JSONB_VERSION).ok_or(NotJson)?;
-                self.canonical.json(text, &mut self.bytes)?;
-                let length = (self.bytes.len() - at - 4) as i32;
-                self.bytes[at..at + 4].copy_from_slice(&length.to_be_bytes());
-            } else {
-                self.bytes.extend_from_slice(length);
-                self.bytes.extend_from_slice(value);
+            match value {
+                Some(value) if JSON.contains(&column) => {
+                    let (_, text) = value.split_at_checked(JSONB_VERSION).ok_or(NotJson)?;
+                    with_length(&mut self.bytes, |out| self.canonical.json(text, out))?;
+                }
+                value => push_field(&mut self.bytes, value),
             }
         }
         Ok(Entry { id: id.ok_or(NotJson)?, digest: Sha256::digest(&self.bytes).into() })

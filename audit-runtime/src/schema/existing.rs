@@ -81,20 +81,31 @@ pub(super) async fn adopt(pool: &PgPool, tell: &mut impl FnMut(&str)) -> Result<
     if !is_plain(&mut *pool.acquire().await?).await? {
         return Ok(());
     }
+    in_turn(pool, LOCK, async |connection| {
+        // Another process may have done it while this one waited.
+        if is_plain(connection).await? { take_in(connection, tell).await } else { Ok(()) }
+    })
+    .await
+}
+
+/// Does it in a session of its own, which holds this lock until it ends.
+pub(super) async fn in_turn(
+    pool: &PgPool,
+    lock: i64,
+    work: impl AsyncFnOnce(&mut PgConnection) -> Result<(), MigrateError>,
+) -> Result<(), MigrateError> {
     let mut connection = pool.acquire().await?.detach();
     // Asked for again and again: a session that waits inside of a statement would hold up the indexes, which wait for it.
     while !sqlx::query_scalar::<_, bool>("SELECT pg_try_advisory_lock($1)")
-        .bind(LOCK)
+        .bind(lock)
         .fetch_one(&mut connection)
         .await?
     {
         pause().await;
     }
-    // Another process may have done it while this one waited.
-    let adopted = if is_plain(&mut connection).await? { take_in(&mut connection, tell).await } else { Ok(()) };
-    // The session ends, and its lock with it.
+    let done = work(&mut connection).await;
     let _ = connection.close().await;
-    adopted
+    done
 }
 
 /// Whether `audit_events` is an ordinary table that none of the migrations made.
@@ -299,7 +310,7 @@ async fn execute(connection: &mut PgConnection, sql: &str) -> Result<(), Migrate
     .await
 }
 
-pub(super) async fn pause() {
+async fn pause() {
     tokio::time::sleep(Duration::from_millis(500)).await;
 }
 

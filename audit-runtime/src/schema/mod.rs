@@ -5,14 +5,12 @@ mod grants;
 mod partitions;
 
 pub use grants::{Duty, grant};
+pub(crate) use partitions::make_ahead;
 pub use partitions::make_partitions;
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::PgPool;
 use std::sync::LazyLock;
-
-/// Months for which partitions are made ahead.
-pub(crate) const MONTHS_AHEAD: i32 = 3;
 
 static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
     let mut migrator = sqlx::migrate!("./migrations");
@@ -49,10 +47,7 @@ pub async fn migrate_telling(pool: &PgPool, mut tell: impl FnMut(&str)) -> Resul
     let missing = MIGRATOR.iter().filter(|migration| !before.contains(&migration.version));
     missing.for_each(|migration| tell(&format!("migration {}, {}", migration.version, migration.description)));
     MIGRATOR.run(pool).await?;
-    let made: i32 = sqlx::query_scalar("SELECT audit_make_partitions($1)").bind(MONTHS_AHEAD).fetch_one(pool).await?;
-    if made > 0 {
-        tell(&format!("{made} monthly partitions made"));
-    }
+    partitions::tell_made(make_ahead(pool).await?, &mut tell);
     Ok(())
 }
 

@@ -9,10 +9,13 @@
 //! Until the last step, which is one transaction, readers see everything where it was; an attempt that was interrupted is cleared away by
 //! the next.
 
-use super::existing::{LOCK_TIMEOUT, patiently, pause};
+use super::existing::{LOCK_TIMEOUT, in_turn, patiently};
 use sqlx::migrate::MigrateError;
-use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::postgres::{PgConnection, PgExecutor, PgPool};
 use sqlx::{AssertSqlSafe, Connection, Executor};
+
+/// Months for which partitions are made ahead.
+const MONTHS_AHEAD: i32 = 3;
 
 /// Held by the session that moves rows.
 const LOCK: i64 = 0x6175_6469_7400_0002;
@@ -38,19 +41,11 @@ type Month = (String, String, String);
 /// # Errors
 /// The database cannot be reached or does not allow it: it takes the tables' owner.
 pub async fn make_partitions(pool: &PgPool, mut tell: impl FnMut(&str)) -> Result<(), MigrateError> {
-    let mut connection = pool.acquire().await?.detach();
-    while !sqlx::query_scalar::<_, bool>("SELECT pg_try_advisory_lock($1)")
-        .bind(LOCK)
-        .fetch_one(&mut connection)
-        .await?
-    {
-        pause().await;
-    }
-    connection.execute(LOCK_TIMEOUT).await?;
-    let made = make(&mut connection, &mut tell).await;
-    // The session ends, and its lock with it.
-    let _ = connection.close().await;
-    made
+    in_turn(pool, LOCK, async |connection| {
+        connection.execute(LOCK_TIMEOUT).await?;
+        make(connection, &mut tell).await
+    })
+    .await
 }
 
 async fn make(connection: &mut PgConnection, tell: &mut impl FnMut(&str)) -> Result<(), MigrateError> {
@@ -66,12 +61,19 @@ async fn make(connection: &mut PgConnection, tell: &mut impl FnMut(&str)) -> Res
         patiently(connection, async |connection| exchange(connection, &months).await).await?;
         tell(&format!("{moved} rows moved"));
     }
-    let made: i32 =
-        sqlx::query_scalar("SELECT audit_make_partitions($1)").bind(super::MONTHS_AHEAD).fetch_one(connection).await?;
+    tell_made(make_ahead(connection).await?, tell);
+    Ok(())
+}
+
+/// Makes the partitions of the months ahead; returns how many.
+pub(crate) async fn make_ahead(executor: impl PgExecutor<'_>) -> Result<i32, sqlx::Error> {
+    sqlx::query_scalar("SELECT audit_make_partitions($1)").bind(MONTHS_AHEAD).fetch_one(executor).await
+}
+
+pub(super) fn tell_made(made: i32, tell: &mut impl FnMut(&str)) {
     if made > 0 {
         tell(&format!("{made} monthly partitions made"));
     }
-    Ok(())
 }
 
 async fn batch(connection: &mut PgConnection, sql: &str) -> Result<(), MigrateError> {

@@ -3,7 +3,6 @@
 use super::copy::CopyRows;
 use crate::clock;
 use crate::core::Core;
-use crate::evidence::canonical::NotJson;
 use crate::evidence::merkle::Hash;
 use crate::evidence::seal::{self, ENTRY, Entry, Link, Seal, Sealer};
 use crate::journal::{Next, Orphan, Record, RecoveredRecord};
@@ -87,9 +86,7 @@ impl Batch {
             let entry = match EventRef::decode(payload) {
                 Ok(event) => {
                     let row = self.encoded.row(&event, self.id);
-                    core.settings.seal.then(|| {
-                        chain.sealer.row(row).unwrap_or_else(|NotJson| seal::payload_entry(Some(event.id), payload))
-                    })
+                    core.settings.seal.then(|| chain.sealer.record(event.id, row, payload))
                 }
                 Err(error) => {
                     self.encoded.none();

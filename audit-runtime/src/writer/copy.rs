@@ -23,7 +23,7 @@ pub(crate) const STATEMENT: &str = "COPY audit_events (id, event_type, entity_ty
 const COLUMNS: i16 = 14;
 const JSONB_VERSION: u8 = 1;
 /// Microseconds from 1970-01-01 to 2000-01-01.
-const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
+pub(crate) const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
 
 /// What goes before the first row.
 pub(crate) const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
@@ -65,6 +65,22 @@ impl CopyRows {
     }
 }
 
+/// Appends a field; `None` is NULL.
+pub(crate) fn push_field(row: &mut Vec<u8>, field: Option<&[u8]>) {
+    match field {
+        Some(bytes) => {
+            push_length(row, bytes.len());
+            row.extend_from_slice(bytes);
+        }
+        None => row.extend_from_slice(&(-1_i32).to_be_bytes()),
+    }
+}
+
+fn push_length(row: &mut Vec<u8>, bytes: usize) {
+    // A payload fits a journal segment, which is far below 2 GiB.
+    row.extend_from_slice(&(bytes as i32).to_be_bytes());
+}
+
 /// Appends one row.
 struct RowBytes<'a>(&'a mut Vec<u8>);
 
@@ -95,17 +111,11 @@ impl RowBytes<'_> {
     }
 
     fn null(&mut self) {
-        self.0.extend_from_slice(&(-1_i32).to_be_bytes());
+        push_field(self.0, None);
     }
 
     fn field(&mut self, bytes: &[u8]) {
-        self.length(bytes.len());
-        self.0.extend_from_slice(bytes);
-    }
-
-    fn length(&mut self, bytes: usize) {
-        // A payload fits a journal segment, which is far below 2 GiB.
-        self.0.extend_from_slice(&(bytes as i32).to_be_bytes());
+        push_field(self.0, Some(bytes));
     }
 
     fn uuid(&mut self, id: Option<Uuid>) {
@@ -121,7 +131,7 @@ impl RowBytes<'_> {
 
     fn json(&mut self, json: &str) {
         let json = without_nul_escapes(json);
-        self.length(json.len() + 1);
+        push_length(self.0, json.len() + 1);
         self.0.push(JSONB_VERSION);
         self.0.extend_from_slice(json.as_bytes());
     }

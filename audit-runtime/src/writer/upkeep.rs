@@ -4,6 +4,7 @@ use super::connect::ConnectOptions;
 use super::failure::describe;
 use crate::core::Core;
 use crate::evidence::{self, EvidenceError, Reach, SigningKey};
+use crate::schema;
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Executor};
 use std::time::Duration;
@@ -76,11 +77,7 @@ async fn once(
 async fn make_partitions(connection: &mut PgConnection) -> Result<(), EvidenceError> {
     // Who waits for a lock holds up whoever comes behind.
     connection.execute("SET lock_timeout TO '1s'").await?;
-    let made =
-        sqlx::query(sqlx::AssertSqlSafe(format!("SELECT audit_make_partitions({})", crate::schema::MONTHS_AHEAD)))
-            .execute(connection)
-            .await;
-    match made {
+    match schema::make_ahead(connection).await {
         Err(error) if super::failure::is_not_allowed(&error) => {
             tracing::warn!(%error, "this role may not make partitions ahead; audit-trail migrate --writer grants it, or audit-trail partitions does it");
             Ok(())

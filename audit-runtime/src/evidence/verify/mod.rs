@@ -109,14 +109,10 @@ impl Verification {
         let mut connection = options.as_ref().clone().connect().await?;
         let snapshot = Snapshot::export(&mut connection).await?;
         let mut report = Report::default();
-        let mut found = |report: &mut Report, finding: Finding| {
-            report.count(&finding);
-            tell(VerificationStep::Found(finding));
-        };
         for finding in tree::verify(&mut connection, self.key.as_ref(), &self.saved, &mut report).await? {
-            found(&mut report, finding);
+            found(&mut report, &mut tell, finding);
         }
-        chain::verify(&mut connection, |finding| found(&mut report, finding)).await?;
+        chain::verify(&mut connection, |finding| found(&mut report, &mut tell, finding)).await?;
         let ranges = rows::ranges(&mut connection).await?;
         let of = ranges.iter().map(|range| range.rows).sum();
         let (sender, mut messages) = mpsc::channel(1024);
@@ -124,10 +120,7 @@ impl Verification {
         drop(sender);
         while let Some(message) = messages.recv().await {
             match message {
-                Message::Found(finding) => {
-                    report.count(&finding);
-                    tell(VerificationStep::Found(finding));
-                }
+                Message::Found(finding) => found(&mut report, &mut tell, finding),
                 Message::Rows { verified, late, quarantined } => {
                     report.rows += verified;
                     report.sealed_late += late;
@@ -138,12 +131,17 @@ impl Verification {
         }
         workers.ended()?;
         for finding in unsealed(&mut connection, &mut report).await? {
-            report.count(&finding);
-            tell(VerificationStep::Found(finding));
+            found(&mut report, &mut tell, finding);
         }
         let _ = connection.close().await;
         Ok(report)
     }
+}
+
+/// Counts what was found, and tells it.
+fn found(report: &mut Report, tell: &mut impl FnMut(VerificationStep), finding: Finding) {
+    report.count(&finding);
+    tell(VerificationStep::Found(finding));
 }
 
 /// The most rows without a seal that are named.

@@ -6,7 +6,6 @@
 use super::{Finding, FindingKind, Message, Snapshot};
 use crate::blocking::block_on;
 use crate::evidence::EvidenceError;
-use crate::evidence::canonical::NotJson;
 use crate::evidence::copy_out;
 use crate::evidence::late::{self, COLUMNS};
 use crate::evidence::seal::{self, ENTRY, Entry, Sealer};
@@ -287,7 +286,7 @@ fn refused_entry(sealer: &mut Sealer, payload: &[u8]) -> Entry {
         Ok(event) => {
             let mut rows = CopyRows::default();
             let row = rows.row(&event, Uuid::nil());
-            sealer.row(row).unwrap_or_else(|NotJson| seal::payload_entry(Some(event.id), payload))
+            sealer.record(event.id, row, payload)
         }
         Err(_) => seal::payload_entry(None, payload),
     }

@@ -7,7 +7,6 @@ use crate::evidence::copy_out;
 use crate::evidence::key::{PublicKey, SignedHead};
 use crate::evidence::merkle::{Frontier, Hash};
 use chrono::{DateTime, Utc};
-use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
@@ -149,13 +148,11 @@ async fn claims(
         let text = "there is none in audit_checkpoints: none was made yet, or all were removed".into();
         findings.push(Finding::new(FindingKind::Checkpoint, None, None, text));
     }
-    let frontier: Option<(i64, Vec<u8>, String)> =
-        sqlx::query("SELECT tree_size, frontier, note FROM audit_checkpoints ORDER BY id DESC LIMIT 1")
+    let last_stored: Option<(Vec<u8>, String)> =
+        sqlx::query_as("SELECT frontier, note FROM audit_checkpoints ORDER BY id DESC LIMIT 1")
             .fetch_optional(&mut *connection)
-            .await?
-            .map(|row| Ok::<_, sqlx::Error>((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)))
-            .transpose()?;
-    if let Some((_, frontier, note)) = frontier
+            .await?;
+    if let Some((frontier, note)) = last_stored
         && let Ok(head) = SignedHead::read(&note)
         && Frontier::from_bytes(head.size, &frontier).is_none_or(|frontier| frontier.root() != head.root)
     {
