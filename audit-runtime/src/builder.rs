@@ -306,7 +306,8 @@ impl Builder {
 }
 
 /// `<service>@<host>:<process id>`.
-fn origin(service: Option<&str>) -> String {
+/// Where events come from: `<service>@<host>:<process id>`, by default the program's name.
+pub(crate) fn origin(service: Option<&str>) -> String {
     let uname = rustix::system::uname();
     let program = || {
         let program = std::env::current_exe().ok()?;

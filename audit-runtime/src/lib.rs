@@ -24,6 +24,7 @@ mod journal;
 mod mask;
 mod payload;
 mod quarantine;
+mod retention;
 mod schema;
 mod secret;
 mod stats;
@@ -45,6 +46,7 @@ pub use event::{
 };
 pub use journal::{JournalError, JournalState, JournalStatus, Overflow, journals};
 pub use quarantine::{Quarantine, Quarantined, Retried};
+pub use retention::{Prune, PruneError, Pruned};
 pub use schema::{Duty, grant, make_partitions, migrate, migrate_telling};
 /// The version of sqlx whose types this crate takes: pools, connections, options.
 pub use sqlx;

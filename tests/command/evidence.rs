@@ -166,3 +166,57 @@ async fn migrate_grants_roles_their_rights() {
         assert!(granted.stdout.contains(&format!("{name} is a {duty}")), "{}", granted.stdout);
     }
 }
+
+#[tokio::test]
+async fn prune_says_what_it_would_do_does_it_and_who_did_is_in_the_trail() {
+    let desk = Desk::new().await;
+    let old = "INSERT INTO audit_events (id, event_type, entity_type, entity_id, created_at) VALUES \
+         ('01900000-0000-7000-8000-000000000001', 'order.filled', 'order', '01900000-0000-7000-8000-00000000000a', '2020-05-04 03:02:01Z'), \
+         ('01900000-0000-7000-8000-000000000002', 'order.filled', 'order', '01900000-0000-7000-8000-00000000000b', '2020-05-31 23:59:59.999999Z'), \
+         ('01900000-0000-7000-8000-000000000003', 'order.filled', 'order', '01900000-0000-7000-8000-00000000000b', '2020-06-01 00:00:00Z')";
+    desk.database.pool.execute(old).await.unwrap();
+    desk.checkpoint(&[]);
+    let prune = |arguments: &[&str]| run(&desk.database, &[&["prune", "--before"], arguments].concat());
+    for (arguments, said) in [
+        (&["soon"][..], "write 2020-01-01"),
+        (&["2999-01-01"], "in the future"),
+        (&["2020-06-01", "--hold", "order"], "write TYPE:ID"),
+        (&["2020-06-01", "--hold", "order:7"], "is no id"),
+    ] {
+        let refused = prune(arguments);
+        assert!(refused.code == 2 && refused.stderr.contains(said), "{arguments:?}: {}", refused.stderr);
+    }
+    let nothing = prune(&["2019-01-01"]);
+    assert!(nothing.code == 0 && nothing.stdout.contains("nothing to prune"), "{}{}", nothing.stdout, nothing.stderr);
+    run(&desk.database, &["partitions"]);
+    let hold = "order:01900000-0000-7000-8000-00000000000b";
+    let said = prune(&["2020-06-30", "--hold", hold, "--dry-run"]);
+    assert_eq!(said.stdout, "2020-05-01 to 2020-06-01: 1 rows would be pruned, 1 kept\n", "{}", said.stderr);
+    let archive = desk.path("old.ndjson");
+    let pruned = prune(&["2020-06-30", "--hold", hold, "--archive", &archive, "--actor", "alice"]);
+    assert!(
+        pruned.stdout.ends_with("2020-05-01 to 2020-06-01: 1 rows pruned, 1 kept\n"),
+        "{}{}",
+        pruned.stdout,
+        pruned.stderr
+    );
+    let again = prune(&["2020-06-30", "--archive", &archive]);
+    assert!(again.code == 1 && again.stderr.contains("never overwritten"), "{}", again.stderr);
+    let left = "SELECT count(*) FROM audit_events WHERE created_at < '2020-07-01'";
+    assert_eq!(desk.database.count(left).await, 2);
+    let verified = desk.verify(&[]);
+    assert_eq!(verified.code, 0, "{}{}", verified.stdout, verified.stderr);
+    assert!(
+        verified.stdout.contains("1 rows of 2020-05-01T00:00:00Z to 2020-06-01T00:00:00.000000+00:00, by alice at"),
+        "{}",
+        verified.stdout
+    );
+    let gone = "01900000-0000-7000-8000-000000000001";
+    assert_eq!(run(&desk.database, &["proof", gone]).code, 1);
+    let proof = run(&desk.database, &["proof", gone, "--archive", &archive]);
+    std::fs::write(desk.path("proof"), &proof.stdout).unwrap();
+    let verified = desk.verify(&["--proof", &desk.path("proof")]);
+    assert_eq!(verified.code, 0, "{}{}", proof.stderr, verified.stderr);
+    let unknown = run(&desk.database, &["proof", &Uuid::nil().to_string(), "--archive", &archive]);
+    assert!(unknown.code == 1 && unknown.stderr.contains("there is no event"), "{}", unknown.stderr);
+}

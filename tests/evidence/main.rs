@@ -4,6 +4,7 @@ mod attacks;
 mod chains;
 mod independent;
 mod partitions;
+mod retention;
 mod roles;
 mod scene;
 mod unharmed;

@@ -33,8 +33,15 @@ async fn is_refused(pool: &PgPool, sql: &str) {
     assert_eq!(code, Some("42501".to_owned()), "{sql}: {error}");
 }
 
-const TABLES: [&str; 6] =
-    ["audit_events", "audit_batches", "audit_quarantine", "audit_late", "audit_tree", "audit_checkpoints"];
+const TABLES: [&str; 7] = [
+    "audit_events",
+    "audit_batches",
+    "audit_quarantine",
+    "audit_late",
+    "audit_tree",
+    "audit_checkpoints",
+    "audit_pruned",
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_writer_may_store_and_read_no_event() {

@@ -10,23 +10,28 @@
 
 pub(crate) mod canonical;
 mod checkpoint;
-mod copy_out;
+pub(crate) mod copy_out;
 mod key;
-mod late;
+pub(crate) mod late;
 pub(crate) mod merkle;
 mod proof;
-mod row;
+pub(crate) mod row;
 pub(crate) mod seal;
 mod verify;
 
 pub(crate) use checkpoint::make;
 pub use checkpoint::{Checkpoint, checkpoint};
 pub use key::{KeyError, PublicKey, SigningKey};
-pub use proof::{Proof, ProofError, Proven, prove};
+pub use proof::{Proof, ProofError, Proven, prove, prove_archived};
 pub use verify::{Finding, FindingKind, Report, Verification, VerificationStep};
 
 use crate::writer::copy;
 use sqlx::postgres::PgConnection;
+
+/// Seals all rows that came without a batch; returns how many.
+pub(crate) async fn seal_late(connection: &mut PgConnection) -> Result<u64, EvidenceError> {
+    late::seal(connection, Reach::All).await
+}
 
 /// Whoever seals or makes a checkpoint holds this until the end of the transaction.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7022364302122319875)";

@@ -118,6 +118,34 @@ pub async fn prove(pool: &PgPool, id: Uuid) -> Result<Proof, ProofError> {
     let row = row.ok_or(ProofError::NotFound(id))?;
     let event: EventRow = parse(row.try_get(0)?)?;
     let batch_id: Uuid = row.try_get::<Option<Uuid>, _>(1)?.ok_or(ProofError::NotCovered(id))?;
+    prove_row(&mut connection, event, batch_id).await
+}
+
+/// Proves that an event which was pruned was in the trail, by its line in the archive.
+///
+/// # Errors
+/// The line is none of an archive, no checkpoint covers the event, or it is not what was sealed.
+pub async fn prove_archived(pool: &PgPool, line: &str) -> Result<Proof, ProofError> {
+    #[derive(Deserialize)]
+    struct Batched {
+        batch_id: Option<Uuid>,
+    }
+    let mut connection = pool.acquire().await?;
+    let event: EventRow = parse(line)?;
+    let batched: Batched = parse(line)?;
+    let batch_id = match batched.batch_id {
+        Some(batch_id) => batch_id,
+        None => sqlx::query_scalar("SELECT batch_id FROM audit_late WHERE event_id = $1 ORDER BY 1 LIMIT 1")
+            .bind(event.id())
+            .fetch_optional(&mut *connection)
+            .await?
+            .ok_or(ProofError::NotCovered(event.id()))?,
+    };
+    prove_row(&mut connection, event, batch_id).await
+}
+
+async fn prove_row(connection: &mut PgConnection, event: EventRow, batch_id: Uuid) -> Result<Proof, ProofError> {
+    let id = event.id();
     let query = format!(
         "SELECT row_to_json(s)::text, t.number, b.leaves, \
          (SELECT note FROM audit_checkpoints c WHERE c.tree_size > t.number ORDER BY c.id LIMIT 1) \
@@ -130,11 +158,12 @@ pub async fn prove(pool: &PgPool, id: Uuid) -> Result<Proof, ProofError> {
     let checkpoint: String = row.try_get::<Option<String>, _>(3)?.ok_or(ProofError::NotCovered(id))?;
     let head = SignedHead::read(&checkpoint)?;
 
-    let place = Entry::all(&leaves).position(|entry| entry.id == id).ok_or(ProofError::Inconsistent(id))?;
+    let entry = event.entry(&mut Sealer::default()).map_err(|_| ProofError::Inconsistent(id))?;
+    let place = Entry::all(&leaves).position(|sealed| sealed == entry).ok_or(ProofError::Inconsistent(id))?;
     let previous = batch.previous_root.as_deref().map(bytes).transpose()?;
     let tree = seal::tree(batch.journal_id, previous.as_deref(), &leaves);
     let batch_path = Path::in_tree(&tree, place as u64 + 1).map_err(|_| ProofError::Inconsistent(id))?;
-    let tree_path = path_in_database(&mut connection, number.cast_unsigned(), head.size).await?;
+    let tree_path = path_in_database(connection, number.cast_unsigned(), head.size).await?;
     Ok(Proof { event, batch, batch_path, tree_path, checkpoint })
 }
 

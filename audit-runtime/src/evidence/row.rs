@@ -27,6 +27,10 @@ pub(crate) struct EventRow {
 }
 
 impl EventRow {
+    pub(crate) fn id(&self) -> Uuid {
+        self.id
+    }
+
     /// Its entry, as it was sealed.
     pub(crate) fn entry(&self, sealer: &mut Sealer) -> Result<Entry, NotJson> {
         let json = |json: &RawValue| [b"\x01", json.get().as_bytes()].concat();

@@ -17,8 +17,8 @@ use std::time::Duration;
 /// Held by the session that does it.
 const LOCK: i64 = 0x6175_6469_7400_0001;
 /// Who waits for a lock holds up everybody behind: not for longer than this, and then again.
-pub(super) const LOCK_TIMEOUT: &str = "SET lock_timeout TO '2s'";
-const ATTEMPTS: u32 = 60;
+pub(crate) const LOCK_TIMEOUT: &str = "SET lock_timeout TO '200ms'";
+const ATTEMPTS: u32 = 300;
 
 /// What the table has to have: names, types, whether NULL is allowed.
 const COLUMNS: [(&str, &str, bool); 7] = [
@@ -89,11 +89,11 @@ pub(super) async fn adopt(pool: &PgPool, tell: &mut impl FnMut(&str)) -> Result<
 }
 
 /// Does it in a session of its own, which holds this lock until it ends.
-pub(super) async fn in_turn(
+pub(crate) async fn in_turn<T, E: From<sqlx::Error>>(
     pool: &PgPool,
     lock: i64,
-    work: impl AsyncFnOnce(&mut PgConnection) -> Result<(), MigrateError>,
-) -> Result<(), MigrateError> {
+    work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
+) -> Result<T, E> {
     let mut connection = pool.acquire().await?.detach();
     // Asked for again and again: a session that waits inside of a statement would hold up the indexes, which wait for it.
     while !sqlx::query_scalar::<_, bool>("SELECT pg_try_advisory_lock($1)")
@@ -288,7 +288,7 @@ async fn exchange(connection: &mut PgConnection) -> Result<(), MigrateError> {
 }
 
 /// Tries again for a while when somebody else's lock is in the way.
-pub(super) async fn patiently(
+pub(crate) async fn patiently(
     connection: &mut PgConnection,
     attempt: impl AsyncFn(&mut PgConnection) -> Result<(), MigrateError>,
 ) -> Result<(), MigrateError> {

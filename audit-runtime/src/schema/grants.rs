@@ -26,7 +26,8 @@ impl fmt::Display for Duty {
     }
 }
 
-const READ: &str = "SELECT ON audit_events, audit_batches, audit_quarantine, audit_late, audit_tree, audit_checkpoints";
+const READ: &str =
+    "SELECT ON audit_events, audit_batches, audit_quarantine, audit_late, audit_tree, audit_checkpoints, audit_pruned";
 
 impl Duty {
     fn privileges(self) -> &'static [&'static str] {

@@ -1,8 +1,8 @@
 //! The tables in the database.
 
-mod existing;
+pub(crate) mod existing;
 mod grants;
-mod partitions;
+pub(crate) mod partitions;
 
 pub use grants::{Duty, grant};
 pub(crate) use partitions::make_ahead;

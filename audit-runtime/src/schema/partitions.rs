@@ -17,10 +17,10 @@ use sqlx::{AssertSqlSafe, Connection, Executor};
 /// Months for which partitions are made ahead.
 const MONTHS_AHEAD: i32 = 3;
 
-/// Held by the session that moves rows.
-const LOCK: i64 = 0x6175_6469_7400_0002;
+/// Held by the session that moves rows, or prunes them.
+pub(crate) const LOCK: i64 = 0x6175_6469_7400_0002;
 
-const COLUMNS: &str = "id, event_type, entity_type, entity_id, actor, data, created_at, outcome, duration_us, correlation_id, \
+pub(crate) const COLUMNS: &str = "id, event_type, entity_type, entity_id, actor, data, created_at, outcome, duration_us, correlation_id, \
      causation_id, context, origin, batch_id";
 
 /// Months that are moved: an event may say any time, and not every one deserves a partition.
@@ -48,7 +48,8 @@ pub async fn make_partitions(pool: &PgPool, mut tell: impl FnMut(&str)) -> Resul
     .await
 }
 
-async fn make(connection: &mut PgConnection, tell: &mut impl FnMut(&str)) -> Result<(), MigrateError> {
+/// [`make_partitions`] in a session that holds the lock.
+pub(crate) async fn make(connection: &mut PgConnection, tell: &mut impl FnMut(&str)) -> Result<(), MigrateError> {
     patiently(connection, async |connection| batch(connection, CLEAR).await).await?;
     let months: Vec<Month> = sqlx::query_as(MONTHS).fetch_all(&mut *connection).await?;
     if !months.is_empty() {
@@ -76,7 +77,7 @@ pub(super) fn tell_made(made: i32, tell: &mut impl FnMut(&str)) {
     }
 }
 
-async fn batch(connection: &mut PgConnection, sql: &str) -> Result<(), MigrateError> {
+pub(crate) async fn batch(connection: &mut PgConnection, sql: &str) -> Result<(), MigrateError> {
     connection.execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))).await?;
     Ok(())
 }
@@ -94,20 +95,27 @@ async fn prepare(connection: &mut PgConnection, months: &[Month]) -> Result<(), 
     }
     tables += "CREATE TABLE audit_moving_default PARTITION OF audit_moving DEFAULT;";
     batch(connection, &tables).await?;
+    mirror(connection, "audit_events_default", "audit_moving", "audit_mirror").await
+}
+
+/// Has what arrives in a table written into another, too, by a trigger and a function of that name.
+pub(crate) async fn mirror(
+    connection: &mut PgConnection,
+    from: &str,
+    to: &str,
+    name: &str,
+) -> Result<(), MigrateError> {
     // With the rights of the owner: whoever writes knows nothing of it.
     let new = COLUMNS.split(", ").map(|column| format!("NEW.{}", column.trim())).collect::<Vec<_>>().join(", ");
     let schema: String = sqlx::query_scalar("SELECT quote_ident(current_schema())").fetch_one(&mut *connection).await?;
     let function = format!(
-        "CREATE FUNCTION audit_mirror() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema}, pg_temp AS $$ BEGIN \
-         INSERT INTO audit_moving ({COLUMNS}) VALUES ({new}) ON CONFLICT DO NOTHING; RETURN NULL; END $$"
+        "CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema}, pg_temp AS $$ BEGIN \
+         INSERT INTO {to} ({COLUMNS}) VALUES ({new}) ON CONFLICT DO NOTHING; RETURN NULL; END $$"
     );
     batch(connection, &function).await?;
     // It waits for the transactions that write there, and whoever comes behind waits with it: not for long.
-    patiently(connection, async |connection| {
-        batch(connection, "CREATE TRIGGER audit_mirror AFTER INSERT ON audit_events_default FOR EACH ROW EXECUTE FUNCTION audit_mirror()")
-            .await
-    })
-    .await
+    let trigger = format!("CREATE TRIGGER {name} AFTER INSERT ON {from} FOR EACH ROW EXECUTE FUNCTION {name}()");
+    patiently(connection, async |connection| batch(connection, &trigger).await).await
 }
 
 /// Copies what lies there; returns how many rows that are.
@@ -131,13 +139,15 @@ async fn copy(connection: &mut PgConnection) -> Result<i64, MigrateError> {
     ))
 }
 
+/// Row triggers go to every partition by themselves, this one does not.
+pub(crate) fn no_truncate(table: &str) -> String {
+    format!(
+        "CREATE TRIGGER audit_events_no_truncate BEFORE TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse_change();"
+    )
+}
+
 /// The moment under the lock: everything or nothing.
 async fn exchange(connection: &mut PgConnection, months: &[Month]) -> Result<(), MigrateError> {
-    let no_truncate = |table: &str| {
-        format!(
-            "CREATE TRIGGER audit_events_no_truncate BEFORE TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse_change();"
-        )
-    };
     let mut transaction = connection.begin().await?;
     let mut sql = "LOCK TABLE audit_events IN ACCESS EXCLUSIVE MODE; \
          ALTER TABLE audit_events DETACH PARTITION audit_events_default; DROP TABLE audit_events_default;"

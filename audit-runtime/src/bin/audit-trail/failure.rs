@@ -1,5 +1,6 @@
 //! What went wrong, in words that help, and the exit code that says whose fault it was.
 
+use audit_runtime::PruneError;
 use audit_runtime::evidence::{EvidenceError, ProofError};
 use std::io;
 use std::process::ExitCode;
@@ -49,6 +50,18 @@ impl From<ProofError> for Failure {
         match error {
             ProofError::Database(error) => Self::Database(error),
             ProofError::NotFound(_) => Self::Nothing(error.to_string()),
+            other => Self::Other(other.to_string()),
+        }
+    }
+}
+
+impl From<PruneError> for Failure {
+    fn from(error: PruneError) -> Self {
+        match error {
+            PruneError::Database(error) => Self::Database(error),
+            PruneError::Evidence(error) => error.into(),
+            PruneError::Schema(error) => Self::Other(error.to_string()),
+            PruneError::Future(_) => Self::Usage(format!("--before: {error}")),
             other => Self::Other(other.to_string()),
         }
     }

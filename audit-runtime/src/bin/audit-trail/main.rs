@@ -5,6 +5,7 @@ mod events;
 mod failure;
 mod format;
 mod journal;
+mod prune;
 mod quarantine;
 mod select;
 mod show;
@@ -85,6 +86,8 @@ enum Command {
     Proof(verify::Prove),
     /// Makes monthly partitions ahead, and for rows that lie in the default partition
     Partitions,
+    /// Removes months that were kept for long enough, archives them if asked, and says so in the trail
+    Prune(prune::Prune),
     /// Journals on this machine's disk
     #[command(subcommand)]
     Journal(journal::Command),
@@ -229,6 +232,7 @@ async fn with_database(
             }
             Ok(())
         }
+        Command::Prune(command) => command.run(pool).await,
         Command::Checkpoint(command) => command.run(pool).await,
         Command::Verify(command) => command.run(pool).await,
         Command::Proof(command) => command.run(pool).await,

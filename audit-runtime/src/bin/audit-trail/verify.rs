@@ -7,8 +7,8 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use sqlx::postgres::PgPool;
-use std::fs;
-use std::io::{self, IsTerminal, Write};
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use uuid::Uuid;
@@ -36,14 +36,33 @@ pub(crate) struct Verify {
 pub(crate) struct Prove {
     /// The event
     id: Uuid,
+    /// The file that a prune exported it to, if it is no longer in the database
+    #[arg(long, value_name = "FILE")]
+    archive: Option<PathBuf>,
 }
 
 impl Prove {
     pub(crate) async fn run(self, pool: &PgPool) -> Result<(), Failure> {
-        let proof = evidence::prove(pool, self.id).await?;
+        let proof = match &self.archive {
+            None => evidence::prove(pool, self.id).await?,
+            Some(path) => evidence::prove_archived(pool, &archived(path, self.id)?).await?,
+        };
         writeln!(io::stdout().lock(), "{}", proof.to_json()?)?;
         Ok(())
     }
+}
+
+/// The line of an event in an archive.
+fn archived(path: &Path, id: Uuid) -> Result<String, Failure> {
+    let said = |error: io::Error| Failure::Usage(format!("{}: {error}", path.display()));
+    let begin = format!("{{\"id\":\"{id}\"");
+    for line in BufReader::new(File::open(path).map_err(said)?).lines() {
+        let line = line.map_err(said)?;
+        if line.starts_with(&begin) {
+            return Ok(line);
+        }
+    }
+    Err(Failure::Nothing(format!("there is no event {id} in {}", path.display())))
 }
 
 #[derive(Serialize)]
@@ -156,6 +175,7 @@ impl Verify {
                     report.rows, report.sealed_late
                 )?;
                 writeln!(output, "refused       {} are in the quarantine as they were sealed", report.quarantined)?;
+                writeln!(output, "pruned        {} as the events audit.pruned say", report.pruned)?;
                 writeln!(output, "not sealed    {} rows of others since the last checkpoint", report.not_sealed)?;
                 writeln!(
                     output,

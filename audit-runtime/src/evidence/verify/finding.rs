@@ -31,6 +31,10 @@ pub enum FindingKind {
     Signature,
     /// A row or a batch that nothing has sealed.
     NotSealed,
+    /// Rows that were pruned, as an event says.
+    Pruned,
+    /// An account of rows that were pruned which no event confirms.
+    NotPruned,
 }
 
 impl fmt::Display for FindingKind {
@@ -47,6 +51,8 @@ impl fmt::Display for FindingKind {
             Self::Checkpoint => "checkpoint",
             Self::Signature => "signature",
             Self::NotSealed => "not sealed",
+            Self::Pruned => "pruned",
+            Self::NotPruned => "not pruned",
         })
     }
 }
@@ -78,10 +84,15 @@ impl Finding {
         Self::new(kind, Some(batch), None, text)
     }
 
-    /// Whether the trail is not what was recorded. A row that others wrote and no checkpoint has sealed yet is only worth knowing.
+    /// Whether the trail is not what was recorded. A row that others wrote and no checkpoint has sealed yet is only worth knowing, and so
+    /// is what was pruned.
     #[must_use]
     pub fn is_problem(&self) -> bool {
-        !(self.kind == FindingKind::NotSealed && self.batch.is_none())
+        match self.kind {
+            FindingKind::NotSealed => self.batch.is_some(),
+            FindingKind::Pruned => false,
+            _ => true,
+        }
     }
 }
 
@@ -110,6 +121,8 @@ pub struct Report {
     pub sealed_late: u64,
     /// Events that PostgreSQL refused, and that are still in the quarantine as they were.
     pub quarantined: u64,
+    /// Rows that were pruned, as events say.
+    pub pruned: u64,
     /// Rows that no batch has sealed yet.
     pub not_sealed: u64,
     /// Batches in the tree.

@@ -3,6 +3,7 @@
 //! ```text
 //! tree     checkpoints' signatures; every batch in the tree is as it was, and the tree had their sizes and roots
 //! chain    every batch has the root of the batch of its journal before it
+//! pruned   what is said to have been pruned is what an event says
 //! rows     every row has its entry, every entry its row, in the order that the root attests; in parallel
 //! rest     rows that no batch has sealed
 //! ```
@@ -11,6 +12,7 @@
 
 mod chain;
 mod finding;
+mod pruned;
 mod rows;
 mod tree;
 
@@ -68,7 +70,7 @@ pub enum VerificationStep {
 #[derive(Debug)]
 enum Message {
     Found(Finding),
-    Rows { verified: u64, late: u64, quarantined: u64 },
+    Rows { verified: u64, late: u64, quarantined: u64, pruned: u64 },
 }
 
 impl Verification {
@@ -113,19 +115,21 @@ impl Verification {
             found(&mut report, &mut tell, finding);
         }
         chain::verify(&mut connection, |finding| found(&mut report, &mut tell, finding)).await?;
+        let prunes = pruned::verify(&mut connection, |finding| found(&mut report, &mut tell, finding)).await?;
         let ranges = rows::ranges(&mut connection).await?;
         let of = ranges.iter().map(|range| range.rows).sum();
         let (sender, mut messages) = mpsc::channel(1024);
-        let workers = rows::start(ranges, self.threads, &options, &snapshot, &sender)?;
+        let workers = rows::start((ranges, prunes), self.threads, &options, &snapshot, &sender)?;
         drop(sender);
         while let Some(message) = messages.recv().await {
             match message {
                 Message::Found(finding) => found(&mut report, &mut tell, finding),
-                Message::Rows { verified, late, quarantined } => {
+                Message::Rows { verified, late, quarantined, pruned } => {
                     report.rows += verified;
                     report.sealed_late += late;
                     report.quarantined += quarantined;
-                    tell(VerificationStep::Rows { done: report.rows, of });
+                    report.pruned += pruned;
+                    tell(VerificationStep::Rows { done: report.rows + report.pruned, of });
                 }
             }
         }

@@ -12,7 +12,7 @@ use crate::evidence::seal::{self, ENTRY, Entry, Sealer};
 use crate::payload::EventRef;
 use crate::writer::copy::CopyRows;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -58,6 +58,9 @@ pub(super) async fn ranges(connection: &mut PgConnection) -> Result<Vec<Range>, 
     Ok(ranges)
 }
 
+/// The events of those prunes that are what they say.
+pub(super) type Prunes = HashSet<Uuid>;
+
 /// Threads that verify rows.
 pub(super) struct Workers(Vec<JoinHandle<Result<(), EvidenceError>>>);
 
@@ -69,17 +72,17 @@ impl Workers {
 }
 
 pub(super) fn start(
-    ranges: Vec<Range>,
+    (ranges, prunes): (Vec<Range>, Prunes),
     threads: usize,
     options: &PgConnectOptions,
     snapshot: &Snapshot,
     sender: &mpsc::Sender<Message>,
 ) -> Result<Workers, EvidenceError> {
     let threads = threads.min(ranges.len());
-    let (ranges, next) = (Arc::new(ranges), Arc::new(AtomicUsize::new(0)));
+    let (ranges, prunes, next) = (Arc::new(ranges), Arc::new(prunes), Arc::new(AtomicUsize::new(0)));
     let failed = Arc::new(AtomicBool::new(false));
     let start = |_| {
-        let (ranges, next, failed) = (ranges.clone(), next.clone(), failed.clone());
+        let (ranges, prunes, next, failed) = (ranges.clone(), prunes.clone(), next.clone(), failed.clone());
         let (options, snapshot, sender) = (options.clone(), snapshot.clone(), sender.clone());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         std::thread::Builder::new().name("audit-verify".into()).spawn(move || {
@@ -89,7 +92,7 @@ pub(super) fn start(
                 while let Some(range) = ranges.get(next.fetch_add(1, Ordering::Relaxed))
                     && !failed.load(Ordering::Relaxed)
                 {
-                    verify(&mut connection, &mut sealer, *range, &sender).await?;
+                    verify(&mut connection, &mut sealer, (*range, &prunes), &sender).await?;
                 }
                 Ok(())
             });
@@ -146,6 +149,18 @@ impl Batch {
         self.place(entry.id).is_some_and(|place| self.entry(place) == entry)
     }
 
+    /// Knows that rows were pruned, all or those of these ids; returns how many of them are gone.
+    fn prune(&mut self, ids: Option<&[u8]>) -> u64 {
+        let gone = |seen: &mut bool| u64::from(!std::mem::replace(seen, true));
+        match ids {
+            None => self.seen.iter_mut().map(gone).sum(),
+            Some(ids) => {
+                let places = ids.as_chunks().0.iter().filter_map(|id| self.place(Uuid::from_bytes(*id)));
+                places.collect::<Vec<_>>().into_iter().map(|place| gone(&mut self.seen[place])).sum()
+            }
+        }
+    }
+
     /// Takes a row; says what is wrong with it.
     fn take(&mut self, entry: Entry) -> Result<(), (FindingKind, &'static str)> {
         let Some(place) = self.place(entry.id) else {
@@ -168,7 +183,7 @@ impl Batch {
 async fn verify(
     connection: &mut PgConnection,
     sealer: &mut Sealer,
-    range: Range,
+    (range, prunes): (Range, &Prunes),
     sender: &mpsc::Sender<Message>,
 ) -> Result<(), EvidenceError> {
     // Whoever receives works on another thread; if it is gone, nobody wants to know.
@@ -214,10 +229,13 @@ async fn verify(
     }
     let is_short = batches.values().any(|batch| batch.seen.contains(&false));
     let quarantined = if is_short { refused(connection, sealer, range, &mut batches, &tell).await? } else { 0 };
+    let is_short = batches.values().any(|batch| batch.seen.contains(&false));
+    let pruned =
+        if is_short && !prunes.is_empty() { pruned(connection, range, prunes, &mut batches).await? } else { 0 };
     for (id, batch) in &batches {
         finish(*id, batch, &tell);
     }
-    tell(Message::Rows { verified: verified + late, late, quarantined });
+    tell(Message::Rows { verified: verified + late, late, quarantined, pruned });
     Ok(())
 }
 
@@ -278,6 +296,27 @@ async fn refused(
     })
     .await?;
     Ok(quarantined)
+}
+
+/// Entries without a row that were pruned; returns how many.
+async fn pruned(
+    connection: &mut PgConnection,
+    range: Range,
+    prunes: &Prunes,
+    batches: &mut HashMap<Uuid, Batch>,
+) -> Result<u64, EvidenceError> {
+    let mut pruned = 0;
+    let query = format!("SELECT batch_id, event_id, ids FROM audit_pruned p WHERE {}", range.condition("p.batch_id"));
+    copy_out::rows(connection, &query, |row| {
+        let mut fields = row.fields();
+        let (batch_id, event_id, ids) = (fields.uuid()?, fields.uuid()?, fields.next()?);
+        if let Some(batch) = batches.get_mut(&batch_id).filter(|_| prunes.contains(&event_id)) {
+            pruned += batch.prune(ids);
+        }
+        Ok::<_, EvidenceError>(())
+    })
+    .await?;
+    Ok(pruned)
 }
 
 /// What a record that PostgreSQL refused was sealed as.

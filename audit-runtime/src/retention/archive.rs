@@ -1,0 +1,135 @@
+//! The file that rows are exported to before they go.
+
+use super::PruneError;
+use super::month::Month;
+use crate::evidence::EvidenceError;
+use crate::evidence::copy_out;
+use crate::evidence::late::COLUMNS;
+use crate::evidence::row::EventRow;
+use crate::evidence::seal::Sealer;
+use sha2::{Digest, Sha256};
+use sqlx::postgres::PgConnection;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+/// Rows that are on disk, and were found there as they are in the database.
+#[derive(Debug)]
+pub(super) struct Archive {
+    path: PathBuf,
+    pub(super) rows: u64,
+    sha256: [u8; 32],
+}
+
+/// What rows come to, in their order.
+#[derive(Debug, Default, Clone)]
+struct Rows {
+    rows: u64,
+    file: Sha256,
+    entries: Sha256,
+}
+
+impl Rows {
+    fn add(&mut self, line: &[u8], entry: [u8; 48]) {
+        self.rows += 1;
+        self.file.update(line);
+        self.entries.update(entry);
+    }
+}
+
+impl Archive {
+    /// Exports these months' rows that go, and reads them again.
+    pub(super) async fn write(
+        connection: &mut PgConnection,
+        path: &Path,
+        months: &[Month],
+    ) -> Result<Self, PruneError> {
+        let failed = |error: io::Error| PruneError::Archive { path: path.into(), error };
+        // It gets its name once it is whole.
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".part");
+        let beside = PathBuf::from(beside);
+        if path.exists() {
+            return Err(failed(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "it is there already, and is never overwritten",
+            )));
+        }
+        let written = write(connection, &beside, months).await.and_then(|written| {
+            let read = read(&beside).map_err(Failed::File)?;
+            let sha256: [u8; 32] = written.file.finalize().into();
+            if (read.rows, read.entries.finalize()) != (written.rows, written.entries.finalize())
+                || read.file.finalize()[..] != sha256
+            {
+                return Err(Failed::File(io::Error::other("what was read again is not what was written")));
+            }
+            // Unlike a rename, this replaces nothing that somebody else has made meanwhile.
+            fs::hard_link(&beside, path).and_then(|()| sync_directory(path)).map_err(Failed::File)?;
+            Ok(Self { path: path.into(), rows: written.rows, sha256 })
+        });
+        let _ = fs::remove_file(&beside);
+        written.map_err(|error| match error {
+            Failed::File(error) => failed(error),
+            Failed::Database(error) => error.into(),
+        })
+    }
+
+    pub(super) fn as_json(&self) -> serde_json::Value {
+        let name = self.path.file_name().map(|name| name.to_string_lossy());
+        serde_json::json!({"file": name, "rows": self.rows, "sha256": hex::encode(self.sha256)})
+    }
+}
+
+/// What went wrong, and on which side.
+enum Failed {
+    File(io::Error),
+    Database(EvidenceError),
+}
+
+impl From<sqlx::Error> for Failed {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+async fn write(connection: &mut PgConnection, path: &Path, months: &[Month]) -> Result<Rows, Failed> {
+    let mut file = BufWriter::new(File::create(path).map_err(Failed::File)?);
+    let (mut written, mut sealer, mut line) = (Rows::default(), Sealer::default(), Vec::new());
+    for month in months {
+        let query =
+            format!("SELECT {COLUMNS}, row_to_json(e)::text FROM {} ORDER BY e.created_at, e.id", month.going());
+        copy_out::rows(connection, &query, |row| {
+            let mut fields = row.fields();
+            let mut json = None;
+            for _ in 0..=crate::evidence::seal::SEALED {
+                json = fields.next()?;
+            }
+            line.clear();
+            line.extend_from_slice(json.unwrap_or_default());
+            line.push(b'\n');
+            written.add(&line, sealer.stored(row.0).to_bytes());
+            file.write_all(&line).map_err(Failed::File)
+        })
+        .await?;
+    }
+    file.into_inner().map_err(|error| Failed::File(error.into_error()))?.sync_all().map_err(Failed::File)?;
+    Ok(written)
+}
+
+fn read(path: &Path) -> io::Result<Rows> {
+    let (mut read, mut sealer, mut line) = (Rows::default(), Sealer::default(), Vec::new());
+    let mut file = BufReader::new(File::open(path)?);
+    while file.read_until(b'\n', &mut line)? > 0 {
+        let row: EventRow = serde_json::from_slice(&line)?;
+        let entry = row.entry(&mut sealer).map_err(|_| io::Error::other("a line of it is no row"))?;
+        read.add(&line, entry.to_bytes());
+        line.clear();
+    }
+    Ok(read)
+}
+
+/// Makes a new name last.
+fn sync_directory(path: &Path) -> io::Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(directory)?.sync_all()
+}

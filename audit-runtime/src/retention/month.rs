@@ -1,0 +1,204 @@
+//! A month that goes: its partition, and the table beside it that holds what stays.
+
+use super::PRUNED;
+use crate::evidence::copy_out;
+use crate::schema::existing::patiently;
+use crate::schema::partitions::{COLUMNS, batch, mirror, no_truncate};
+use chrono::{DateTime, Utc};
+use sha2::{Digest, Sha256};
+use sqlx::migrate::MigrateError;
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Executor};
+use std::fmt;
+use uuid::Uuid;
+
+/// A partition of `audit_events`.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub(super) struct Month {
+    /// Quoted.
+    pub(super) name: String,
+    /// `FOR VALUES ..`
+    bound: String,
+    /// The same as a condition.
+    condition: String,
+    pub(super) begin: DateTime<Utc>,
+    pub(super) end: DateTime<Utc>,
+    /// Of the table with what stays.
+    pub(super) kept: String,
+}
+
+/// What a prune takes.
+#[derive(Debug)]
+pub(super) struct Account {
+    pub(super) rows: u64,
+    pub(super) batches: u64,
+    pub(super) hash: String,
+}
+
+impl fmt::Display for Month {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} to {}", self.begin.format("%Y-%m-%d"), self.end.format("%Y-%m-%d"))
+    }
+}
+
+/// Those that end by then. What the default partition holds is of no month.
+pub(super) async fn before(connection: &mut PgConnection, time: DateTime<Utc>) -> Result<Vec<Month>, sqlx::Error> {
+    sqlx::query_as(
+        "SELECT c.oid::regclass::text AS name, bound, pg_get_partition_constraintdef(c.oid) AS condition, \
+         b[1]::timestamptz AS begin, b[2]::timestamptz AS end, 'audit_keep_' || row_number() OVER (ORDER BY b[1]::timestamptz) AS kept \
+         FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid, LATERAL pg_get_expr(c.relpartbound, c.oid) AS bound, \
+         LATERAL regexp_match(bound, $$FROM \\('([^']+)'\\) TO \\('([^']+)'\\)$$) AS b \
+         WHERE i.inhparent = 'audit_events'::regclass AND b[2]::timestamptz <= $1 ORDER BY begin",
+    )
+    .bind(time)
+    .fetch_all(connection)
+    .await
+}
+
+/// Whether the default partition holds rows that may be of such a month.
+pub(super) async fn are_in_default(
+    connection: &mut PgConnection,
+    time: DateTime<Utc>,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("SELECT EXISTS (SELECT FROM audit_events_default WHERE created_at >= '2000-01-01' AND created_at < $1)")
+        .bind(time)
+        .fetch_one(connection)
+        .await
+}
+
+/// Clears away what a prune left that was interrupted.
+pub(super) async fn clear(connection: &mut PgConnection) -> Result<(), MigrateError> {
+    let left: Vec<String> = sqlx::query_scalar(
+        "SELECT format('DROP FUNCTION %s CASCADE', p.oid::regprocedure) FROM pg_proc p \
+         WHERE p.proname LIKE 'audit\\_keep\\_%' AND p.pronamespace = current_schema()::regnamespace \
+         UNION ALL SELECT format('DROP TABLE %s', c.oid::regclass) FROM pg_class c \
+         WHERE c.relname LIKE 'audit\\_keep\\_%' AND c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace",
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    for sql in left {
+        patiently(connection, async |connection| batch(connection, &sql).await).await?;
+    }
+    Ok(())
+}
+
+/// Which rows are held: those of the entities in `$1` and `$2`, and the trail's own accounts.
+fn held() -> String {
+    format!(
+        "(e.event_type = '{PRUNED}' OR EXISTS (SELECT FROM unnest($1::text[], $2::uuid[]) AS h (kind, id) \
+         WHERE e.entity_type = h.kind AND e.entity_id = h.id OR e.data ->> (h.kind || '_id') = h.id::text))"
+    )
+}
+
+impl Month {
+    /// How many rows would go, and how many would stay.
+    pub(super) async fn count(
+        &self,
+        connection: &mut PgConnection,
+        holds: &[(String, Uuid)],
+    ) -> Result<(i64, i64), sqlx::Error> {
+        let held = held();
+        let count =
+            format!("SELECT count(*) FILTER (WHERE NOT {held}), count(*) FILTER (WHERE {held}) FROM {} e", self.name);
+        let (types, ids): (Vec<_>, Vec<_>) = holds.iter().cloned().unzip();
+        sqlx::query_as(AssertSqlSafe(count)).bind(types).bind(ids).fetch_one(connection).await
+    }
+
+    /// The table for what stays, which gets what arrives in this month from now on.
+    pub(super) async fn prepare(&self, connection: &mut PgConnection) -> Result<(), MigrateError> {
+        let Self { kept, condition, .. } = self;
+        // The check spares the exchange its look at every row.
+        let table = format!(
+            "CREATE TABLE {kept} (LIKE audit_events INCLUDING ALL); ALTER TABLE {kept} ADD CONSTRAINT audit_month CHECK ({condition})"
+        );
+        batch(connection, &table).await?;
+        mirror(connection, &self.name, kept, kept).await
+    }
+
+    /// Copies what is held.
+    pub(super) async fn hold(
+        &self,
+        connection: &mut PgConnection,
+        holds: &[(String, Uuid)],
+    ) -> Result<(), sqlx::Error> {
+        let copy = format!(
+            "INSERT INTO {} ({COLUMNS}) SELECT {COLUMNS} FROM {} e WHERE {} ON CONFLICT DO NOTHING",
+            self.kept,
+            self.name,
+            held()
+        );
+        let (types, ids): (Vec<_>, Vec<_>) = holds.iter().cloned().unzip();
+        sqlx::query(AssertSqlSafe(copy)).bind(types).bind(ids).execute(&mut *connection).await?;
+        batch_sql(connection, &format!("ANALYZE {}", self.kept)).await
+    }
+
+    /// The rows that go, as what follows on `FROM`: these are the same from the moment that what is held is copied.
+    pub(super) fn going(&self) -> String {
+        format!(
+            "{} e LEFT JOIN audit_late l ON e.batch_id IS NULL AND l.event_id = e.id AND l.created_at = e.created_at \
+             WHERE NOT EXISTS (SELECT FROM {} k WHERE k.id = e.id AND k.created_at = e.created_at)",
+            self.name, self.kept
+        )
+    }
+
+    /// Says in `audit_pruned` which rows of which batches go.
+    pub(super) async fn account(&self, connection: &mut PgConnection, event_id: Uuid) -> Result<Account, sqlx::Error> {
+        let insert = format!(
+            "INSERT INTO audit_pruned (batch_id, event_id, rows, ids) \
+             SELECT p.batch_id, '{event_id}', p.rows, CASE WHEN p.rows = b.rows THEN NULL ELSE p.ids END \
+             FROM (SELECT coalesce(e.batch_id, l.batch_id) AS batch_id, count(*)::integer AS rows, \
+             string_agg(uuid_send(e.id), '' ORDER BY e.id) AS ids FROM {} GROUP BY 1) p LEFT JOIN audit_batches b ON b.id = p.batch_id",
+            self.going()
+        );
+        batch_sql(connection, &insert).await?;
+        let query =
+            format!("SELECT batch_id, rows, ids FROM audit_pruned WHERE event_id = '{event_id}' ORDER BY batch_id");
+        let (mut rows, mut batches, mut hash) = (0, 0, Sha256::new());
+        copy_out::rows(connection, &query, |row| {
+            let mut fields = row.fields();
+            fields.uuid()?;
+            rows += u64::try_from(fields.i32()?).unwrap_or(0);
+            batches += 1;
+            hash.update(row.0);
+            Ok::<_, sqlx::Error>(())
+        })
+        .await?;
+        Ok(Account { rows, batches, hash: hex::encode(hash.finalize()) })
+    }
+
+    /// The moment under the lock; returns how many rows stay.
+    pub(super) async fn exchange(&self, connection: &mut PgConnection) -> Result<u64, MigrateError> {
+        let Self { name, kept, bound, .. } = self;
+        patiently(connection, async |connection| {
+            connection.execute("SAVEPOINT moment").await?;
+            let locked = connection.execute("LOCK TABLE audit_events IN ACCESS EXCLUSIVE MODE").await;
+            if locked.is_err() {
+                connection.execute("ROLLBACK TO moment").await?;
+            }
+            Ok(locked.map(drop)?)
+        })
+        .await?;
+        let count = format!("SELECT count(*) FROM {kept}");
+        let held: i64 = sqlx::query_scalar(AssertSqlSafe(count)).fetch_one(&mut *connection).await?;
+        let mut sql =
+            format!("ALTER TABLE audit_events DETACH PARTITION {name}; DROP TABLE {name}; DROP FUNCTION {kept}();");
+        if held == 0 {
+            sql += &format!("DROP TABLE {kept}");
+        } else {
+            // A name without its schema is what is renamed to.
+            let plain = name.rsplit('.').next().unwrap_or(name);
+            sql += &format!(
+                "ALTER TABLE {kept} RENAME TO {plain}; ALTER TABLE audit_events ATTACH PARTITION {name} {bound}; \
+                 ALTER TABLE {name} DROP CONSTRAINT audit_month; {}",
+                no_truncate(name)
+            );
+        }
+        batch(connection, &sql).await?;
+        Ok(held.unsigned_abs())
+    }
+}
+
+async fn batch_sql(connection: &mut PgConnection, sql: &str) -> Result<(), sqlx::Error> {
+    connection.execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))).await?;
+    Ok(())
+}
