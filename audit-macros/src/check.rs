@@ -19,6 +19,10 @@ pub(crate) struct Plan {
     pub(crate) fields: Vec<Field>,
     /// Parameters and fields of which only the presence is told.
     pub(crate) redacted: Vec<Ident>,
+    /// Fields, and perhaps the result, that are personal.
+    pub(crate) personal: Vec<Ident>,
+    /// Whose data these are.
+    pub(crate) subject: Option<Expr>,
     pub(crate) result: ResultCapture,
     pub(crate) when: Option<Value>,
     pub(crate) fallible: bool,
@@ -36,7 +40,7 @@ impl Plan {
             || text(self.actor.as_ref())
             || early(Some(&self.id))
             || early(self.when.as_ref())
-            || self.recorder.as_ref().is_some_and(|recorder| mentions(recorder, name))
+            || self.recorder.iter().chain(&self.subject).any(|expr| mentions(expr, name))
             || self.fields.iter().any(|field| early(Some(&field.value)))
             || self.guarantees.concern(name)
     }
@@ -75,6 +79,7 @@ pub(crate) struct Capture {
 
 pub(crate) enum How {
     By(Way),
+    Personal(Way),
     Redacted,
 }
 
@@ -86,6 +91,7 @@ pub(crate) fn check(mut args: Args, function: &Function) -> syn::Result<Plan> {
         ));
     }
     let fallible = args.fallible.unwrap_or_else(|| function.output.is_result());
+    let subject = subject(&mut args, function)?;
     let guarantees = guarantees(&mut args, function, fallible)?;
     let captures = captures(&args, function, &guarantees)?;
     checked_fields(&args, &captures)?;
@@ -140,6 +146,8 @@ pub(crate) fn check(mut args: Args, function: &Function) -> syn::Result<Plan> {
         captures,
         fields: args.fields,
         redacted: args.redact,
+        personal: args.personal,
+        subject,
         result,
         recorder: args.recorder.map(|recorder| early(recorder, "recorder", "the result")).transpose()?,
         when: args.when,
@@ -272,6 +280,7 @@ fn captures(args: &Args, function: &Function, guarantees: &Guarantees) -> syn::R
     for binding in function.bindings() {
         let name = &binding.name;
         let redacted = args.redact.contains(name);
+        let personal = args.personal.contains(name);
         let chosen = only.and_then(|only| only.iter().find(|captured| captured.name == *name));
         let captured = match only {
             Some(_) => chosen.is_some(),
@@ -281,6 +290,9 @@ fn captures(args: &Args, function: &Function, guarantees: &Guarantees) -> syn::R
         };
         if redacted {
             captures.push(Capture { name: name.clone(), cfgs: binding.cfgs.clone(), how: How::Redacted });
+        } else if personal {
+            let way = chosen.map_or(Way::Serialize, |captured| captured.way);
+            captures.push(Capture { name: name.clone(), cfgs: binding.cfgs.clone(), how: How::Personal(way) });
         } else if captured {
             if says_secret(&name.to_string()) && !args.plain.contains(name) {
                 return Err(looks_secret(
@@ -296,6 +308,55 @@ fn captures(args: &Args, function: &Function, guarantees: &Guarantees) -> syn::R
         }
     }
     Ok(captures)
+}
+
+/// Whose the personal data are: whoever names the one has to name the other.
+fn subject(args: &mut Args, function: &Function) -> syn::Result<Option<Expr>> {
+    let Some(first) = args.personal.first() else {
+        return match &args.subject {
+            None => Ok(None),
+            Some(subject) => Err(syn::Error::new_spanned(
+                tokens(subject),
+                "`subject` says whose the personal data are, and none is named; add `personal(parameter)`, or remove it",
+            )),
+        };
+    };
+    let Some(subject) = args.subject.take() else {
+        return Err(syn::Error::new_spanned(
+            first,
+            format!("nothing says whose `{first}` is; add `subject = expression`, by which it can be forgotten"),
+        ));
+    };
+    if let Some(tx) = &args.tx {
+        return Err(syn::Error::new_spanned(
+            tokens(tx),
+            "personal data are encrypted on their way from the journal, and with `tx` the row does not come from there; leave `personal` or `tx`",
+        ));
+    }
+    for name in &args.personal {
+        let is_result = name == "result" && !matches!(args.result, Some(ResultCapture::Skip));
+        if !is_result || function.binding(name).is_some() {
+            known_name(name, function, &args.fields)?;
+        }
+        let beside = |names: &[Ident]| names.contains(name);
+        let changes = args.changes.iter().any(|change| mentions(change, name));
+        let other = if beside(&args.skip) {
+            "skip"
+        } else if beside(&args.redact) {
+            "redact"
+        } else if beside(&args.plain) {
+            "plain"
+        } else if changes {
+            "changes"
+        } else {
+            continue;
+        };
+        return Err(syn::Error::new_spanned(
+            name,
+            format!("`{name}` cannot be both in `personal` and in `{other}`; leave one of them"),
+        ));
+    }
+    early(subject, "subject", "the result").map(Some)
 }
 
 /// A name that `skip`, `only`, `redact` or `plain` lists: a parameter, or one of `fields`.
@@ -332,7 +393,9 @@ fn checked_fields(args: &Args, captures: &[Capture]) -> syn::Result<()> {
             "what the attribute itself records"
         } else if args.fields[..at].iter().any(|earlier| earlier.name == *name) {
             "another field"
-        } else if says_secret(&name.to_string()) && !args.plain.contains(name) && !args.redact.contains(name) {
+        } else if says_secret(&name.to_string())
+            && ![&args.plain, &args.redact, &args.personal].iter().any(|names| names.contains(name))
+        {
             return Err(looks_secret(
                 name,
                 &format!("leave the field out, or say `redact({name})`, or `plain({name})` if it is none"),

@@ -11,8 +11,8 @@ use syn::parse::ParseStream;
 use syn::spanned::Spanned;
 use syn::{Attribute, Data, DeriveInput, Expr, Fields, LitStr, Path, Token, Type, parse_quote};
 
-const ON_STRUCT: &[&str] = &["event", "entity", "id", "actor", "crate"];
-const ON_FIELD: &[&str] = &["skip", "redact", "plain", "rename"];
+const ON_STRUCT: &[&str] = &["event", "entity", "id", "actor", "subject", "crate"];
+const ON_FIELD: &[&str] = &["skip", "redact", "plain", "personal", "rename"];
 
 /// What `#[audit(..)]` says on the struct.
 #[derive(Default)]
@@ -21,6 +21,7 @@ struct Container {
     entity: Option<Value>,
     id: Option<Value>,
     actor: Option<Value>,
+    subject: Option<Value>,
     krate: Option<Path>,
 }
 
@@ -31,6 +32,7 @@ struct Field {
     key: String,
     captured: Captured,
     plain: bool,
+    personal: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -55,16 +57,34 @@ pub(crate) fn derive(input: &DeriveInput) -> syn::Result<TokenStream> {
         None => default_id(&entity, &fields, input)?,
     };
     let actor = container.actor.map(|actor| early(actor, "actor", "the event")).transpose()?;
+    let subject = container.subject.map(|subject| early(subject, "subject", "the event")).transpose()?;
+    match (fields.iter().find(|field| field.personal), &subject) {
+        (Some(Field { name, .. }), None) => {
+            return Err(syn::Error::new_spanned(
+                name,
+                format!(
+                    "nothing says whose `{name}` is; add `#[audit(subject = expression)]` on the struct, by which it can be forgotten"
+                ),
+            ));
+        }
+        (None, Some(subject)) => {
+            return Err(syn::Error::new_spanned(
+                subject,
+                "`subject` says whose the personal data are, and none is named; add `#[audit(personal)]` on a field, or remove it",
+            ));
+        }
+        _ => {}
+    }
 
     let krate = container.krate.unwrap_or_else(|| parse_quote!(::audit_runtime));
     let private = quote!(#krate::__private);
     let data = format_ident!("__audit_data", span = Span::mixed_site());
-    let captures = fields.iter().filter_map(|Field { name, ty, key, captured, .. }| match captured {
+    let captures = fields.iter().filter_map(|Field { name, ty, key, captured, personal, .. }| match captured {
         Captured::Skipped => None,
         Captured::Redacted => Some(quote!(let _ = &self.#name; #data.redacted(#key);)),
         Captured::By(way) => {
-            let method = method(*way);
-            Some(quote_spanned!(ty.span()=> #data.#method(#key, &self.#name);))
+            let (method, personal) = (method(*way), personal.then(|| quote!(.personal())));
+            Some(quote_spanned!(ty.span()=> #data #personal.#method(#key, &self.#name);))
         }
     });
     let texts = match &entity {
@@ -73,7 +93,8 @@ pub(crate) fn derive(input: &DeriveInput) -> syn::Result<TokenStream> {
     };
     // Expressions name the fields as they name parameters in `#[audited]`.
     let named = fields.iter().map(|field| &field.name);
-    let named = named.filter(|name| texts.iter().copied().chain(&actor).any(|expr| mentions(expr, name)));
+    let named =
+        named.filter(|name| texts.iter().copied().chain(&actor).chain(&subject).any(|expr| mentions(expr, name)));
     let entity = match &entity {
         Text::Literal(literal) => quote!(#literal),
         Text::Expr(expr) => quote!(#expr),
@@ -86,6 +107,7 @@ pub(crate) fn derive(input: &DeriveInput) -> syn::Result<TokenStream> {
         }
     };
     let actor = actor.as_ref().map(|actor| quote_spanned!(actor.span()=> .actor(&(#actor))));
+    let subject = subject.as_ref().map(|subject| quote_spanned!(subject.span()=> #data.subject(&(#subject));));
     let id = quote_spanned!(id.span()=> &(#id));
 
     let name = &input.ident;
@@ -106,6 +128,7 @@ pub(crate) fn derive(input: &DeriveInput) -> syn::Result<TokenStream> {
                 #check
                 let Self { #(#named,)* .. } = self;
                 let mut #data = #private::EventData::new();
+                #subject
                 #(#captures)*
                 #private::core::result::Result::Ok(#data.event(#event, #entity, #id) #actor)
             }
@@ -149,7 +172,8 @@ fn fields(input: &DeriveInput) -> syn::Result<Vec<Field>> {
 }
 
 fn field(name: Ident, ty: Type, attrs: &[Attribute]) -> syn::Result<Field> {
-    let mut field = Field { key: key(&name), name, ty, captured: Captured::By(Way::Serialize), plain: false };
+    let mut field =
+        Field { key: key(&name), name, ty, captured: Captured::By(Way::Serialize), plain: false, personal: false };
     // What serde never writes is not recorded either.
     for attribute in attrs.iter().filter(|attribute| attribute.path().is_ident("serde")) {
         let _ = attribute.parse_nested_meta(|meta| {
@@ -173,8 +197,15 @@ fn field(name: Ident, ty: Type, attrs: &[Attribute]) -> syn::Result<Field> {
             Ok(())
         })?;
     }
+    if field.personal && (field.plain || !matches!(field.captured, Captured::By(_))) {
+        return Err(syn::Error::new_spanned(
+            &field.name,
+            format!("`{}` cannot be personal and also skipped, redacted or plain; leave one of them", field.name),
+        ));
+    }
     if matches!(field.captured, Captured::By(_))
         && !field.plain
+        && !field.personal
         && (says_secret(&field.name.to_string()) || says_secret(&field.key))
     {
         return Err(secret_field(&field.name));
@@ -193,6 +224,7 @@ impl Field {
             "skip" => self.captured = Captured::Skipped,
             "redact" => self.captured = Captured::Redacted,
             "plain" => self.plain = true,
+            "personal" => self.personal = true,
             "rename" => {
                 let text: LitStr = assigned(&name, input)?;
                 self.key = text.value();
@@ -224,6 +256,7 @@ fn container(input: &DeriveInput) -> syn::Result<Container> {
                     "entity" => container.entity = Some(assigned(&name, input)?),
                     "id" => container.id = Some(assigned(&name, input)?),
                     "actor" => container.actor = Some(assigned(&name, input)?),
+                    "subject" => container.subject = Some(assigned(&name, input)?),
                     "crate" => {
                         input.parse::<Token![=]>()?;
                         container.krate = Some(input.call(Path::parse_mod_style)?);

@@ -166,6 +166,9 @@ fn entry(plan: &Plan, names: &Names, private: &TokenStream) -> TokenStream {
     if let Value::Early(id) = &plan.id {
         steps.push(quote_spanned!(id.span()=> #call.entity_id(&(#id));));
     }
+    if let Some(subject) = &plan.subject {
+        steps.push(quote_spanned!(subject.span()=> #call.subject(&(#subject));));
+    }
     for capture in &plan.captures {
         let name = &capture.name;
         let key = key(name);
@@ -174,6 +177,10 @@ fn entry(plan: &Plan, names: &Names, private: &TokenStream) -> TokenStream {
             How::By(way) => {
                 let method = method(way);
                 quote_spanned!(name.span()=> #call.#method(#key, &#name);)
+            }
+            How::Personal(way) => {
+                let method = method(way);
+                quote_spanned!(name.span()=> #call.personal().#method(#key, &#name);)
             }
         };
         let cfgs = &capture.cfgs;
@@ -185,7 +192,8 @@ fn entry(plan: &Plan, names: &Names, private: &TokenStream) -> TokenStream {
             steps.push(quote!(#call.redacted(#key);));
         } else if let Value::Early(value) = &field.value {
             let (key, method) = (key(&field.name), method(field.way));
-            steps.push(quote_spanned!(value.span()=> #call.#method(#key, &(#value));));
+            let personal = personal(plan, &field.name);
+            steps.push(quote_spanned!(value.span()=> #call #personal.#method(#key, &(#value));));
         }
     }
     for Change { key, value } in &plan.guarantees.changes {
@@ -331,20 +339,21 @@ fn success(plan: &Plan, function: &Function, names: &Names, private: &TokenStrea
             && !plan.redacted.contains(&field.name)
         {
             let (key, method) = (key(&field.name), method(field.way));
-            let value = late(private, value, closure);
-            steps.push(quote_spanned!(closure.span()=> #call.#method(#key, &#value);));
+            let (personal, value) = (personal(plan, &field.name), late(private, value, closure));
+            steps.push(quote_spanned!(closure.span()=> #call #personal.#method(#key, &#value);));
         }
     }
+    let personal = personal(plan, &Ident::new("result", Span::call_site()));
     steps.push(match &plan.result {
         ResultCapture::Skip => quote!(let _ = #value;),
-        ResultCapture::By(Way::Serialize) => quote!(#call.result(#shown);),
+        ResultCapture::By(Way::Serialize) => quote!(#call #personal.result(#shown);),
         ResultCapture::By(way) => {
             let method = method(*way);
-            quote!(#call.#method("result", #shown);)
+            quote!(#call #personal.#method("result", #shown);)
         }
         ResultCapture::Late(closure) => {
             let value = late(private, value, closure);
-            quote_spanned!(closure.span()=> #call.serialize("result", &#value);)
+            quote_spanned!(closure.span()=> #call #personal.serialize("result", &#value);)
         }
     });
     let steps = match &plan.when {
@@ -356,6 +365,11 @@ fn success(plan: &Plan, function: &Function, names: &Names, private: &TokenStrea
     };
     // A closure in an attribute is no place for `return`.
     quote!(#[allow(clippy::implicit_return)] { #steps })
+}
+
+/// Says of a field that it is personal, if it is.
+fn personal(plan: &Plan, name: &Ident) -> Option<TokenStream> {
+    plan.personal.contains(name).then(|| quote!(.personal()))
 }
 
 /// What a closure makes of a value; what is wrong with that is told at the closure.

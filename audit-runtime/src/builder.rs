@@ -6,6 +6,7 @@ use crate::core::{Core, Durability, Settings};
 use crate::evidence::SigningKey;
 use crate::journal::{Journal, JournalError, Limits, Overflow, housekeeping};
 use crate::mask::Mask;
+use crate::personal::MasterKey;
 use crate::writer::{self, Checkpoints, ConnectOptions, IntoConnectOptions};
 use std::fmt;
 use std::io;
@@ -51,6 +52,7 @@ pub struct Builder {
     seal: bool,
     checkpoints: Option<Checkpoints>,
     upkeep_after: Duration,
+    master_key: Option<MasterKey>,
 }
 
 #[derive(Debug)]
@@ -78,6 +80,7 @@ impl Default for Builder {
             seal: true,
             checkpoints: None,
             upkeep_after: Duration::from_secs(60),
+            master_key: None,
         }
     }
 }
@@ -209,6 +212,22 @@ impl Builder {
         self
     }
 
+    /// The key that wraps the keys by which values of `personal(..)` are encrypted; all processes of a trail have the same. Without one,
+    /// such values are recorded as `"[redacted]"`, and a warning says so. They are encrypted on their way to PostgreSQL: until then, the
+    /// journal holds them as they are, in files of the service's own user.
+    ///
+    /// ```no_run
+    /// # use audit_runtime::{Audit, MasterKey};
+    /// # fn main() -> Result<(), audit_runtime::MasterKeyError> {
+    /// let builder = Audit::builder().master_key(MasterKey::from_file("/etc/broker/audit-master-key")?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn master_key(mut self, key: MasterKey) -> Self {
+        self.master_key = Some(key);
+        self
+    }
+
     /// When partitions are first looked after: for tests, which do not wait for a minute.
     #[doc(hidden)]
     pub fn upkeep_after(mut self, delay: Duration) -> Self {
@@ -255,6 +274,7 @@ impl Builder {
             seal: self.seal,
             checkpoints: self.checkpoints,
             upkeep_after: self.upkeep_after,
+            master_key: self.master_key,
             durability: if parent.is_some() { Durability::Disk } else { Durability::Database },
         };
         let core = Arc::new(Core::new(journal.clone(), settings));
@@ -305,7 +325,6 @@ impl Builder {
     }
 }
 
-/// `<service>@<host>:<process id>`.
 /// Where events come from: `<service>@<host>:<process id>`, by default the program's name.
 pub(crate) fn origin(service: Option<&str>) -> String {
     let uname = rustix::system::uname();

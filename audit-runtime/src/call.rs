@@ -12,14 +12,15 @@ pub use transaction::RowConnection;
 
 use crate::audit::{Audit, warn_not_installed};
 use crate::bounds::{Capture, EventType};
-use crate::capture::{self, Fields};
+use crate::capture::{self, Fields, Next, Rules};
 use crate::clock::{self, Beginning};
 use crate::context::{Context, Scope};
 use crate::core::Core;
 use crate::error::ErrorText;
 use crate::event::{EntityId, IntoEntityId, Outcome};
-use crate::mask::REDACTED;
+use crate::mask::{Mask, REDACTED};
 use crate::payload::{self, Tail};
+use crate::personal::SUBJECT;
 use crate::trace::Trace;
 use changes::Changes;
 use serde::Serialize;
@@ -75,6 +76,8 @@ struct Active {
     unwinding: bool,
     /// Nothing has happened yet.
     unpolled: bool,
+    /// Some of its values are personal, and whose they are is told.
+    is_personal: bool,
     /// A caller's transaction may hold the call's row already.
     in_doubt: bool,
 }
@@ -119,6 +122,7 @@ impl Active {
             changes: Changes::default(),
             unwinding: std::thread::panicking(),
             unpolled: false,
+            is_personal: false,
             in_doubt: false,
         }
     }
@@ -160,6 +164,7 @@ impl Active {
                 causation_id: self.causation,
                 context: &self.core.rules().settle(&attributes),
                 origin: self.core.origin(),
+                is_personal: self.is_personal,
             },
         );
     }
@@ -240,6 +245,25 @@ impl Call {
         }
     }
 
+    /// Says whose data the personal values are.
+    pub fn subject<T: Display + ?Sized>(&mut self, subject: &T) {
+        if let Some(active) = &mut self.active
+            && active.core.keeps_personal()
+        {
+            let rules = Rules { limit: active.core.rules().limit, mask: Mask::NONE };
+            active.fields.display(&rules, SUBJECT, subject);
+            active.is_personal = true;
+        }
+    }
+
+    /// The next value is personal.
+    pub fn personal(&mut self) -> &mut Self {
+        if let Some(active) = &mut self.active {
+            active.fields.next(if active.is_personal { Next::Personal } else { Next::Redacted });
+        }
+        self
+    }
+
     /// Captures a value by serde.
     pub fn serialize<T: Capture + ?Sized>(&mut self, name: &'static str, value: &T) {
         if let Some(active) = &mut self.active {
@@ -270,6 +294,8 @@ impl Call {
     pub fn result<T: Capture + ?Sized>(&mut self, value: &T) {
         if std::any::type_name::<T>() != std::any::type_name::<()>() {
             self.serialize("result", value);
+        } else if let Some(active) = &mut self.active {
+            active.fields.next(Next::Plain);
         }
     }
 

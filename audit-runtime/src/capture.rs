@@ -1,6 +1,7 @@
 //! Values to JSON: into the bytes of a record, and never in the way of the call they belong to.
 
 use crate::mask::{Mask, Masking, REDACTED};
+use crate::personal::MARK;
 use serde::{Serialize, Serializer as _};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -50,6 +51,19 @@ type Json<'a, 'b> = &'a mut serde_json::Serializer<Sink<'b>, Masking<'b>>;
 pub(crate) struct Fields {
     buffer: Vec<u8>,
     begin: usize,
+    next: Next,
+}
+
+/// What the next field is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// A value like any other.
+    #[default]
+    Plain,
+    /// Personal: it is marked.
+    Personal,
+    /// Personal, where that cannot be encrypted.
+    Redacted,
 }
 
 impl Fields {
@@ -57,7 +71,12 @@ impl Fields {
     pub(crate) fn new(mut buffer: Vec<u8>) -> Self {
         let begin = buffer.len();
         buffer.push(b'{');
-        Self { buffer, begin }
+        Self { buffer, begin, next: Next::Plain }
+    }
+
+    /// Says what the next field is.
+    pub(crate) fn next(&mut self, next: Next) {
+        self.next = next;
     }
 
     /// Copies what there is so far, and ends the copy.
@@ -105,11 +124,22 @@ impl Fields {
         self.buffer.push(b'"');
         self.buffer.extend_from_slice(name.as_bytes());
         self.buffer.extend_from_slice(b"\":");
-        let begin = self.buffer.len();
-        if rules.mask.names(name) {
+        let next = std::mem::take(&mut self.next);
+        if next == Next::Redacted || rules.mask.names(name) {
             let _ = serde_json::to_writer(&mut self.buffer, REDACTED);
             return;
         }
+        if next == Next::Personal {
+            self.buffer.extend_from_slice(MARK.as_bytes());
+        }
+        self.value(rules, write);
+        if next == Next::Personal {
+            self.buffer.push(b'}');
+        }
+    }
+
+    fn value(&mut self, rules: &Rules, write: &mut dyn FnMut(Json<'_, '_>) -> serde_json::Result<()>) {
+        let begin = self.buffer.len();
         let muted = Cell::new(false);
         let room = (self.begin + rules.limit.min(usize::MAX / 2)).max(begin);
         let sink = Sink { buffer: &mut self.buffer, begin, room, muted: &muted, spilled: None };

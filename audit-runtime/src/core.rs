@@ -8,6 +8,7 @@ use crate::event::{EntityId, Event, EventError, Outcome, is_event_type};
 use crate::gap::Gap;
 use crate::journal::{AppendError, Journal, NotSynced};
 use crate::payload::{self, EventRef};
+use crate::personal::{self, MasterKey};
 use crate::stats::{Counters, Stats};
 use crate::trace::Trace;
 use crate::warning::RateLimited;
@@ -24,6 +25,7 @@ pub(crate) struct Core {
     pub(crate) control: Control,
     pub(crate) settings: Settings,
     refusals: RateLimited,
+    redactions: RateLimited,
     gap: Gap,
 }
 
@@ -43,6 +45,7 @@ pub(crate) struct Settings {
     pub(crate) checkpoints: Option<Checkpoints>,
     pub(crate) upkeep_after: Duration,
     pub(crate) durability: Durability,
+    pub(crate) master_key: Option<MasterKey>,
 }
 
 /// When an event survives whatever becomes of this process and its machine's power.
@@ -104,6 +107,7 @@ impl Core {
             control: Control::default(),
             settings,
             refusals: RateLimited::default(),
+            redactions: RateLimited::default(),
             gap: Gap::default(),
         }
     }
@@ -114,6 +118,20 @@ impl Core {
 
     pub(crate) fn origin(&self) -> &str {
         &self.settings.origin
+    }
+
+    /// Whether what is personal can be recorded: it has to be encrypted on its way. A probe shows it as it was captured.
+    pub(crate) fn keeps_personal(&self) -> bool {
+        let keeps = self.settings.master_key.is_some() || self.settings.durability == Durability::Probe;
+        if !keeps {
+            self.redactions.warn(|suppressed| {
+                tracing::warn!(
+                    suppressed,
+                    "personal values are recorded as [redacted], for they cannot be encrypted: name a key with Builder::master_key"
+                );
+            });
+        }
+        keeps
     }
 
     /// The actor of an event for which nobody named one.
@@ -223,6 +241,12 @@ impl Core {
             EntityId::None => (None, None),
             EntityId::NotAnId(text) => (None, Some(with_entity_text(&event.data, text))),
         };
+        let data = match &event.personal {
+            Some(personal) => Some(spliced(data.as_deref().unwrap_or(&event.data), personal)),
+            None => data,
+        };
+        let data = self.rules().settle(data.as_deref().unwrap_or(&event.data));
+        let keeps = !event.is_personal || self.keeps_personal();
         payload::encode(
             buffer,
             &EventRef {
@@ -235,7 +259,7 @@ impl Core {
                     .as_deref()
                     .or_else(|| context.and_then(|context| context.actor_text()))
                     .unwrap_or_else(|| self.actor()),
-                data: &self.rules().settle(data.as_deref().unwrap_or(&event.data)),
+                data: &if keeps { data } else { personal::redact(&data).into() },
                 created_at: event.created_at.map_or(now, |time| time.timestamp_micros()),
                 outcome: Outcome::Ok,
                 duration: None,
@@ -243,6 +267,7 @@ impl Core {
                 causation_id: scope.call.map(|call| call.id),
                 context: &self.rules().settle(&attributes),
                 origin: self.origin(),
+                is_personal: event.is_personal && keeps,
             },
         );
         id
@@ -276,9 +301,13 @@ impl Core {
 
 /// Keeps a text that should have been an id, as the attribute does: `data.$entity_id`.
 fn with_entity_text(data: &str, text: &str) -> String {
-    let text = serde_json::Value::from(text);
+    spliced(data, &format!(r#""$entity_id":{}"#, serde_json::Value::from(text)))
+}
+
+/// An object with these fields before its own.
+fn spliced(data: &str, fields: &str) -> String {
     match data.strip_prefix('{').map(str::trim_start) {
-        Some("}") | None => format!(r#"{{"$entity_id":{text}}}"#),
-        Some(rest) => format!(r#"{{"$entity_id":{text},{rest}"#),
+        Some("}") | None => format!("{{{fields}}}"),
+        Some(rest) => format!("{{{fields},{rest}"),
     }
 }

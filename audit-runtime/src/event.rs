@@ -1,6 +1,7 @@
 //! What is recorded: the event, its outcome, and whose id it bears.
 
 use crate::capture;
+use crate::personal;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -236,6 +237,10 @@ pub struct Event {
     pub(crate) entity_id: EntityId,
     pub(crate) actor: Option<String>,
     pub(crate) data: String,
+    /// Marked fields and whose they are, as the inside of an object.
+    pub(crate) personal: Option<String>,
+    /// Data or these hold what is marked.
+    pub(crate) is_personal: bool,
     pub(crate) created_at: Option<DateTime<Utc>>,
 }
 
@@ -248,7 +253,16 @@ impl Event {
             Cow::Borrowed(text) => Cow::Borrowed(text.split('.').next().unwrap_or(text)),
             Cow::Owned(text) => Cow::Owned(text.split('.').next().unwrap_or(text).to_owned()),
         };
-        Self { event_type, entity_type, entity_id: EntityId::None, actor: None, data: "{}".into(), created_at: None }
+        Self {
+            event_type,
+            entity_type,
+            entity_id: EntityId::None,
+            actor: None,
+            data: "{}".into(),
+            personal: None,
+            is_personal: false,
+            created_at: None,
+        }
     }
 
     /// The entity the event is about.
@@ -271,13 +285,35 @@ impl Event {
     /// # Errors
     /// The value cannot be serialised, or not as an object.
     pub fn data<T: Serialize + ?Sized>(mut self, data: &T) -> Result<Self, EventError> {
+        self.data = self.object(data)?;
+        Ok(self)
+    }
+
+    /// What belongs to it beside its [`data`](Self::data) and is personal: each field of this object is encrypted by the key of
+    /// `subject`, whose data it is, until [`forget`](crate::forget) destroys that.
+    ///
+    /// ```
+    /// # use audit_runtime::Event;
+    /// # use serde_json::json;
+    /// let event = Event::new("account.opened")
+    ///     .data(&json!({"currency": "EUR"}))?
+    ///     .personal("customer:42", &json!({"email": "ann@example.com"}))?;
+    /// # Ok::<(), audit_runtime::EventError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The value cannot be serialised, or not as an object.
+    pub fn personal<T: Serialize + ?Sized>(mut self, subject: impl fmt::Display, data: &T) -> Result<Self, EventError> {
+        let json = self.object(data)?;
+        self.personal = Some(personal::marked_fields(&subject.to_string(), &json));
+        self.is_personal = true;
+        Ok(self)
+    }
+
+    fn object<T: Serialize + ?Sized>(&self, data: &T) -> Result<String, EventError> {
         let json = capture::to_json(data)
             .map_err(|message| EventError::Data { event_type: self.event_type.to_string(), message })?;
-        if !json.starts_with('{') {
-            return Err(EventError::NotAnObject(self.event_type.into_owned()));
-        }
-        self.data = json;
-        Ok(self)
+        if json.starts_with('{') { Ok(json) } else { Err(EventError::NotAnObject(self.event_type.to_string())) }
     }
 
     /// When it happened; by default when it is recorded. Kept to the microsecond.

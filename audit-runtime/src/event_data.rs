@@ -1,15 +1,19 @@
 //! What the code that `#[derive(AuditEvent)]` expands to calls: the data of an event, field by field.
 
 use crate::bounds::{Capture, EventType};
-use crate::capture::{Fields, Rules};
+use crate::capture::{Fields, Next, Rules};
 use crate::event::{Event, IntoEntityId};
 use crate::mask::REDACTED;
+use crate::personal::SUBJECT;
 use std::borrow::Cow;
 use std::fmt::{Debug, Display};
 
 /// The data of an event that is not recorded yet: what its handle says of limits and secrets is applied then.
 #[derive(Debug)]
-pub struct EventData(Fields);
+pub struct EventData {
+    fields: Fields,
+    is_personal: bool,
+}
 
 impl Default for EventData {
     fn default() -> Self {
@@ -21,22 +25,34 @@ impl EventData {
     /// No data yet.
     #[must_use]
     pub fn new() -> Self {
-        Self(Fields::new(Vec::new()))
+        Self { fields: Fields::new(Vec::new()), is_personal: false }
+    }
+
+    /// Says whose data the personal values are.
+    pub fn subject<T: Display + ?Sized>(&mut self, subject: &T) {
+        self.fields.display(Rules::UNBOUND, SUBJECT, subject);
+        self.is_personal = true;
+    }
+
+    /// The next value is personal.
+    pub fn personal(&mut self) -> &mut Self {
+        self.fields.next(Next::Personal);
+        self
     }
 
     /// Captures a value by serde.
     pub fn serialize<T: Capture + ?Sized>(&mut self, name: &'static str, value: &T) {
-        self.0.serialize(Rules::UNBOUND, name, value);
+        self.fields.serialize(Rules::UNBOUND, name, value);
     }
 
     /// Captures a value by its `Display`.
     pub fn display<T: Display + ?Sized>(&mut self, name: &'static str, value: &T) {
-        self.0.display(Rules::UNBOUND, name, value);
+        self.fields.display(Rules::UNBOUND, name, value);
     }
 
     /// Captures a value by its `Debug`.
     pub fn debug<T: Debug + ?Sized>(&mut self, name: &'static str, value: &T) {
-        self.0.debug(Rules::UNBOUND, name, value);
+        self.fields.debug(Rules::UNBOUND, name, value);
     }
 
     /// Says that there was a value, and not which.
@@ -53,7 +69,8 @@ impl EventData {
     ) -> Event {
         let mut event = Event::new(event_type.into_event_type()).entity(entity_type, id);
         // The object was written by `serde_json`, which writes UTF-8.
-        event.data = String::from_utf8_lossy(&self.0.end()).into_owned();
+        event.data = String::from_utf8_lossy(&self.fields.end()).into_owned();
+        event.is_personal = self.is_personal;
         event
     }
 }

@@ -160,6 +160,7 @@ impl<'a> Parts<'a> {
             origin: self.text()?,
             context: self.text()?,
             data: self.text()?,
+            is_personal: false,
         })
     }
 

@@ -23,6 +23,7 @@ mod gap;
 mod journal;
 mod mask;
 mod payload;
+mod personal;
 mod quarantine;
 mod retention;
 mod schema;
@@ -45,6 +46,7 @@ pub use event::{
     AuditEvent, EntityId, Event, EventError, IntoEntityId, MAX_EVENT_TYPE, Outcome, UnknownOutcome, is_event_type,
 };
 pub use journal::{JournalError, JournalState, JournalStatus, Overflow, journals};
+pub use personal::{Forgotten, MasterKey, MasterKeyError, forget};
 pub use quarantine::{Quarantine, Quarantined, Retried};
 pub use retention::{Prune, PruneError, Pruned};
 pub use schema::{Duty, grant, make_partitions, migrate, migrate_telling};

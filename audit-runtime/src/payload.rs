@@ -38,6 +38,7 @@ const HAS_ENTITY_ID: u8 = 1;
 const HAS_DURATION: u8 = 2;
 const HAS_CORRELATION: u8 = 4;
 const HAS_CAUSATION: u8 = 8;
+const IS_PERSONAL: u8 = 16;
 
 /// An event that borrows its parts: what is encoded, and what a record decodes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +60,8 @@ pub(crate) struct EventRef<'a> {
     /// JSON, or empty.
     pub(crate) context: &'a str,
     pub(crate) origin: &'a str,
+    /// Its data hold what has to be encrypted.
+    pub(crate) is_personal: bool,
 }
 
 /// What is known beside `data` when an event is complete.
@@ -88,7 +91,7 @@ pub(crate) fn complete(buffer: &mut Vec<u8>, tail: &Tail<'_>) {
     buffer[AT_CONTEXT..AT_EVENT_TYPE].copy_from_slice(&(tail.context.len() as u32).to_le_bytes());
     buffer[AT_CREATED..AT_DURATION].copy_from_slice(&tail.created_at.to_le_bytes());
     buffer[AT_ID..AT_ENTITY_ID].copy_from_slice(tail.id.as_bytes());
-    let mut present = 0;
+    let mut present = if tail.is_personal { IS_PERSONAL } else { 0 };
     if let Some(duration) = tail.duration {
         present |= HAS_DURATION;
         buffer[AT_DURATION..AT_ID].copy_from_slice(&duration.to_le_bytes());
@@ -123,6 +126,11 @@ pub(crate) fn encode(buffer: &mut Vec<u8>, event: &EventRef<'_>) {
 pub(crate) fn created_at(bytes: &[u8]) -> Option<i64> {
     let known = bytes.first() == Some(&VERSION);
     bytes.get(AT_CREATED..AT_DURATION).filter(|_| known)?.try_into().ok().map(i64::from_le_bytes)
+}
+
+/// Whether the event of these bytes holds what has to be encrypted.
+pub(crate) fn is_personal(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&VERSION) && bytes.get(AT_PRESENT).is_some_and(|present| present & IS_PERSONAL != 0)
 }
 
 /// Why a payload is no event this version can read.
@@ -181,6 +189,7 @@ impl<'a> EventRef<'a> {
             causation_id: id_at(HAS_CAUSATION, AT_CAUSATION),
             context,
             origin,
+            is_personal: present & IS_PERSONAL != 0,
         })
     }
 }
@@ -204,17 +213,27 @@ mod tests {
             causation_id: None,
             context: r#"{"tenant":"acme"}"#,
             origin: "broker@host:1",
+            is_personal: false,
         }
     }
 
     #[test]
     fn an_event_reads_back_as_it_was_written() {
         let mut bytes = Vec::new();
-        for event in
-            [event(), EventRef { entity_id: None, duration: None, correlation_id: None, context: "", ..event() }]
-        {
+        for event in [
+            event(),
+            EventRef {
+                entity_id: None,
+                duration: None,
+                correlation_id: None,
+                context: "",
+                is_personal: true,
+                ..event()
+            },
+        ] {
             encode(&mut bytes, &event);
             assert_eq!(EventRef::decode(&bytes), Ok(event));
+            assert_eq!(is_personal(&bytes), event.is_personal);
         }
     }
 

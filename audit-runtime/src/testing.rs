@@ -76,6 +76,7 @@ impl Probe {
             checkpoints: None,
             upkeep_after: Duration::MAX,
             durability: Durability::Probe,
+            master_key: None,
         };
         Self { audit: Audit::unwritten(Arc::new(Core::new(journal, settings))) }
     }

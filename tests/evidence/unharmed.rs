@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::value::RawValue;
+use sqlx::Executor;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tests::Database;
@@ -151,6 +152,27 @@ async fn a_trail_that_is_written_to_meanwhile_verifies_too() {
     };
     futures_util::join!(writing, checkpoints, verifying);
     audit.shutdown(Duration::from_secs(60)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_is_made_although_others_never_stop_to_insert() {
+    let database = Database::new().await;
+    let key = SigningKey::generate("test").unwrap();
+    let ended = AtomicBool::new(false);
+    let inserting = async {
+        while !ended.load(Ordering::Relaxed) {
+            let insert =
+                "INSERT INTO audit_events (id, event_type, entity_type) VALUES (gen_random_uuid(), 'a.thing', 'a')";
+            database.pool.execute(insert).await.unwrap();
+        }
+    };
+    let checkpoint = async {
+        for _ in 0..5 {
+            evidence::checkpoint(&database.pool, &key).await.unwrap();
+        }
+        ended.store(true, Ordering::Relaxed);
+    };
+    futures_util::join!(inserting, checkpoint);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,6 +24,8 @@ pub struct JournalStatus {
     pub bytes: u64,
     /// Events in its segments. Some of them may be stored already: a segment is removed as a whole.
     pub events: u64,
+    /// Those of them that hold personal data: shipping them takes the master key.
+    pub personal: u64,
     /// When the first of them began.
     pub oldest: Option<DateTime<Utc>>,
     /// When the last of them began.
@@ -64,7 +66,7 @@ pub fn journals(directory: impl AsRef<Path>) -> io::Result<Vec<JournalStatus>> {
 
 fn status(id: Uuid, path: PathBuf) -> io::Result<JournalStatus> {
     let state = if is_held(&path)? { JournalState::Held } else { JournalState::Waiting };
-    let mut status = JournalStatus { id, path, state, bytes: 0, events: 0, oldest: None, newest: None };
+    let mut status = JournalStatus { id, path, state, bytes: 0, events: 0, personal: 0, oldest: None, newest: None };
     for (base, segment) in super::directory::segments_in(&status.path)? {
         let mut bytes = Vec::new();
         match File::open(segment) {
@@ -76,6 +78,7 @@ fn status(id: Uuid, path: PathBuf) -> io::Result<JournalStatus> {
         for record in scan(&bytes, id, base) {
             written = record.end - base;
             status.events += 1;
+            status.personal += u64::from(payload::is_personal(record.payload()));
             let time = payload::created_at(record.payload()).and_then(DateTime::from_timestamp_micros);
             status.oldest = status.oldest.into_iter().chain(time).min();
             status.newest = status.newest.into_iter().chain(time).max();

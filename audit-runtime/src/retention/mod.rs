@@ -152,7 +152,9 @@ impl Prune {
                 tell(&format!("{month}: {rows} rows would be pruned, {held} kept"));
             }
             if month::are_in_default(&mut connection, self.before).await? {
-                tell("the default partition holds rows that are as old: they would get partitions first, and be pruned with these");
+                tell(
+                    "the default partition holds rows that are as old: they would get partitions first, and be pruned with these",
+                );
             }
             return Ok(Pruned::default());
         }
@@ -215,7 +217,7 @@ impl Prune {
                 "account": account.hash, "archive": archive.as_ref().map(Archive::as_json), "problems": problems,
                 "database_user": user,
             });
-            record(&mut transaction, event_id, actor, &data).await?;
+            record(&mut transaction, event_id, PRUNED, actor, &data).await?;
             transaction.commit().await?;
             tell(&format!("{month}: {} rows pruned, {held} kept", account.rows));
             pruned.months += 1;
@@ -248,10 +250,11 @@ impl Prune {
     }
 }
 
-/// Stores the event of a transaction that changes what the trail holds.
-async fn record(
+/// Stores the event of a transaction that changes what the trail can tell.
+pub(crate) async fn record(
     connection: &mut PgConnection,
     id: Uuid,
+    event_type: &str,
     actor: &str,
     data: &serde_json::Value,
 ) -> Result<(), sqlx::Error> {
@@ -259,7 +262,7 @@ async fn record(
         "INSERT INTO audit_events (id, event_type, entity_type, actor, data, origin) VALUES ($1, $2, 'audit', $3, $4, $5)",
     )
     .bind(id)
-    .bind(PRUNED)
+    .bind(event_type)
     .bind(actor)
     .bind(data)
     .bind(crate::builder::origin(None))

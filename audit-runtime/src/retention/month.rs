@@ -2,6 +2,7 @@
 
 use super::PRUNED;
 use crate::evidence::copy_out;
+use crate::personal::FORGOTTEN;
 use crate::schema::existing::patiently;
 use crate::schema::partitions::{COLUMNS, batch, mirror, no_truncate};
 use chrono::{DateTime, Utc};
@@ -56,14 +57,13 @@ pub(super) async fn before(connection: &mut PgConnection, time: DateTime<Utc>) -
 }
 
 /// Whether the default partition holds rows that may be of such a month.
-pub(super) async fn are_in_default(
-    connection: &mut PgConnection,
-    time: DateTime<Utc>,
-) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar("SELECT EXISTS (SELECT FROM audit_events_default WHERE created_at >= '2000-01-01' AND created_at < $1)")
-        .bind(time)
-        .fetch_one(connection)
-        .await
+pub(super) async fn are_in_default(connection: &mut PgConnection, time: DateTime<Utc>) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM audit_events_default WHERE created_at >= '2000-01-01' AND created_at < $1)",
+    )
+    .bind(time)
+    .fetch_one(connection)
+    .await
 }
 
 /// Clears away what a prune left that was interrupted.
@@ -85,7 +85,7 @@ pub(super) async fn clear(connection: &mut PgConnection) -> Result<(), MigrateEr
 /// Which rows are held: those of the entities in `$1` and `$2`, and the trail's own accounts.
 fn held() -> String {
     format!(
-        "(e.event_type = '{PRUNED}' OR EXISTS (SELECT FROM unnest($1::text[], $2::uuid[]) AS h (kind, id) \
+        "(e.event_type IN ('{PRUNED}', '{FORGOTTEN}') OR EXISTS (SELECT FROM unnest($1::text[], $2::uuid[]) AS h (kind, id) \
          WHERE e.entity_type = h.kind AND e.entity_id = h.id OR e.data ->> (h.kind || '_id') = h.id::text))"
     )
 }

@@ -28,6 +28,8 @@ impl fmt::Display for Duty {
 
 const READ: &str =
     "SELECT ON audit_events, audit_batches, audit_quarantine, audit_late, audit_tree, audit_checkpoints, audit_pruned";
+/// Not whose keys they are.
+const READ_KEYS: &str = "SELECT (id, wrapped, created_at, destroyed_at) ON audit_keys";
 
 impl Duty {
     fn privileges(self) -> &'static [&'static str] {
@@ -35,9 +37,10 @@ impl Duty {
             Self::Writer => &[
                 "INSERT ON audit_events, audit_batches, audit_quarantine",
                 "SELECT ON audit_batches",
-                "EXECUTE ON FUNCTION audit_open_intents(uuid), audit_refused(uuid), audit_make_partitions(integer)",
+                "EXECUTE ON FUNCTION audit_open_intents(uuid), audit_refused(uuid), audit_make_partitions(integer), \
+                 audit_take_keys(text[], uuid[], bytea[])",
             ],
-            Self::Reader => &[READ],
+            Self::Reader => &[READ, READ_KEYS],
             Self::Sealer => &[READ, "INSERT ON audit_batches, audit_late, audit_tree, audit_checkpoints"],
         }
     }

@@ -100,7 +100,9 @@ impl Following {
         self.filter.clone().newest_first().conditions(&mut query);
         let events = query.build_query_as().persistent(false).fetch_all(&mut *transaction).await?;
         transaction.commit().await?;
-        self.ready = self.filter.page(events).events.into_iter().rev().collect();
+        drop(connection);
+        let events = self.trail.revealed(self.filter.page(events).events).await?;
+        self.ready = events.into_iter().rev().collect();
         self.looked = Some(now);
         Ok(())
     }

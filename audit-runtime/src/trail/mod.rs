@@ -8,6 +8,7 @@ pub(crate) use event::mark_intents;
 pub use event::{IntentState, TrailEvent};
 pub use filter::{Cursor, CursorError, EventFilter, Page};
 
+use crate::personal::{MasterKey, reveal};
 use futures_util::stream::{self, Stream, TryStreamExt};
 use sqlx::postgres::PgPool;
 use sqlx::{Postgres, QueryBuilder};
@@ -27,6 +28,7 @@ use uuid::Uuid;
 #[derive(Debug, Clone)]
 pub struct Trail {
     pool: PgPool,
+    master_key: Option<MasterKey>,
 }
 
 /// The columns of a [`TrailEvent`], with the outcome of each intent's completion.
@@ -55,7 +57,21 @@ impl Trail {
     /// Reads through this pool.
     #[must_use]
     pub fn new(pool: PgPool) -> Self {
-        Self { pool }
+        Self { pool, master_key: None }
+    }
+
+    /// Reads what is personal, too, as far as this key can: without it, such a value is `"[encrypted]"`. In any case it is `"[erased]"` once
+    /// its subject was [forgotten](crate::forget).
+    #[must_use]
+    pub fn master_key(mut self, key: MasterKey) -> Self {
+        self.master_key = Some(key);
+        self
+    }
+
+    /// Events as they are to be seen.
+    async fn revealed(&self, mut events: Vec<TrailEvent>) -> Result<Vec<TrailEvent>, sqlx::Error> {
+        reveal(&self.pool, self.master_key.as_ref(), &mut events).await?;
+        Ok(events)
     }
 
     /// The trail of an order: its own events, and those whose data name the recommendation, or, without one, the order
@@ -65,11 +81,8 @@ impl Trail {
     /// The query fails.
     pub async fn order(&self, order_id: Uuid, recommendation_id: Option<Uuid>) -> Result<Vec<TrailEvent>, sqlx::Error> {
         let reference = recommendation_id.unwrap_or(order_id).to_string();
-        sqlx::query_as(trail_query!("entity_id = $1 OR data->>'recommendation_id' = $2 OR data->>'order_id' = $2"))
-            .bind(order_id)
-            .bind(reference)
-            .fetch_all(&self.pool)
-            .await
+        let query = trail_query!("entity_id = $1 OR data->>'recommendation_id' = $2 OR data->>'order_id' = $2");
+        self.revealed(sqlx::query_as(query).bind(order_id).bind(reference).fetch_all(&self.pool).await?).await
     }
 
     /// The trail of one entity. Oldest first; empty if there is nothing.
@@ -77,11 +90,8 @@ impl Trail {
     /// # Errors
     /// The query fails.
     pub async fn entity(&self, entity_type: &str, entity_id: Uuid) -> Result<Vec<TrailEvent>, sqlx::Error> {
-        sqlx::query_as(trail_query!("entity_type = $1 AND entity_id = $2"))
-            .bind(entity_type)
-            .bind(entity_id)
-            .fetch_all(&self.pool)
-            .await
+        let query = sqlx::query_as(trail_query!("entity_type = $1 AND entity_id = $2"));
+        self.revealed(query.bind(entity_type).bind(entity_id).fetch_all(&self.pool).await?).await
     }
 
     /// The trail of an execution: the entity's events, and those of every entity of which any event's data name the
@@ -90,15 +100,12 @@ impl Trail {
     /// # Errors
     /// The query fails.
     pub async fn execution(&self, entity_id: Uuid, recommendation_id: Uuid) -> Result<Vec<TrailEvent>, sqlx::Error> {
-        sqlx::query_as(trail_query!(
+        let query = sqlx::query_as(trail_query!(
             // An array, for an OR with a subquery is served by no index.
             "entity_id = ANY (ARRAY(SELECT $1 UNION SELECT entity_id FROM audit_events \
              WHERE data->>'recommendation_id' = $2))"
-        ))
-        .bind(entity_id)
-        .bind(recommendation_id.to_string())
-        .fetch_all(&self.pool)
-        .await
+        ));
+        self.revealed(query.bind(entity_id).bind(recommendation_id.to_string()).fetch_all(&self.pool).await?).await
     }
 
     /// The trail of a correlation: all events of one request or process. Oldest first; empty if there is nothing.
@@ -106,7 +113,8 @@ impl Trail {
     /// # Errors
     /// The query fails.
     pub async fn correlation(&self, correlation_id: Uuid) -> Result<Vec<TrailEvent>, sqlx::Error> {
-        sqlx::query_as(trail_query!("correlation_id = $1")).bind(correlation_id).fetch_all(&self.pool).await
+        let query = sqlx::query_as(trail_query!("correlation_id = $1"));
+        self.revealed(query.bind(correlation_id).fetch_all(&self.pool).await?).await
     }
 
     /// One page of the events that a filter lets through: at most its [`limit`](EventFilter::limit), from its
@@ -133,7 +141,7 @@ impl Trail {
         filter.conditions(&mut query);
         // Planned for these values, not for any: partitions and indexes depend on them.
         let events: Vec<TrailEvent> = query.build_query_as().persistent(false).fetch_all(&self.pool).await?;
-        Ok(filter.page(events))
+        Ok(filter.page(self.revealed(events).await?))
     }
 
     /// All events that a filter lets through, read in pages of its [`limit`](EventFilter::limit): any number of them in the

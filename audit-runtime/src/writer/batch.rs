@@ -7,7 +7,8 @@ use crate::evidence::merkle::Hash;
 use crate::evidence::seal::{self, ENTRY, Entry, Link, Seal, Sealer};
 use crate::journal::{Next, Orphan, Record, RecoveredRecord};
 use crate::payload::{self, EventRef, PayloadError};
-use std::collections::{BTreeMap, VecDeque};
+use crate::personal::{self, SubjectKeys};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use uuid::Uuid;
 
@@ -25,6 +26,8 @@ pub(crate) struct Batch {
     pub(crate) times: Option<(i64, i64)>,
     /// The rows as PostgreSQL gets them, once it is encoded.
     pub(crate) encoded: CopyRows,
+    /// The rows of which something is to be encrypted before they are sealed.
+    personal: Vec<usize>,
     /// Records that are no events, which have no row.
     pub(crate) undecoded: Vec<(usize, PayloadError)>,
     /// What makes its rows tamper-evident, unless that is not asked for.
@@ -62,6 +65,7 @@ impl Batch {
             bytes: 0,
             times: None,
             encoded: CopyRows::default(),
+            personal: Vec::new(),
             undecoded: Vec::new(),
             seal: None,
         }
@@ -73,8 +77,38 @@ impl Batch {
             let (first, last) = self.times.unwrap_or((time, time));
             self.times = Some((first.min(time), last.max(time)));
         }
+        if payload::is_personal(row.payload()) {
+            self.personal.push(self.rows.len());
+        }
         self.rows.push(row);
         self.end = end;
+    }
+
+    /// Whose data it holds.
+    pub(super) fn subjects(&self) -> BTreeSet<String> {
+        let events = self.personal.iter().filter_map(|number| EventRef::decode(self.rows[*number].payload()).ok());
+        events.filter_map(|event| personal::subject(event.data)).collect()
+    }
+
+    pub(super) fn is_personal(&self) -> bool {
+        !self.personal.is_empty()
+    }
+
+    /// Encrypts what is personal, each value by the key of its subject.
+    pub(super) fn encrypt(&mut self, keys: &SubjectKeys) {
+        for number in std::mem::take(&mut self.personal) {
+            let Ok(event) = EventRef::decode(self.rows[number].payload()) else {
+                continue;
+            };
+            let subject = personal::subject(event.data);
+            let data = match subject.and_then(|subject| keys.of(&subject)) {
+                Some(key) => key.encrypt(event.id, event.data),
+                None => personal::redact(event.data),
+            };
+            let mut bytes = Vec::with_capacity(event.data.len() + data.len());
+            payload::encode(&mut bytes, &EventRef { data: &data, is_personal: false, ..event });
+            self.rows[number] = Row::Made(bytes);
+        }
     }
 
     /// Encodes its rows, now that it is complete, and seals them behind the batch before.
@@ -132,7 +166,7 @@ pub(crate) struct Planner {
 }
 
 impl Planner {
-    /// The next records of the live journal, if there are any.
+    /// The next records of the live journal, if there are any; the batch is to be closed before the next is made.
     pub(crate) fn next(&mut self, core: &Core) -> Option<Batch> {
         let mut batch = Batch::new(core.journal.id(), core.journal.read_position());
         while !batch.is_full(core) {
@@ -152,7 +186,6 @@ impl Planner {
         if batch.rows.is_empty() {
             return None;
         }
-        batch.close(core, &mut self.chain);
         Some(batch)
     }
 
@@ -202,7 +235,7 @@ impl OrphanPlan {
         Self { orphan, chain: Chain::default(), stored: stored.into(), held: None, end }
     }
 
-    /// The next records that are not stored, if there are any.
+    /// The next records that are not stored, if there are any; the batch is to be closed before the next is made.
     pub(crate) fn next(&mut self, core: &Core) -> io::Result<Option<Batch>> {
         let mut batch: Option<Batch> = None;
         loop {
@@ -239,9 +272,6 @@ impl OrphanPlan {
             if batch.is_full(core) && once.is_none() {
                 break;
             }
-        }
-        if let Some(batch) = &mut batch {
-            batch.close(core, &mut self.chain);
         }
         Ok(batch)
     }

@@ -103,6 +103,8 @@ impl OpenIntent {
                 causation_id: Some(self.id),
                 context: self.context.as_deref().unwrap_or_default(),
                 origin: core.origin(),
+                // They are encrypted already, as those of the intent.
+                is_personal: false,
             },
         );
         bytes

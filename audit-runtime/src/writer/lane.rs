@@ -7,6 +7,7 @@ use super::interrupted::{self, OpenIntent};
 use super::store::{self, Done};
 use super::{Work, metrics};
 use crate::core::{Core, GAP_IS_OVER};
+use crate::personal::SubjectKeys;
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 use std::hash::{BuildHasher, RandomState};
@@ -44,14 +45,13 @@ impl<'a> Lane<'a> {
             if self.number == 0 {
                 self.core.record_gap(GAP_IS_OVER);
             }
-            if self.has_backlog() {
-                let batch = self.work.planner.borrow_mut().next(self.core);
-                if let Some(batch) = batch {
-                    self.store(&batch).await;
-                    let rows = batch.rows.len() as u64;
-                    self.work.planner.borrow_mut().stored(self.core, batch.first, batch.end, rows);
-                    worked = true;
-                }
+            if self.has_backlog()
+                && let Some(batch) = self.cut().await
+            {
+                self.store(&batch).await;
+                let rows = batch.rows.len() as u64;
+                self.work.planner.borrow_mut().stored(self.core, batch.first, batch.end, rows);
+                worked = true;
             }
             // One lane adopts, in turn with its own journal: a large inheritance holds up nobody.
             if self.number == 0 {
@@ -69,6 +69,31 @@ impl<'a> Lane<'a> {
             }
         }
         self.disconnect().await;
+    }
+
+    /// The next batch of this process's own journal, sealed. Whoever has to wait for keys holds up the others: seals are made in the order of
+    /// the journal.
+    async fn cut(&mut self) -> Option<Batch> {
+        let _turn = self.work.turn.lock().await;
+        let mut batch = self.work.planner.borrow_mut().next(self.core)?;
+        self.encrypt(&mut batch).await;
+        batch.close(self.core, &mut self.work.planner.borrow_mut().chain);
+        Some(batch)
+    }
+
+    /// Encrypts what is personal in a batch.
+    async fn encrypt(&mut self, batch: &mut Batch) {
+        if !batch.is_personal() {
+            return;
+        }
+        let (core, subjects) = (self.core, batch.subjects());
+        let keys = match &core.settings.master_key {
+            Some(master) if !subjects.is_empty() => {
+                self.persistently(async |connection| SubjectKeys::take(connection, master, &subjects).await).await
+            }
+            _ => SubjectKeys::default(),
+        };
+        batch.encrypt(&keys);
     }
 
     /// The first lane takes whatever there is, each further one only what would wait for more than a full batch.
@@ -91,7 +116,17 @@ impl<'a> Lane<'a> {
             return true;
         };
         match plan.next(self.core) {
-            Ok(Some(batch)) => {
+            Ok(Some(batch)) if batch.is_personal() && self.core.settings.master_key.is_none() => {
+                let directory = plan.orphan.directory().path().display().to_string();
+                tracing::error!(
+                    directory,
+                    "a journal holds what is personal, and this process has no key to encrypt it: it is left to one that has a Builder::master_key"
+                );
+                *adopted = None;
+            }
+            Ok(Some(mut batch)) => {
+                self.encrypt(&mut batch).await;
+                batch.close(self.core, &mut plan.chain);
                 self.store(&batch).await;
                 plan.chain.stored(batch.first);
                 self.core.counters.adopted.fetch_add(batch.rows.len() as u64, Ordering::Relaxed);

@@ -36,6 +36,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::runtime;
+use tokio::sync::Mutex;
 
 /// Starts the writer's thread; it ends by itself when it is asked to stop. `parent` is the directory in which journals of
 /// dead processes are looked for.
@@ -65,6 +66,8 @@ impl Drop for Ended {
 #[derive(Debug, Default)]
 struct Work {
     planner: RefCell<batch::Planner>,
+    /// Whose turn it is to cut a batch.
+    turn: Mutex<()>,
     orphans: RefCell<VecDeque<Orphan>>,
 }
 

@@ -38,12 +38,7 @@ impl Checkpoint {
             return Ok(());
         };
         let key = SigningKey::generate(name).map_err(|error| Failure::Usage(error.to_string()))?;
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(|error| {
-            let hint = if error.kind() == io::ErrorKind::AlreadyExists { "; a key is never overwritten" } else { "" };
-            Failure::Other(format!("{}: {error}{hint}", path.display()))
-        })?;
-        writeln!(file, "{}", key.secret())?;
-        file.sync_all()?;
+        keep_secret(path, key.secret())?;
         println!("{}", key.public());
         eprintln!(
             "audit-trail: the secret key is in {}; what was printed is the public one, for audit-trail verify --public-key",
@@ -69,6 +64,16 @@ impl Checkpoint {
             )))
         }
     }
+}
+
+/// Writes a key to a new file that only its owner may read.
+pub(crate) fn keep_secret(path: &Path, key: &str) -> Result<(), Failure> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(|error| {
+        let hint = if error.kind() == io::ErrorKind::AlreadyExists { "; a key is never overwritten" } else { "" };
+        Failure::Other(format!("{}: {error}{hint}", path.display()))
+    })?;
+    writeln!(file, "{key}")?;
+    Ok(file.sync_all()?)
 }
 
 fn secret_key(path: Option<&Path>) -> Result<SigningKey, Failure> {

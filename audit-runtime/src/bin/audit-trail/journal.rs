@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::timeline::iso;
-use audit_runtime::{Audit, JournalState, JournalStatus, journals};
+use audit_runtime::{Audit, Builder, JournalState, JournalStatus, MasterKey, journals};
 use clap::Subcommand;
 use sqlx::postgres::PgConnectOptions;
 use std::io::{self, Write};
@@ -41,10 +41,12 @@ impl Command {
         matches!(self, Self::Status { .. })
     }
 
-    pub(crate) async fn run(self, options: &PgConnectOptions) -> Result<(), Failure> {
+    pub(crate) async fn run(self, options: &PgConnectOptions, master_key: Option<MasterKey>) -> Result<(), Failure> {
         match self {
             Self::Status { directory } => status(&directory),
-            Self::Ship { directory, timeout } => ship(&directory, options, Duration::from_secs(timeout)).await,
+            Self::Ship { directory, timeout } => {
+                ship(&directory, options, master_key, Duration::from_secs(timeout)).await
+            }
         }
     }
 }
@@ -83,7 +85,12 @@ fn status(directory: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn ship(directory: &Path, options: &PgConnectOptions, timeout: Duration) -> Result<(), Failure> {
+async fn ship(
+    directory: &Path,
+    options: &PgConnectOptions,
+    master_key: Option<MasterKey>,
+    timeout: Duration,
+) -> Result<(), Failure> {
     let before = read(directory)?;
     let left = |journals: &[JournalStatus]| {
         before
@@ -95,12 +102,15 @@ async fn ship(directory: &Path, options: &PgConnectOptions, timeout: Duration) -
     if all == 0 {
         return Err(Failure::Nothing(format!("{}: no journal waits", directory.display())));
     }
-    let audit = Audit::builder()
-        .postgres(options.clone())
-        .journal(directory)
-        .service("audit-trail")
-        .start()
-        .map_err(|error| Failure::Other(error.to_string()))?;
+    if let Some(journal) = waiting(&before).find(|journal| journal.personal > 0 && master_key.is_none()) {
+        return Err(Failure::Usage(format!(
+            "journal {} holds {} events with personal data, which are encrypted when they are shipped: give --master-key",
+            journal.id, journal.personal
+        )));
+    }
+    let builder = Audit::builder().postgres(options.clone()).journal(directory).service("audit-trail");
+    let builder = master_key.into_iter().fold(builder, Builder::master_key);
+    let audit = builder.start().map_err(|error| Failure::Other(error.to_string()))?;
     let deadline = Instant::now() + timeout;
     while left(&read(directory)?) > 0 && Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(50)).await;

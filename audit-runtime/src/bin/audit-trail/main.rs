@@ -5,6 +5,7 @@ mod events;
 mod failure;
 mod format;
 mod journal;
+mod personal;
 mod prune;
 mod quarantine;
 mod select;
@@ -15,7 +16,7 @@ mod time;
 mod timeline;
 mod verify;
 
-use audit_runtime::{Duty, Trail};
+use audit_runtime::{Duty, MasterKey, Trail};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use events::print_trail;
@@ -38,6 +39,10 @@ struct Arguments {
     /// The database; what the URL leaves out is taken from the PG* variables
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL", global = true)]
     database_url: Option<String>,
+    /// The file of the master key, or after a `|` a command that prints it: shows personal data, too; else the key itself is taken from
+    /// AUDIT_MASTER_KEY, if that is set
+    #[arg(long, value_name = "FILE|'|COMMAND'", global = true)]
+    master_key: Option<String>,
     #[command(flatten)]
     style: show::Style,
     #[command(subcommand)]
@@ -88,6 +93,10 @@ enum Command {
     Partitions,
     /// Removes months that were kept for long enough, archives them if asked, and says so in the trail
     Prune(prune::Prune),
+    /// Destroys the key of a subject: what is personal of it can be read by nobody any more, the rows stay
+    Forget(personal::Forget),
+    /// Makes a master key
+    MasterKey(personal::NewMasterKey),
     /// Journals on this machine's disk
     #[command(subcommand)]
     Journal(journal::Command),
@@ -149,10 +158,12 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
             return Ok(clap_mangen::generate_to(Arguments::command(), directory)?);
         }
         Command::Checkpoint(command) if command.is_local() => return command.make_key(),
+        Command::MasterKey(command) => return command.run(),
         Command::Verify(command) if command.is_local() => return command.verify_proof(),
-        Command::Journal(command) if command.is_local() => return command.run(&PgConnectOptions::new()).await,
+        Command::Journal(command) if command.is_local() => return command.run(&PgConnectOptions::new(), None).await,
         _ => {}
     }
+    let master_key = personal::master_key(arguments.master_key.as_deref())?;
     let options = options(arguments.database_url.as_deref())?;
     // A pool would only say that it waited in vain.
     PgConnection::connect_with(&options).await.map_err(Failure::Unreachable)?.close().await?;
@@ -160,7 +171,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         .max_connections(2)
         .acquire_timeout(Duration::from_secs(5))
         .connect_lazy_with(options.clone());
-    let done = with_database(arguments.command, &pool, &options, &style).await;
+    let done = with_database(arguments.command, &pool, &options, master_key, &style).await;
     pool.close().await;
     done
 }
@@ -203,9 +214,10 @@ async fn with_database(
     command: Command,
     pool: &PgPool,
     options: &PgConnectOptions,
+    master_key: Option<MasterKey>,
     style: &show::Style,
 ) -> Result<(), Failure> {
-    let trail = Trail::new(pool.clone());
+    let trail = master_key.clone().into_iter().fold(Trail::new(pool.clone()), Trail::master_key);
     match command {
         Command::Migrate(command) => command.run(pool).await,
         Command::Order { id, recommendation } => {
@@ -236,8 +248,9 @@ async fn with_database(
         Command::Checkpoint(command) => command.run(pool).await,
         Command::Verify(command) => command.run(pool).await,
         Command::Proof(command) => command.run(pool).await,
-        Command::Journal(command) => command.run(options).await,
+        Command::Forget(command) => command.run(pool).await,
+        Command::Journal(command) => command.run(options, master_key).await,
         Command::Quarantine(command) => command.run(pool.clone()).await,
-        Command::Completions { .. } | Command::Man { .. } => Ok(()),
+        Command::Completions { .. } | Command::Man { .. } | Command::MasterKey(_) => Ok(()),
     }
 }
