@@ -1,4 +1,4 @@
-//! What is expanded to, for eleven shapes, as snapshots; and that half-typed code expands.
+//! What is expanded to, for twelve shapes, as snapshots; and that half-typed code expands.
 
 use crate::expand;
 use proc_macro2::TokenStream;
@@ -42,6 +42,8 @@ snapshots! {
          where 'life0: 'async_trait { Box::pin(async move { let id = id; let __ret: Result<u8, E> = { Ok(7) }; __ret }) }";
     guarantees: r#"event = "a.b", required, tx = tx, changes(position, self.mode)"#,
         "async fn call(&mut self, tx: &mut Transaction<'_, Postgres>, id: Uuid, position: &mut Position) -> Result<(), E> { self.apply(tx, position).await }";
+    personal: r#"event = "a.b", personal(email, phone, result), subject = customer, fields(phone = %number)"#,
+        "fn call(id: Uuid, customer: u32, email: &str, number: u8) -> Option<String> { None }";
     recorder_and_crate: r#"event = "a.b", recorder = &self.audit, crate = my::audit"#, "fn call(&self, id: Uuid) {}";
 }
 

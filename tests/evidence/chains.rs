@@ -1,6 +1,6 @@
 //! The chain of a journal whose process died while some of its batches were stored and others, before them, were not.
 
-use audit_runtime::{Audit, Event};
+use audit_runtime::{Audit, Event, MasterKey};
 use serde_json::json;
 use sqlx::{Connection, Executor, PgConnection};
 use std::time::Duration;
@@ -15,6 +15,9 @@ fn record(audit: &Audit, slow: &[u32]) {
     for number in 0..200 {
         let event_type = if slow.contains(&number) { "it.waits" } else { "it.goes" };
         let event = Event::new(event_type).data(&json!({"number": number, "padding": "x".repeat(50_000)})).unwrap();
+        // Whoever adopts the journal has to encrypt to the same bytes.
+        let event =
+            event.personal(format_args!("customer:{}", number % 7), &json!({"email": "ann@example.com"})).unwrap();
         audit.record(event).unwrap();
     }
 }
@@ -24,7 +27,9 @@ async fn holes(slow: &[u32], batch_rows: usize) {
     sqlx::raw_sql(SLOW).execute(&database.pool).await.unwrap();
     let mut holder = PgConnection::connect(&database.url).await.unwrap();
     holder.execute("SELECT pg_advisory_lock(42)").await.unwrap();
-    let audit = database.audit().segment_bytes(1 << 24).batch_rows(3).connections(4).start().unwrap();
+    let master = MasterKey::generate();
+    let audit = database.audit().segment_bytes(1 << 24).master_key(master.clone());
+    let audit = audit.batch_rows(3).connections(4).start().unwrap();
     record(&audit, slow);
     let waiting =
         "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
@@ -35,7 +40,7 @@ async fn holes(slow: &[u32], batch_rows: usize) {
     .await;
     audit.shutdown(Duration::ZERO).await.unwrap();
     holder.close().await.unwrap();
-    let next = database.audit().segment_bytes(1 << 24).batch_rows(batch_rows).start().unwrap();
+    let next = database.audit().segment_bytes(1 << 24).master_key(master).batch_rows(batch_rows).start().unwrap();
     eventually("the rest is adopted", async || database.events().await == 200).await;
     next.shutdown(Duration::from_secs(30)).await.unwrap();
     assert_eq!(database.is_unharmed().await.rows, 200);

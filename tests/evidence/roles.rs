@@ -1,7 +1,8 @@
 //! Who may do what, tried by logging in as each.
 
 use audit_runtime::evidence::{self, SigningKey};
-use audit_runtime::{Audit, Duty, Event, audited, grant};
+use audit_runtime::{Audit, Duty, Event, EventFilter, MasterKey, Trail, audited, grant};
+use serde_json::json;
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Executor};
 use std::time::Duration;
@@ -48,8 +49,10 @@ async fn a_writer_may_store_and_read_no_event() {
     let database = Database::new().await;
     let (url, pool) = role(&database, Duty::Writer).await;
     let journals = database.journals.path();
-    let audit = Audit::builder().postgres(url.as_str()).journal(journals).start().unwrap();
-    audit.record(Event::new("a.thing")).unwrap();
+    let audit = Audit::builder().postgres(url.as_str()).journal(journals).master_key(MasterKey::generate());
+    let audit = audit.start().unwrap();
+    let personal = Event::new("a.thing").personal("customer:42", &json!({"email": "ann@example.com"}));
+    audit.record(personal.unwrap()).unwrap();
     // A call under way when the trail is shut down: what tells of it has to be looked for.
     let call = tokio::spawn(audit.scope(submit(Uuid::now_v7())));
     eventually("the intent is there", async || database.events().await == 2).await;
@@ -68,6 +71,14 @@ async fn a_writer_may_store_and_read_no_event() {
         }
     }
     is_refused(&pool, "DELETE FROM audit_batches").await;
+    // Whose keys there are is no writer's business.
+    for sql in [
+        "SELECT id FROM audit_keys",
+        "INSERT INTO audit_keys (id) VALUES (gen_random_uuid())",
+        "UPDATE audit_keys SET wrapped = ''",
+    ] {
+        is_refused(&pool, sql).await;
+    }
     is_refused(&pool, "INSERT INTO audit_checkpoints (tree_size, note, frontier) VALUES (0, '', '')").await;
     database.is_unharmed().await;
 }
@@ -76,9 +87,15 @@ async fn a_writer_may_store_and_read_no_event() {
 async fn a_reader_may_read_and_verify_and_change_nothing() {
     let mut database = Database::new().await;
     let (_, pool) = role(&database, Duty::Reader).await;
-    let audit = database.audit().start().unwrap();
-    audit.record(Event::new("a.thing")).unwrap();
+    let master = MasterKey::generate();
+    let audit = database.audit().master_key(master.clone()).start().unwrap();
+    let personal = Event::new("a.thing").personal("customer:42", &json!({"email": "ann@example.com"}));
+    audit.record(personal.unwrap()).unwrap();
     audit.shutdown(Duration::from_secs(30)).await.unwrap();
+    let read = Trail::new(pool.clone()).master_key(master).events(&EventFilter::new()).await.unwrap();
+    assert_eq!(read.events[0].data["email"], "ann@example.com");
+    is_refused(&pool, "SELECT subject FROM audit_keys").await;
+    is_refused(&pool, "SELECT audit_take_keys('{}', '{}', '{}')").await;
     for table in TABLES {
         pool.execute(AssertSqlSafe(format!("SELECT * FROM {table}"))).await.unwrap();
         is_refused(&pool, &format!("INSERT INTO {table} DEFAULT VALUES")).await;
@@ -136,6 +153,8 @@ async fn not_even_the_owner_changes_a_row_or_removes_one() {
         ("audit_checkpoints", "note"),
         ("audit_tree", "leaf"),
         ("audit_late", "batch_id"),
+        ("audit_pruned", "rows"),
+        ("audit_keys", "subject"),
     ];
     let events = partitions.iter().map(String::as_str).chain(["audit_events"]).map(|table| (table, "actor"));
     for (table, column) in events.chain(columns) {
