@@ -1,6 +1,7 @@
 //! `checkpoint`, `verify`, `proof`, and `migrate` for roles.
 
 use super::{Ran, command, morning, ran, run};
+use audit_runtime::{Event, MasterKey};
 use serde_json::Value;
 use sqlx::Executor;
 use std::os::unix::fs::PermissionsExt;
@@ -165,6 +166,55 @@ async fn migrate_grants_roles_their_rights() {
     for duty in ["reader", "writer", "sealer"] {
         assert!(granted.stdout.contains(&format!("{name} is a {duty}")), "{}", granted.stdout);
     }
+}
+
+#[tokio::test]
+async fn who_is_forgotten_is_erased_for_every_reader() {
+    let desk = Desk::new().await;
+    let (key, other) = (desk.path("master"), desk.path("other"));
+    for path in [&key, &other] {
+        assert_eq!(run(&desk.database, &["master-key", path]).code, 0);
+    }
+    assert_eq!(std::fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+    let again = run(&desk.database, &["master-key", &key]);
+    assert!(again.code == 1 && again.stderr.contains("never overwritten"), "{}", again.stderr);
+    // What waits in a journal is encrypted when it is shipped.
+    let journals = desk.database.journals.path().to_str().unwrap();
+    let master = MasterKey::from_file(&key).unwrap();
+    let nowhere = desk.database.audit().postgres("postgres://127.0.0.1:1/x").master_key(master).start().unwrap();
+    let event = Event::new("account.opened").personal("customer:42", &serde_json::json!({"email": "ann@example.com"}));
+    nowhere.record(event.unwrap()).unwrap();
+    nowhere.shutdown(std::time::Duration::ZERO).await.unwrap();
+    let without = run(&desk.database, &["journal", "ship", journals]);
+    assert!(without.code == 2 && without.stderr.contains("give --master-key"), "{}", without.stderr);
+    let shipped = run(&desk.database, &["journal", "ship", journals, "--master-key", &key]);
+    assert!(shipped.stdout.starts_with("1 events of 1 journals"), "{}{}", shipped.stdout, shipped.stderr);
+
+    let emails = |arguments: &[&str]| {
+        let ran =
+            run(&desk.database, &[&["events", "--event", "account.opened", "--output", "json"], arguments].concat());
+        let events: Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("{}", ran.stderr));
+        events[0]["data"]["email"].as_str().unwrap().to_owned()
+    };
+    let printed = format!("|cat {key}");
+    for arguments in [["--master-key", &key], ["--master-key", &printed]] {
+        assert_eq!(emails(&arguments), "ann@example.com");
+    }
+    let mut by_variable = command(&desk.database, &["export", "--event", "account.opened"]);
+    by_variable.env("AUDIT_MASTER_KEY", desk.read("master").trim());
+    assert!(ran(by_variable).stdout.contains("ann@example.com"));
+    assert_eq!((emails(&[]), emails(&["--master-key", &other])), ("[encrypted]".into(), "[encrypted]".into()));
+    let wrong = run(&desk.database, &["events", "--master-key", "/nowhere"]);
+    assert!(wrong.code == 2 && wrong.stderr.contains("/nowhere"), "{}", wrong.stderr);
+
+    let forgotten = run(&desk.database, &["forget", "customer:42", "--actor", "dpo"]);
+    assert!(forgotten.code == 0 && forgotten.stdout.contains("customer:42 is forgotten: key "), "{}", forgotten.stderr);
+    let again = run(&desk.database, &["forget", "customer:42"]);
+    assert!(again.code == 1 && again.stderr.contains("there is no key of customer:42"), "{}", again.stderr);
+    assert_eq!((emails(&[]), emails(&["--master-key", &key])), ("[erased]".into(), "[erased]".into()));
+    desk.checkpoint(&[]);
+    let verified = desk.verify(&[]);
+    assert_eq!(verified.code, 0, "{}", verified.stdout);
 }
 
 #[tokio::test]

@@ -9,6 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use uuid::Uuid;
 
+/// The same for all processes.
+const MASTER_KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
 /// Threads that make calls.
 pub(crate) const THREADS: usize = 4;
 
@@ -17,8 +20,11 @@ fn call(run: &str, thread: usize, number: u64, padding: &str) -> Result<u64, std
     Ok(number * 2)
 }
 
-/// A call that takes a while, so that some are killed inside of it.
-#[audited(event = "call.meant", actor = run, id = None::<Uuid>, only(thread, number), intent)]
+/// A call that takes a while, so that some are killed inside of it, with data that whoever adopts it has to encrypt to the same bytes.
+#[audited(
+    event = "call.meant", actor = run, id = None::<Uuid>, only(thread, number), intent,
+    personal(note), subject = format_args!("{run}:{thread}"), fields(note = format!("{run} {number}")),
+)]
 fn meant(run: &str, thread: usize, number: u64) {
     std::thread::sleep(Duration::from_millis(2));
 }
@@ -31,6 +37,7 @@ pub(crate) fn record(run: &str, url: &str, journals: &Path, returned: &Path) {
         .segment_bytes(1 << 20)
         .journal_limit(1 << 30)
         .service("torture")
+        .master_key(MASTER_KEY.parse().unwrap())
         .start()
         .unwrap();
     audit.install().unwrap();
