@@ -1,14 +1,14 @@
 //! Months that were kept for long enough go, while others write; what is left proves that nothing else went.
 
 use crate::scene::Scene;
-use audit_runtime::evidence::{self, FindingKind, Proof};
-use audit_runtime::{Event, Prune, PruneError, audited};
+use audit_runtime::evidence::{self, FindingKind, Proof, Verification, VerificationStep};
+use audit_runtime::{Event, Prune, PruneError, audited, make_partitions};
 use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Executor};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tests::Database;
+use tests::{Database, eventually};
 use uuid::Uuid;
 
 #[audited(event = "order.submitted")]
@@ -137,6 +137,68 @@ async fn months_go_while_others_write_and_what_is_left_verifies() {
         let forged = line.replace(kind, "c.thing");
         assert!(evidence::prove_archived(&database.pool, &forged).await.is_err());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_partition_goes_while_somebody_verifies() {
+    let scene = half_a_year(25).await;
+    let pool = &scene.database.pool;
+    let (begin, begun) = tokio::sync::oneshot::channel();
+    let (mut begin, pool_of_its_own) = (Some(begin), pool.clone());
+    let pruning = tokio::spawn(async move {
+        begun.await.unwrap();
+        Prune::new(month(2)).run(&pool_of_its_own, |_| {}).await.unwrap()
+    });
+    // What is wrong with a checkpoint is told before anything of the events is read.
+    let mut problems = Vec::new();
+    let verification = Verification::new(pool.clone()).checkpoint("kept", "nothing");
+    let verifying = verification.run(|step| {
+        let VerificationStep::Found(finding) = step else { return };
+        if finding.is_problem() {
+            problems.push(finding.to_string());
+        }
+        let Some(begin) = begin.take() else { return };
+        begin.send(()).unwrap();
+        let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        let reached = eventually("it is done, or waits", async || {
+            pruning.is_finished() || scene.database.count(waiting).await > 0
+        });
+        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(reached));
+    });
+    let report = verifying.await.unwrap();
+    assert_eq!(report.problems, 1, "{problems:#?}");
+    assert!(pruning.await.unwrap().rows > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prune_waits_for_whoever_reads_and_holds_up_nobody_who_writes() {
+    let scene = half_a_year(26).await;
+    let database = &scene.database;
+    make_partitions(&database.pool, |_| {}).await.unwrap();
+    let mut reader = database.pool.begin().await.unwrap();
+    reader.execute("SELECT count(*) FROM audit_events").await.unwrap();
+    let prune = Prune::new(month(2));
+    let waits = AtomicBool::new(true);
+    let pruning = async {
+        let pruned = prune.run(&database.pool, |_| {}).await.unwrap();
+        (pruned, waits.load(Ordering::Relaxed))
+    };
+    let writing = async {
+        let waiting =
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        for _ in 0..3 {
+            eventually("it waits for its lock", async || database.count(waiting).await > 0).await;
+            // Behind it in the queue, but not for long.
+            let insert = "INSERT INTO audit_events (id, event_type, entity_type, created_at) VALUES (gen_random_uuid(), 'b.thing', 'b', now() - interval '100 days')";
+            database.pool.execute(insert).await.unwrap();
+        }
+        waits.store(false, Ordering::Relaxed);
+        reader.commit().await.unwrap();
+    };
+    let ((pruned, waited), ()) = futures_util::join!(pruning, writing);
+    assert!(pruned.rows > 0 && !waited, "{pruned:?}");
+    assert_eq!(pruned.held, 3);
+    assert_eq!(problems(&scene).await, Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]

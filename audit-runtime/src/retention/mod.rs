@@ -13,7 +13,7 @@ mod month;
 
 use crate::clock;
 use crate::evidence::{EvidenceError, Verification, VerificationStep, seal_late};
-use crate::schema::existing::{LOCK_TIMEOUT, in_turn};
+use crate::schema::existing::{LOCK_TIMEOUT, turn};
 use crate::schema::partitions::{self, LOCK};
 use archive::Archive;
 use chrono::{DateTime, Utc};
@@ -158,16 +158,15 @@ impl Prune {
             }
             return Ok(Pruned::default());
         }
-        in_turn(pool, LOCK, async |connection| {
-            connection.execute(LOCK_TIMEOUT).await?;
-            month::clear(connection).await?;
-            let pruned = self.prune(pool, connection, &mut tell).await;
-            let cleared = month::clear(connection).await;
-            let pruned = pruned?;
-            cleared?;
-            Ok(pruned)
-        })
-        .await
+        let mut connection = turn(pool, LOCK).await?;
+        connection.execute(LOCK_TIMEOUT).await?;
+        month::clear(&mut connection).await?;
+        let pruned = self.prune(pool, &mut connection, &mut tell).await;
+        let cleared = month::clear(&mut connection).await;
+        let _ = connection.close().await;
+        let pruned = pruned?;
+        cleared?;
+        Ok(pruned)
     }
 
     async fn prune(

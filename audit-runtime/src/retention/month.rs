@@ -3,7 +3,7 @@
 use super::PRUNED;
 use crate::evidence::copy_out;
 use crate::personal::FORGOTTEN;
-use crate::schema::existing::patiently;
+use crate::schema::existing::{Patience, execute};
 use crate::schema::partitions::{COLUMNS, batch, mirror, no_truncate};
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
@@ -77,7 +77,7 @@ pub(super) async fn clear(connection: &mut PgConnection) -> Result<(), MigrateEr
     .fetch_all(&mut *connection)
     .await?;
     for sql in left {
-        patiently(connection, async |connection| batch(connection, &sql).await).await?;
+        execute(connection, &sql).await?;
     }
     Ok(())
 }
@@ -169,15 +169,12 @@ impl Month {
     /// The moment under the lock; returns how many rows stay.
     pub(super) async fn exchange(&self, connection: &mut PgConnection) -> Result<u64, MigrateError> {
         let Self { name, kept, bound, .. } = self;
-        patiently(connection, async |connection| {
-            connection.execute("SAVEPOINT moment").await?;
-            let locked = connection.execute("LOCK TABLE audit_events IN ACCESS EXCLUSIVE MODE").await;
-            if locked.is_err() {
-                connection.execute("ROLLBACK TO moment").await?;
-            }
-            Ok(locked.map(drop)?)
-        })
-        .await?;
+        let mut patience = Patience::default();
+        connection.execute("SAVEPOINT moment").await?;
+        while let Err(error) = connection.execute("LOCK TABLE audit_events IN ACCESS EXCLUSIVE MODE").await {
+            connection.execute("ROLLBACK TO moment").await?;
+            patience.outlast(error.into()).await?;
+        }
         let count = format!("SELECT count(*) FROM {kept}");
         let held: i64 = sqlx::query_scalar(AssertSqlSafe(count)).fetch_one(&mut *connection).await?;
         let mut sql =

@@ -8,7 +8,6 @@
 //! Whoever waits for the lock finds the new table by its name, and loses nothing. Until the last step, which is one transaction,
 //! everything may be interrupted and begun again.
 
-use super::MIGRATOR;
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{AssertSqlSafe, Connection, Executor};
@@ -81,19 +80,18 @@ pub(super) async fn adopt(pool: &PgPool, tell: &mut impl FnMut(&str)) -> Result<
     if !is_plain(&mut *pool.acquire().await?).await? {
         return Ok(());
     }
-    in_turn(pool, LOCK, async |connection| {
-        // Another process may have done it while this one waited.
-        if is_plain(connection).await? { take_in(connection, tell).await } else { Ok(()) }
-    })
-    .await
+    let mut connection = turn(pool, LOCK).await?;
+    // Another process may have done it while this one waited.
+    let done = match is_plain(&mut connection).await {
+        Ok(true) => take_in(&mut connection, tell).await,
+        done => done.map(drop).map_err(Into::into),
+    };
+    let _ = connection.close().await;
+    done
 }
 
-/// Does it in a session of its own, which holds this lock until it ends.
-pub(crate) async fn in_turn<T, E: From<sqlx::Error>>(
-    pool: &PgPool,
-    lock: i64,
-    work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
-) -> Result<T, E> {
+/// A session of its own, which holds this lock until it ends.
+pub(crate) async fn turn(pool: &PgPool, lock: i64) -> Result<PgConnection, sqlx::Error> {
     let mut connection = pool.acquire().await?.detach();
     // Asked for again and again: a session that waits inside of a statement would hold up the indexes, which wait for it.
     while !sqlx::query_scalar::<_, bool>("SELECT pg_try_advisory_lock($1)")
@@ -103,9 +101,7 @@ pub(crate) async fn in_turn<T, E: From<sqlx::Error>>(
     {
         pause().await;
     }
-    let done = work(&mut connection).await;
-    let _ = connection.close().await;
-    done
+    Ok(connection)
 }
 
 /// Whether `audit_events` is an ordinary table that none of the migrations made.
@@ -145,7 +141,11 @@ async fn take_in(connection: &mut PgConnection, tell: &mut impl FnMut(&str)) -> 
         index(connection, "INDEX", name, definition).await?;
     }
     tell("exchanging the tables");
-    patiently(connection, exchange).await
+    let mut patience = Patience::default();
+    while let Err(error) = exchange(connection).await {
+        patience.outlast(error).await?;
+    }
+    Ok(())
 }
 
 /// Whether the table fits; gives the columns that are `text` by another name.
@@ -271,7 +271,7 @@ async fn exchange(connection: &mut PgConnection) -> Result<(), MigrateError> {
              ALTER TABLE audit_events RENAME TO audit_events_existing",
         )
         .await?;
-    MIGRATOR.run(&mut *transaction).await?;
+    super::run_migrations(&mut transaction).await?;
     transaction
         .execute(
             "DROP TABLE audit_events_default; ALTER TABLE audit_events_existing RENAME TO audit_events_default; \
@@ -287,27 +287,39 @@ async fn exchange(connection: &mut PgConnection) -> Result<(), MigrateError> {
     Ok(())
 }
 
-/// Tries again for a while when somebody else's lock is in the way.
-pub(crate) async fn patiently(
-    connection: &mut PgConnection,
-    attempt: impl AsyncFn(&mut PgConnection) -> Result<(), MigrateError>,
-) -> Result<(), MigrateError> {
-    let mut attempts = 1;
-    loop {
-        match attempt(connection).await {
-            Err(error) if attempts < ATTEMPTS && is_busy(&error) => pause().await,
-            done => return done,
+/// How often somebody else's lock was in the way.
+#[derive(Debug, Default)]
+pub(crate) struct Patience(u32);
+
+impl Patience {
+    /// Waits, if it was, and not too often.
+    ///
+    /// # Errors
+    /// The error was another one, or it is enough.
+    pub(crate) async fn outlast(&mut self, error: MigrateError) -> Result<(), MigrateError> {
+        if !is_busy(&error) {
+            return Err(error);
         }
-        attempts += 1;
+        self.0 += 1;
+        if self.0 < ATTEMPTS {
+            pause().await;
+            return Ok(());
+        }
+        let text = format!(
+            "somebody has held a lock of audit_events for minutes, as a long query or a verification does: run it again once that has ended ({error})"
+        );
+        Err(MigrateError::Source(text.into()))
     }
 }
 
-async fn execute(connection: &mut PgConnection, sql: &str) -> Result<(), MigrateError> {
-    patiently(connection, async |connection| {
-        connection.execute(AssertSqlSafe(sql.to_owned())).await?;
-        Ok(())
-    })
-    .await
+/// Executes statements, and again for a while when somebody else's lock is in the way.
+pub(crate) async fn execute(connection: &mut PgConnection, sql: &str) -> Result<(), MigrateError> {
+    let mut patience = Patience::default();
+    // A single statement is no transaction: some may not run in one.
+    while let Err(error) = connection.execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))).await {
+        patience.outlast(error.into()).await?;
+    }
+    Ok(())
 }
 
 async fn pause() {

@@ -9,7 +9,7 @@ pub(crate) use partitions::make_ahead;
 pub use partitions::make_partitions;
 
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::postgres::PgPool;
+use sqlx::postgres::{PgConnection, PgPool};
 use std::sync::LazyLock;
 
 static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
@@ -18,6 +18,11 @@ static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
     migrator.dangerous_set_table_name(BOOKS);
     migrator
 });
+
+/// Makes what is missing. (`Migrator::run` takes whatever gives a connection, and its future cannot be shown to be `Send`.)
+async fn run_migrations(connection: &mut PgConnection) -> Result<(), MigrateError> {
+    MIGRATOR.run_direct(None, connection, false).await
+}
 
 const BOOKS: &str = "_audit_migrations";
 
@@ -46,7 +51,7 @@ pub async fn migrate_telling(pool: &PgPool, mut tell: impl FnMut(&str)) -> Resul
     let before = applied(pool).await?;
     let missing = MIGRATOR.iter().filter(|migration| !before.contains(&migration.version));
     missing.for_each(|migration| tell(&format!("migration {}, {}", migration.version, migration.description)));
-    MIGRATOR.run(pool).await?;
+    run_migrations(&mut *pool.acquire().await?).await?;
     partitions::tell_made(make_ahead(pool).await?, &mut tell);
     Ok(())
 }

@@ -9,7 +9,7 @@
 //! Until the last step, which is one transaction, readers see everything where it was; an attempt that was interrupted is cleared away by
 //! the next.
 
-use super::existing::{LOCK_TIMEOUT, in_turn, patiently};
+use super::existing::{LOCK_TIMEOUT, Patience, execute, turn};
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnection, PgExecutor, PgPool};
 use sqlx::{AssertSqlSafe, Connection, Executor};
@@ -41,16 +41,16 @@ type Month = (String, String, String);
 /// # Errors
 /// The database cannot be reached or does not allow it: it takes the tables' owner.
 pub async fn make_partitions(pool: &PgPool, mut tell: impl FnMut(&str)) -> Result<(), MigrateError> {
-    in_turn(pool, LOCK, async |connection| {
-        connection.execute(LOCK_TIMEOUT).await?;
-        make(connection, &mut tell).await
-    })
-    .await
+    let mut connection = turn(pool, LOCK).await?;
+    connection.execute(LOCK_TIMEOUT).await?;
+    let done = make(&mut connection, &mut tell).await;
+    let _ = connection.close().await;
+    done
 }
 
 /// [`make_partitions`] in a session that holds the lock.
 pub(crate) async fn make(connection: &mut PgConnection, tell: &mut impl FnMut(&str)) -> Result<(), MigrateError> {
-    patiently(connection, async |connection| batch(connection, CLEAR).await).await?;
+    execute(connection, CLEAR).await?;
     let months: Vec<Month> = sqlx::query_as(MONTHS).fetch_all(&mut *connection).await?;
     if !months.is_empty() {
         tell(&format!(
@@ -59,7 +59,10 @@ pub(crate) async fn make(connection: &mut PgConnection, tell: &mut impl FnMut(&s
         ));
         prepare(connection, &months).await?;
         let moved = copy(connection).await?;
-        patiently(connection, async |connection| exchange(connection, &months).await).await?;
+        let mut patience = Patience::default();
+        while let Err(error) = exchange(connection, &months).await {
+            patience.outlast(error).await?;
+        }
         tell(&format!("{moved} rows moved"));
     }
     tell_made(make_ahead(connection).await?, tell);
@@ -115,7 +118,7 @@ pub(crate) async fn mirror(
     batch(connection, &function).await?;
     // It waits for the transactions that write there, and whoever comes behind waits with it: not for long.
     let trigger = format!("CREATE TRIGGER {name} AFTER INSERT ON {from} FOR EACH ROW EXECUTE FUNCTION {name}()");
-    patiently(connection, async |connection| batch(connection, &trigger).await).await
+    execute(connection, &trigger).await
 }
 
 /// Copies what lies there; returns how many rows that are.

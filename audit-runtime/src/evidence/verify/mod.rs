@@ -182,11 +182,14 @@ struct Snapshot(Arc<str>);
 
 impl Snapshot {
     const BEGIN: &'static str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+    /// Which partitions there are is no part of a snapshot: until this ends, nobody takes one away.
+    const LOCK: &'static str = "LOCK TABLE audit_events IN ACCESS SHARE MODE";
     const SETTINGS: &'static str = "SET LOCAL statement_timeout TO 0; SET LOCAL jit TO off";
 
     async fn export(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
         connection.execute(Self::BEGIN).await?;
         connection.execute(sqlx::raw_sql(Self::SETTINGS)).await?;
+        connection.execute(Self::LOCK).await?;
         let name: String = sqlx::query_scalar("SELECT pg_export_snapshot()").fetch_one(connection).await?;
         Ok(Self(name.into()))
     }
