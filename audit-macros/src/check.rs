@@ -3,6 +3,7 @@
 use crate::args::{Args, Field, ResultCapture, Value, Way, nearest};
 use crate::function::Function;
 use crate::guarantee::{Guarantees, guarantees};
+use crate::personal::subject;
 use crate::secret::says_secret;
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::ToTokens;
@@ -166,7 +167,7 @@ impl From<Expr> for Text {
     }
 }
 
-fn tokens(value: &Value) -> &dyn ToTokens {
+pub(crate) fn tokens(value: &Value) -> &dyn ToTokens {
     match value {
         Value::Early(expr) => expr,
         Value::Late(closure) => closure,
@@ -308,55 +309,6 @@ fn captures(args: &Args, function: &Function, guarantees: &Guarantees) -> syn::R
         }
     }
     Ok(captures)
-}
-
-/// Whose the personal data are: whoever names the one has to name the other.
-fn subject(args: &mut Args, function: &Function) -> syn::Result<Option<Expr>> {
-    let Some(first) = args.personal.first() else {
-        return match &args.subject {
-            None => Ok(None),
-            Some(subject) => Err(syn::Error::new_spanned(
-                tokens(subject),
-                "`subject` says whose the personal data are, and none is named; add `personal(parameter)`, or remove it",
-            )),
-        };
-    };
-    let Some(subject) = args.subject.take() else {
-        return Err(syn::Error::new_spanned(
-            first,
-            format!("nothing says whose `{first}` is; add `subject = expression`, by which it can be forgotten"),
-        ));
-    };
-    if let Some(tx) = &args.tx {
-        return Err(syn::Error::new_spanned(
-            tokens(tx),
-            "personal data are encrypted on their way from the journal, and with `tx` the row does not come from there; leave `personal` or `tx`",
-        ));
-    }
-    for name in &args.personal {
-        let is_result = name == "result" && !matches!(args.result, Some(ResultCapture::Skip));
-        if !is_result || function.binding(name).is_some() {
-            known_name(name, function, &args.fields)?;
-        }
-        let beside = |names: &[Ident]| names.contains(name);
-        let changes = args.changes.iter().any(|change| mentions(change, name));
-        let other = if beside(&args.skip) {
-            "skip"
-        } else if beside(&args.redact) {
-            "redact"
-        } else if beside(&args.plain) {
-            "plain"
-        } else if changes {
-            "changes"
-        } else {
-            continue;
-        };
-        return Err(syn::Error::new_spanned(
-            name,
-            format!("`{name}` cannot be both in `personal` and in `{other}`; leave one of them"),
-        ));
-    }
-    early(subject, "subject", "the result").map(Some)
 }
 
 /// A name that `skip`, `only`, `redact` or `plain` lists: a parameter, or one of `fields`.

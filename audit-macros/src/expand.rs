@@ -5,6 +5,7 @@ use crate::check::{EventType, How, Plan, Text};
 use crate::function::Function;
 use crate::guarantee::{Before, Change};
 use crate::output::Shape;
+use crate::personal::personal;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
@@ -365,11 +366,6 @@ fn success(plan: &Plan, function: &Function, names: &Names, private: &TokenStrea
     };
     // A closure in an attribute is no place for `return`.
     quote!(#[allow(clippy::implicit_return)] { #steps })
-}
-
-/// Says of a field that it is personal, if it is.
-fn personal(plan: &Plan, name: &Ident) -> Option<TokenStream> {
-    plan.personal.contains(name).then(|| quote!(.personal()))
 }
 
 /// What a closure makes of a value; what is wrong with that is told at the closure.

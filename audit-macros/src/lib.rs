@@ -13,6 +13,7 @@ mod fallback;
 mod function;
 mod guarantee;
 mod output;
+mod personal;
 mod secret;
 
 use proc_macro::TokenStream;

@@ -1,5 +1,6 @@
 //! What is personal is encrypted before it is stored, and can be forgotten although rows stay as they are.
 
+use crate::independent;
 use audit_runtime::evidence::{self, SigningKey};
 use audit_runtime::{
     Audit, AuditEvent, Builder, Event, EventFilter, MasterKey, Outcome, Trail, TrailEvent, audited, forget,
@@ -134,6 +135,13 @@ async fn who_is_forgotten_is_erased_and_everything_verifies() {
     let other = Trail::new(database.pool.clone()).master_key(MasterKey::generate());
     assert_eq!(by_type(&read(&other).await, "account.closed", Outcome::Ok), hidden);
 
+    if let Some(read) = independent::personal(&database, &master) {
+        assert_eq!(read.len(), 22, "{read:#?}");
+        for (id, name, value, is_nonce) in read {
+            let event = events.iter().find(|event| event.id == id).unwrap();
+            assert_eq!((&event.data[&name], is_nonce), (&value, true));
+        }
+    }
     let forgotten = forget(&database.pool, "customer:42", Some("dpo")).await.unwrap().unwrap();
     assert!(forgotten.is_rewritten);
     assert_eq!(forget(&database.pool, "customer:42", None).await.unwrap(), None);
@@ -247,7 +255,10 @@ async fn a_call_that_is_interrupted_and_a_row_that_is_refused_hold_nothing_reada
     call.abort();
     assert_eq!(database.count("SELECT count(*) FROM audit_quarantine").await, 1);
     holds_nothing_of_ann(&database).await;
-    let events = read(&Trail::new(database.pool.clone()).master_key(master)).await;
+    let events = read(&Trail::new(database.pool.clone()).master_key(master.clone())).await;
+    if let Some(read) = independent::personal(&database, &master) {
+        assert_eq!(read.iter().filter(|(_, _, _, is_nonce)| *is_nonce).count(), 8, "{read:#?}");
+    }
     let interrupted = events.iter().find(|event| event.outcome == Outcome::Interrupted).unwrap();
     assert_eq!(interrupted.data["email"], "ann@example.com");
     let report = database.is_unharmed().await;

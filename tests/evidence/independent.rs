@@ -1,10 +1,12 @@
 //! A verifier in Python, written from docs/evidence.md, agrees; and proofs, of which it knows too.
 
 use crate::scene::Scene;
+use audit_runtime::MasterKey;
 use audit_runtime::evidence::{self, Proof, ProofError, SigningKey};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Executor};
 use std::process::Output;
+use tests::Database;
 use tests::python::program;
 use uuid::Uuid;
 
@@ -12,7 +14,7 @@ fn verifier(arguments: &[&str]) -> Option<Output> {
     Some(program("interop/verifier.py")?.args(arguments).output().unwrap())
 }
 
-fn trail(scene: &Scene) -> Option<Value> {
+pub fn trail(scene: &Scene) -> Option<Value> {
     let output = verifier(&["trail", &scene.database.url, &scene.key.public().to_string()])?;
     let errors = String::from_utf8_lossy(&output.stderr);
     Some(serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {errors}")))
@@ -47,6 +49,13 @@ async fn an_independent_verifier_agrees_on_digests_roots_and_signatures() {
             );
         }
     }
+}
+
+/// What it decrypts: event, name, value, whether the nonce is as it should be.
+pub fn personal(database: &Database, master: &MasterKey) -> Option<Vec<(Uuid, String, Value, bool)>> {
+    let output = verifier(&["personal", &database.url, master.secret()])?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    Some(serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {errors}")))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,6 @@
 //! Months that were kept for long enough go, while others write; what is left proves that nothing else went.
 
+use crate::independent;
 use crate::scene::Scene;
 use audit_runtime::evidence::{self, FindingKind, Proof, Verification, VerificationStep};
 use audit_runtime::{Event, Prune, PruneError, audited, make_partitions};
@@ -118,6 +119,9 @@ async fn months_go_while_others_write_and_what_is_left_verifies() {
     assert_eq!(findings.len() as i64, events);
     let told = findings.iter().find(|finding| finding.event == Some(pruned.events[0])).unwrap();
     assert!(told.kind == FindingKind::Pruned && told.text.contains("by alice at 20"), "{told}");
+    if let Some(found) = independent::trail(&scene) {
+        assert_eq!((&found["problems"], &found["rows"]), (&serde_json::json!([]), &report.rows.into()), "{found:#}");
+    }
     // The partitions that stay are append-only, and what is archived can be proven.
     assert!(database.pool.execute("DELETE FROM audit_events WHERE event_type = 'order.filled'").await.is_err());
     let text = std::fs::read_to_string(&archive).unwrap();

@@ -1,7 +1,9 @@
-"""An independent verifier, written from docs/evidence.md alone: canonical forms, roots, chains, the tree, signatures, proofs.
+"""An independent verifier, written from docs/evidence.md alone: canonical forms, roots, chains, the tree, signatures, proofs, what was
+pruned, what is encrypted.
 
-verifier.py trail URL PUBLIC_KEY     prints what it found as JSON
-verifier.py proof FILE PUBLIC_KEY    prints the event's id, or fails
+verifier.py trail URL PUBLIC_KEY        prints what it found as JSON
+verifier.py proof FILE PUBLIC_KEY       prints the event's id, or fails
+verifier.py personal URL MASTER_KEY     prints the encrypted values as JSON: event's id, name, value
 """
 
 import asyncio
@@ -17,6 +19,7 @@ from datetime import datetime
 import asyncpg
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 EPOCH = 946_684_800_000_000
 
@@ -189,9 +192,11 @@ async def trail(url, key):
         elif batches.get(row["batch"], {"entries": {}})["entries"].pop(row["id"].bytes, None) != digest(row):
             problems.append(f"altered: {row['id']}")
         rows += 1
+    pruned = await prune_accounts(connection, problems)
     refused = {row["id"].bytes for row in await connection.fetch("SELECT id FROM audit_quarantine")}
     for batch in batches.values():
-        for left in set(batch["entries"]) - refused:
+        gone = pruned.get(batch["id"], set())
+        for left in set(batch["entries"]) - refused - (set(batch["entries"]) if None in gone else gone):
             problems.append(f"missing: {uuid.UUID(bytes=left)}")
     leaves = []
     for row in await connection.fetch("SELECT batch_id, leaf FROM audit_tree ORDER BY number"):
@@ -209,6 +214,73 @@ async def trail(url, key):
             problems.append(f"signature: {row['id']}: {error!r}")
     await connection.close()
     print(json.dumps({"rows": rows, "batches": len(leaves), "checkpoints": checkpoints, "problems": problems}))
+
+
+async def prune_accounts(connection, problems):
+    """Which rows of which batches events say were pruned; None stands for all."""
+    pruned = {}
+    for event in await connection.fetch("SELECT id, data FROM audit_events WHERE event_type = 'audit.pruned'"):
+        told = json.loads(event["data"])
+        account = await connection.fetch(
+            "SELECT batch_id, rows, ids FROM audit_pruned WHERE event_id = $1 ORDER BY batch_id", event["id"]
+        )
+        fields = (
+            field(row["batch_id"]) + struct.pack(">ii", 4, row["rows"]) + field(row["ids"]) for row in account
+        )
+        if sha(*fields).hex() != told["account"] or sum(row["rows"] for row in account) != told["rows"]:
+            problems.append(f"not pruned: {event['id']}")
+            continue
+        for row in account:
+            ids = [None] if row["ids"] is None else [row["ids"][at : at + 16] for at in range(0, len(row["ids"]), 16)]
+            pruned.setdefault(row["batch_id"], set()).update(ids)
+    return pruned
+
+
+def hchacha20(key, nonce):
+    """draft-irtf-cfrg-xchacha-03, section 2.2."""
+    state = list(struct.unpack("<16I", b"expand 32-byte k" + key + nonce))
+
+    def quarter(a, b, c, d):
+        for x, y, z, turn in ((a, b, d, 16), (c, d, b, 12), (a, b, d, 8), (c, d, b, 7)):
+            state[x] = (state[x] + state[y]) & 0xFFFFFFFF
+            mixed = state[z] ^ state[x]
+            state[z] = (mixed << turn | mixed >> (32 - turn)) & 0xFFFFFFFF
+
+    for _ in range(10):
+        for column in range(4):
+            quarter(column, column + 4, column + 8, column + 12)
+        for diagonal in range(4):
+            quarter(diagonal, (diagonal + 1) % 4 + 4, (diagonal + 2) % 4 + 8, (diagonal + 3) % 4 + 12)
+    return struct.pack("<8I", *state[:4], *state[12:])
+
+
+def decrypt(key, data, authenticated):
+    """XChaCha20-Poly1305; the nonce comes first."""
+    cipher = ChaCha20Poly1305(hchacha20(key, data[:16]))
+    return cipher.decrypt(b"\0\0\0\0" + data[16:24], data[24:], authenticated)
+
+
+async def personal(url, master):
+    connection = await asyncpg.connect(url)
+    master = base64.b64decode(master)
+    keys = {
+        row["id"]: decrypt(master, row["wrapped"], b"audit-key 1\n" + row["id"].bytes)
+        for row in await connection.fetch("SELECT id, wrapped FROM audit_keys WHERE wrapped IS NOT NULL")
+    }
+    found = []
+    for row in await connection.fetch("SELECT id, causation_id, outcome, data FROM audit_events ORDER BY created_at, id"):
+        event = row["causation_id"] if row["outcome"] == "interrupted" else row["id"]
+        for name, value in json.loads(row["data"]).items():
+            value = value.get("$encrypted") if isinstance(value, dict) else None
+            key = value and keys.get(uuid.UUID(value["key"]))
+            if not key:
+                continue
+            data = base64.b64decode(value["value"])
+            written = decrypt(key, data, b"audit-personal 1\n" + event.bytes + name.encode())
+            nonce = sha(b"audit-nonce 1\n", key, event.bytes, name.encode(), b"\0", written)[:24]
+            found.append([str(row["id"]), name, json.loads(written), nonce == data[:24]])
+    await connection.close()
+    print(json.dumps(found))
 
 
 def time(written):
@@ -242,5 +314,7 @@ def proof(file, key):
 
 if sys.argv[1] == "trail":
     asyncio.run(trail(*sys.argv[2:]))
+elif sys.argv[1] == "personal":
+    asyncio.run(personal(*sys.argv[2:]))
 else:
     proof(*sys.argv[2:])
