@@ -9,16 +9,16 @@ use chrono::{TimeDelta, Utc};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use tests::{Cluster, Config, Database};
+use tests::{Cluster, Config, Database, eventually};
 
 const WRITERS: u32 = 4;
 /// A row of now, and one of each of the months that are moved and pruned, in turns.
 const DAYS: [i64; 4] = [0, 70, 100, 130];
 
 /// Inserts one row after another; how long each took.
-async fn insert(url: String, ended: Arc<AtomicBool>) -> Vec<Duration> {
+async fn insert(url: String, inserted: Arc<AtomicU64>, ended: Arc<AtomicBool>) -> Vec<Duration> {
     let mut connection = PgConnection::connect(&url).await.unwrap();
     let mut took = Vec::new();
     while !ended.load(Ordering::Relaxed) {
@@ -27,6 +27,8 @@ async fn insert(url: String, ended: Arc<AtomicBool>) -> Vec<Duration> {
         let begin = Instant::now();
         sqlx::query(insert).bind(Utc::now() - TimeDelta::days(days)).execute(&mut connection).await.unwrap();
         took.push(begin.elapsed());
+        inserted.fetch_add(1, Ordering::Relaxed);
+        // Their rate: not all that the server can take.
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     took
@@ -34,8 +36,10 @@ async fn insert(url: String, ended: Arc<AtomicBool>) -> Vec<Duration> {
 
 async fn beside(database: &Database, what: &str, work: impl Future<Output = String>) {
     let ended = Arc::new(AtomicBool::new(false));
-    let writers: Vec<_> = (0..WRITERS).map(|_| tokio::spawn(insert(database.url.clone(), ended.clone()))).collect();
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    let inserted = Arc::new(AtomicU64::new(0));
+    let writer = |_| tokio::spawn(insert(database.url.clone(), inserted.clone(), ended.clone()));
+    let writers: Vec<_> = (0..WRITERS).map(writer).collect();
+    eventually("they are at it", async || inserted.load(Ordering::Relaxed) > 1_000).await;
     let begin = Instant::now();
     let done = work.await;
     let seconds = begin.elapsed().as_secs_f64();

@@ -126,14 +126,9 @@ pub async fn prove(pool: &PgPool, id: Uuid) -> Result<Proof, ProofError> {
 /// # Errors
 /// The line is none of an archive, no checkpoint covers the event, or it is not what was sealed.
 pub async fn prove_archived(pool: &PgPool, line: &str) -> Result<Proof, ProofError> {
-    #[derive(Deserialize)]
-    struct Batched {
-        batch_id: Option<Uuid>,
-    }
     let mut connection = pool.acquire().await?;
     let event: EventRow = parse(line)?;
-    let batched: Batched = parse(line)?;
-    let batch_id = match batched.batch_id {
+    let batch_id = match event.batch_id {
         Some(batch_id) => batch_id,
         None => sqlx::query_scalar("SELECT batch_id FROM audit_late WHERE event_id = $1 ORDER BY 1 LIMIT 1")
             .bind(event.id())

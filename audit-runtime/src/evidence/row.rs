@@ -1,4 +1,4 @@
-//! Rows as JSON that loses nothing: what proofs hold.
+//! Rows as JSON that loses nothing: what proofs and archives hold.
 
 use super::canonical::NotJson;
 use super::seal::{Entry, Sealer};
@@ -24,6 +24,9 @@ pub(crate) struct EventRow {
     causation_id: Option<Uuid>,
     context: Option<Box<RawValue>>,
     origin: Option<String>,
+    /// An archive says it; a proof has the batch itself.
+    #[serde(default, skip_serializing)]
+    pub(super) batch_id: Option<Uuid>,
 }
 
 impl EventRow {

@@ -34,7 +34,7 @@ impl SubjectKeys {
     pub(crate) async fn take(
         connection: &mut PgConnection,
         master: &MasterKey,
-        subjects: &BTreeSet<String>,
+        subjects: &BTreeSet<&str>,
     ) -> Result<Self, sqlx::Error> {
         let (mut texts, mut ids, mut wrapped) = (Vec::new(), Vec::new(), Vec::new());
         for subject in subjects {

@@ -26,6 +26,9 @@ use uuid::Uuid;
 /// What the events are called by which the trail accounts for what it no longer holds; they are never pruned.
 pub(crate) const PRUNED: &str = "audit.pruned";
 
+/// The types of the entities whose events are held, and their ids.
+type Holds = (Vec<String>, Vec<Uuid>);
+
 /// Removes the months that have been kept for long enough.
 ///
 /// ```no_run
@@ -41,7 +44,7 @@ pub(crate) const PRUNED: &str = "audit.pruned";
 pub struct Prune {
     before: DateTime<Utc>,
     archive: Option<PathBuf>,
-    holds: Vec<(String, Uuid)>,
+    holds: Holds,
     actor: Option<String>,
     despite_problems: bool,
     only_say: bool,
@@ -97,7 +100,7 @@ impl Prune {
     /// Of all months that end at this time or before: a part of a month is not pruned. Months are those of UTC.
     #[must_use]
     pub fn new(before: DateTime<Utc>) -> Self {
-        Self { before, archive: None, holds: Vec::new(), actor: None, despite_problems: false, only_say: false }
+        Self { before, archive: None, holds: Holds::default(), actor: None, despite_problems: false, only_say: false }
     }
 
     /// Exports the rows to this file first, which must not exist: each as a line of JSON, as PostgreSQL's `row_to_json` writes it. The file is
@@ -111,7 +114,8 @@ impl Prune {
     /// Keeps the events of this entity, and those whose data name it as `<entity_type>_id`: for as long as each prune is told so.
     #[must_use]
     pub fn hold(mut self, entity_type: impl Into<String>, id: Uuid) -> Self {
-        self.holds.push((entity_type.into(), id));
+        self.holds.0.push(entity_type.into());
+        self.holds.1.push(id);
         self
     }
 

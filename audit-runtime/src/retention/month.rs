@@ -1,6 +1,6 @@
 //! A month that goes: its partition, and the table beside it that holds what stays.
 
-use super::PRUNED;
+use super::{Holds, PRUNED};
 use crate::evidence::copy_out;
 use crate::personal::FORGOTTEN;
 use crate::schema::existing::{Patience, execute};
@@ -95,12 +95,11 @@ impl Month {
     pub(super) async fn count(
         &self,
         connection: &mut PgConnection,
-        holds: &[(String, Uuid)],
+        (types, ids): &Holds,
     ) -> Result<(i64, i64), sqlx::Error> {
         let held = held();
         let count =
             format!("SELECT count(*) FILTER (WHERE NOT {held}), count(*) FILTER (WHERE {held}) FROM {} e", self.name);
-        let (types, ids): (Vec<_>, Vec<_>) = holds.iter().cloned().unzip();
         sqlx::query_as(AssertSqlSafe(count)).bind(types).bind(ids).fetch_one(connection).await
     }
 
@@ -116,20 +115,15 @@ impl Month {
     }
 
     /// Copies what is held.
-    pub(super) async fn hold(
-        &self,
-        connection: &mut PgConnection,
-        holds: &[(String, Uuid)],
-    ) -> Result<(), sqlx::Error> {
+    pub(super) async fn hold(&self, connection: &mut PgConnection, (types, ids): &Holds) -> Result<(), sqlx::Error> {
         let copy = format!(
             "INSERT INTO {} ({COLUMNS}) SELECT {COLUMNS} FROM {} e WHERE {} ON CONFLICT DO NOTHING",
             self.kept,
             self.name,
             held()
         );
-        let (types, ids): (Vec<_>, Vec<_>) = holds.iter().cloned().unzip();
         sqlx::query(AssertSqlSafe(copy)).bind(types).bind(ids).execute(&mut *connection).await?;
-        batch_sql(connection, &format!("ANALYZE {}", self.kept)).await
+        batch(connection, &format!("ANALYZE {}", self.kept)).await
     }
 
     /// The rows that go, as what follows on `FROM`: these are the same from the moment that what is held is copied.
@@ -150,7 +144,7 @@ impl Month {
              string_agg(uuid_send(e.id), '' ORDER BY e.id) AS ids FROM {} GROUP BY 1) p LEFT JOIN audit_batches b ON b.id = p.batch_id",
             self.going()
         );
-        batch_sql(connection, &insert).await?;
+        batch(connection, &insert).await?;
         let query =
             format!("SELECT batch_id, rows, ids FROM audit_pruned WHERE event_id = '{event_id}' ORDER BY batch_id");
         let (mut rows, mut batches, mut hash) = (0, 0, Sha256::new());
@@ -193,9 +187,4 @@ impl Month {
         batch(connection, &sql).await?;
         Ok(held.unsigned_abs())
     }
-}
-
-async fn batch_sql(connection: &mut PgConnection, sql: &str) -> Result<(), sqlx::Error> {
-    connection.execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))).await?;
-    Ok(())
 }

@@ -8,6 +8,7 @@
 //! Whoever waits for the lock finds the new table by its name, and loses nothing. Until the last step, which is one transaction,
 //! everything may be interrupted and begun again.
 
+use super::partitions::{batch, no_truncate};
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{AssertSqlSafe, Connection, Executor};
@@ -275,11 +276,10 @@ async fn exchange(connection: &mut PgConnection) -> Result<(), MigrateError> {
     transaction
         .execute(
             "DROP TABLE audit_events_default; ALTER TABLE audit_events_existing RENAME TO audit_events_default; \
-             ALTER TABLE audit_events ATTACH PARTITION audit_events_default DEFAULT; \
-             CREATE TRIGGER audit_events_no_truncate BEFORE TRUNCATE ON audit_events_default \
-             FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse_change()",
+             ALTER TABLE audit_events ATTACH PARTITION audit_events_default DEFAULT",
         )
         .await?;
+    batch(&mut transaction, &no_truncate("audit_events_default")).await?;
     for privilege in privileges {
         transaction.execute(AssertSqlSafe(privilege)).await?;
     }
@@ -316,7 +316,7 @@ impl Patience {
 pub(crate) async fn execute(connection: &mut PgConnection, sql: &str) -> Result<(), MigrateError> {
     let mut patience = Patience::default();
     // A single statement is no transaction: some may not run in one.
-    while let Err(error) = connection.execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))).await {
+    while let Err(error) = batch(connection, sql).await {
         patience.outlast(error.into()).await?;
     }
     Ok(())

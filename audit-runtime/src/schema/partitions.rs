@@ -80,7 +80,8 @@ pub(super) fn tell_made(made: i32, tell: &mut impl FnMut(&str)) {
     }
 }
 
-pub(crate) async fn batch(connection: &mut PgConnection, sql: &str) -> Result<(), MigrateError> {
+/// Executes statements.
+pub(crate) async fn batch(connection: &mut PgConnection, sql: &str) -> Result<(), sqlx::Error> {
     connection.execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))).await?;
     Ok(())
 }

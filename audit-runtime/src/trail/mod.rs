@@ -10,7 +10,8 @@ pub use filter::{Cursor, CursorError, EventFilter, Page};
 
 use crate::personal::{MasterKey, reveal};
 use futures_util::stream::{self, Stream, TryStreamExt};
-use sqlx::postgres::PgPool;
+use sqlx::postgres::{PgArguments, PgPool};
+use sqlx::query::QueryAs;
 use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
@@ -68,6 +69,13 @@ impl Trail {
         self
     }
 
+    async fn read(
+        &self,
+        query: QueryAs<'_, Postgres, TrailEvent, PgArguments>,
+    ) -> Result<Vec<TrailEvent>, sqlx::Error> {
+        self.revealed(query.fetch_all(&self.pool).await?).await
+    }
+
     /// Events as they are to be seen.
     async fn revealed(&self, mut events: Vec<TrailEvent>) -> Result<Vec<TrailEvent>, sqlx::Error> {
         reveal(&self.pool, self.master_key.as_ref(), &mut events).await?;
@@ -82,7 +90,7 @@ impl Trail {
     pub async fn order(&self, order_id: Uuid, recommendation_id: Option<Uuid>) -> Result<Vec<TrailEvent>, sqlx::Error> {
         let reference = recommendation_id.unwrap_or(order_id).to_string();
         let query = trail_query!("entity_id = $1 OR data->>'recommendation_id' = $2 OR data->>'order_id' = $2");
-        self.revealed(sqlx::query_as(query).bind(order_id).bind(reference).fetch_all(&self.pool).await?).await
+        self.read(sqlx::query_as(query).bind(order_id).bind(reference)).await
     }
 
     /// The trail of one entity. Oldest first; empty if there is nothing.
@@ -91,7 +99,7 @@ impl Trail {
     /// The query fails.
     pub async fn entity(&self, entity_type: &str, entity_id: Uuid) -> Result<Vec<TrailEvent>, sqlx::Error> {
         let query = sqlx::query_as(trail_query!("entity_type = $1 AND entity_id = $2"));
-        self.revealed(query.bind(entity_type).bind(entity_id).fetch_all(&self.pool).await?).await
+        self.read(query.bind(entity_type).bind(entity_id)).await
     }
 
     /// The trail of an execution: the entity's events, and those of every entity of which any event's data name the
@@ -105,7 +113,7 @@ impl Trail {
             "entity_id = ANY (ARRAY(SELECT $1 UNION SELECT entity_id FROM audit_events \
              WHERE data->>'recommendation_id' = $2))"
         ));
-        self.revealed(query.bind(entity_id).bind(recommendation_id.to_string()).fetch_all(&self.pool).await?).await
+        self.read(query.bind(entity_id).bind(recommendation_id.to_string())).await
     }
 
     /// The trail of a correlation: all events of one request or process. Oldest first; empty if there is nothing.
@@ -113,8 +121,7 @@ impl Trail {
     /// # Errors
     /// The query fails.
     pub async fn correlation(&self, correlation_id: Uuid) -> Result<Vec<TrailEvent>, sqlx::Error> {
-        let query = sqlx::query_as(trail_query!("correlation_id = $1"));
-        self.revealed(query.bind(correlation_id).fetch_all(&self.pool).await?).await
+        self.read(sqlx::query_as(trail_query!("correlation_id = $1")).bind(correlation_id)).await
     }
 
     /// One page of the events that a filter lets through: at most its [`limit`](EventFilter::limit), from its
@@ -140,8 +147,7 @@ impl Trail {
         let mut query = QueryBuilder::<Postgres>::new(columns!());
         filter.conditions(&mut query);
         // Planned for these values, not for any: partitions and indexes depend on them.
-        let events: Vec<TrailEvent> = query.build_query_as().persistent(false).fetch_all(&self.pool).await?;
-        Ok(filter.page(self.revealed(events).await?))
+        Ok(filter.page(self.read(query.build_query_as().persistent(false)).await?))
     }
 
     /// All events that a filter lets through, read in pages of its [`limit`](EventFilter::limit): any number of them in the

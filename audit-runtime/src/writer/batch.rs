@@ -8,7 +8,7 @@ use crate::evidence::seal::{self, ENTRY, Entry, Link, Seal, Sealer};
 use crate::journal::{Next, Orphan, Record, RecoveredRecord};
 use crate::payload::{self, EventRef, PayloadError};
 use crate::personal::{self, SubjectKeys};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use uuid::Uuid;
 
@@ -84,24 +84,26 @@ impl Batch {
         self.end = end;
     }
 
-    /// Whose data it holds.
-    pub(super) fn subjects(&self) -> BTreeSet<String> {
-        let events = self.personal.iter().filter_map(|number| EventRef::decode(self.rows[*number].payload()).ok());
-        events.filter_map(|event| personal::subject(event.data)).collect()
+    /// Whose data it holds, by the number of the row.
+    pub(super) fn subjects(&self) -> BTreeMap<usize, String> {
+        let subject = |number: &usize| {
+            let event = EventRef::decode(self.rows[*number].payload()).ok()?;
+            Some((*number, personal::subject(event.data)?))
+        };
+        self.personal.iter().filter_map(subject).collect()
     }
 
     pub(super) fn is_personal(&self) -> bool {
         !self.personal.is_empty()
     }
 
-    /// Encrypts what is personal, each value by the key of its subject.
-    pub(super) fn encrypt(&mut self, keys: &SubjectKeys) {
+    /// Encrypts what is personal, each value by the key of its subject; what has none is redacted.
+    pub(super) fn encrypt(&mut self, subjects: &BTreeMap<usize, String>, keys: &SubjectKeys) {
         for number in std::mem::take(&mut self.personal) {
             let Ok(event) = EventRef::decode(self.rows[number].payload()) else {
                 continue;
             };
-            let subject = personal::subject(event.data);
-            let data = match subject.and_then(|subject| keys.of(&subject)) {
+            let data = match subjects.get(&number).and_then(|subject| keys.of(subject)) {
                 Some(key) => key.encrypt(event.id, event.data),
                 None => personal::redact(event.data),
             };
@@ -233,6 +235,11 @@ impl OrphanPlan {
     pub(crate) fn new(orphan: Orphan, stored: Vec<Stored>) -> Self {
         let end = stored.iter().map(|batch| batch.end).max().unwrap_or(0).max(orphan.end());
         Self { orphan, chain: Chain::default(), stored: stored.into(), held: None, end }
+    }
+
+    /// Where the journal is, for whoever is told of it.
+    pub(super) fn directory(&self) -> String {
+        self.orphan.directory().path().display().to_string()
     }
 
     /// The next records that are not stored, if there are any; the batch is to be closed before the next is made.

@@ -10,6 +10,7 @@ use crate::core::{Core, GAP_IS_OVER};
 use crate::personal::SubjectKeys;
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -87,13 +88,14 @@ impl<'a> Lane<'a> {
             return;
         }
         let (core, subjects) = (self.core, batch.subjects());
+        let names: BTreeSet<&str> = subjects.values().map(String::as_str).collect();
         let keys = match &core.settings.master_key {
-            Some(master) if !subjects.is_empty() => {
-                self.persistently(async |connection| SubjectKeys::take(connection, master, &subjects).await).await
+            Some(master) if !names.is_empty() => {
+                self.persistently(async |connection| SubjectKeys::take(connection, master, &names).await).await
             }
             _ => SubjectKeys::default(),
         };
-        batch.encrypt(&keys);
+        batch.encrypt(&subjects, &keys);
     }
 
     /// The first lane takes whatever there is, each further one only what would wait for more than a full batch.
@@ -117,7 +119,7 @@ impl<'a> Lane<'a> {
         };
         match plan.next(self.core) {
             Ok(Some(batch)) if batch.is_personal() && self.core.settings.master_key.is_none() => {
-                let directory = plan.orphan.directory().path().display().to_string();
+                let directory = plan.directory();
                 tracing::error!(
                     directory,
                     "a journal holds what is personal, and this process has no key to encrypt it: it is left to one that has a Builder::master_key"
@@ -136,14 +138,14 @@ impl<'a> Lane<'a> {
                 let why = "its process is gone, and no end of it is on record";
                 let interrupted = self.interrupt(journal, end, why, &mut plan.chain).await;
                 self.core.counters.adopted.fetch_add(interrupted, Ordering::Relaxed);
-                let directory = plan.orphan.directory().path().display().to_string();
+                let directory = plan.directory();
                 if let Err(error) = plan.orphan.remove() {
                     tracing::warn!(directory, %error, "a journal that was shipped cannot be removed");
                 }
                 *adopted = None;
             }
             Err(error) => {
-                let directory = plan.orphan.directory().path().display().to_string();
+                let directory = plan.directory();
                 tracing::error!(directory, %error, "a journal cannot be read; it is left as it is");
                 *adopted = None;
             }

@@ -27,6 +27,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
+use text::Steps;
 use uuid::Uuid;
 
 /// Reads an audit trail in PostgreSQL, and looks after it.
@@ -178,15 +179,9 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
 
 impl Migrate {
     async fn run(self, pool: &PgPool) -> Result<(), Failure> {
-        let mut steps = 0;
-        let tell = |step: &str| {
-            steps += 1;
-            println!("{step}");
-        };
-        audit_runtime::migrate_telling(pool, tell).await?;
-        if steps == 0 {
-            println!("the audit schema is up to date");
-        }
+        let mut steps = Steps::default();
+        audit_runtime::migrate_telling(pool, |step| steps.tell(step)).await?;
+        steps.or("the audit schema is up to date");
         for (duty, roles) in [(Duty::Writer, self.writer), (Duty::Reader, self.reader), (Duty::Sealer, self.sealer)] {
             for role in roles {
                 audit_runtime::grant(pool, duty, &role).await?;
@@ -233,15 +228,9 @@ async fn with_database(
         Command::Export(command) => command.run(&trail, style).await,
         Command::Status => status::run(pool).await,
         Command::Partitions => {
-            let mut steps = 0;
-            audit_runtime::make_partitions(pool, |step| {
-                steps += 1;
-                println!("{step}");
-            })
-            .await?;
-            if steps == 0 {
-                println!("there is nothing to do");
-            }
+            let mut steps = Steps::default();
+            audit_runtime::make_partitions(pool, |step| steps.tell(step)).await?;
+            steps.or("there is nothing to do");
             Ok(())
         }
         Command::Prune(command) => command.run(pool).await,

@@ -1,7 +1,7 @@
 //! `audit-trail prune`
 
 use crate::failure::Failure;
-use crate::text::harmless;
+use crate::text::Steps;
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use clap::Args;
 use sqlx::postgres::PgPool;
@@ -38,20 +38,15 @@ impl Prune {
         prune = self.archive.into_iter().fold(prune, audit_runtime::Prune::archive);
         prune = self.actor.into_iter().fold(prune, audit_runtime::Prune::actor);
         prune = self.hold.into_iter().fold(prune, |prune, (entity_type, id)| prune.hold(entity_type, id));
-        let mut steps = 0;
-        let pruning = prune.run(pool, |step| {
-            steps += 1;
-            println!("{}", harmless(step));
-        });
+        let mut steps = Steps::default();
+        let pruning = prune.run(pool, |step| steps.tell(step));
         tokio::select! {
             pruned = pruning => pruned?,
             _ = tokio::signal::ctrl_c() => {
                 return Err(Failure::Other("interrupted: months that were not said to be pruned are as they were".into()));
             }
         };
-        if steps == 0 {
-            println!("no month ended before {}: there is nothing to prune", self.before.format("%Y-%m-%d"));
-        }
+        steps.or(&format!("no month ended before {}: there is nothing to prune", self.before.format("%Y-%m-%d")));
         Ok(())
     }
 }
