@@ -38,7 +38,7 @@ async fn holes(slow: &[u32], batch_rows: usize) {
         database.count(waiting).await == slow.len() as i64 && database.count(stored).await >= 20
     })
     .await;
-    audit.shutdown(Duration::ZERO).await.unwrap();
+    database.abandon(audit).await;
     holder.close().await.unwrap();
     let next = database.audit().segment_bytes(1 << 24).master_key(master).batch_rows(batch_rows).start().unwrap();
     eventually("the rest is adopted", async || database.events().await == 200).await;

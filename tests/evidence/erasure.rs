@@ -209,7 +209,7 @@ async fn what_waits_in_a_journal_is_its_users_alone_and_is_encrypted_by_whoever_
     let audit = nowhere().start().unwrap();
     close_account(&audit, 42);
     open_account(&audit, 42, "ann@example.com").await;
-    audit.shutdown(Duration::ZERO).await.unwrap();
+    database.abandon(audit).await;
     let mut files = 0;
     let journals = std::fs::read_dir(database.journals.path()).unwrap().flatten();
     for journal in journals.filter(|entry| entry.path().is_dir()) {
@@ -299,7 +299,7 @@ async fn with_another_master_key_events_wait_and_say_so() {
         audit.stats().last_error.is_some_and(|error| error.contains("another master key"))
     })
     .await;
-    let report = audit.shutdown(Duration::ZERO).await.unwrap();
+    let report = database.abandon(audit).await;
     assert_eq!((report.left_in_journal, database.events().await), (1, 1));
     let audit = builder(&database, &right).start().unwrap();
     eventually("it is stored", async || database.events().await == 2).await;

@@ -1,8 +1,8 @@
 //! A database of a test's own.
 
-use crate::{Cluster, Config};
+use crate::{Cluster, Config, eventually};
 use audit_runtime::evidence::{Finding, PublicKey, Report, Verification, VerificationStep};
-use audit_runtime::{Audit, Builder};
+use audit_runtime::{Audit, Builder, JournalState, ShutdownReport, journals};
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use std::time::Duration;
@@ -107,6 +107,19 @@ impl Database {
         let problems: Vec<_> =
             findings.iter().filter(|finding| finding.is_problem()).map(ToString::to_string).collect();
         assert!(problems.is_empty() && report.problems == 0, "{problems:#?}");
+        report
+    }
+
+    /// Gives a process up: its trail ends at once, and waits for whoever starts next. A writer that is at work may outlast the
+    /// shutdown, and as long as it has its journal nobody adopts it.
+    ///
+    /// # Panics
+    /// It keeps its journal.
+    pub async fn abandon(&self, audit: Audit) -> ShutdownReport {
+        let report = audit.shutdown(Duration::ZERO).await.unwrap();
+        let waits =
+            || journals(self.journals.path()).unwrap().iter().all(|journal| journal.state == JournalState::Waiting);
+        eventually("the journal is let go of", async || waits()).await;
         report
     }
 
