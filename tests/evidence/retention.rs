@@ -63,7 +63,11 @@ async fn months_go_while_others_write_and_what_is_left_verifies() {
     let held = format!(
         "INSERT INTO audit_events (id, event_type, entity_type, entity_id, created_at, data) VALUES \
          ('{}', 'order.filled', 'order', '{order}', now() - interval '100 days', '{{}}'), \
-         ('{named}', 'risk.evaluated', 'risk', NULL, now() - interval '100 days', '{{\"order_id\": \"{order}\"}}')",
+         ('{named}', 'risk.evaluated', 'risk', NULL, now() - interval '100 days', '{{\"order_id\": \"{order}\"}}'), \
+         ('{}', 'audit.forgotten', 'audit', NULL, now() - interval '100 days', '{{}}'), \
+         ('{}', 'audit.pruned', 'audit', NULL, now() - interval '100 days', '{{}}')",
+        Uuid::now_v7(),
+        Uuid::now_v7(),
         Uuid::now_v7()
     );
     database.pool.execute(AssertSqlSafe(held)).await.unwrap();
@@ -109,6 +113,9 @@ async fn months_go_while_others_write_and_what_is_left_verifies() {
     .await
     .unwrap();
     assert_eq!(held, 2);
+    let accounts =
+        "SELECT count(*) FROM audit_events WHERE entity_type = 'audit' AND created_at < now() - interval '90 days'";
+    assert_eq!(database.count(accounts).await, 2, "what the trail says of itself is never pruned");
     let old = database.count("SELECT count(*) FROM audit_events WHERE created_at < now() - interval '95 days' AND event_type = 'a.thing'").await;
     assert_eq!(old, 0);
 
