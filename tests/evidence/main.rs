@@ -2,6 +2,7 @@
 
 mod attacks;
 mod chains;
+mod checkpoints;
 mod erasure;
 mod independent;
 mod partitions;

@@ -1,7 +1,7 @@
 //! Months that were kept for long enough go, while others write; what is left proves that nothing else went.
 
 use crate::independent;
-use crate::scene::Scene;
+use crate::scene::{Scene, as_superuser};
 use audit_runtime::evidence::{self, FindingKind, Proof, Verification, VerificationStep};
 use audit_runtime::{Event, Prune, PruneError, audited, make_partitions};
 use chrono::{DateTime, Datelike, TimeDelta, Utc};
@@ -44,11 +44,6 @@ async fn half_a_year(seed: u64) -> Scene {
 async fn problems(scene: &Scene) -> Vec<String> {
     let (findings, _) = scene.database.verify(Some(scene.key.public()), &scene.saved).await;
     findings.iter().filter(|finding| finding.is_problem()).map(ToString::to_string).collect()
-}
-
-async fn as_superuser(database: &Database, sql: &str) {
-    let sql = format!("SET session_replication_role TO replica; {sql}; RESET session_replication_role");
-    database.pool.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await.unwrap();
 }
 
 async fn left_over(database: &Database) -> i64 {
@@ -274,14 +269,14 @@ async fn nobody_can_say_pruned_of_what_was_deleted() {
         ),
         ("by somebody else", format!("UPDATE audit_events SET actor = 'bob' WHERE id = '{prune}'"), vec![prune]),
     ] {
-        as_superuser(database, &attack).await;
+        as_superuser(&database.pool, &attack).await;
         let (findings, _) = database.verify(Some(scene.key.public()), &scene.saved).await;
         for id in named {
             let is_named = findings.iter().any(|finding| finding.is_problem() && finding.event == Some(id));
             assert!(is_named, "{name}: {id}: {findings:#?}");
         }
         for table in tables {
-            as_superuser(database, &format!("DELETE FROM {table}; INSERT INTO {table} TABLE kept_{table}")).await;
+            as_superuser(&database.pool, &format!("DELETE FROM {table}; INSERT INTO {table} TABLE kept_{table}")).await;
         }
     }
     assert_eq!(problems(&scene).await, Vec::<String>::new());
@@ -292,7 +287,7 @@ async fn what_shows_that_somebody_changed_a_row_is_not_pruned_unasked() {
     let scene = half_a_year(23).await;
     let database = &scene.database;
     as_superuser(
-        database,
+        &database.pool,
         "UPDATE audit_events SET actor = 'nobody' WHERE id = (SELECT id FROM audit_events ORDER BY created_at LIMIT 1)",
     )
     .await;

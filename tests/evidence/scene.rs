@@ -5,7 +5,8 @@ use audit_runtime::{Audit, Event, audited};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::json;
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, Executor};
 use std::time::Duration;
 use tests::Database;
 use uuid::Uuid;
@@ -79,4 +80,10 @@ async fn record(audit: &Audit, database: &Database, random: &mut StdRng) {
             }
         }
     }
+}
+
+/// Executes statements that no trigger refuses.
+pub async fn as_superuser(pool: &PgPool, sql: &str) {
+    let sql = format!("SET session_replication_role TO replica; {sql}; RESET session_replication_role");
+    pool.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await.unwrap();
 }
