@@ -41,9 +41,13 @@ pub(crate) fn expand(plan: &Plan, function: &Function) -> TokenStream {
     let finish = finish(plan, function, &names, &private);
     let before = before(plan, call, &private, function);
     let lent = plan.guarantees.lent.any();
-    let begun = match &plan.recorder {
-        Some(recorder) => quote_spanned!(recorder.span()=> #private::Call::begin_with(&#site, &(#recorder))),
-        None => quote!(#private::Call::begin(&#site)),
+    let begun = match (&plan.recorder, &plan.when) {
+        (Some(recorder), Some(Value::Early(when))) => {
+            quote_spanned!(recorder.span()=> #private::Call::begin_with_when(&#site, &(#recorder), || #when))
+        }
+        (Some(recorder), _) => quote_spanned!(recorder.span()=> #private::Call::begin_with(&#site, &(#recorder))),
+        (None, Some(Value::Early(when))) => quote!(#private::Call::begin_when(&#site, || #when)),
+        (None, _) => quote!(#private::Call::begin(&#site)),
     };
     let begun = quote!(let mut #call = #begun; #entry);
     // The type is told before the error's is asked for: an async block need not know it by itself.
@@ -200,13 +204,10 @@ fn entry(plan: &Plan, names: &Names, private: &TokenStream) -> TokenStream {
     for Change { key, value } in &plan.guarantees.changes {
         steps.push(quote_spanned!(value.span()=> #call.before(#key, &#value);));
     }
-    match &plan.when {
-        Some(Value::Early(when)) => quote! {
-            #call.capture(|#call| if #when { #(#steps)* } else { #call.discard(); });
-        },
-        _ if steps.is_empty() => TokenStream::new(),
-        _ => quote!(#call.capture(|#call| { #(#steps)* });),
+    if steps.is_empty() {
+        return TokenStream::new();
     }
+    quote!(#call.capture(|#call| { #(#steps)* });)
 }
 
 /// The user's own body, in a closure or an async block, so that `return` and `?` leave only it.

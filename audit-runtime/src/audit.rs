@@ -9,7 +9,7 @@ use crate::stats::Stats;
 use chrono::{DateTime, Utc};
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -85,6 +85,7 @@ impl Audit {
         Self { handle: Arc::new(Handle { core, has_writer: false }) }
     }
 
+    #[inline]
     pub(crate) fn core(&self) -> &Arc<Core> {
         &self.handle.core
     }
@@ -94,9 +95,11 @@ impl Audit {
     /// # Errors
     /// One is installed already.
     pub fn install(&self) -> Result<(), AlreadyInstalled> {
+        may_record();
         INSTALLED.set(self.clone()).map_err(|_| AlreadyInstalled)
     }
 
+    #[inline]
     pub(crate) fn installed() -> Option<&'static Self> {
         INSTALLED.get()
     }
@@ -104,7 +107,7 @@ impl Audit {
     /// The handle that records here and now: the scoped one, else the installed one.
     #[must_use]
     pub fn current() -> Option<Self> {
-        Scope::current().audit.or_else(|| Self::installed().cloned())
+        Scope::current().around.audit.or_else(|| Self::installed().cloned())
     }
 
     /// Records with this handle on this thread until the guard is dropped.
@@ -262,10 +265,31 @@ impl Receipt {
     }
 }
 
+/// Whether a call could be recorded, so that one that cannot pays no more than a look at this.
+static RECORDING: AtomicU8 = AtomicU8::new(UNKNOWN);
+
+/// No handle was ever in force, and nobody was told.
+const UNKNOWN: u8 = 0;
+/// No handle was ever in force; it was told.
+const NEVER: u8 = 1;
+const POSSIBLY: u8 = 2;
+
+/// Whether no handle can be in force, and that was told already.
+#[inline]
+pub(crate) fn never_records() -> bool {
+    RECORDING.load(Ordering::Relaxed) == NEVER
+}
+
+/// A handle is about to be in force somewhere.
+pub(crate) fn may_record() {
+    RECORDING.store(POSSIBLY, Ordering::Relaxed);
+}
+
 /// Says once per process that calls go unrecorded.
 #[cold]
 pub(crate) fn warn_not_installed(function: &str) {
     static WARNED: AtomicBool = AtomicBool::new(false);
+    let _ = RECORDING.compare_exchange(UNKNOWN, NEVER, Ordering::Relaxed, Ordering::Relaxed);
     if !WARNED.swap(true, Ordering::Relaxed) {
         tracing::warn!(
             function,

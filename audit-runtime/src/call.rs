@@ -4,20 +4,22 @@ mod body;
 pub(crate) mod buffer;
 mod changes;
 mod guarantee;
+mod states;
 mod transaction;
 
 pub use body::InCall;
 pub use guarantee::{Refused, refused};
 pub use transaction::RowConnection;
 
-use crate::audit::{Audit, warn_not_installed};
+use crate::audit::{self, Audit};
 use crate::bounds::{Capture, EventType};
 use crate::capture::{self, Fields, Next, Rules};
-use crate::clock::{self, Beginning};
-use crate::context::{Context, Scope};
+use crate::clock::Moment;
+use crate::context::{self, Around, Context, Frame};
 use crate::core::Core;
 use crate::error::ErrorText;
 use crate::event::{EntityId, IntoEntityId, Outcome};
+use crate::ids;
 use crate::mask::{Mask, REDACTED};
 use crate::payload::{self, Tail};
 use crate::personal::SUBJECT;
@@ -48,6 +50,8 @@ pub struct Site {
 }
 
 /// One audited call. Dropped before it was finished, it records that the call panicked or was cancelled.
+///
+/// What is inlined into the annotated function is the look at whether anything is recorded, and no more.
 #[derive(Debug)]
 pub struct Call {
     active: Option<Active>,
@@ -57,11 +61,36 @@ pub struct Call {
 
 #[derive(Debug)]
 struct Active {
-    core: Arc<Core>,
+    recorder: Recorder,
+    /// Boxed, for a call is moved around, into futures too.
+    state: Box<State>,
+}
+
+/// Who records a call. What is installed stays for good: to count its users would have all threads write to one place.
+#[derive(Debug, Clone)]
+enum Recorder {
+    Installed(&'static Core),
+    Scoped(Arc<Core>),
+}
+
+impl std::ops::Deref for Recorder {
+    type Target = Core;
+
+    #[inline]
+    fn deref(&self) -> &Core {
+        match self {
+            Self::Installed(core) => core,
+            Self::Scoped(core) => core,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct State {
     fields: Fields,
     id: Uuid,
     intent: Intent,
-    beginning: Beginning,
+    beginning: Moment,
     event: Cow<'static, str>,
     error_event: Cow<'static, str>,
     entity: Cow<'static, str>,
@@ -93,58 +122,76 @@ enum Intent {
 }
 
 impl Active {
-    fn begin(site: &'static Site, core: &Arc<Core>, scope: &Scope) -> Self {
-        let beginning = Beginning::now();
-        let (intent, id) = if site.intent {
-            let (intent, id) = clock::intent_ids(beginning.micros);
-            (Intent::Planned(intent), id)
-        } else {
-            (Intent::None, clock::event_id(beginning.micros))
+    fn begin(site: &'static Site, around: &Around) -> Option<Self> {
+        let recorder = match &around.audit {
+            Some(audit) => Recorder::Scoped(audit.core().clone()),
+            None => Recorder::Installed(Audit::installed()?.core()),
         };
-        let mut buffer = buffer::take();
-        payload::begin(&mut buffer);
-        let trace = Trace::current();
-        Self {
-            fields: Fields::new(buffer),
-            core: core.clone(),
-            id,
-            intent,
-            beginning,
-            event: Cow::Borrowed(site.event),
-            error_event: Cow::Borrowed(site.error_event),
-            entity: Cow::Borrowed(site.entity),
-            entity_id: None,
-            actor: Cow::Borrowed(site.actor),
-            context: scope.context.clone(),
-            correlation: scope.correlation(trace).unwrap_or(id),
-            causation: scope.call.map(|call| call.id),
-            trace,
-            changes: Changes::default(),
-            unwinding: std::thread::panicking(),
-            unpolled: false,
-            is_personal: false,
-            in_doubt: false,
-        }
+        Some(Self::begin_by(recorder, site, around))
     }
 
+    fn begin_by(recorder: Recorder, site: &'static Site, around: &Around) -> Self {
+        let beginning = Moment::now();
+        let (intent, id) = if site.intent {
+            let (intent, id) = ids::intent_ids(beginning.micros());
+            (Intent::Planned(intent), id)
+        } else {
+            (Intent::None, ids::event_id(beginning.micros()))
+        };
+        let (trace, call) = (Trace::current(), context::current_call());
+        let mut state = states::take();
+        payload::begin(state.fields.restarted());
+        state.fields.begin();
+        state.id = id;
+        state.intent = intent;
+        state.beginning = beginning;
+        state.event = Cow::Borrowed(site.event);
+        state.error_event = Cow::Borrowed(site.error_event);
+        state.entity = Cow::Borrowed(site.entity);
+        state.entity_id = None;
+        state.actor = Cow::Borrowed(site.actor);
+        state.context.clone_from(&around.context);
+        state.correlation = context::correlation(call, around.context.as_deref(), trace).unwrap_or(id);
+        state.causation = call.map(|call| call.id);
+        state.trace = trace;
+        state.changes.clear();
+        state.unwinding = std::thread::panicking();
+        state.unpolled = false;
+        state.is_personal = false;
+        state.in_doubt = false;
+        Self { recorder, state }
+    }
+
+    fn frame(&self) -> Frame {
+        Frame { id: self.state.id, correlation: self.state.correlation }
+    }
+}
+
+impl State {
     /// The type of the event that says this outcome.
-    fn event_type(&self, outcome: Outcome) -> Cow<'static, str> {
-        let known = |event: &Cow<'static, str>| Some(event.clone()).filter(|event| !event.is_empty());
-        let error_event = || known(&self.error_event);
-        match outcome {
-            Outcome::Ok => known(&self.event).or_else(error_event),
-            Outcome::Started => known(&self.event),
-            _ => error_event().or_else(|| known(&self.event)),
+    fn event_type(&self, outcome: Outcome) -> Cow<'_, str> {
+        let known = |event: &'_ str| !event.is_empty();
+        let (event, error_event) = (&*self.event, &*self.error_event);
+        let (first, second) = match outcome {
+            Outcome::Ok => (event, error_event),
+            Outcome::Started => (event, ""),
+            _ => (error_event, event),
+        };
+        if known(first) {
+            Cow::Borrowed(first)
+        } else if known(second) {
+            Cow::Borrowed(second)
+        } else {
+            // A late event type is not known of a call that did not return.
+            Cow::Owned(format!("{}.{outcome}", self.entity))
         }
-        // A late event type is not known of a call that did not return.
-        .unwrap_or_else(|| Cow::Owned(format!("{}.{outcome}", self.entity)))
     }
 
     /// Completes a buffer that holds the call's data.
-    fn complete(&self, buffer: &mut Vec<u8>, id: Uuid, outcome: Outcome, duration: Option<i64>) {
+    fn complete(&self, core: &Core, buffer: &mut Vec<u8>, id: Uuid, outcome: Outcome, duration: Option<i64>) {
         let context = self.context.as_deref();
         let actor = match &*self.actor {
-            "" => context.and_then(Context::actor_text).unwrap_or_else(|| self.core.actor()),
+            "" => context.and_then(Context::actor_text).unwrap_or_else(|| core.actor()),
             actor => actor,
         };
         let attributes = Trace::beside(self.trace, context.map_or("", Context::attributes_json));
@@ -157,13 +204,13 @@ impl Active {
                 entity_id: self.entity_id,
                 actor,
                 data: "",
-                created_at: self.beginning.micros,
+                created_at: self.beginning.micros(),
                 outcome,
                 duration,
                 correlation_id: Some(self.correlation),
                 causation_id: self.causation,
-                context: &self.core.rules().settle(&attributes),
-                origin: self.core.origin(),
+                context: &core.rules().settle(&attributes),
+                origin: core.origin(),
                 is_personal: self.is_personal,
             },
         );
@@ -172,14 +219,21 @@ impl Active {
 
 impl Call {
     /// Begins a call; it records nothing if no handle is in force.
+    #[inline]
     #[must_use]
     pub fn begin(site: &'static Site) -> Self {
-        let begin = |scope: &Scope| scope.core().map(|core| Active::begin(site, core, scope));
-        // A thread that is being torn down has no scope left: its calls are the installed handle's.
-        let active = Scope::with(begin).unwrap_or_else(|| begin(&Scope::EMPTY));
+        if audit::never_records() {
+            return Self { active: None, uninstalled: Some(site.function) };
+        }
+        Self::begin_if_installed(site)
+    }
+
+    #[inline(never)]
+    fn begin_if_installed(site: &'static Site) -> Self {
+        let active = Around::with(|around| Active::begin(site, around));
         let uninstalled = active.is_none().then_some(site.function);
         if let Some(function) = uninstalled {
-            warn_not_installed(function);
+            audit::warn_not_installed(function);
         }
         Self { active, uninstalled }
     }
@@ -187,43 +241,80 @@ impl Call {
     /// Begins a call that this handle records.
     #[must_use]
     pub fn begin_with(site: &'static Site, audit: &Audit) -> Self {
-        Self { active: Some(Active::begin(site, audit.core(), &Scope::current())), uninstalled: None }
+        let recorder = Recorder::Scoped(audit.core().clone());
+        Self { active: Some(Around::with(|around| Active::begin_by(recorder, site, around))), uninstalled: None }
+    }
+
+    /// Begins a call that is recorded only if this is true. A panic in it is data, and no panic of the call.
+    #[inline]
+    #[must_use]
+    pub fn begin_when(site: &'static Site, when: impl FnOnce() -> bool) -> Self {
+        if audit::never_records() {
+            return Self { active: None, uninstalled: Some(site.function) };
+        }
+        Self::begin_if(when, || Self::begin_if_installed(site))
+    }
+
+    /// Begins a call that this handle records, if this is true.
+    #[inline]
+    #[must_use]
+    pub fn begin_with_when(site: &'static Site, audit: &Audit, when: impl FnOnce() -> bool) -> Self {
+        Self::begin_if(when, || Self::begin_with(site, audit))
+    }
+
+    #[inline]
+    fn begin_if(when: impl FnOnce() -> bool, begin: impl FnOnce() -> Self) -> Self {
+        match catch_unwind(AssertUnwindSafe(when)) {
+            Ok(false) => Self { active: None, uninstalled: None },
+            Ok(true) => begin(),
+            Err(panic) => {
+                let mut call = begin();
+                call.capture_panicked(panic.as_ref());
+                call
+            }
+        }
     }
 
     /// Captures, if anything is recorded. A panic of the attribute's own expressions is data, and no panic of the call.
+    #[inline]
     pub fn capture(&mut self, capture: impl FnOnce(&mut Self)) {
         if self.active.is_some()
             && let Err(panic) = catch_unwind(AssertUnwindSafe(|| capture(self)))
         {
-            self.serialize("$error", &format!("panicked: {}", capture::panic_message(panic.as_ref())));
+            self.capture_panicked(panic.as_ref());
         }
+    }
+
+    #[cold]
+    fn capture_panicked(&mut self, panic: &(dyn std::any::Any + Send)) {
+        self.serialize("$error", &format!("panicked: {}", capture::panic_message(panic)));
     }
 
     /// The call is not to be recorded after all.
     pub fn discard(&mut self) {
         if let Some(active) = self.active.take() {
-            buffer::give(active.fields.end());
+            states::give(active.state);
         }
     }
 
     /// The event type of a call that returns `Ok`.
     pub fn event(&mut self, event: impl EventType) {
         if let Some(active) = &mut self.active {
-            active.event = event.into_event_type();
+            active.state.event = event.into_event_type();
         }
     }
 
     /// The event type of a call that does not.
     pub fn error_event(&mut self, event: impl EventType) {
         if let Some(active) = &mut self.active {
-            active.error_event = event.into_event_type();
+            active.state.error_event = event.into_event_type();
         }
     }
 
     /// The type of the entity.
     pub fn entity(&mut self, entity: impl Into<Cow<'static, str>>) {
         if let Some(active) = &mut self.active {
-            active.entity = entity.into();
+            active.state.entity = entity.into();
         }
     }
 
@@ -231,9 +322,9 @@ impl Call {
     pub fn entity_id<T: IntoEntityId>(&mut self, id: T) {
         if let Some(active) = &mut self.active {
             match id.to_entity_id() {
-                EntityId::None => active.entity_id = None,
-                EntityId::Id(id) => active.entity_id = Some(id),
-                EntityId::NotAnId(text) => active.fields.serialize(active.core.rules(), "$entity_id", &text),
+                EntityId::None => active.state.entity_id = None,
+                EntityId::Id(id) => active.state.entity_id = Some(id),
+                EntityId::NotAnId(text) => active.state.fields.serialize(active.recorder.rules(), "$entity_id", &text),
             }
         }
     }
@@ -241,25 +332,25 @@ impl Call {
     /// Who does it.
     pub fn actor<T: Display + ?Sized>(&mut self, actor: &T) {
         if let Some(active) = &mut self.active {
-            active.actor = Cow::Owned(capture::text(actor));
+            active.state.actor = Cow::Owned(capture::text(actor));
         }
     }
 
     /// Says whose data the personal values are.
     pub fn subject<T: Display + ?Sized>(&mut self, subject: &T) {
         if let Some(active) = &mut self.active
-            && active.core.keeps_personal()
+            && active.recorder.keeps_personal()
         {
-            let rules = Rules { limit: active.core.rules().limit, mask: Mask::NONE };
-            active.fields.display(&rules, SUBJECT, subject);
-            active.is_personal = true;
+            let rules = Rules { limit: active.recorder.rules().limit, mask: Mask::NONE };
+            active.state.fields.display(&rules, SUBJECT, subject);
+            active.state.is_personal = true;
         }
     }
 
     /// The next value is personal.
     pub fn personal(&mut self) -> &mut Self {
         if let Some(active) = &mut self.active {
-            active.fields.next(if active.is_personal { Next::Personal } else { Next::Redacted });
+            active.state.fields.next(if active.state.is_personal { Next::Personal } else { Next::Redacted });
         }
         self
     }
@@ -267,21 +358,21 @@ impl Call {
     /// Captures a value by serde.
     pub fn serialize<T: Capture + ?Sized>(&mut self, name: &'static str, value: &T) {
         if let Some(active) = &mut self.active {
-            active.fields.serialize(active.core.rules(), name, value);
+            active.state.fields.serialize(active.recorder.rules(), name, value);
         }
     }
 
     /// Captures a value by its `Display`.
     pub fn display<T: Display + ?Sized>(&mut self, name: &'static str, value: &T) {
         if let Some(active) = &mut self.active {
-            active.fields.display(active.core.rules(), name, value);
+            active.state.fields.display(active.recorder.rules(), name, value);
         }
     }
 
     /// Captures a value by its `Debug`.
     pub fn debug<T: Debug + ?Sized>(&mut self, name: &'static str, value: &T) {
         if let Some(active) = &mut self.active {
-            active.fields.debug(active.core.rules(), name, value);
+            active.state.fields.debug(active.recorder.rules(), name, value);
         }
     }
 
@@ -295,70 +386,100 @@ impl Call {
         if std::any::type_name::<T>() != std::any::type_name::<()>() {
             self.serialize("result", value);
         } else if let Some(active) = &mut self.active {
-            active.fields.next(Next::Plain);
+            active.state.fields.next(Next::Plain);
         }
     }
 
     /// Captures the error.
     pub fn error(&mut self, describe: &dyn Fn() -> ErrorText) {
         if let Some(active) = &mut self.active {
-            active.fields.field(active.core.rules(), "error", &mut |json| describe().serialize(json));
+            active.state.fields.field(active.recorder.rules(), "error", &mut |json| describe().serialize(json));
         }
     }
 
     /// The function has only made its future: it will not count as a call unless that is polled.
     pub fn await_poll(&mut self) {
         if let Some(active) = &mut self.active {
-            active.unpolled = true;
+            active.state.unpolled = true;
         }
     }
 
     /// The future is polled.
     pub fn polled(&mut self) {
         if let Some(active) = &mut self.active {
-            active.unpolled = false;
+            active.state.unpolled = false;
         }
     }
 
     /// Records that the call returned, `Ok` if it is fallible.
-    pub fn finish_ok(mut self) {
+    #[inline]
+    pub fn finish_ok(&mut self) {
         self.finish(Outcome::Ok);
     }
 
     /// Records that the call returned `Err`.
-    pub fn finish_error(mut self) {
+    #[inline]
+    pub fn finish_error(&mut self) {
         self.finish(Outcome::Error);
     }
 
+    #[inline]
     fn finish(&mut self, outcome: Outcome) {
-        let Some(mut active) = self.active.take() else {
-            return;
-        };
-        let duration = active.beginning.elapsed_micros();
-        active.changes.write(&mut active.fields, active.core.rules());
-        let mut buffer = std::mem::take(&mut active.fields).end();
-        active.complete(&mut buffer, active.id, outcome, Some(duration));
-        // A refusal is counted and warned of there; the call itself goes on.
-        let recorded = active.core.append(&buffer);
-        if active.intent == Intent::Recorded && recorded.is_ok() {
-            active.core.counters.intent_ended();
+        if self.active.is_some() {
+            self.record(outcome);
         }
-        buffer::give(buffer);
+    }
+
+    #[inline(never)]
+    fn record(&mut self, outcome: Outcome) {
+        if let Some(active) = self.active.take() {
+            active.finish(outcome);
+        }
+    }
+
+    #[cold]
+    fn dropped(&mut self) {
+        if let Some(active) = self.active.take() {
+            active.dropped();
+        }
+    }
+}
+
+impl Active {
+    fn finish(self, outcome: Outcome) {
+        let Self { recorder, mut state } = self;
+        let duration = state.beginning.elapsed_micros();
+        let State { changes, fields, .. } = &mut *state;
+        changes.write(fields, recorder.rules());
+        let mut buffer = fields.end();
+        state.complete(&recorder, &mut buffer, state.id, outcome, Some(duration));
+        // A refusal is counted and warned of there; the call itself goes on.
+        let recorded = recorder.append(&buffer);
+        if state.intent == Intent::Recorded && recorded.is_ok() {
+            recorder.counters.intent_ended();
+        }
+        *state.fields.restarted() = buffer;
+        states::give(state);
+    }
+
+    fn dropped(mut self) {
+        if self.state.unpolled {
+            return states::give(self.state);
+        }
+        if self.state.in_doubt {
+            // The row under its id may yet be committed.
+            self.state.id = ids::event_id(self.state.beginning.micros());
+        }
+        let panicked = std::thread::panicking() && !self.state.unwinding;
+        self.finish(if panicked { Outcome::Panicked } else { Outcome::Cancelled });
     }
 }
 
 impl Drop for Call {
+    #[inline]
     fn drop(&mut self) {
-        if let Some(active) = &mut self.active {
-            if active.unpolled {
-                return self.discard();
-            }
-            if active.in_doubt {
-                // The row under its id may yet be committed.
-                active.id = clock::event_id(active.beginning.micros);
-            }
-            let panicked = std::thread::panicking() && !active.unwinding;
-            self.finish(if panicked { Outcome::Panicked } else { Outcome::Cancelled });
+        if self.active.is_some() {
+            self.dropped();
         }
     }
 }

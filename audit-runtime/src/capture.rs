@@ -1,14 +1,13 @@
 //! Values to JSON: into the bytes of a record, and never in the way of the call they belong to.
 
-use crate::mask::{Mask, Masking, REDACTED};
+use crate::json::Json;
+use crate::mask::{Mask, REDACTED};
 use crate::personal::MARK;
 use serde::{Serialize, Serializer as _};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::fmt::{Debug, Display, Write as _};
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The most bytes of data, by default.
@@ -43,9 +42,6 @@ impl Rules {
     }
 }
 
-/// Where captured JSON is written.
-type Json<'a, 'b> = &'a mut serde_json::Serializer<Sink<'b>, Masking<'b>>;
-
 /// A JSON object that grows field by field behind what its buffer holds already.
 #[derive(Debug, Default)]
 pub(crate) struct Fields {
@@ -68,10 +64,10 @@ pub(crate) enum Next {
 
 impl Fields {
     /// Begins the object at the end of `buffer`.
-    pub(crate) fn new(mut buffer: Vec<u8>) -> Self {
-        let begin = buffer.len();
-        buffer.push(b'{');
-        Self { buffer, begin, next: Next::Plain }
+    pub(crate) fn new(buffer: Vec<u8>) -> Self {
+        let mut fields = Self { buffer, begin: 0, next: Next::Plain };
+        fields.begin();
+        fields
     }
 
     /// Says what the next field is.
@@ -86,10 +82,28 @@ impl Fields {
         buffer.push(b'}');
     }
 
-    /// Ends the object and gives the buffer back.
-    pub(crate) fn end(mut self) -> Vec<u8> {
-        self.buffer.push(b'}');
-        self.buffer
+    /// Ends the object and gives the buffer away.
+    pub(crate) fn end(&mut self) -> Vec<u8> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.push(b'}');
+        buffer
+    }
+
+    /// The buffer, in which another object is going to begin.
+    pub(crate) fn restarted(&mut self) -> &mut Vec<u8> {
+        self.next = Next::Plain;
+        &mut self.buffer
+    }
+
+    /// Begins the object at the end of the buffer.
+    pub(crate) fn begin(&mut self) {
+        self.begin = self.buffer.len();
+        self.buffer.push(b'{');
+    }
+
+    /// How many bytes the buffer has room for.
+    pub(crate) fn capacity(&self) -> usize {
+        self.buffer.capacity()
     }
 
     /// A value by serde.
@@ -115,22 +129,21 @@ impl Fields {
         &mut self,
         rules: &Rules,
         name: &str,
-        write: &mut dyn FnMut(Json<'_, '_>) -> serde_json::Result<()>,
+        write: &mut dyn FnMut(&mut Json<'_>) -> serde_json::Result<()>,
     ) {
-        if self.buffer.len() > self.begin + 1 {
-            self.buffer.push(b',');
-        }
+        let buffer = &mut self.buffer;
+        buffer.reserve(name.len() + 64);
         // Names are Rust identifiers, "result", "error", or checked by the macro: nothing in them needs escaping.
-        self.buffer.push(b'"');
-        self.buffer.extend_from_slice(name.as_bytes());
-        self.buffer.extend_from_slice(b"\":");
+        buffer.extend_from_slice(if buffer.len() > self.begin + 1 { b",\"" } else { b"\"" });
+        buffer.extend_from_slice(name.as_bytes());
+        buffer.extend_from_slice(b"\":");
         let next = std::mem::take(&mut self.next);
         if next == Next::Redacted || rules.mask.names(name) {
-            let _ = serde_json::to_writer(&mut self.buffer, REDACTED);
+            let _ = serde_json::to_writer(buffer, REDACTED);
             return;
         }
         if next == Next::Personal {
-            self.buffer.extend_from_slice(MARK.as_bytes());
+            buffer.extend_from_slice(MARK.as_bytes());
         }
         self.value(rules, write);
         if next == Next::Personal {
@@ -138,25 +151,22 @@ impl Fields {
         }
     }
 
-    fn value(&mut self, rules: &Rules, write: &mut dyn FnMut(Json<'_, '_>) -> serde_json::Result<()>) {
+    #[inline]
+    fn value(&mut self, rules: &Rules, write: &mut dyn FnMut(&mut Json<'_>) -> serde_json::Result<()>) {
         let begin = self.buffer.len();
-        let muted = Cell::new(false);
         let room = (self.begin + rules.limit.min(usize::MAX / 2)).max(begin);
-        let sink = Sink { buffer: &mut self.buffer, begin, room, muted: &muted, spilled: None };
-        let mut json = serde_json::Serializer::with_formatter(sink, Masking::new(&rules.mask, &muted));
+        let mut json = Json::new(&mut self.buffer, &rules.mask, room);
         let written = catch_unwind(AssertUnwindSafe(|| write(&mut json)));
-        let spilled = json.into_inner().spilled;
-        let error = match written {
-            Ok(Ok(())) => {
-                if let Some(Spilled { bytes, hash }) = spilled {
-                    self.buffer.truncate(begin);
-                    self.buffer.extend_from_slice(truncated(bytes, &hash.finalize()).as_bytes());
-                }
-                return;
-            }
-            Ok(Err(error)) => error.to_string(),
-            Err(panic) => format!("panicked: {}", panic_message(panic.as_ref())),
-        };
+        match (written, json.end()) {
+            (Ok(Ok(())), None) => {}
+            (Ok(Ok(())), Some((bytes, hash))) => self.buffer.extend_from_slice(truncated(bytes, &hash).as_bytes()),
+            (Ok(Err(error)), _) => self.failed(begin, &error.to_string()),
+            (Err(panic), _) => self.failed(begin, &format!("panicked: {}", panic_message(panic.as_ref()))),
+        }
+    }
+
+    #[cold]
+    fn failed(&mut self, begin: usize, error: &str) {
         self.buffer.truncate(begin);
         let _ = serde_json::to_writer(&mut self.buffer, &serde_json::json!({ "$error": error }));
     }
@@ -167,65 +177,10 @@ fn truncated(bytes: u64, hash: &[u8]) -> String {
     format!(r#"{{"$truncated":{bytes},"$sha256":"{}"}}"#, hex(hash))
 }
 
-/// The end of a buffer. What goes beyond its room is hashed and not kept, so that a value of any size takes no memory.
-#[derive(Debug)]
-pub(crate) struct Sink<'a> {
-    buffer: &'a mut Vec<u8>,
-    /// Where the value begins.
-    begin: usize,
-    /// The most bytes the buffer may have.
-    room: usize,
-    muted: &'a Cell<bool>,
-    spilled: Option<Spilled>,
-}
-
-#[derive(Debug)]
-struct Spilled {
-    bytes: u64,
-    hash: Sha256,
-}
-
-impl Sink<'_> {
-    #[cold]
-    fn spill(&mut self, bytes: &[u8]) {
-        let kept = &self.buffer[self.begin..];
-        let spilled = self
-            .spilled
-            .get_or_insert_with(|| Spilled { bytes: kept.len() as u64, hash: Sha256::new().chain_update(kept) });
-        spilled.bytes += bytes.len() as u64;
-        spilled.hash.update(bytes);
-        self.buffer.truncate(self.begin);
-        // Whatever comes next goes the same way.
-        self.room = 0;
-    }
-}
-
-impl io::Write for Sink<'_> {
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if !self.muted.get() {
-            if self.buffer.len() + bytes.len() <= self.room {
-                self.buffer.extend_from_slice(bytes);
-            } else {
-                self.spill(bytes);
-            }
-        }
-        Ok(())
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.write_all(bytes).map(|()| bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// One value by serde, as text, with the known secrets masked.
 pub(crate) fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<String, String> {
-    let (muted, mut buffer) = (Cell::new(false), Vec::new());
-    let sink = Sink { buffer: &mut buffer, begin: 0, room: usize::MAX, muted: &muted, spilled: None };
-    let mut json = serde_json::Serializer::with_formatter(sink, Masking::new(&Rules::UNBOUND.mask, &muted));
+    let mut buffer = Vec::new();
+    let mut json = Json::new(&mut buffer, &Rules::UNBOUND.mask, usize::MAX);
     match catch_unwind(AssertUnwindSafe(|| value.serialize(&mut json))) {
         Ok(Ok(())) => String::from_utf8(buffer).map_err(|error| error.to_string()),
         Ok(Err(error)) => Err(error.to_string()),

@@ -1,15 +1,14 @@
 //! Who acts, in which request, inside which audited call: what every event below inherits.
 
-use crate::audit::Audit;
+use crate::audit::{self, Audit};
 use crate::capture;
-use crate::core::Core;
 use crate::mask::REDACTED;
 use crate::secret::says_secret;
 use crate::trace::{SPAN_ID, TRACE_ID, Trace};
 use pin_project_lite::pin_project;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt::Display;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -19,14 +18,22 @@ use std::task::{self, Poll};
 use uuid::Uuid;
 
 thread_local! {
-    static CURRENT: RefCell<Scope> = const { RefCell::new(Scope::EMPTY) };
+    static AROUND: RefCell<Around> = const { RefCell::new(Around { audit: None, context: None }) };
+    /// Apart, because it changes with every call; and nothing of it is ever dropped.
+    static CALL: Cell<Option<Frame>> = const { Cell::new(None) };
+}
+
+/// What is in force on this thread around its audited calls.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Around {
+    pub(crate) audit: Option<Audit>,
+    pub(crate) context: Option<Arc<Context>>,
 }
 
 /// What is in force on this thread now.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Scope {
-    pub(crate) audit: Option<Audit>,
-    pub(crate) context: Option<Arc<Context>>,
+    pub(crate) around: Around,
     pub(crate) call: Option<Frame>,
 }
 
@@ -37,36 +44,44 @@ pub(crate) struct Frame {
     pub(crate) correlation: Uuid,
 }
 
+/// What an event here belongs to: the correlation of the call around it, else of its context, else of its trace.
+pub(crate) fn correlation(call: Option<Frame>, context: Option<&Context>, trace: Option<Trace>) -> Option<Uuid> {
+    let of_context = || context.and_then(Context::correlation_id);
+    call.map(|call| call.correlation).or_else(of_context).or_else(|| Trace::correlation(trace))
+}
+
+impl Around {
+    /// Looks at what is in force; at nothing while the thread is being torn down.
+    #[inline]
+    pub(crate) fn with<R>(look: impl FnOnce(&Self) -> R) -> R {
+        let mut look = Some(look);
+        let looked =
+            AROUND.try_with(|around| around.try_borrow().ok().and_then(|around| look.take().map(|look| look(&around))));
+        match (looked, look) {
+            (Ok(Some(looked)), _) => looked,
+            (_, Some(look)) => look(&Self::default()),
+            _ => unreachable!("it was looked at"),
+        }
+    }
+
+    fn swap(&mut self) {
+        let _ = AROUND.try_with(|around| {
+            if let Ok(mut around) = around.try_borrow_mut() {
+                std::mem::swap(&mut *around, self);
+            }
+        });
+    }
+}
+
 impl Scope {
-    pub(crate) const EMPTY: Self = Self { audit: None, context: None, call: None };
-
     pub(crate) fn current() -> Self {
-        Self::with(Self::clone).unwrap_or(Self::EMPTY)
-    }
-
-    /// Looks at the current scope; `None` while the thread is being torn down.
-    pub(crate) fn with<R>(look: impl FnOnce(&Self) -> R) -> Option<R> {
-        CURRENT.try_with(|current| current.try_borrow().ok().map(|scope| look(&scope))).ok().flatten()
-    }
-
-    /// The handle that records here: the scoped one, else the installed one.
-    pub(crate) fn core(&self) -> Option<&Arc<Core>> {
-        self.audit.as_ref().or_else(|| Audit::installed()).map(Audit::core)
-    }
-
-    /// What an event here belongs to: the correlation of the call around it, else of its context, else of its trace.
-    pub(crate) fn correlation(&self, trace: Option<Trace>) -> Option<Uuid> {
-        let of_context = || self.context.as_ref().and_then(|context| context.correlation_id());
-        self.call.map(|call| call.correlation).or_else(of_context).or_else(|| Trace::correlation(trace))
+        Self { around: Around::with(Around::clone), call: current_call() }
     }
 
     /// Exchanges the current scope for this one.
     fn swap(&mut self) {
-        let _ = CURRENT.try_with(|current| {
-            if let Ok(mut current) = current.try_borrow_mut() {
-                std::mem::swap(&mut *current, self);
-            }
-        });
+        self.around.swap();
+        self.call = swap_call(self.call);
     }
 
     /// Makes this the current scope until the guard is dropped.
@@ -74,6 +89,18 @@ impl Scope {
         self.swap();
         Entered { previous: self, not_send: PhantomData }
     }
+}
+
+/// The running call of this thread.
+#[inline]
+pub(crate) fn current_call() -> Option<Frame> {
+    CALL.get()
+}
+
+/// Exchanges the running call of this thread; returns what it was.
+#[inline]
+pub(crate) fn swap_call(call: Option<Frame>) -> Option<Frame> {
+    CALL.replace(call)
 }
 
 /// What a scope changes of the one around it.
@@ -88,7 +115,10 @@ impl Layer {
     fn applied(self) -> Scope {
         match self {
             // Another trail begins: a call that another handle records is no cause in this one.
-            Self::Audit(audit) => Scope { audit: Some(audit), call: None, ..Scope::current() },
+            Self::Audit(audit) => {
+                audit::may_record();
+                Scope { around: Around { audit: Some(audit), ..Scope::current().around }, call: None }
+            }
             Self::Context(context) => context.applied(),
         }
     }
@@ -122,14 +152,6 @@ impl State {
             Self::Made(_) => unreachable!("it was just applied"),
         }
     }
-}
-
-/// Exchanges the running call of this thread; returns what it was.
-pub(crate) fn swap_call(call: Option<Frame>) -> Option<Frame> {
-    CURRENT
-        .try_with(|current| current.try_borrow_mut().ok().and_then(|mut s| std::mem::replace(&mut s.call, call)))
-        .ok()
-        .flatten()
 }
 
 /// Keeps a context or a handle in force on this thread; dropping it restores what was before.
@@ -250,7 +272,7 @@ impl Context {
     /// What is in force here; empty outside of every context. It holds no audited call.
     #[must_use]
     pub fn current() -> Self {
-        Scope::with(|scope| scope.context.as_deref().cloned()).flatten().unwrap_or_default()
+        Around::with(|around| around.context.as_deref().cloned()).unwrap_or_default()
     }
 
     /// Who acts: the actor of every event that names none itself.
@@ -327,7 +349,7 @@ impl Context {
         if let (Some(call), Some(correlation)) = (&mut scope.call, self.correlation) {
             call.correlation = correlation;
         }
-        if let Some(outer) = scope.context.as_deref() {
+        if let Some(outer) = scope.around.context.as_deref() {
             self.actor = self.actor.or_else(|| outer.actor.clone());
             self.correlation = self.correlation.or(outer.correlation);
             if self.attributes.is_empty() {
@@ -340,7 +362,7 @@ impl Context {
                 self.json = Value::Object(self.attributes.clone()).to_string();
             }
         }
-        scope.context = Some(Arc::new(self));
+        scope.around.context = Some(Arc::new(self));
         scope
     }
 

@@ -2,8 +2,7 @@
 
 use crate::audit::StoreError;
 use crate::capture::Rules;
-use crate::clock;
-use crate::context::Scope;
+use crate::context::{Scope, correlation};
 use crate::event::{EntityId, Event, EventError, Outcome, is_event_type};
 use crate::gap::Gap;
 use crate::journal::{AppendError, Journal, NotSynced};
@@ -13,6 +12,7 @@ use crate::stats::{Counters, Stats};
 use crate::trace::Trace;
 use crate::warning::RateLimited;
 use crate::writer::{Checkpoints, Control, Progress};
+use crate::{clock, ids};
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
@@ -232,8 +232,8 @@ impl Core {
     /// The event's bytes, with what it takes from the scope; returns its id.
     fn encode(&self, buffer: &mut Vec<u8>, scope: &Scope, event: &Event) -> Uuid {
         let now = clock::micros_now();
-        let id = clock::event_id(now);
-        let context = scope.context.as_deref();
+        let id = ids::event_id(now);
+        let context = scope.around.context.as_deref();
         let trace = Trace::current();
         let attributes = Trace::beside(trace, context.map_or("", |context| context.attributes_json()));
         let (entity_id, data) = match &event.entity_id {
@@ -263,7 +263,7 @@ impl Core {
                 created_at: event.created_at.map_or(now, |time| time.timestamp_micros()),
                 outcome: Outcome::Ok,
                 duration: None,
-                correlation_id: Some(scope.correlation(trace).unwrap_or(id)),
+                correlation_id: Some(correlation(scope.call, context, trace).unwrap_or(id)),
                 causation_id: scope.call.map(|call| call.id),
                 context: &self.rules().settle(&attributes),
                 origin: self.origin(),
@@ -284,7 +284,7 @@ impl Core {
             let mut buffer = Vec::new();
             // Whoever finds the gap to be over has nothing to do with it, does not wait for room, and it is no further loss
             // if there is none yet.
-            self.encode(&mut buffer, &Scope::EMPTY, &event);
+            self.encode(&mut buffer, &Scope::default(), &event);
             self.journal.append_if_room(&buffer)
         });
         if recorded {

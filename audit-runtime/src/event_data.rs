@@ -62,7 +62,7 @@ impl EventData {
 
     /// The event.
     pub fn event<I: IntoEntityId + ?Sized>(
-        self,
+        mut self,
         event_type: impl EventType,
         entity_type: impl Into<Cow<'static, str>>,
         id: &I,

@@ -20,7 +20,9 @@ pub mod execution;
 #[cfg_attr(fuzzing, doc(hidden))]
 pub mod fuzz;
 mod gap;
+mod ids;
 mod journal;
+mod json;
 mod mask;
 mod payload;
 mod personal;

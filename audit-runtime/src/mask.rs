@@ -1,11 +1,8 @@
-//! Keys that say secret, masked while a value becomes JSON: what they hold never reaches the buffer.
+//! Keys that say secret: what they hold is masked before it becomes JSON, and never reaches the buffer.
 
 use crate::secret::{says_secret, words};
-use serde::Serialize;
 use serde_json::Value;
-use serde_json::ser::{Formatter, Serializer};
 use std::cell::Cell;
-use std::io;
 
 /// Written in place of a secret.
 pub(crate) const REDACTED: &str = "[redacted]";
@@ -35,10 +32,12 @@ impl Mask {
     }
 
     /// Whether the application named this as a secret.
+    #[inline]
     pub(crate) fn names(&self, name: &str) -> bool {
-        if self.0.is_empty() {
-            return false;
-        }
+        !self.0.is_empty() && self.has(name)
+    }
+
+    fn has(&self, name: &str) -> bool {
         let words: Vec<&str> = words(name).collect();
         self.0.iter().any(|secret| {
             words.windows(secret.len()).any(|window| window.iter().zip(secret).all(|(a, b)| a.eq_ignore_ascii_case(b)))
@@ -66,102 +65,38 @@ impl Mask {
     }
 }
 
-/// Compact JSON, without what secret-looking keys hold, and no deeper than [`MAX_DEPTH`].
-#[derive(Debug)]
-pub(crate) struct Masking<'a> {
-    mask: &'a Mask,
-    /// Read by the writer behind: what is written meanwhile is dropped.
-    muted: &'a Cell<bool>,
-    depth: usize,
-    in_key: bool,
-    secret_key: bool,
-    /// The depth of the object whose value is muted.
-    muted_at: usize,
-}
-
-impl<'a> Masking<'a> {
-    pub(crate) fn new(mask: &'a Mask, muted: &'a Cell<bool>) -> Self {
-        Self { mask, muted, depth: 0, in_key: false, secret_key: false, muted_at: 0 }
+/// [`says_secret`] of the name of a field, remembered: the same fields are asked for at every call.
+#[inline]
+pub(crate) fn is_secret_field(name: &'static str) -> bool {
+    /// A name's address and length, which no other text will ever have, for it stays where it is; and the answer.
+    #[derive(Clone, Copy)]
+    struct Known {
+        address: usize,
+        length: u32,
+        is_secret: bool,
     }
-
-    fn deeper(&mut self) -> io::Result<()> {
-        self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            return Err(io::Error::other(format!("more than {MAX_DEPTH} arrays and objects within each other")));
+    const KNOWN: usize = 256;
+    thread_local! {
+        static FIELDS: [Cell<Known>; KNOWN] =
+            const { [const { Cell::new(Known { address: 0, length: 0, is_secret: false }) }; KNOWN] };
+    }
+    #[cold]
+    fn ask(known: &Cell<Known>, name: &'static str, address: usize, length: u32) -> bool {
+        let is_secret = says_secret(name);
+        known.set(Known { address, length, is_secret });
+        is_secret
+    }
+    // No name is so long that its length is cut; and the empty one says nothing.
+    let (address, length) = (name.as_ptr() as usize, name.len() as u32);
+    FIELDS.with(|fields| {
+        let known = &fields[(address ^ address >> 8 ^ name.len() << 4) % KNOWN];
+        let found = known.get();
+        if found.address == address && found.length == length {
+            found.is_secret
+        } else {
+            ask(known, name, address, length)
         }
-        Ok(())
-    }
-}
-
-impl Formatter for Masking<'_> {
-    fn begin_array<W: io::Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.deeper()?;
-        writer.write_all(b"[")
-    }
-
-    fn end_array<W: io::Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.depth -= 1;
-        writer.write_all(b"]")
-    }
-
-    fn begin_object<W: io::Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.deeper()?;
-        writer.write_all(b"{")
-    }
-
-    fn end_object<W: io::Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.depth -= 1;
-        writer.write_all(b"}")
-    }
-
-    fn begin_object_key<W: io::Write + ?Sized>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
-        self.in_key = true;
-        if first { Ok(()) } else { writer.write_all(b",") }
-    }
-
-    fn write_string_fragment<W: io::Write + ?Sized>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
-        if self.in_key && self.mask.covers(fragment) {
-            self.secret_key = true;
-        }
-        writer.write_all(fragment.as_bytes())
-    }
-
-    fn begin_object_value<W: io::Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.in_key = false;
-        writer.write_all(b":")?;
-        if std::mem::take(&mut self.secret_key) && !self.muted.get() {
-            serde_json::to_writer(&mut *writer, REDACTED)?;
-            self.muted.set(true);
-            self.muted_at = self.depth;
-        }
-        Ok(())
-    }
-
-    fn end_object_value<W: io::Write + ?Sized>(&mut self, _: &mut W) -> io::Result<()> {
-        if self.depth == self.muted_at && self.muted.get() {
-            self.muted.set(false);
-        }
-        Ok(())
-    }
-
-    /// Raw JSON is looked into, for it may hold keys too; it stays as it is unless it has to be changed.
-    fn write_raw_fragment<W: io::Write + ?Sized>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
-        let mut value: Value = serde_json::from_str(fragment)?;
-        if self.mask.apply(&mut value) || self.depth + depth(&value) > MAX_DEPTH {
-            let inner = Masking { depth: self.depth, ..Masking::new(self.mask, self.muted) };
-            value.serialize(&mut Serializer::with_formatter(&mut *writer, inner))?;
-            return Ok(());
-        }
-        writer.write_all(fragment.as_bytes())
-    }
-}
-
-fn depth(value: &Value) -> usize {
-    match value {
-        Value::Array(values) => 1 + values.iter().map(depth).max().unwrap_or(0),
-        Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or(0),
-        _ => 0,
-    }
+    })
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use crate::clock;
 use crate::journal::{Journal, Next};
 use crate::payload::EventRef;
 use crate::writer::Progress;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -70,9 +71,28 @@ pub(crate) struct Counters {
     last_error: Mutex<Option<String>>,
 }
 
+/// The number of this thread's shard.
+#[inline]
+fn shard() -> usize {
+    const NONE: usize = usize::MAX;
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static SHARD: Cell<usize> = const { Cell::new(NONE) };
+    }
+    match SHARD.get() {
+        NONE => {
+            let shard = NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS;
+            SHARD.set(shard);
+            shard
+        }
+        shard => shard,
+    }
+}
+
 impl Counters {
+    #[inline]
     pub(crate) fn appended(&self) {
-        self.appended[clock::thread_number() % SHARDS].0.fetch_add(1, Ordering::Relaxed);
+        self.appended[shard()].0.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn refused(&self) {

@@ -1,6 +1,6 @@
 //! The user's own body: while it runs, its call is the cause of every event below.
 
-use super::Call;
+use super::{Active, Call};
 use crate::context::{Frame, swap_call};
 use pin_project_lite::pin_project;
 use std::future::Future;
@@ -8,11 +8,13 @@ use std::pin::Pin;
 use std::task::{self, Poll};
 
 impl Call {
+    #[inline]
     fn frame(&self) -> Option<Frame> {
-        self.active.as_ref().map(|active| Frame { id: active.id, correlation: active.correlation })
+        self.active.as_ref().map(Active::frame)
     }
 
     /// Runs a synchronous body: events below name this call as their cause.
+    #[inline]
     pub fn run<R>(&self, body: impl FnOnce() -> R) -> R {
         let Some(frame) = self.frame() else {
             return body();
@@ -22,6 +24,7 @@ impl Call {
     }
 
     /// Wraps an asynchronous body: events below name this call as their cause.
+    #[inline]
     pub fn run_async<F: Future>(&self, body: F) -> InCall<F> {
         InCall { body, frame: self.frame() }
     }
@@ -31,12 +34,14 @@ impl Call {
 struct Inside(Option<Frame>);
 
 impl Inside {
+    #[inline]
     fn new(frame: Option<Frame>) -> Self {
         Self(swap_call(frame))
     }
 }
 
 impl Drop for Inside {
+    #[inline]
     fn drop(&mut self) {
         swap_call(self.0);
     }
@@ -56,6 +61,7 @@ pin_project! {
 impl<F: Future> Future for InCall<F> {
     type Output = F::Output;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         let _inside = this.frame.map(|frame| Inside::new(Some(frame)));

@@ -14,6 +14,13 @@ pub(super) struct Changes {
 }
 
 impl Changes {
+    pub(super) fn clear(&mut self) {
+        self.before.clear();
+        if !self.changed.is_empty() {
+            self.changed.clear();
+        }
+    }
+
     /// Writes them, if there are any, masked like everything else.
     pub(super) fn write(&mut self, fields: &mut Fields, rules: &Rules) {
         if !self.changed.is_empty() {
@@ -26,7 +33,7 @@ impl Call {
     /// Notes a value that the body may change.
     pub fn before<T: Capture + ?Sized>(&mut self, name: &'static str, value: &T) {
         if let Some(active) = &mut self.active {
-            active.changes.before.push((name, capture::to_value(value)));
+            active.state.changes.before.push((name, capture::to_value(value)));
         }
     }
 
@@ -35,7 +42,7 @@ impl Call {
         let Some(active) = &mut self.active else {
             return;
         };
-        let before = &mut active.changes.before;
+        let before = &mut active.state.changes.before;
         let Some(at) = before.iter().position(|(noted, _)| *noted == name) else {
             return;
         };
@@ -43,6 +50,6 @@ impl Call {
             (Ok(before), Ok(after)) => changes(&before, &after),
             (Err(error), _) | (_, Err(error)) => json!({"$error": error}),
         };
-        active.changes.changed.insert(name.to_owned(), changed);
+        active.state.changes.changed.insert(name.to_owned(), changed);
     }
 }

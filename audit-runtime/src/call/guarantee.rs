@@ -25,7 +25,7 @@ impl Call {
         let (Some(position), Some(active)) = (self.record_intent()?, &self.active) else {
             return Ok(());
         };
-        let core = active.core.clone();
+        let core = active.recorder.clone();
         let durable = core.durable(position).await;
         if let Err(error) = &durable {
             self.fail(error);
@@ -52,23 +52,23 @@ impl Call {
         let Some(active) = &mut self.active else {
             return Ok(None);
         };
-        let Intent::Planned(id) = active.intent else {
+        let Intent::Planned(id) = active.state.intent else {
             return Ok(None);
         };
         let mut buffer = buffer::take();
-        active.fields.copy_to(&mut buffer);
-        active.complete(&mut buffer, id, Outcome::Started, None);
-        let appended = active.core.append(&buffer);
+        active.state.fields.copy_to(&mut buffer);
+        active.state.complete(&active.recorder, &mut buffer, id, Outcome::Started, None);
+        let appended = active.recorder.append(&buffer);
         buffer::give(buffer);
         match appended {
             Ok(position) => {
-                active.core.counters.intent_began();
-                active.intent = Intent::Recorded;
-                active.causation = Some(id);
+                active.recorder.counters.intent_began();
+                active.state.intent = Intent::Recorded;
+                active.state.causation = Some(id);
                 Ok(Some(position))
             }
             Err(error) => {
-                active.intent = Intent::None;
+                active.state.intent = Intent::None;
                 Err(error)
             }
         }

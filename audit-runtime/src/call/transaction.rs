@@ -1,6 +1,6 @@
 //! The row of a call that returned `Ok`, inside the caller's own transaction.
 
-use super::{Call, buffer};
+use super::{Call, State, buffer};
 use crate::event::Outcome;
 use crate::payload::EventRef;
 use crate::writer;
@@ -24,24 +24,25 @@ impl Call {
     ///
     /// # Errors
     /// The row could not be inserted: the function is to return this error, as which the call is recorded.
-    pub async fn finish_in<C: RowConnection>(mut self, mut connection: C) -> Result<(), sqlx::Error> {
+    pub async fn finish_in<C: RowConnection>(&mut self, mut connection: C) -> Result<(), sqlx::Error> {
         let Some(active) = &mut self.active else {
             return Ok(());
         };
-        if !active.core.settings.durability.has_database() {
+        if !active.recorder.settings.durability.has_database() {
             self.finish(Outcome::Ok);
             return Ok(());
         }
-        active.changes.write(&mut active.fields, active.core.rules());
-        let duration = active.beginning.elapsed_micros();
+        let State { changes, fields, .. } = &mut *active.state;
+        changes.write(fields, active.recorder.rules());
+        let duration = active.state.beginning.elapsed_micros();
         let mut row = buffer::take();
-        active.fields.copy_to(&mut row);
-        active.complete(&mut row, active.id, Outcome::Ok, Some(duration));
+        active.state.fields.copy_to(&mut row);
+        active.state.complete(&active.recorder, &mut row, active.state.id, Outcome::Ok, Some(duration));
         let inserted = match EventRef::decode(&row) {
             Ok(event) => {
-                active.in_doubt = true;
+                active.state.in_doubt = true;
                 let inserted = writer::insert(connection.as_mut(), &event).await;
-                active.in_doubt = false;
+                active.state.in_doubt = false;
                 inserted
             }
             Err(error) => Err(sqlx::Error::Encode(Box::new(error))),
@@ -50,7 +51,7 @@ impl Call {
         match inserted {
             Ok(()) => {
                 // Its intent, if it has one, stays open: nobody here knows whether the transaction commits.
-                active.core.counters.in_transaction();
+                active.recorder.counters.in_transaction();
                 self.discard();
                 Ok(())
             }

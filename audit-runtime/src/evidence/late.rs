@@ -4,8 +4,8 @@
 use super::copy_out;
 use super::seal::{Link, Seal, Sealer};
 use super::{EvidenceError, Reach};
-use crate::clock;
 use crate::evidence::merkle::Hash;
+use crate::{clock, ids};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Executor, Row as _};
 use uuid::Uuid;
@@ -105,7 +105,7 @@ async fn insert(connection: &mut PgConnection, found: Found) -> Result<(), Evide
             )
         }
     };
-    let id = clock::event_id(clock::micros_now());
+    let id = ids::event_id(clock::micros_now());
     let rows = found.members.len();
     let seal = Seal::new(JOURNAL, previous, &[], found.leaves);
     let (first_event, last_event) = found.times.unzip();

@@ -37,7 +37,7 @@ pub use inspect::{JournalState, JournalStatus, journals};
 #[cfg(any(fuzzing, test))]
 pub(crate) use recovery::scan;
 pub(crate) use recovery::{Orphan, RecoveredRecord};
-pub(crate) use segment::{Next, Record};
+pub(crate) use segment::{Next, Record, fork};
 
 use format::SegmentHeader;
 use segment::{NoRoom, Ring, Segment};

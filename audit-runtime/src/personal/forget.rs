@@ -1,9 +1,9 @@
 //! Forgetting a subject: its key is destroyed, and with it whatever was encrypted by it.
 
 use super::keys::stored;
-use crate::clock;
 use crate::retention::record;
 use crate::schema::existing::LOCK_TIMEOUT;
+use crate::{clock, ids};
 use sqlx::postgres::PgPool;
 use sqlx::{Connection, Executor};
 use uuid::Uuid;
@@ -44,7 +44,7 @@ pub async fn forget(pool: &PgPool, subject: &str, actor: Option<&str>) -> Result
     let Some((key, user)) = destroyed else {
         return Ok(None);
     };
-    let event = clock::event_id(clock::micros_now());
+    let event = ids::event_id(clock::micros_now());
     let data = serde_json::json!({"key": key, "database_user": user});
     record(&mut transaction, event, FORGOTTEN, actor.unwrap_or(&user), &data).await?;
     transaction.commit().await?;

@@ -11,10 +11,10 @@
 mod archive;
 mod month;
 
-use crate::clock;
 use crate::evidence::{EvidenceError, Verification, VerificationStep, seal_late};
 use crate::schema::existing::{LOCK_TIMEOUT, turn};
 use crate::schema::partitions::{self, LOCK};
+use crate::{clock, ids};
 use archive::Archive;
 use chrono::{DateTime, Utc};
 use sqlx::migrate::MigrateError;
@@ -207,7 +207,7 @@ impl Prune {
         let actor = self.actor.as_ref().unwrap_or(&user);
         let mut pruned = Pruned::default();
         for month in &months {
-            let event_id = clock::event_id(clock::micros_now());
+            let event_id = ids::event_id(clock::micros_now());
             let mut transaction = connection.begin().await?;
             let account = month.account(&mut transaction, event_id).await?;
             if account.rows == 0 {

@@ -1,13 +1,13 @@
 //! What goes to PostgreSQL in one transaction: consecutive records of one journal.
 
 use super::copy::CopyRows;
-use crate::clock;
 use crate::core::Core;
 use crate::evidence::merkle::Hash;
 use crate::evidence::seal::{self, ENTRY, Entry, Link, Seal, Sealer};
 use crate::journal::{Next, Orphan, Record, RecoveredRecord};
 use crate::payload::{self, EventRef, PayloadError};
 use crate::personal::{self, SubjectKeys};
+use crate::{clock, ids};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use uuid::Uuid;
@@ -55,7 +55,7 @@ impl Row {
 
 impl Batch {
     pub(super) fn new(journal_id: Uuid, first: u64) -> Self {
-        let id = clock::event_id(clock::micros_now());
+        let id = ids::event_id(clock::micros_now());
         Self {
             id,
             journal_id,

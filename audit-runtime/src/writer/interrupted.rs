@@ -5,10 +5,10 @@
 //! completion and an interruption can never both be stored.
 
 use super::batch::{Batch, Row};
-use crate::clock;
 use crate::core::Core;
 use crate::event::Outcome;
 use crate::payload::{self, EventRef};
+use crate::{clock, ids};
 use chrono::DateTime;
 use serde_json::{Map, Value, json};
 use sqlx::postgres::PgConnection;
@@ -46,7 +46,7 @@ pub(super) async fn open_intents(
         let refused = format!("SELECT * FROM audit_refused('{journal_id}')");
         let rows = connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(refused))).await?;
         let refused = rows.iter().map(|row| row.try_get(0)).collect::<Result<HashSet<Uuid>, _>>()?;
-        intents.retain(|intent| !refused.contains(&clock::completion_id(intent.id)));
+        intents.retain(|intent| !refused.contains(&ids::completion_id(intent.id)));
     }
     Ok(intents)
 }
@@ -90,7 +90,7 @@ impl OpenIntent {
         payload::encode(
             &mut bytes,
             &EventRef {
-                id: clock::completion_id(self.id),
+                id: ids::completion_id(self.id),
                 event_type: EVENT_TYPE,
                 entity_type: &self.entity_type,
                 entity_id: self.entity_id,

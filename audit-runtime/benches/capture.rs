@@ -1,0 +1,172 @@
+//! What a call pays: audited, and by the ways developers would take instead.
+//!
+//! One function of a key and four fields, which returns a `Result`, annotated in each of the ways. The journal is on a file, and
+//! its writer ships to a PostgreSQL of the benchmark's own meanwhile; at the end every row is looked at.
+
+#![allow(
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a benchmark fails by panicking, and its macros make public items"
+)]
+
+mod ways;
+
+use audit_runtime::{Audit, audited};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion};
+use serde::Serialize;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+use tests::{Cluster, Config, Database};
+use tokio::runtime::Runtime;
+use ways::{ID, Order, call};
+
+/// Calls in one go: the writer catches up in between, untimed.
+const BURST: u64 = 2_000;
+
+/// A nested value of about 10 kB of JSON.
+#[derive(Debug, Serialize)]
+struct Portfolio {
+    account: String,
+    positions: Vec<Position>,
+}
+
+#[derive(Debug, Serialize)]
+struct Position {
+    ticker: String,
+    quantity: u64,
+    average_price: f64,
+    lots: Vec<Lot>,
+    note: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Lot {
+    opened_at: String,
+    quantity: u64,
+    price: f64,
+    is_short: bool,
+}
+
+fn portfolio() -> Portfolio {
+    let lot = |number: u64| Lot {
+        opened_at: format!("2026-11-{:02}T09:30:00Z", number % 28 + 1),
+        quantity: number * 100,
+        price: 187.25 + number as f64,
+        is_short: number.is_multiple_of(2),
+    };
+    let position = |number: u64| Position {
+        ticker: format!("TICK{number}"),
+        quantity: number * 10,
+        average_price: 99.5 + number as f64,
+        lots: (0..4).map(lot).collect(),
+        note: number.is_multiple_of(3).then(|| "opened by \"rebalance\" as planned".into()),
+    };
+    Portfolio { account: "trading-7".into(), positions: (0..23).map(position).collect() }
+}
+
+#[audited(event = "portfolio.valued", entity = "portfolio", id = ID)]
+fn value(portfolio: &Portfolio) {
+    black_box(portfolio);
+}
+
+/// Times calls that record, in bursts between which the journal is emptied.
+fn recorded<R>(group: &mut BenchmarkGroup<'_, WallTime>, audit: &Audit, name: &str, mut call: impl FnMut() -> R) {
+    group.bench_function(name, |bencher| {
+        bencher.iter_custom(|calls| {
+            let mut took = Duration::ZERO;
+            let mut left = calls;
+            while left > 0 {
+                let burst = left.min(BURST);
+                let begin = Instant::now();
+                for _ in 0..burst {
+                    black_box(call());
+                }
+                took += begin.elapsed();
+                left -= burst;
+                while audit.stats().pending > 3 * BURST {
+                    std::thread::sleep(Duration::from_micros(200));
+                }
+            }
+            took
+        });
+    });
+}
+
+fn main() {
+    let mut criterion = Criterion::default()
+        .without_plots()
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(3))
+        .configure_from_args();
+    let runtime = Runtime::new().unwrap();
+    let cluster = Cluster::start(Config { settings: "shared_buffers = 1GB\nmax_wal_size = 8GB", ..Config::default() });
+    let database = runtime.block_on(Database::migrated_in(&cluster));
+
+    let mut group = criterion.benchmark_group("capture");
+    group.bench_function("bare", |bencher| bencher.iter(|| call(ways::bare)));
+    group.bench_function("audited, nothing installed", |bencher| bencher.iter(|| call(ways::submit)));
+    group.bench_function("serde_json of the fields", |bencher| {
+        let mut buffer = Vec::with_capacity(256);
+        bencher.iter(|| {
+            buffer.clear();
+            serde_json::to_writer(&mut buffer, black_box(&Order::default())).unwrap();
+            black_box(&buffer);
+        });
+    });
+    group.bench_function("tracing, no subscriber", |bencher| bencher.iter(|| call(ways::traced)));
+
+    let audit = Audit::builder()
+        .postgres(database.url.as_str())
+        .journal(database.journals.path())
+        .service("bench")
+        .start()
+        .unwrap();
+    audit.install().unwrap();
+    group.bench_function("audited, when is false", |bencher| bencher.iter(|| call(ways::unwanted)));
+    recorded(&mut group, &audit, "audited", || call(ways::submit));
+    group.bench_function("audited, two threads, a call", |bencher| {
+        bencher.iter_custom(|calls| {
+            let begin = Instant::now();
+            std::thread::scope(|scope| {
+                for _ in 0..2 {
+                    scope.spawn(|| (0..calls.div_ceil(2)).for_each(|_| drop(call(ways::submit))));
+                }
+            });
+            let took = begin.elapsed();
+            audit.flush_blocking().unwrap();
+            took
+        });
+    });
+    ways::with_json_logging(|| group.bench_function("tracing, JSON", |bencher| bencher.iter(|| call(ways::traced))));
+    ways::with_fastrace(|| {
+        group.bench_function("fastrace", |bencher| bencher.iter(|| ways::root_span(|| call(ways::fast_traced))));
+    });
+    ways::with_opentelemetry(|tracer| {
+        group
+            .bench_function("OpenTelemetry, batch", |bencher| bencher.iter(|| call(|order| ways::open(tracer, order))));
+    });
+    runtime.block_on(async {
+        sqlx::raw_sql("CREATE TABLE plain AS TABLE audit_events").execute(&database.pool).await.unwrap();
+        sqlx::raw_sql("ALTER TABLE plain ADD PRIMARY KEY (id)").execute(&database.pool).await.unwrap();
+    });
+    group.bench_function("INSERT, awaited", |bencher| {
+        bencher.iter(|| runtime.block_on(ways::insert(&database.pool, &Order::default())));
+    });
+    group.finish();
+
+    let mut group = criterion.benchmark_group("nested");
+    let nested = portfolio();
+    group.bench_function("serde_json::to_vec", |bencher| {
+        bencher.iter(|| black_box(serde_json::to_vec(black_box(&nested)).unwrap()));
+    });
+    recorded(&mut group, &audit, "audited", || value(black_box(&nested)));
+    group.finish();
+
+    audit.flush_blocking().unwrap();
+    let stats = audit.stats();
+    assert_eq!((stats.refused, stats.quarantined), (0, 0));
+    runtime.block_on(ways::all_rows_are_whole(&database, stats.recorded));
+    audit.shutdown_blocking(Duration::from_secs(10)).unwrap();
+    criterion.final_summary();
+}

@@ -1,0 +1,175 @@
+//! One function, annotated in each of the ways.
+
+use audit_runtime::audited;
+use fastrace::collector::{Config, Reporter, SpanContext, SpanRecord};
+use fastrace::prelude::Span;
+use opentelemetry::KeyValue;
+use opentelemetry::trace::{Span as _, Tracer as _, TracerProvider as _};
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, SpanData, SpanExporter};
+use serde::Serialize;
+use sqlx::PgPool;
+use std::fmt::Error;
+use std::hint::black_box;
+use tests::Database;
+use uuid::Uuid;
+
+pub(crate) const ID: Uuid = Uuid::from_u128(0x0193_5c2e_7c4a_7bbd_8f8e_2d6c_5b4a_3921);
+
+/// What a call is given.
+#[derive(Debug, Serialize)]
+pub(crate) struct Order {
+    pub(crate) ticker: &'static str,
+    pub(crate) side: &'static str,
+    pub(crate) quantity: u64,
+    pub(crate) limit_price: f64,
+}
+
+impl Default for Order {
+    fn default() -> Self {
+        Self { ticker: "AAPL", side: "buy", quantity: 1_200, limit_price: 187.25 }
+    }
+}
+
+/// Calls a function as the compiler cannot foresee.
+pub(crate) fn call<R>(function: impl FnOnce(&Order) -> R) -> R {
+    black_box(function(black_box(&Order::default())))
+}
+
+/// What each of the functions does.
+#[inline(always)]
+fn submit_at_broker(id: Uuid, ticker: &str, side: &str, quantity: u64, limit_price: f64) -> Result<u64, Error> {
+    black_box((id, ticker, side, limit_price));
+    if quantity == 0 { Err(Error) } else { Ok(quantity) }
+}
+
+#[inline(never)]
+fn submit_bare(order_id: Uuid, ticker: &str, side: &str, quantity: u64, limit_price: f64) -> Result<u64, Error> {
+    submit_at_broker(order_id, ticker, side, quantity, limit_price)
+}
+
+pub(crate) fn bare(order: &Order) -> Result<u64, Error> {
+    submit_bare(ID, order.ticker, order.side, order.quantity, order.limit_price)
+}
+
+#[audited(event = "order.submitted")]
+#[inline(never)]
+fn submit_audited(order_id: Uuid, ticker: &str, side: &str, quantity: u64, limit_price: f64) -> Result<u64, Error> {
+    submit_at_broker(order_id, ticker, side, quantity, limit_price)
+}
+
+pub(crate) fn submit(order: &Order) -> Result<u64, Error> {
+    submit_audited(ID, order.ticker, order.side, order.quantity, order.limit_price)
+}
+
+#[audited(event = "order.submitted", when = quantity == 0)]
+#[inline(never)]
+fn submit_unwanted(order_id: Uuid, ticker: &str, side: &str, quantity: u64, limit_price: f64) -> Result<u64, Error> {
+    submit_at_broker(order_id, ticker, side, quantity, limit_price)
+}
+
+pub(crate) fn unwanted(order: &Order) -> Result<u64, Error> {
+    submit_unwanted(ID, order.ticker, order.side, order.quantity, order.limit_price)
+}
+
+#[tracing::instrument(ret, err)]
+#[inline(never)]
+fn submit_traced(order_id: Uuid, ticker: &str, side: &str, quantity: u64, limit_price: f64) -> Result<u64, Error> {
+    submit_at_broker(order_id, ticker, side, quantity, limit_price)
+}
+
+pub(crate) fn traced(order: &Order) -> Result<u64, Error> {
+    submit_traced(ID, order.ticker, order.side, order.quantity, order.limit_price)
+}
+
+#[fastrace::trace(properties = {
+    "order_id": "{order_id}", "ticker": "{ticker}", "side": "{side}", "quantity": "{quantity}", "limit_price": "{limit_price}"
+})]
+#[inline(never)]
+fn submit_fast_traced(order_id: Uuid, ticker: &str, side: &str, quantity: u64, limit_price: f64) -> Result<u64, Error> {
+    submit_at_broker(order_id, ticker, side, quantity, limit_price)
+}
+
+pub(crate) fn fast_traced(order: &Order) -> Result<u64, Error> {
+    submit_fast_traced(ID, order.ticker, order.side, order.quantity, order.limit_price)
+}
+
+/// A log of JSON lines, written to a file by another thread, that drops what it cannot keep up with.
+pub(crate) fn with_json_logging<R>(run: impl FnOnce() -> R) -> R {
+    use tracing_subscriber::fmt::format::FmtSpan;
+    let directory = tempfile::tempdir().unwrap();
+    let file = std::fs::File::create(directory.path().join("log")).unwrap();
+    let (writer, _guard) = tracing_appender::non_blocking(file);
+    let subscriber = tracing_subscriber::fmt().json().with_span_events(FmtSpan::CLOSE).with_writer(writer).finish();
+    tracing::subscriber::with_default(subscriber, run)
+}
+
+#[derive(Debug)]
+struct Dropped;
+
+impl Reporter for Dropped {
+    fn report(&mut self, spans: Vec<SpanRecord>) {
+        black_box(spans);
+    }
+}
+
+impl SpanExporter for Dropped {
+    async fn export(&self, spans: Vec<SpanData>) -> OTelSdkResult {
+        black_box(spans);
+        Ok(())
+    }
+}
+
+pub(crate) fn with_fastrace(run: impl FnOnce()) {
+    fastrace::set_reporter(Dropped, Config::default());
+    run();
+    fastrace::flush();
+}
+
+pub(crate) fn root_span<R>(run: impl FnOnce() -> R) -> R {
+    let root = Span::root("request", SpanContext::random());
+    let _guard = root.set_local_parent();
+    run()
+}
+
+pub(crate) fn with_opentelemetry(run: impl FnOnce(&SdkTracer)) {
+    let provider = SdkTracerProvider::builder().with_batch_exporter(Dropped).build();
+    run(&provider.tracer("bench"));
+    provider.shutdown().unwrap();
+}
+
+/// As its users write it by hand.
+pub(crate) fn open(tracer: &SdkTracer, order: &Order) -> Result<u64, Error> {
+    let mut span = tracer.start("submit");
+    span.set_attributes([
+        KeyValue::new("order_id", ID.to_string()),
+        KeyValue::new("ticker", order.ticker.to_owned()),
+        KeyValue::new("side", order.side.to_owned()),
+        KeyValue::new("quantity", order.quantity as i64),
+        KeyValue::new("limit_price", order.limit_price),
+    ]);
+    let result = bare(order);
+    if let Ok(quantity) = result {
+        span.set_attribute(KeyValue::new("result", quantity as i64));
+    }
+    span.end();
+    result
+}
+
+/// As the existing system does it: the row is in the database when the call returns.
+pub(crate) async fn insert(pool: &PgPool, order: &Order) {
+    let sql = "INSERT INTO plain (id, event_type, entity_type, entity_id, actor, data, created_at) VALUES ($1, $2, $3, $4, $5, $6, now())";
+    let event = sqlx::query(sql).bind(Uuid::now_v7()).bind("order.submitted").bind("order").bind(ID).bind("system");
+    event.bind(sqlx::types::Json(order)).execute(pool).await.unwrap();
+}
+
+/// Every row is there, and holds what a call is given and gives.
+pub(crate) async fn all_rows_are_whole(database: &Database, recorded: u64) {
+    assert_eq!(u64::try_from(database.events().await), Ok(recorded));
+    let whole = "SELECT count(*) FROM audit_events WHERE batch_id IS NOT NULL AND outcome = 'ok' AND duration_us >= 0 \
+        AND correlation_id = id AND origin LIKE 'bench@%' AND actor = 'system' AND (event_type = 'portfolio.valued' \
+        AND jsonb_array_length(data->'portfolio'->'positions') = 23 OR event_type = 'order.submitted' AND entity_type = 'order' \
+        AND data = jsonb_build_object('order_id', entity_id, 'ticker', 'AAPL', 'side', 'buy', 'quantity', 1200, \
+        'limit_price', 187.25, 'result', 1200))";
+    assert_eq!(u64::try_from(database.count(whole).await), Ok(recorded));
+}
