@@ -4,7 +4,7 @@ mod body;
 pub(crate) mod buffer;
 mod changes;
 mod guarantee;
-mod states;
+mod pool;
 mod transaction;
 
 pub use body::InCall;
@@ -54,16 +54,25 @@ pub struct Site {
 /// What is inlined into the annotated function is the look at whether anything is recorded, and no more.
 #[derive(Debug)]
 pub struct Call {
-    active: Option<Active>,
+    /// One pointer: a call is moved around, into futures too.
+    active: Option<Box<Active>>,
     /// The function that no handle is in force for.
-    uninstalled: Option<&'static str>,
+    uninstalled: Option<&'static Site>,
 }
 
 #[derive(Debug)]
 struct Active {
     recorder: Recorder,
-    /// Boxed, for a call is moved around, into futures too.
-    state: Box<State>,
+    fields: Fields,
+    changes: Changes,
+    about: About,
+    intent: Intent,
+    /// The call began while its thread was already unwinding: a drop then says nothing about this call.
+    unwinding: bool,
+    /// Nothing has happened yet.
+    unpolled: bool,
+    /// A caller's transaction may hold the call's row already.
+    in_doubt: bool,
 }
 
 /// Who records a call. What is installed stays for good: to count its users would have all threads write to one place.
@@ -71,6 +80,8 @@ struct Active {
 enum Recorder {
     Installed(&'static Core),
     Scoped(Arc<Core>),
+    /// The call is over.
+    Nobody,
 }
 
 impl std::ops::Deref for Recorder {
@@ -81,15 +92,15 @@ impl std::ops::Deref for Recorder {
         match self {
             Self::Installed(core) => core,
             Self::Scoped(core) => core,
+            Self::Nobody => unreachable!("a call that is under way is recorded by somebody"),
         }
     }
 }
 
+/// What the event of a call says beside its data.
 #[derive(Debug)]
-struct State {
-    fields: Fields,
+struct About {
     id: Uuid,
-    intent: Intent,
     beginning: Moment,
     event: Cow<'static, str>,
     error_event: Cow<'static, str>,
@@ -100,15 +111,8 @@ struct State {
     correlation: Uuid,
     causation: Option<Uuid>,
     trace: Option<Trace>,
-    changes: Changes,
-    /// The call began while its thread was already unwinding: a drop then says nothing about this call.
-    unwinding: bool,
-    /// Nothing has happened yet.
-    unpolled: bool,
     /// Some of its values are personal, and whose they are is told.
     is_personal: bool,
-    /// A caller's transaction may hold the call's row already.
-    in_doubt: bool,
 }
 
 /// The event that a call is about to begin.
@@ -122,7 +126,8 @@ enum Intent {
 }
 
 impl Active {
-    fn begin(site: &'static Site, around: &Around) -> Option<Self> {
+    #[inline]
+    fn begin(site: &'static Site, around: &Around) -> Option<Box<Self>> {
         let recorder = match &around.audit {
             Some(audit) => Recorder::Scoped(audit.core().clone()),
             None => Recorder::Installed(Audit::installed()?.core()),
@@ -130,7 +135,8 @@ impl Active {
         Some(Self::begin_by(recorder, site, around))
     }
 
-    fn begin_by(recorder: Recorder, site: &'static Site, around: &Around) -> Self {
+    #[inline]
+    fn begin_by(recorder: Recorder, site: &'static Site, around: &Around) -> Box<Self> {
         let beginning = Moment::now();
         let (intent, id) = if site.intent {
             let (intent, id) = ids::intent_ids(beginning.micros());
@@ -139,51 +145,75 @@ impl Active {
             (Intent::None, ids::event_id(beginning.micros()))
         };
         let (trace, call) = (Trace::current(), context::current_call());
-        let mut state = states::take();
-        payload::begin(state.fields.restarted());
-        state.fields.begin();
-        state.id = id;
-        state.intent = intent;
-        state.beginning = beginning;
-        state.event = Cow::Borrowed(site.event);
-        state.error_event = Cow::Borrowed(site.error_event);
-        state.entity = Cow::Borrowed(site.entity);
-        state.entity_id = None;
-        state.actor = Cow::Borrowed(site.actor);
-        state.context.clone_from(&around.context);
-        state.correlation = context::correlation(call, around.context.as_deref(), trace).unwrap_or(id);
-        state.causation = call.map(|call| call.id);
-        state.trace = trace;
-        state.changes.clear();
-        state.unwinding = std::thread::panicking();
-        state.unpolled = false;
-        state.is_personal = false;
-        state.in_doubt = false;
-        Self { recorder, state }
+        let mut active = pool::take();
+        active.recorder = recorder;
+        active.fields.restart(payload::begin);
+        active.changes.clear();
+        active.about.id = id;
+        active.about.beginning = beginning;
+        active.about.event = Cow::Borrowed(site.event);
+        active.about.error_event = Cow::Borrowed(site.error_event);
+        active.about.entity = Cow::Borrowed(site.entity);
+        active.about.entity_id = None;
+        active.about.actor = Cow::Borrowed(site.actor);
+        active.about.context.clone_from(&around.context);
+        active.about.correlation = context::correlation(call, around.context.as_deref(), trace).unwrap_or(id);
+        active.about.causation = call.map(|call| call.id);
+        active.about.trace = trace;
+        active.about.is_personal = false;
+        active.intent = intent;
+        active.unwinding = std::thread::panicking();
+        active.unpolled = false;
+        active.in_doubt = false;
+        active
     }
 
     fn frame(&self) -> Frame {
-        Frame { id: self.state.id, correlation: self.state.correlation }
+        Frame { id: self.about.id, correlation: self.about.correlation }
+    }
+
+    /// Records how the call ended.
+    fn finish(mut self: Box<Self>, outcome: Outcome) {
+        let Self { recorder, fields, changes, about, .. } = &mut *self;
+        let duration = about.beginning.elapsed_micros();
+        changes.write(fields, recorder.rules());
+        let buffer = fields.end();
+        about.complete(recorder, buffer, about.id, outcome, Some(duration));
+        // A refusal is counted and warned of there; the call itself goes on.
+        let recorded = recorder.append(buffer);
+        if self.intent == Intent::Recorded && recorded.is_ok() {
+            self.recorder.counters.intent_ended();
+        }
+        pool::give(self);
+    }
+
+    /// The call neither returned nor was finished.
+    fn dropped(mut self: Box<Self>) {
+        if self.unpolled {
+            return pool::give(self);
+        }
+        if self.in_doubt {
+            // The row under its id may yet be committed.
+            self.about.id = ids::event_id(self.about.beginning.micros());
+        }
+        let panicked = std::thread::panicking() && !self.unwinding;
+        self.finish(if panicked { Outcome::Panicked } else { Outcome::Cancelled });
     }
 }
 
-impl State {
+impl About {
     /// The type of the event that says this outcome.
     fn event_type(&self, outcome: Outcome) -> Cow<'_, str> {
-        let known = |event: &'_ str| !event.is_empty();
-        let (event, error_event) = (&*self.event, &*self.error_event);
         let (first, second) = match outcome {
-            Outcome::Ok => (event, error_event),
-            Outcome::Started => (event, ""),
-            _ => (error_event, event),
+            Outcome::Ok => (&*self.event, &*self.error_event),
+            Outcome::Started => (&*self.event, ""),
+            _ => (&*self.error_event, &*self.event),
         };
-        if known(first) {
-            Cow::Borrowed(first)
-        } else if known(second) {
-            Cow::Borrowed(second)
-        } else {
+        match (first, second) {
             // A late event type is not known of a call that did not return.
-            Cow::Owned(format!("{}.{outcome}", self.entity))
+            ("", "") => Cow::Owned(format!("{}.{outcome}", self.entity)),
+            ("", second) => Cow::Borrowed(second),
+            (first, _) => Cow::Borrowed(first),
         }
     }
 
@@ -218,31 +248,22 @@ impl State {
 }
 
 impl Call {
+    const UNRECORDED: Self = Self { active: None, uninstalled: None };
+
     /// Begins a call; it records nothing if no handle is in force.
     #[inline]
     #[must_use]
     pub fn begin(site: &'static Site) -> Self {
-        if audit::never_records() {
-            return Self { active: None, uninstalled: Some(site.function) };
-        }
-        Self::begin_if_installed(site)
-    }
-
-    #[inline(never)]
-    fn begin_if_installed(site: &'static Site) -> Self {
-        let active = Around::with(|around| Active::begin(site, around));
-        let uninstalled = active.is_none().then_some(site.function);
-        if let Some(function) = uninstalled {
-            audit::warn_not_installed(function);
-        }
+        let active = if audit::never_records() { None } else { begin_if_installed(site) };
+        let uninstalled = if active.is_none() { Some(site) } else { None };
         Self { active, uninstalled }
     }
 
     /// Begins a call that this handle records.
+    #[inline]
     #[must_use]
     pub fn begin_with(site: &'static Site, audit: &Audit) -> Self {
-        let recorder = Recorder::Scoped(audit.core().clone());
-        Self { active: Some(Around::with(|around| Active::begin_by(recorder, site, around))), uninstalled: None }
+        Self { active: Some(begin_with(site, audit)), uninstalled: None }
     }
 
     /// Begins a call that is recorded only if this is true. A panic in it is data, and no panic of the call.
@@ -250,9 +271,9 @@ impl Call {
     #[must_use]
     pub fn begin_when(site: &'static Site, when: impl FnOnce() -> bool) -> Self {
         if audit::never_records() {
-            return Self { active: None, uninstalled: Some(site.function) };
+            return Self { active: None, uninstalled: Some(site) };
         }
-        Self::begin_if(when, || Self::begin_if_installed(site))
+        Self::begin_if(when, || Self::begin(site))
     }
 
     /// Begins a call that this handle records, if this is true.
@@ -265,7 +286,7 @@ impl Call {
     #[inline]
     fn begin_if(when: impl FnOnce() -> bool, begin: impl FnOnce() -> Self) -> Self {
         match catch_unwind(AssertUnwindSafe(when)) {
-            Ok(false) => Self { active: None, uninstalled: None },
+            Ok(false) => Self::UNRECORDED,
             Ok(true) => begin(),
             Err(panic) => {
                 let mut call = begin();
@@ -293,28 +314,28 @@ impl Call {
     /// The call is not to be recorded after all.
     pub fn discard(&mut self) {
         if let Some(active) = self.active.take() {
-            states::give(active.state);
+            pool::give(active);
         }
     }
 
     /// The event type of a call that returns `Ok`.
     pub fn event(&mut self, event: impl EventType) {
         if let Some(active) = &mut self.active {
-            active.state.event = event.into_event_type();
+            active.about.event = event.into_event_type();
         }
     }
 
     /// The event type of a call that does not.
     pub fn error_event(&mut self, event: impl EventType) {
         if let Some(active) = &mut self.active {
-            active.state.error_event = event.into_event_type();
+            active.about.error_event = event.into_event_type();
         }
     }
 
     /// The type of the entity.
     pub fn entity(&mut self, entity: impl Into<Cow<'static, str>>) {
         if let Some(active) = &mut self.active {
-            active.state.entity = entity.into();
+            active.about.entity = entity.into();
         }
     }
 
@@ -322,9 +343,9 @@ impl Call {
     pub fn entity_id<T: IntoEntityId>(&mut self, id: T) {
         if let Some(active) = &mut self.active {
             match id.to_entity_id() {
-                EntityId::None => active.state.entity_id = None,
-                EntityId::Id(id) => active.state.entity_id = Some(id),
-                EntityId::NotAnId(text) => active.state.fields.serialize(active.recorder.rules(), "$entity_id", &text),
+                EntityId::None => active.about.entity_id = None,
+                EntityId::Id(id) => active.about.entity_id = Some(id),
+                EntityId::NotAnId(text) => active.fields.serialize(active.recorder.rules(), "$entity_id", &text),
             }
         }
     }
@@ -332,7 +353,7 @@ impl Call {
     /// Who does it.
     pub fn actor<T: Display + ?Sized>(&mut self, actor: &T) {
         if let Some(active) = &mut self.active {
-            active.state.actor = Cow::Owned(capture::text(actor));
+            active.about.actor = Cow::Owned(capture::text(actor));
         }
     }
 
@@ -342,15 +363,15 @@ impl Call {
             && active.recorder.keeps_personal()
         {
             let rules = Rules { limit: active.recorder.rules().limit, mask: Mask::NONE };
-            active.state.fields.display(&rules, SUBJECT, subject);
-            active.state.is_personal = true;
+            active.fields.display(&rules, SUBJECT, subject);
+            active.about.is_personal = true;
         }
     }
 
     /// The next value is personal.
     pub fn personal(&mut self) -> &mut Self {
         if let Some(active) = &mut self.active {
-            active.state.fields.next(if active.state.is_personal { Next::Personal } else { Next::Redacted });
+            active.fields.next(if active.about.is_personal { Next::Personal } else { Next::Redacted });
         }
         self
     }
@@ -358,21 +379,21 @@ impl Call {
     /// Captures a value by serde.
     pub fn serialize<T: Capture + ?Sized>(&mut self, name: &'static str, value: &T) {
         if let Some(active) = &mut self.active {
-            active.state.fields.serialize(active.recorder.rules(), name, value);
+            active.fields.serialize(active.recorder.rules(), name, value);
         }
     }
 
     /// Captures a value by its `Display`.
     pub fn display<T: Display + ?Sized>(&mut self, name: &'static str, value: &T) {
         if let Some(active) = &mut self.active {
-            active.state.fields.display(active.recorder.rules(), name, value);
+            active.fields.display(active.recorder.rules(), name, value);
         }
     }
 
     /// Captures a value by its `Debug`.
     pub fn debug<T: Debug + ?Sized>(&mut self, name: &'static str, value: &T) {
         if let Some(active) = &mut self.active {
-            active.state.fields.debug(active.recorder.rules(), name, value);
+            active.fields.debug(active.recorder.rules(), name, value);
         }
     }
 
@@ -386,28 +407,28 @@ impl Call {
         if std::any::type_name::<T>() != std::any::type_name::<()>() {
             self.serialize("result", value);
         } else if let Some(active) = &mut self.active {
-            active.state.fields.next(Next::Plain);
+            active.fields.next(Next::Plain);
         }
     }
 
     /// Captures the error.
     pub fn error(&mut self, describe: &dyn Fn() -> ErrorText) {
         if let Some(active) = &mut self.active {
-            active.state.fields.field(active.recorder.rules(), "error", &mut |json| describe().serialize(json));
+            active.fields.field(active.recorder.rules(), "error", &mut |json| describe().serialize(json));
         }
     }
 
     /// The function has only made its future: it will not count as a call unless that is polled.
     pub fn await_poll(&mut self) {
         if let Some(active) = &mut self.active {
-            active.state.unpolled = true;
+            active.unpolled = true;
         }
     }
 
     /// The future is polled.
     pub fn polled(&mut self) {
         if let Some(active) = &mut self.active {
-            active.state.unpolled = false;
+            active.unpolled = false;
         }
     }
 
@@ -445,34 +466,19 @@ impl Call {
     }
 }
 
-impl Active {
-    fn finish(self, outcome: Outcome) {
-        let Self { recorder, mut state } = self;
-        let duration = state.beginning.elapsed_micros();
-        let State { changes, fields, .. } = &mut *state;
-        changes.write(fields, recorder.rules());
-        let mut buffer = fields.end();
-        state.complete(&recorder, &mut buffer, state.id, outcome, Some(duration));
-        // A refusal is counted and warned of there; the call itself goes on.
-        let recorded = recorder.append(&buffer);
-        if state.intent == Intent::Recorded && recorded.is_ok() {
-            recorder.counters.intent_ended();
-        }
-        *state.fields.restarted() = buffer;
-        states::give(state);
+#[inline(never)]
+fn begin_if_installed(site: &'static Site) -> Option<Box<Active>> {
+    let active = Around::with(|around| Active::begin(site, around));
+    if active.is_none() {
+        audit::warn_not_installed(site.function);
     }
+    active
+}
 
-    fn dropped(mut self) {
-        if self.state.unpolled {
-            return states::give(self.state);
-        }
-        if self.state.in_doubt {
-            // The row under its id may yet be committed.
-            self.state.id = ids::event_id(self.state.beginning.micros());
-        }
-        let panicked = std::thread::panicking() && !self.state.unwinding;
-        self.finish(if panicked { Outcome::Panicked } else { Outcome::Cancelled });
-    }
+#[inline(never)]
+fn begin_with(site: &'static Site, audit: &Audit) -> Box<Active> {
+    let recorder = Recorder::Scoped(audit.core().clone());
+    Around::with(|around| Active::begin_by(recorder, site, around))
 }
 
 impl Drop for Call {

@@ -42,7 +42,7 @@ impl Rules {
     }
 }
 
-/// A JSON object that grows field by field behind what its buffer holds already.
+/// A JSON object that grows field by field, each with a comma behind it, behind what its buffer holds already.
 #[derive(Debug, Default)]
 pub(crate) struct Fields {
     buffer: Vec<u8>,
@@ -66,7 +66,7 @@ impl Fields {
     /// Begins the object at the end of `buffer`.
     pub(crate) fn new(buffer: Vec<u8>) -> Self {
         let mut fields = Self { buffer, begin: 0, next: Next::Plain };
-        fields.begin();
+        fields.restart(|_| ());
         fields
     }
 
@@ -79,26 +79,23 @@ impl Fields {
     pub(crate) fn copy_to(&self, buffer: &mut Vec<u8>) {
         buffer.clear();
         buffer.extend_from_slice(&self.buffer);
-        buffer.push(b'}');
+        end(buffer, self.begin);
     }
 
-    /// Ends the object and gives the buffer away.
-    pub(crate) fn end(&mut self) -> Vec<u8> {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.push(b'}');
-        buffer
-    }
-
-    /// The buffer, in which another object is going to begin.
-    pub(crate) fn restarted(&mut self) -> &mut Vec<u8> {
-        self.next = Next::Plain;
+    /// Ends the object; gives the buffer.
+    #[inline]
+    pub(crate) fn end(&mut self) -> &mut Vec<u8> {
+        end(&mut self.buffer, self.begin);
         &mut self.buffer
     }
 
-    /// Begins the object at the end of the buffer.
-    pub(crate) fn begin(&mut self) {
+    /// Begins another object in the same buffer, behind what is put there.
+    #[inline]
+    pub(crate) fn restart(&mut self, before: impl FnOnce(&mut Vec<u8>)) {
+        before(&mut self.buffer);
         self.begin = self.buffer.len();
         self.buffer.push(b'{');
+        self.next = Next::Plain;
     }
 
     /// How many bytes the buffer has room for.
@@ -131,27 +128,25 @@ impl Fields {
         name: &str,
         write: &mut dyn FnMut(&mut Json<'_>) -> serde_json::Result<()>,
     ) {
-        let buffer = &mut self.buffer;
-        buffer.reserve(name.len() + 64);
+        self.buffer.reserve(name.len() + 64);
+        self.buffer.push(b'"');
         // Names are Rust identifiers, "result", "error", or checked by the macro: nothing in them needs escaping.
-        buffer.extend_from_slice(if buffer.len() > self.begin + 1 { b",\"" } else { b"\"" });
-        buffer.extend_from_slice(name.as_bytes());
-        buffer.extend_from_slice(b"\":");
-        let next = std::mem::take(&mut self.next);
-        if next == Next::Redacted || rules.mask.names(name) {
-            let _ = serde_json::to_writer(buffer, REDACTED);
-            return;
+        self.buffer.extend_from_slice(name.as_bytes());
+        self.buffer.extend_from_slice(b"\":");
+        match std::mem::take(&mut self.next) {
+            Next::Plain if !rules.mask.names(name) => self.value(rules, write),
+            Next::Personal if !rules.mask.names(name) => {
+                self.buffer.extend_from_slice(MARK.as_bytes());
+                self.value(rules, write);
+                self.buffer.push(b'}');
+            }
+            _ => {
+                let _ = serde_json::to_writer(&mut self.buffer, REDACTED);
+            }
         }
-        if next == Next::Personal {
-            buffer.extend_from_slice(MARK.as_bytes());
-        }
-        self.value(rules, write);
-        if next == Next::Personal {
-            self.buffer.push(b'}');
-        }
+        self.buffer.push(b',');
     }
 
-    #[inline]
     fn value(&mut self, rules: &Rules, write: &mut dyn FnMut(&mut Json<'_>) -> serde_json::Result<()>) {
         let begin = self.buffer.len();
         let room = (self.begin + rules.limit.min(usize::MAX / 2)).max(begin);
@@ -170,6 +165,15 @@ impl Fields {
         self.buffer.truncate(begin);
         let _ = serde_json::to_writer(&mut self.buffer, &serde_json::json!({ "$error": error }));
     }
+}
+
+/// Ends an object that begins here: each of its fields has a comma behind it.
+#[inline]
+fn end(buffer: &mut Vec<u8>, begin: usize) {
+    if buffer.len() > begin + 1 {
+        buffer.pop();
+    }
+    buffer.push(b'}');
 }
 
 /// What stands in place of data over the limit.
@@ -235,7 +239,7 @@ mod tests {
     fn captured(capture: impl FnOnce(&mut Fields)) -> Value {
         let mut fields = Fields::new(Vec::new());
         capture(&mut fields);
-        serde_json::from_slice(&fields.end()).unwrap()
+        serde_json::from_slice(fields.end()).unwrap()
     }
 
     fn one(value: impl Serialize) -> Value {
@@ -374,7 +378,7 @@ mod tests {
         assert!(rules.settle(&format!(r#"{{"a":"{}"}}"#, "x".repeat(500))).starts_with(r#"{"$truncated":508,"#));
         let mut fields = Fields::new(Vec::new());
         fields.serialize(&rules, "iban", &"DE89");
-        assert_eq!(fields.end(), br#"{"iban":"[redacted]"}"#);
+        assert_eq!(*fields.end(), br#"{"iban":"[redacted]"}"#);
     }
 
     #[test]

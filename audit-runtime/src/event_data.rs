@@ -69,7 +69,7 @@ impl EventData {
     ) -> Event {
         let mut event = Event::new(event_type.into_event_type()).entity(entity_type, id);
         // The object was written by `serde_json`, which writes UTF-8.
-        event.data = String::from_utf8_lossy(&self.fields.end()).into_owned();
+        event.data = String::from_utf8_lossy(self.fields.end()).into_owned();
         event.is_personal = self.is_personal;
         event
     }

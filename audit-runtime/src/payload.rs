@@ -68,48 +68,52 @@ pub(crate) struct EventRef<'a> {
 pub(crate) type Tail<'a> = EventRef<'a>;
 
 /// Completes a buffer that begins with [`HEADER`] free bytes and the event's data.
+#[inline]
 pub(crate) fn complete(buffer: &mut Vec<u8>, tail: &Tail<'_>) {
     let data = (buffer.len() - HEADER) as u32;
-    let short = |text: &str| -> usize {
-        // Nobody names an actor with 64 KiB; what is cut is cut between two characters.
-        let mut end = text.len().min(usize::from(u16::MAX));
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        end
-    };
-    let texts = [tail.event_type, tail.entity_type, tail.actor, tail.origin];
-    for (at, text) in [AT_EVENT_TYPE, AT_ENTITY_TYPE, AT_ACTOR, AT_ORIGIN].into_iter().zip(texts) {
-        let bytes = short(text);
-        buffer[at..at + 2].copy_from_slice(&(bytes as u16).to_le_bytes());
-        buffer.extend_from_slice(&text.as_bytes()[..bytes]);
+    let texts = [tail.event_type, tail.entity_type, tail.actor, tail.origin].map(short);
+    buffer.reserve(texts.iter().map(|text| text.len()).sum::<usize>() + tail.context.len());
+    for text in texts {
+        buffer.extend_from_slice(text);
     }
     buffer.extend_from_slice(tail.context.as_bytes());
-    buffer[AT_VERSION] = VERSION;
-    buffer[AT_OUTCOME] = tail.outcome.code();
-    buffer[AT_DATA..AT_CONTEXT].copy_from_slice(&data.to_le_bytes());
-    buffer[AT_CONTEXT..AT_EVENT_TYPE].copy_from_slice(&(tail.context.len() as u32).to_le_bytes());
-    buffer[AT_CREATED..AT_DURATION].copy_from_slice(&tail.created_at.to_le_bytes());
-    buffer[AT_ID..AT_ENTITY_ID].copy_from_slice(tail.id.as_bytes());
+    let Some(header) = buffer.first_chunk_mut::<HEADER>() else {
+        return;
+    };
     let mut present = if tail.is_personal { IS_PERSONAL } else { 0 };
-    if let Some(duration) = tail.duration {
-        present |= HAS_DURATION;
-        buffer[AT_DURATION..AT_ID].copy_from_slice(&duration.to_le_bytes());
-    }
-    for (bit, at, id) in [
-        (HAS_ENTITY_ID, AT_ENTITY_ID, tail.entity_id),
-        (HAS_CORRELATION, AT_CORRELATION, tail.correlation_id),
-        (HAS_CAUSATION, AT_CAUSATION, tail.causation_id),
-    ] {
-        if let Some(id) = id {
-            present |= bit;
-            buffer[at..at + 16].copy_from_slice(id.as_bytes());
-        }
-    }
-    buffer[AT_PRESENT] = present;
+    let mut id = |bit: u8, id: Option<Uuid>| {
+        present |= if id.is_some() { bit } else { 0 };
+        id.unwrap_or_default().into_bytes()
+    };
+    let entity_id = id(HAS_ENTITY_ID, tail.entity_id);
+    let correlation_id = id(HAS_CORRELATION, tail.correlation_id);
+    let causation_id = id(HAS_CAUSATION, tail.causation_id);
+    present |= if tail.duration.is_some() { HAS_DURATION } else { 0 };
+    header[AT_VERSION] = VERSION;
+    header[AT_OUTCOME] = tail.outcome.code();
+    header[AT_PRESENT] = present;
+    header[AT_DATA..AT_CONTEXT].copy_from_slice(&data.to_le_bytes());
+    header[AT_CONTEXT..AT_EVENT_TYPE].copy_from_slice(&(tail.context.len() as u32).to_le_bytes());
+    let lengths = texts.map(|text| (text.len() as u16).to_le_bytes());
+    header[AT_EVENT_TYPE..AT_ORIGIN + 2].copy_from_slice(lengths.as_flattened());
+    header[AT_CREATED..AT_DURATION].copy_from_slice(&tail.created_at.to_le_bytes());
+    header[AT_DURATION..AT_ID].copy_from_slice(&tail.duration.unwrap_or_default().to_le_bytes());
+    header[AT_ID..AT_ENTITY_ID].copy_from_slice(tail.id.as_bytes());
+    header[AT_ENTITY_ID..AT_CORRELATION].copy_from_slice(&entity_id);
+    header[AT_CORRELATION..AT_CAUSATION].copy_from_slice(&correlation_id);
+    header[AT_CAUSATION..].copy_from_slice(&causation_id);
+}
+
+/// Nobody names an actor with 64 KiB; what is cut is cut between two characters.
+#[inline]
+fn short(text: &str) -> &[u8] {
+    let longest = usize::from(u16::MAX);
+    let end = if text.len() <= longest { text.len() } else { text.floor_char_boundary(longest) };
+    &text.as_bytes()[..end]
 }
 
 /// Empties a buffer and leaves room for the header.
+#[inline]
 pub(crate) fn begin(buffer: &mut Vec<u8>) {
     buffer.clear();
     buffer.resize(HEADER, 0);

@@ -1,6 +1,6 @@
 //! The user's own body: while it runs, its call is the cause of every event below.
 
-use super::{Active, Call};
+use super::Call;
 use crate::context::{Frame, swap_call};
 use pin_project_lite::pin_project;
 use std::future::Future;
@@ -10,7 +10,7 @@ use std::task::{self, Poll};
 impl Call {
     #[inline]
     fn frame(&self) -> Option<Frame> {
-        self.active.as_ref().map(Active::frame)
+        self.active.as_ref().map(|active| active.frame())
     }
 
     /// Runs a synchronous body: events below name this call as their cause.

@@ -33,7 +33,7 @@ impl Call {
     /// Notes a value that the body may change.
     pub fn before<T: Capture + ?Sized>(&mut self, name: &'static str, value: &T) {
         if let Some(active) = &mut self.active {
-            active.state.changes.before.push((name, capture::to_value(value)));
+            active.changes.before.push((name, capture::to_value(value)));
         }
     }
 
@@ -42,7 +42,7 @@ impl Call {
         let Some(active) = &mut self.active else {
             return;
         };
-        let before = &mut active.state.changes.before;
+        let before = &mut active.changes.before;
         let Some(at) = before.iter().position(|(noted, _)| *noted == name) else {
             return;
         };
@@ -50,6 +50,6 @@ impl Call {
             (Ok(before), Ok(after)) => changes(&before, &after),
             (Err(error), _) | (_, Err(error)) => json!({"$error": error}),
         };
-        active.state.changes.changed.insert(name.to_owned(), changed);
+        active.changes.changed.insert(name.to_owned(), changed);
     }
 }

@@ -19,8 +19,8 @@ impl Call {
     /// # Errors
     /// It is not, and the body must not run.
     pub async fn required(&mut self) -> Result<(), RecordError> {
-        if let Some(function) = self.uninstalled {
-            return Err(RecordError::NotInstalled(function));
+        if let Some(site) = self.uninstalled {
+            return Err(RecordError::NotInstalled(site.function));
         }
         let (Some(position), Some(active)) = (self.record_intent()?, &self.active) else {
             return Ok(());
@@ -52,23 +52,23 @@ impl Call {
         let Some(active) = &mut self.active else {
             return Ok(None);
         };
-        let Intent::Planned(id) = active.state.intent else {
+        let Intent::Planned(id) = active.intent else {
             return Ok(None);
         };
         let mut buffer = buffer::take();
-        active.state.fields.copy_to(&mut buffer);
-        active.state.complete(&active.recorder, &mut buffer, id, Outcome::Started, None);
+        active.fields.copy_to(&mut buffer);
+        active.about.complete(&active.recorder, &mut buffer, id, Outcome::Started, None);
         let appended = active.recorder.append(&buffer);
         buffer::give(buffer);
         match appended {
             Ok(position) => {
                 active.recorder.counters.intent_began();
-                active.state.intent = Intent::Recorded;
-                active.state.causation = Some(id);
+                active.intent = Intent::Recorded;
+                active.about.causation = Some(id);
                 Ok(Some(position))
             }
             Err(error) => {
-                active.state.intent = Intent::None;
+                active.intent = Intent::None;
                 Err(error)
             }
         }

@@ -1,6 +1,6 @@
 //! The row of a call that returned `Ok`, inside the caller's own transaction.
 
-use super::{Call, State, buffer};
+use super::{Active, Call, buffer};
 use crate::event::Outcome;
 use crate::payload::EventRef;
 use crate::writer;
@@ -32,17 +32,17 @@ impl Call {
             self.finish(Outcome::Ok);
             return Ok(());
         }
-        let State { changes, fields, .. } = &mut *active.state;
-        changes.write(fields, active.recorder.rules());
-        let duration = active.state.beginning.elapsed_micros();
+        let Active { recorder, fields, changes, .. } = &mut **active;
+        changes.write(fields, recorder.rules());
+        let duration = active.about.beginning.elapsed_micros();
         let mut row = buffer::take();
-        active.state.fields.copy_to(&mut row);
-        active.state.complete(&active.recorder, &mut row, active.state.id, Outcome::Ok, Some(duration));
+        active.fields.copy_to(&mut row);
+        active.about.complete(&active.recorder, &mut row, active.about.id, Outcome::Ok, Some(duration));
         let inserted = match EventRef::decode(&row) {
             Ok(event) => {
-                active.state.in_doubt = true;
+                active.in_doubt = true;
                 let inserted = writer::insert(connection.as_mut(), &event).await;
-                active.state.in_doubt = false;
+                active.in_doubt = false;
                 inserted
             }
             Err(error) => Err(sqlx::Error::Encode(Box::new(error))),
