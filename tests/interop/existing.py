@@ -4,11 +4,13 @@
     existing.py URL write                   inserts the events on standard input, one JSON object a line; prints their ids
     existing.py URL order ORDER [REFERENCE] | entity TYPE ID | execution ID RECOMMENDATION
     existing.py URL hammer TASKS            inserts until standard input ends; prints how many inserts returned, and failed
+    existing.py URL many COUNT TASKS        inserts so many on a pool of as many connections as tasks; prints the seconds it took
 """
 
 import asyncio
 import json
 import sys
+import time
 import uuid
 from datetime import datetime, timezone
 
@@ -102,10 +104,29 @@ async def hammer(url, tasks):
     print(json.dumps(counts))
 
 
+async def many(url, count, tasks):
+    pool = await asyncpg.create_pool(url, min_size=tasks, max_size=tasks)
+    numbers = iter(range(count))
+
+    async def insert():
+        for number in numbers:
+            data = {"ticker": "AAPL", "quantity": number, "side": "buy", "limit_price": 187.25, "result": 4}
+            event = {"event_type": "order.submitted", "entity_type": "order", "entity_id": str(uuid.uuid4()), "data": data}
+            async with pool.acquire() as connection:
+                await write(connection, event)
+
+    begin = time.monotonic()
+    await asyncio.gather(*(insert() for _ in range(tasks)))
+    print(time.monotonic() - begin)
+    await pool.close()
+
+
 async def main():
     url, command, *arguments = sys.argv[1:]
     if command == "hammer":
         return await hammer(url, int(arguments[0]))
+    if command == "many":
+        return await many(url, int(arguments[0]), int(arguments[1]))
     connection = await asyncpg.connect(url)
     if command == "create":
         await connection.execute(TABLE)

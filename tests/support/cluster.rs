@@ -163,6 +163,13 @@ impl Cluster {
         self.directory.path().join("log")
     }
 
+    /// The server's `psql` on a database.
+    pub fn psql(&self, url: &str) -> Command {
+        let mut command = Command::new(self.binaries.join("psql"));
+        command.args(["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--dbname", url]);
+        command
+    }
+
     /// The TCP port.
     pub fn port(&self) -> u16 {
         self.port
