@@ -9,20 +9,25 @@
     reason = "a benchmark fails by panicking, and its macros make public items"
 )]
 
+mod results;
 mod ways;
 
 use audit_runtime::{Audit, audited};
-use criterion::measurement::WallTime;
-use criterion::{BenchmarkGroup, Criterion};
+use criterion::Criterion;
+use results::Rounds;
 use serde::Serialize;
+use serde_json::Value;
 use std::hint::black_box;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use tests::{Cluster, Config, Database};
 use tokio::runtime::Runtime;
 use ways::{ID, Order, call};
 
 /// Calls in one go: the writer catches up in between, untimed.
-const BURST: u64 = 2_000;
+const BURST: u64 = 4_000;
+/// How often.
+const BURSTS: u32 = 100;
 
 /// A nested value of about 10 kB of JSON.
 #[derive(Debug, Serialize)]
@@ -70,32 +75,52 @@ fn value(portfolio: &Portfolio) {
     black_box(portfolio);
 }
 
-/// Times calls that record, in bursts between which the journal is emptied.
-fn recorded<R>(group: &mut BenchmarkGroup<'_, WallTime>, audit: &Audit, name: &str, mut call: impl FnMut() -> R) {
-    group.bench_function(name, |bencher| {
-        bencher.iter_custom(|calls| {
-            let mut took = Duration::ZERO;
-            let mut left = calls;
-            while left > 0 {
-                let burst = left.min(BURST);
-                let begin = Instant::now();
-                for _ in 0..burst {
-                    black_box(call());
-                }
-                took += begin.elapsed();
-                left -= burst;
-                while audit.stats().pending > 3 * BURST {
-                    std::thread::sleep(Duration::from_micros(200));
-                }
-            }
-            took
-        });
-    });
+/// Nanoseconds of a call, by bursts between which the writer catches up, to `pending` events. (Criterion would count that time when
+/// it settles how many calls to make, and make a few at a time, each on cold caches.)
+fn recorded(audit: &Audit, name: &str, calls: u64, pending: u64, mut burst: impl FnMut(u64) -> Duration) -> Value {
+    let mut rounds = Rounds::default();
+    for number in 0..BURSTS {
+        let took = burst(calls);
+        if number >= BURSTS / 10 {
+            rounds.add(took.as_nanos() as f64 / calls as f64);
+        }
+        while audit.stats().pending > pending {
+            std::thread::sleep(Duration::from_micros(200));
+        }
+    }
+    println!("{name:<40} {:>8.1} ns", rounds.median());
+    rounds.to_json()
+}
+
+/// The time of so many calls.
+fn timed<R>(calls: u64, mut call: impl FnMut() -> R) -> Duration {
+    let begin = Instant::now();
+    for _ in 0..calls {
+        black_box(call());
+    }
+    begin.elapsed()
+}
+
+/// The time of so many calls on two threads at once.
+fn timed_on_two(calls: u64) -> Duration {
+    let ready = AtomicU32::new(0);
+    let half = || {
+        ready.fetch_add(1, Ordering::SeqCst);
+        while ready.load(Ordering::SeqCst) < 2 {
+            std::hint::spin_loop();
+        }
+        timed(calls / 2, || call(ways::submit))
+    };
+    std::thread::scope(|scope| {
+        let other = scope.spawn(half);
+        half().max(other.join().unwrap())
+    })
 }
 
 fn main() {
     let mut criterion = Criterion::default()
         .without_plots()
+        .sample_size(30)
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(3))
         .configure_from_args();
@@ -124,20 +149,14 @@ fn main() {
         .unwrap();
     audit.install().unwrap();
     group.bench_function("audited, when is false", |bencher| bencher.iter(|| call(ways::unwanted)));
-    recorded(&mut group, &audit, "audited", || call(ways::submit));
-    group.bench_function("audited, two threads, a call", |bencher| {
-        bencher.iter_custom(|calls| {
-            let begin = Instant::now();
-            std::thread::scope(|scope| {
-                for _ in 0..2 {
-                    scope.spawn(|| (0..calls.div_ceil(2)).for_each(|_| drop(call(ways::submit))));
-                }
-            });
-            let took = begin.elapsed();
-            audit.flush_blocking().unwrap();
-            took
-        });
-    });
+    let one = |calls| timed(calls, || call(ways::submit));
+    let mut kept = serde_json::Map::new();
+    let mut keep = |name: &str, calls, pending, burst: &mut dyn FnMut(u64) -> Duration| {
+        kept.insert(name.into(), recorded(&audit, name, calls, pending, burst));
+    };
+    keep("audited", BURST, 3 * BURST, &mut one.clone());
+    keep("audited, writer idle", BURST, 0, &mut one.clone());
+    keep("audited, writer idle, two threads", BURST, 0, &mut timed_on_two.clone());
     ways::with_json_logging(|| group.bench_function("tracing, JSON", |bencher| bencher.iter(|| call(ways::traced))));
     ways::with_fastrace(|| {
         group.bench_function("fastrace", |bencher| bencher.iter(|| ways::root_span(|| call(ways::fast_traced))));
@@ -160,7 +179,7 @@ fn main() {
     group.bench_function("serde_json::to_vec", |bencher| {
         bencher.iter(|| black_box(serde_json::to_vec(black_box(&nested)).unwrap()));
     });
-    recorded(&mut group, &audit, "audited", || value(black_box(&nested)));
+    keep("nested, audited", BURST / 50, BURST / 10, &mut |calls| timed(calls, || value(black_box(&nested))));
     group.finish();
 
     audit.flush_blocking().unwrap();
@@ -168,5 +187,6 @@ fn main() {
     assert_eq!((stats.refused, stats.quarantined), (0, 0));
     runtime.block_on(ways::all_rows_are_whole(&database, stats.recorded));
     audit.shutdown_blocking(Duration::from_secs(10)).unwrap();
+    results::keep("capture", &Value::Object(kept));
     criterion.final_summary();
 }

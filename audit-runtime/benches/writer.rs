@@ -146,7 +146,8 @@ async fn main() {
     let settings = "shared_buffers = 1GB\nmax_wal_size = 8GB";
     let cluster = Cluster::start(Config { settings, ..Config::default() });
     let file = tempfile::NamedTempFile::new().unwrap();
-    let (mut copy, mut helper, mut sealed, mut unsealed) = (Rounds::default(), Rounds::default(), Run::default(), Run::default());
+    let (mut copy, mut helper, mut sealed, mut unsealed) =
+        (Rounds::default(), Rounds::default(), Run::default(), Run::default());
     for _ in 0..ROUNDS {
         let database = shipped(&cluster, &mut sealed, |builder| builder).await;
         database.is_unharmed().await;
@@ -154,12 +155,18 @@ async fn main() {
         shipped(&cluster, &mut unsealed, Builder::without_seal).await;
         helped(&cluster, &mut helper).await;
     }
-    let line = |name: &str, rates: &Rounds| println!("{name:<28} {:>9.0} rows/s  {:.2} of \\copy", rates.median(), rates.median() / copy.median());
+    let line = |name: &str, rates: &Rounds| {
+        println!("{name:<28} {:>9.0} rows/s  {:.2} of \\copy", rates.median(), rates.median() / copy.median())
+    };
     line("psql \\copy", &copy);
     line("audit-runtime", &sealed.rates);
     line("audit-runtime, unsealed", &unsealed.rates);
     line("existing helper, pool of 10", &helper);
-    println!("writer's processor: {:.2} us a row, {:.2} unsealed", sealed.processor.median(), unsealed.processor.median());
+    println!(
+        "writer's processor: {:.2} us a row, {:.2} unsealed",
+        sealed.processor.median(),
+        unsealed.processor.median()
+    );
     let mut sizes = Vec::new();
     for connections in [1, 2, 4] {
         for batch in [250, 1_000, 5_000, 20_000] {

@@ -68,6 +68,8 @@ pub mod __private {
     pub use ::core;
     pub use std::boxed::Box;
 
+    pub use crate::journal::BenchedJournal;
+
     /// The canonical form of a JSON text, for the tests that compare it with what PostgreSQL makes of the text.
     #[must_use]
     pub fn canonical_json(text: &str) -> Option<Vec<u8>> {

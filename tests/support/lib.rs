@@ -8,6 +8,7 @@ pub mod calls;
 pub mod cluster;
 pub mod database;
 pub mod examples;
+pub mod filled;
 pub mod proxy;
 pub mod python;
 pub mod small_disk;

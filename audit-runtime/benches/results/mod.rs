@@ -1,5 +1,7 @@
 //! What a benchmark has measured, for the report that `scripts/bench.sh` makes.
 
+#![allow(dead_code, reason = "each benchmark uses some of it")]
+
 use serde_json::{Value, json};
 use std::path::Path;
 

@@ -1,5 +1,7 @@
 //! One function, annotated in each of the ways.
 
+#![allow(dead_code, reason = "each benchmark uses some of it")]
+
 use audit_runtime::audited;
 use fastrace::collector::{Config, Reporter, SpanContext, SpanRecord};
 use fastrace::prelude::Span;

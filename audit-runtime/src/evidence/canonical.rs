@@ -14,6 +14,8 @@
 //! So whatever `jsonb` does to a document (it orders and drops members, resolves escapes, writes `1e3` as `1000`) changes nothing, and
 //! whatever changes a value changes the bytes.
 
+use crate::json;
+
 /// The bytes are no JSON that PostgreSQL would take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NotJson;
@@ -218,7 +220,7 @@ impl<'a> Text<'a> {
         with_length(out, |out| {
             loop {
                 let rest = &self.bytes[self.at..];
-                let plain = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..0x20)).ok_or(NotJson)?;
+                let plain = json::plain(rest).ok_or(NotJson)?;
                 out.extend_from_slice(&rest[..plain]);
                 self.at += plain + 1;
                 match rest[plain] {

@@ -20,6 +20,7 @@
 //! segments ahead of the callers (a housekeeping thread, woken once a segment), syncs them, and removes them
 //! once the writer has acknowledged their records. [`recovery`] reads what a dead process left.
 
+mod bench;
 mod directory;
 mod durability;
 pub(crate) mod format;
@@ -30,6 +31,7 @@ mod model;
 mod recovery;
 mod segment;
 
+pub use bench::BenchedJournal;
 pub(crate) use directory::Directory;
 pub(crate) use durability::NotSynced;
 use durability::Synced;

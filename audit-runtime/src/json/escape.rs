@@ -18,14 +18,31 @@ fn is_special(bytes: u64) -> bool {
 /// Whether a text has to be changed to stand in a JSON string.
 #[inline]
 fn needs_escapes(text: &[u8]) -> bool {
-    let word = |at: usize| u64::from_le_bytes(text[at..at + 8].try_into().unwrap_or_default());
     let half = |at: usize| u64::from(u32::from_le_bytes(text[at..at + 4].try_into().unwrap_or_default()));
     match text.len() {
         // The last word overlaps the one before.
-        length @ 8.. => (0..length - 8).step_by(8).any(|at| is_special(word(at))) || is_special(word(length - 8)),
+        length @ 8.. => {
+            (0..length - 8).step_by(8).any(|at| is_special(word(text, at))) || is_special(word(text, length - 8))
+        }
         length @ 4.. => is_special(half(0) | half(length - 4) << 32),
         _ => text.iter().any(|byte| ESCAPES[usize::from(*byte)] != PLAIN),
     }
+}
+
+#[inline]
+fn word(text: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(text[at..at + 8].try_into().unwrap_or_default())
+}
+
+/// How many bytes stand before the first that cannot stand in a JSON string as it is; `None` if there is none.
+#[inline]
+pub(crate) fn plain(text: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    while at + 8 <= text.len() && !is_special(word(text, at)) {
+        at += 8;
+    }
+    let rest = text[at..].iter().position(|byte| ESCAPES[usize::from(*byte)] != PLAIN);
+    rest.map(|rest| at + rest)
 }
 
 /// How a byte is written: as it is, by a letter behind a backslash, or by its number.
@@ -105,6 +122,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_plain_is_told(text in "[a-zä\"\\\\\u{1f}\u{7f}]{0,40}") {
+            let plain = plain(text.as_bytes());
+            assert_eq!(plain, text.bytes().position(|byte| matches!(byte, b'"' | b'\\' | ..0x20)));
+        }
+
         #[test]
         fn any_text_is_written_as_serde_json_writes_it(text in "(?s).{0,60}", quoted in "[a-z\"\\\\\u{0}-\u{1f}\u{7f}-\u{9f}]{0,40}") {
             same_as_serde_json(&text);

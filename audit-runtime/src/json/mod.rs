@@ -11,6 +11,7 @@ mod key;
 use crate::mask::{MAX_DEPTH, Mask, REDACTED, is_secret_field};
 use compound::{Compound, Kind};
 use escape::escape;
+pub(crate) use escape::plain;
 use serde::ser::{self, Error as _, Serialize};
 use serde_json::{Error, Result, Value};
 use sha2::{Digest, Sha256};
