@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use tests::{Cluster, Config, Database};
 use tokio::runtime::Runtime;
-use ways::{ID, Order, call};
+use ways::{Order, call};
 
 /// Calls in one go: the writer catches up in between, untimed.
 const BURST: u64 = 4_000;
@@ -70,7 +70,7 @@ fn portfolio() -> Portfolio {
     Portfolio { account: "trading-7".into(), positions: (0..23).map(position).collect() }
 }
 
-#[audited(event = "portfolio.valued", entity = "portfolio", id = ID)]
+#[audited(event = "portfolio.valued", entity = "portfolio", id = ways::next_id())]
 fn value(portfolio: &Portfolio) {
     black_box(portfolio);
 }

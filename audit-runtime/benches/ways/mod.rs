@@ -11,16 +11,30 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, SpanData, SpanExporter};
 use serde::Serialize;
 use sqlx::PgPool;
+use std::cell::Cell;
 use std::fmt::Error;
 use std::hint::black_box;
 use tests::Database;
 use uuid::Uuid;
 
-pub(crate) const ID: Uuid = Uuid::from_u128(0x0193_5c2e_7c4a_7bbd_8f8e_2d6c_5b4a_3921);
+/// Another id for each call of a thread; other threads' are others.
+pub(crate) fn next_id() -> Uuid {
+    thread_local! {
+        static NEXT: Cell<u128> = const { Cell::new(0) };
+    }
+    let id = match NEXT.get() {
+        0 => Uuid::new_v4().as_u128(),
+        id => id,
+    };
+    NEXT.set(id + (1 << 64));
+    Uuid::from_u128(id)
+}
 
 /// What a call is given.
 #[derive(Debug, Serialize)]
 pub(crate) struct Order {
+    #[serde(skip)]
+    pub(crate) id: Uuid,
     pub(crate) ticker: &'static str,
     pub(crate) side: &'static str,
     pub(crate) quantity: u64,
@@ -29,7 +43,7 @@ pub(crate) struct Order {
 
 impl Default for Order {
     fn default() -> Self {
-        Self { ticker: "AAPL", side: "buy", quantity: 1_200, limit_price: 187.25 }
+        Self { id: next_id(), ticker: "AAPL", side: "buy", quantity: 1_200, limit_price: 187.25 }
     }
 }
 
@@ -51,7 +65,7 @@ fn submit_bare(order_id: Uuid, ticker: &str, side: &str, quantity: u64, limit_pr
 }
 
 pub(crate) fn bare(order: &Order) -> Result<u64, Error> {
-    submit_bare(ID, order.ticker, order.side, order.quantity, order.limit_price)
+    submit_bare(order.id, order.ticker, order.side, order.quantity, order.limit_price)
 }
 
 #[audited(event = "order.submitted")]
@@ -61,7 +75,7 @@ fn submit_audited(order_id: Uuid, ticker: &str, side: &str, quantity: u64, limit
 }
 
 pub(crate) fn submit(order: &Order) -> Result<u64, Error> {
-    submit_audited(ID, order.ticker, order.side, order.quantity, order.limit_price)
+    submit_audited(order.id, order.ticker, order.side, order.quantity, order.limit_price)
 }
 
 #[audited(event = "order.submitted", when = quantity == 0)]
@@ -71,7 +85,7 @@ fn submit_unwanted(order_id: Uuid, ticker: &str, side: &str, quantity: u64, limi
 }
 
 pub(crate) fn unwanted(order: &Order) -> Result<u64, Error> {
-    submit_unwanted(ID, order.ticker, order.side, order.quantity, order.limit_price)
+    submit_unwanted(order.id, order.ticker, order.side, order.quantity, order.limit_price)
 }
 
 #[tracing::instrument(ret, err)]
@@ -81,7 +95,7 @@ fn submit_traced(order_id: Uuid, ticker: &str, side: &str, quantity: u64, limit_
 }
 
 pub(crate) fn traced(order: &Order) -> Result<u64, Error> {
-    submit_traced(ID, order.ticker, order.side, order.quantity, order.limit_price)
+    submit_traced(order.id, order.ticker, order.side, order.quantity, order.limit_price)
 }
 
 #[fastrace::trace(properties = {
@@ -93,7 +107,7 @@ fn submit_fast_traced(order_id: Uuid, ticker: &str, side: &str, quantity: u64, l
 }
 
 pub(crate) fn fast_traced(order: &Order) -> Result<u64, Error> {
-    submit_fast_traced(ID, order.ticker, order.side, order.quantity, order.limit_price)
+    submit_fast_traced(order.id, order.ticker, order.side, order.quantity, order.limit_price)
 }
 
 /// A log of JSON lines, written to a file by another thread, that drops what it cannot keep up with.
@@ -144,7 +158,7 @@ pub(crate) fn with_opentelemetry(run: impl FnOnce(&SdkTracer)) {
 pub(crate) fn open(tracer: &SdkTracer, order: &Order) -> Result<u64, Error> {
     let mut span = tracer.start("submit");
     span.set_attributes([
-        KeyValue::new("order_id", ID.to_string()),
+        KeyValue::new("order_id", order.id.to_string()),
         KeyValue::new("ticker", order.ticker.to_owned()),
         KeyValue::new("side", order.side.to_owned()),
         KeyValue::new("quantity", order.quantity as i64),
@@ -161,7 +175,8 @@ pub(crate) fn open(tracer: &SdkTracer, order: &Order) -> Result<u64, Error> {
 /// As the existing system does it: the row is in the database when the call returns.
 pub(crate) async fn insert(pool: &PgPool, order: &Order) {
     let sql = "INSERT INTO plain (id, event_type, entity_type, entity_id, actor, data, created_at) VALUES ($1, $2, $3, $4, $5, $6, now())";
-    let event = sqlx::query(sql).bind(Uuid::now_v7()).bind("order.submitted").bind("order").bind(ID).bind("system");
+    let event =
+        sqlx::query(sql).bind(Uuid::now_v7()).bind("order.submitted").bind("order").bind(order.id).bind("system");
     event.bind(sqlx::types::Json(order)).execute(pool).await.unwrap();
 }
 
