@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-step() { printf '\n== %s\n' "$*"; }
+step() { printf '\n== %s (after %d s)\n' "$*" "$SECONDS"; }
 
 have_server() {
     command -v initdb >/dev/null 2>&1 || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null
@@ -13,11 +13,12 @@ missing=()
 have_server || missing+=(postgresql)
 command -v pgbouncer >/dev/null 2>&1 || [ -x /usr/sbin/pgbouncer ] || missing+=(pgbouncer)
 command -v strace >/dev/null 2>&1 || missing+=(strace)
+command -v valgrind >/dev/null 2>&1 || missing+=(valgrind)
 # For the existing system's side of the tables: the tests make a virtual environment with asyncpg.
 python3 -c 'import ensurepip' >/dev/null 2>&1 || missing+=(python3-venv)
 if [ ${#missing[@]} -gt 0 ]; then
     if ! command -v apt-get >/dev/null 2>&1; then
-        echo "The tests need a PostgreSQL server (initdb and postgres, on the PATH or under /usr/lib/postgresql), PgBouncer, strace and Python with venv." >&2
+        echo "The tests need a PostgreSQL server (initdb and postgres, on the PATH or under /usr/lib/postgresql), PgBouncer, strace, valgrind and Python with venv." >&2
         echo "Missing here, by the names of Debian's packages: ${missing[*]}. Install them." >&2
         exit 2
     fi
@@ -39,6 +40,9 @@ RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features --lock
 
 step "tests"
 cargo test --workspace --all-features --locked
+
+step "instructions of captured calls"
+bash scripts/bench.sh --instructions
 
 step "the first command of the README"
 env -u DATABASE_URL cargo run --locked -p examples --bin order-flow

@@ -148,11 +148,13 @@ async fn main() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let (mut copy, mut helper, mut sealed, mut unsealed) =
         (Rounds::default(), Rounds::default(), Run::default(), Run::default());
+    let mut lazy = Run::default();
     for _ in 0..ROUNDS {
         let database = shipped(&cluster, &mut sealed, |builder| builder).await;
         database.is_unharmed().await;
         copied(&cluster, &mut copy, &database, file.path()).await;
         shipped(&cluster, &mut unsealed, Builder::without_seal).await;
+        shipped(&cluster, &mut lazy, |builder| builder.synchronous_commit(false)).await;
         helped(&cluster, &mut helper).await;
     }
     let line = |name: &str, rates: &Rounds| {
@@ -161,6 +163,7 @@ async fn main() {
     line("psql \\copy", &copy);
     line("audit-runtime", &sealed.rates);
     line("audit-runtime, unsealed", &unsealed.rates);
+    line("audit-runtime, synchronous_commit off", &lazy.rates);
     line("existing helper, pool of 10", &helper);
     println!(
         "writer's processor: {:.2} us a row, {:.2} unsealed",
@@ -179,7 +182,7 @@ async fn main() {
     results::keep(
         "writer",
         &json!({
-            "rows": ROWS, "copy": copy.to_json(), "sealed": sealed.to_json(), "unsealed": unsealed.to_json(),
+            "rows": ROWS, "copy": copy.to_json(), "sealed": sealed.to_json(), "unsealed": unsealed.to_json(), "lazy": lazy.to_json(),
             "helper": helper.to_json(), "sizes": sizes, "memory": {"events": PENDING, "idle_mib": idle, "pending_mib": full},
         }),
     );

@@ -42,6 +42,7 @@ pub(crate) struct Settings {
     pub(crate) batch_rows: usize,
     pub(crate) batch_bytes: usize,
     pub(crate) seal: bool,
+    pub(crate) synchronous_commit: bool,
     pub(crate) checkpoints: Option<Checkpoints>,
     pub(crate) upkeep_after: Duration,
     pub(crate) durability: Durability,

@@ -73,6 +73,7 @@ impl Probe {
             batch_rows: 1,
             batch_bytes: 1,
             seal: false,
+            synchronous_commit: true,
             checkpoints: None,
             upkeep_after: Duration::MAX,
             durability: Durability::Probe,

@@ -283,3 +283,25 @@ async fn the_sum_of_stats_holds_while_threads_record() {
     assert_eq!(stats.pending, 0);
     audit.shutdown(Duration::from_secs(10)).await.unwrap();
 }
+
+#[tokio::test]
+async fn commits_wait_for_the_disk_unless_that_is_not_asked_for() {
+    let database = Database::new().await;
+    let name = database.url.rsplit('/').next().unwrap();
+    let sql = format!(
+        "ALTER DATABASE {name} SET synchronous_commit TO off; CREATE TABLE seen (waits text); \
+         CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS \
+         $$ BEGIN INSERT INTO seen VALUES (current_setting('synchronous_commit')); RETURN NULL; END $$; \
+         CREATE TRIGGER see AFTER INSERT ON audit_batches EXECUTE FUNCTION see()"
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&database.pool).await.unwrap();
+    for (waits, setting) in [(None, "on"), (Some(true), "on"), (Some(false), "off")] {
+        let builder = waits.into_iter().fold(database.audit(), audit_runtime::Builder::synchronous_commit);
+        let audit = builder.start().unwrap();
+        audit.record(Event::new("order.accepted")).unwrap().stored().await.unwrap();
+        let seen: Vec<String> =
+            sqlx::query_scalar("DELETE FROM seen RETURNING waits").fetch_all(&database.pool).await.unwrap();
+        assert_eq!(seen, [setting], "{waits:?}");
+        audit.shutdown(Duration::from_secs(10)).await.unwrap();
+    }
+}

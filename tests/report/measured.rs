@@ -106,6 +106,7 @@ impl Measured {
                 named("psql \\copy", &writer["copy"]),
                 named("audit-runtime", &writer["sealed"]["rows_a_second"]),
                 named("audit-runtime, without sealing", &writer["unsealed"]["rows_a_second"]),
+                named("audit-runtime, synchronous_commit off", &writer["lazy"]["rows_a_second"]),
                 named("existing Python helper, pool of 10", &writer["helper"]),
             ],
             sizes: writer["sizes"]

@@ -13,6 +13,7 @@ const KEPT: usize = 8;
 const KEPT_BYTES: usize = 128 * 1024;
 
 thread_local! {
+    #[allow(clippy::vec_box, reason = "a call holds the box, and moves no more than that")]
     static POOL: RefCell<Vec<Box<Active>>> = const { RefCell::new(Vec::new()) };
 }
 

@@ -214,7 +214,7 @@ impl<'a> Lane<'a> {
         let (done, took) = self
             .persistently(async |connection| {
                 let begin = Instant::now();
-                let done = store::store(connection, batch, core.origin()).await?;
+                let done = store::store(connection, batch, &core.settings).await?;
                 Ok((done, begin.elapsed()))
             })
             .await;

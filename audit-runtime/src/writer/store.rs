@@ -11,6 +11,7 @@
 use super::batch::{Batch, Row, Stored};
 use super::copy::{self, CopyRows};
 use super::failure::Failure;
+use crate::core::Settings;
 use crate::evidence::merkle::Hash;
 use crate::evidence::seal;
 use crate::payload::EventRef;
@@ -48,15 +49,19 @@ pub(crate) enum Done {
 ///
 /// # Errors
 /// The batch is not stored, or it is not known whether it is. The connection is not to be used again.
-pub(crate) async fn store(connection: &mut PgConnection, batch: &Batch, origin: &str) -> Result<Done, sqlx::Error> {
+pub(crate) async fn store(
+    connection: &mut PgConnection,
+    batch: &Batch,
+    settings: &Settings,
+) -> Result<Done, sqlx::Error> {
     const STORED: Done = Done::Stored { quarantined: 0 };
-    if !begin(connection, batch, origin).await? {
+    if !begin(connection, batch, settings).await? {
         return Ok(STORED);
     }
     let refused = match copy(connection, batch, 0..batch.rows.len()).await {
         Err(error) if Failure::of(&error) == Failure::RowRefused => {
             connection.execute("ROLLBACK").await?;
-            if !begin(connection, batch, origin).await? {
+            if !begin(connection, batch, settings).await? {
                 return Ok(STORED);
             }
             isolate(connection, batch).await?
@@ -75,23 +80,24 @@ pub(crate) async fn store(connection: &mut PgConnection, batch: &Batch, origin: 
 }
 
 /// Opens the transaction and inserts the batch's row; `false` if the batch is stored already.
-async fn begin(connection: &mut PgConnection, batch: &Batch, origin: &str) -> Result<bool, sqlx::Error> {
+async fn begin(connection: &mut PgConnection, batch: &Batch, settings: &Settings) -> Result<bool, sqlx::Error> {
     let seal = batch.seal.as_ref();
     let previous = seal.and_then(|seal| seal.previous);
     // One message, one round trip. Every value is a number, a UUID, or quoted here.
     let sql = format!(
-        "BEGIN; SET LOCAL synchronous_commit TO on; SET LOCAL statement_timeout TO '{STATEMENT_TIMEOUT}'; \
+        "BEGIN; SET LOCAL synchronous_commit TO {commit}; SET LOCAL statement_timeout TO '{STATEMENT_TIMEOUT}'; \
          SET LOCAL lock_timeout TO '{LOCK_TIMEOUT}'; SELECT pg_advisory_xact_lock_shared({lock}); \
          INSERT INTO audit_batches (id, journal_id, first_position, end_position, rows, origin, first_event_at, last_event_at, \
          previous_position, previous_root, open_positions, root, leaves) VALUES ('{id}', '{journal}', {first}, {end}, {rows}, {origin}, \
          {first_event}, {last_event}, {previous_position}, {previous_root}, {open}, {root}, {leaves})",
+        commit = if settings.synchronous_commit { "on" } else { "off" },
         lock = advisory_key(batch.journal_id),
         id = batch.id,
         journal = batch.journal_id,
         first = batch.first,
         end = batch.end,
         rows = batch.rows.len(),
-        origin = quoted(origin),
+        origin = quoted(&settings.origin),
         first_event = time(batch.times.map(|(first, _)| first)),
         last_event = time(batch.times.map(|(_, last)| last)),
         previous_position = previous.map_or_else(|| "NULL".into(), |link| link.first.to_string()),
