@@ -120,31 +120,33 @@ pub fn expected(value: &Any) -> Result<Value, Refused> {
         Any::Nothing | Any::Unit => Value::Null,
         Any::UnitVariant(name) => json!(name),
         Any::Something(value) | Any::Newtype(value) => expected(value)?,
-        Any::NewtypeVariant(name, value) => object([(String::from(*name), expected(value)?)]),
+        Any::NewtypeVariant(name, value) => object([held(String::from(*name), value)?]),
         Any::Seq(values) | Any::Tuple(values) => values.iter().map(expected).collect::<Result<_, _>>()?,
         Any::Map(entries) => {
-            let entries = entries.iter().map(|(name, value)| Ok((key(name)?, expected(value)?)));
+            let entries = entries.iter().map(|(name, value)| held(key(name)?, value));
             object(entries.collect::<Result<Vec<_>, _>>()?)
         }
         Any::Struct(fields) => structure(fields)?,
-        Any::StructVariant(name, fields) => object([(String::from(*name), structure(fields)?)]),
+        Any::StructVariant(name, fields) => object([held(String::from(*name), &Any::Struct(fields.clone()))?]),
         Any::Fails | Any::Panics => return Err(Refused),
     })
 }
 
 fn structure(fields: &[(&'static str, Any)]) -> Result<Value, Refused> {
-    let fields = fields.iter().map(|(name, value)| Ok((String::from(*name), expected(value)?)));
+    let fields = fields.iter().map(|(name, value)| held(String::from(*name), value));
     Ok(object(fields.collect::<Result<Vec<_>, _>>()?))
 }
 
-/// The last of equal keys counts; what a secret-looking one holds is masked.
+/// The last of equal keys counts.
 fn object(fields: impl IntoIterator<Item = (String, Value)>) -> Value {
+    Value::Object(fields.into_iter().collect::<Map<_, _>>())
+}
+
+/// What a secret-looking key holds is not even looked at.
+fn held(name: String, value: &Any) -> Result<(String, Value), Refused> {
     let secret = ["password", "X-Api-Key", "the token\\u0000", "pin", "apiKey", "card_number"];
-    let masked = |(key, value): (String, Value)| {
-        let value = if secret.contains(&&*key) { json!("[redacted]") } else { value };
-        (key, value)
-    };
-    Value::Object(fields.into_iter().map(masked).collect::<Map<_, _>>())
+    let value = if secret.contains(&&*name) { json!("[redacted]") } else { expected(value)? };
+    Ok((name, value))
 }
 
 fn key(key: &Key) -> Result<String, Refused> {

@@ -16,6 +16,11 @@ pub(crate) fn draw(measured: &Measured, directory: &Path) {
     writer(measured, &directory.join("writer.svg"));
 }
 
+/// A label of an axis.
+fn whole(figure: f64) -> String {
+    if figure < 1000.0 { format!("{figure:.0}") } else { crate::short(figure) }
+}
+
 /// A bar for each way, on a logarithmic scale.
 fn capture(measured: &Measured, path: &Path) {
     const WAYS: [&str; 8] = [
@@ -36,7 +41,7 @@ fn capture(measured: &Measured, path: &Path) {
         .margin(12)
         .x_label_area_size(36)
         .y_label_area_size(190)
-        .build_cartesian_2d((1.0..2_000_000.0).log_scale(), (0..WAYS.len()).into_segmented())
+        .build_cartesian_2d((1.0..2_000_000.0).log_scale(), (0..WAYS.len() - 1).into_segmented())
         .unwrap();
     let name = |segment: &SegmentValue<usize>| match segment {
         SegmentValue::CenterOf(way) => WAYS.get(*way).copied().unwrap_or_default().to_owned(),
@@ -47,7 +52,7 @@ fn capture(measured: &Measured, path: &Path) {
         .disable_y_mesh()
         .y_labels(WAYS.len())
         .y_label_formatter(&name)
-        .x_label_formatter(&|nanos| format!("{nanos:.0}"))
+        .x_label_formatter(&|nanos| whole(*nanos))
         .draw()
         .unwrap();
     for (place, way) in WAYS.into_iter().enumerate() {
@@ -72,6 +77,7 @@ fn latency(measured: &Measured, path: &Path) {
     let mut chart = ChartBuilder::on(&root)
         .caption(caption, ("sans-serif", 17))
         .margin(12)
+        .margin_right(36)
         .x_label_area_size(30)
         .y_label_area_size(80)
         .build_cartesian_2d(0..points - 1, (10.0..10_000_000.0).log_scale())
@@ -80,7 +86,7 @@ fn latency(measured: &Measured, path: &Path) {
         .configure_mesh()
         .x_labels(points)
         .x_label_formatter(&|at| measured.latency[0].1.get(*at).map(|(name, _)| name.clone()).unwrap_or_default())
-        .y_label_formatter(&|nanos| format!("{nanos:.0}"))
+        .y_label_formatter(&|nanos| whole(*nanos))
         .draw()
         .unwrap();
     for ((name, at), color) in measured.latency.iter().zip(LINES) {
@@ -91,7 +97,13 @@ fn latency(measured: &Measured, path: &Path) {
             .label(name.as_str())
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 20, y)], color.stroke_width(3)));
     }
-    chart.configure_series_labels().background_style(WHITE).border_style(THEIRS).draw().unwrap();
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperLeft)
+        .background_style(WHITE)
+        .border_style(THEIRS)
+        .draw()
+        .unwrap();
     root.present().unwrap();
 }
 
@@ -109,8 +121,8 @@ fn writer(measured: &Measured, path: &Path) {
         .unwrap();
     chart
         .configure_mesh()
-        .x_label_formatter(&|rows| format!("{rows:.0}"))
-        .y_label_formatter(&|rate| crate::short(*rate))
+        .x_label_formatter(&|rows| whole(*rows))
+        .y_label_formatter(&|rate| whole(*rate))
         .draw()
         .unwrap();
     let mut connections: Vec<u64> = measured.sizes.iter().map(|(connections, _, _)| *connections).collect();
@@ -132,6 +144,12 @@ fn writer(measured: &Measured, path: &Path) {
         .unwrap()
         .label("psql \\copy")
         .legend(|(x, y)| PathElement::new([(x, y), (x + 20, y)], THEIRS.stroke_width(2)));
-    chart.configure_series_labels().background_style(WHITE).border_style(THEIRS).draw().unwrap();
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::LowerRight)
+        .background_style(WHITE)
+        .border_style(THEIRS)
+        .draw()
+        .unwrap();
     root.present().unwrap();
 }

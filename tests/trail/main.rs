@@ -59,9 +59,16 @@ async fn main() {
     for millions in sizes {
         fill(&database, filled, millions, largest).await;
         filled = millions;
-        let bytes = "SELECT sum(pg_total_relation_size(inhrelid))::bigint FROM pg_inherits WHERE inhparent = 'audit_events'::regclass";
-        let gigabytes = database.count(bytes).await as f64 / 1e9;
-        println!("{millions} million rows, {gigabytes:.1} GB: {:.0} rows/s taken in", take_in(&database).await);
+        let all = "SELECT sum(pg_total_relation_size(inhrelid))::bigint FROM pg_inherits WHERE inhparent = 'audit_events'::regclass";
+        let indexes =
+            "SELECT sum(pg_indexes_size(inhrelid))::bigint FROM pg_inherits WHERE inhparent = 'audit_events'::regclass";
+        let gigabytes = async |sql| database.count(sql).await as f64 / 1e9;
+        println!(
+            "{millions} million rows, {:.2} GB, of which indexes {:.2} GB: {:.0} rows/s taken in",
+            gigabytes(all).await,
+            gigabytes(indexes).await,
+            take_in(&database).await
+        );
         for question in QUESTIONS {
             measure(&database, question, millions).await;
         }
