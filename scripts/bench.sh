@@ -20,7 +20,7 @@ trap 'rm -f "$machine"' EXIT
 {
     printf 'processor    %s, %s cores\n' "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" "$(nproc)"
     printf 'memory       %s GiB\n' "$(awk '/MemTotal/ { printf "%.0f", $2 / 1048576 }' /proc/meminfo)"
-    printf 'kernel       %s, %s\n' "$(uname -sr)" "$(stat -f -c 'files on %T' "${TMPDIR:-/tmp}")"
+    printf 'kernel       %s, %s\n' "$(uname -s) $(uname -r | cut -d- -f1)" "$(stat -f -c 'files on %T' "${TMPDIR:-/tmp}")"
     printf 'PostgreSQL   %s, shared_buffers 1 GB, max_wal_size 8 GB, else its defaults\n' "$({ postgres --version 2>/dev/null || /usr/lib/postgresql/*/bin/postgres --version; } | head -n 1 | awk '{ print $3 }')"
     printf 'Rust         %s, profile bench: that of a release\n' "$(rustc --version | awk '{ print $2 }')"
     printf 'measured     %s, revision %s\n' "$(date -u +%F)" "$(git describe --always --dirty 2>/dev/null || echo unknown)"
