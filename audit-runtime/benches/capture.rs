@@ -77,7 +77,7 @@ fn value(portfolio: &Portfolio) {
 
 /// Nanoseconds of a call, by bursts between which the writer catches up, to `pending` events. (Criterion would count that time when
 /// it settles how many calls to make, and make a few at a time, each on cold caches.)
-fn recorded(audit: &Audit, name: &str, calls: u64, pending: u64, mut burst: impl FnMut(u64) -> Duration) -> Value {
+fn recorded(audit: &Audit, name: &str, calls: u64, pending: u64, burst: impl Fn(u64) -> Duration) -> Value {
     let mut rounds = Rounds::default();
     for number in 0..BURSTS {
         let took = burst(calls);
@@ -141,22 +141,17 @@ fn main() {
     });
     group.bench_function("tracing, no subscriber", |bencher| bencher.iter(|| call(ways::traced)));
 
-    let audit = Audit::builder()
-        .postgres(database.url.as_str())
-        .journal(database.journals.path())
-        .service("bench")
-        .start()
-        .unwrap();
+    let audit = ways::start(&database);
     audit.install().unwrap();
     group.bench_function("audited, when is false", |bencher| bencher.iter(|| call(ways::unwanted)));
     let one = |calls| timed(calls, || call(ways::submit));
     let mut kept = serde_json::Map::new();
-    let mut keep = |name: &str, calls, pending, burst: &mut dyn FnMut(u64) -> Duration| {
+    let mut keep = |name: &str, calls, pending, burst: &dyn Fn(u64) -> Duration| {
         kept.insert(name.into(), recorded(&audit, name, calls, pending, burst));
     };
-    keep("audited", BURST, 3 * BURST, &mut one.clone());
-    keep("audited, writer idle", BURST, 0, &mut one.clone());
-    keep("audited, writer idle, two threads", BURST, 0, &mut timed_on_two.clone());
+    keep("audited", BURST, 3 * BURST, &one);
+    keep("audited, writer idle", BURST, 0, &one);
+    keep("audited, writer idle, two threads", BURST, 0, &timed_on_two);
     ways::with_json_logging(|| group.bench_function("tracing, JSON", |bencher| bencher.iter(|| call(ways::traced))));
     ways::with_fastrace(|| {
         group.bench_function("fastrace", |bencher| bencher.iter(|| ways::root_span(|| call(ways::fast_traced))));
@@ -179,7 +174,7 @@ fn main() {
     group.bench_function("serde_json::to_vec", |bencher| {
         bencher.iter(|| black_box(serde_json::to_vec(black_box(&nested)).unwrap()));
     });
-    keep("nested, audited", BURST / 50, BURST / 10, &mut |calls| timed(calls, || value(black_box(&nested))));
+    keep("nested, audited", BURST / 50, BURST / 10, &|calls| timed(calls, || value(black_box(&nested))));
     group.finish();
 
     audit.flush_blocking().unwrap();

@@ -54,12 +54,7 @@ fn main() {
     let settings = "shared_buffers = 1GB\nmax_wal_size = 8GB";
     let cluster = Cluster::start(Config { settings, ..Config::default() });
     let database = runtime.block_on(Database::migrated_in(&cluster));
-    let audit = Audit::builder()
-        .postgres(database.url.as_str())
-        .journal(database.journals.path())
-        .service("bench")
-        .start()
-        .unwrap();
+    let audit = ways::start(&database);
     audit.install().unwrap();
     let new = || Histogram::<u64>::new_with_max(60_000_000_000, 3).unwrap();
     let (mut audited, mut traced, mut nothing) = (new(), new(), new());

@@ -4,6 +4,7 @@ mod body;
 pub(crate) mod buffer;
 mod changes;
 mod guarantee;
+mod kept;
 mod pool;
 mod transaction;
 
@@ -477,8 +478,7 @@ fn begin_if_installed(site: &'static Site) -> Option<Box<Active>> {
 
 #[inline(never)]
 fn begin_with(site: &'static Site, audit: &Audit) -> Box<Active> {
-    let recorder = Recorder::Scoped(audit.core().clone());
-    Around::with(|around| Active::begin_by(recorder, site, around))
+    Around::with(|around| Active::begin_by(Recorder::Scoped(audit.core().clone()), site, around))
 }
 
 impl Drop for Call {

@@ -53,15 +53,9 @@ pub(crate) fn correlation(call: Option<Frame>, context: Option<&Context>, trace:
 impl Around {
     /// Looks at what is in force; at nothing while the thread is being torn down.
     #[inline]
-    pub(crate) fn with<R>(look: impl FnOnce(&Self) -> R) -> R {
-        let mut look = Some(look);
-        let looked =
-            AROUND.try_with(|around| around.try_borrow().ok().and_then(|around| look.take().map(|look| look(&around))));
-        match (looked, look) {
-            (Ok(Some(looked)), _) => looked,
-            (_, Some(look)) => look(&Self::default()),
-            _ => unreachable!("it was looked at"),
-        }
+    pub(crate) fn with<R>(look: impl Fn(&Self) -> R) -> R {
+        let looked = AROUND.try_with(|around| around.try_borrow().ok().map(|around| look(&around)));
+        looked.ok().flatten().unwrap_or_else(|| look(&Self::default()))
     }
 
     fn swap(&mut self) {

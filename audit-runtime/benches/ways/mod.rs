@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each benchmark uses some of it")]
 
-use audit_runtime::audited;
+use audit_runtime::{Audit, audited};
 use fastrace::collector::{Config, Reporter, SpanContext, SpanRecord};
 use fastrace::prelude::Span;
 use opentelemetry::KeyValue;
@@ -178,6 +178,12 @@ pub(crate) async fn insert(pool: &PgPool, order: &Order) {
     let event =
         sqlx::query(sql).bind(Uuid::now_v7()).bind("order.submitted").bind("order").bind(order.id).bind("system");
     event.bind(sqlx::types::Json(order)).execute(pool).await.unwrap();
+}
+
+/// A trail as an application starts it.
+pub(crate) fn start(database: &Database) -> Audit {
+    let audit = Audit::builder().postgres(database.url.as_str()).journal(database.journals.path());
+    audit.service("bench").start().unwrap()
 }
 
 /// Every row is there, and holds what a call is given and gives.

@@ -159,6 +159,16 @@ impl<'a> Json<'a> {
         Ok(!is_secret)
     }
 
+    /// Opens `{"variant":` and the array or object it holds.
+    #[inline]
+    fn variant(&mut self, variant: &'static str, bracket: &[u8]) -> Result<Compound<'_, 'a>> {
+        if !self.open_variant(variant)? {
+            return Ok(self.compound(Kind::SecretVariant));
+        }
+        self.open(bracket)?;
+        Ok(self.compound(Kind::Variant))
+    }
+
     /// JSON that a value is already. It is looked into, for it may hold keys too; it stays as it is unless it has to be changed.
     fn raw(&mut self, text: &str) -> Result<()> {
         let mut value: Value = serde_json::from_str(text)?;
@@ -196,6 +206,22 @@ macro_rules! numbers {
     };
 }
 
+macro_rules! floats {
+    ($($method:ident $number:ty),*) => {
+        $(
+            #[inline]
+            fn $method(self, value: $number) -> Result<()> {
+                if !value.is_finite() {
+                    return self.serialize_unit();
+                }
+                self.put(zmij::Buffer::new().format_finite(value).as_bytes());
+                self.check_room();
+                Ok(())
+            }
+        )*
+    };
+}
+
 impl<'b, 'a> ser::Serializer for &'b mut Json<'a> {
     type Ok = ();
     type Error = Error;
@@ -219,25 +245,7 @@ impl<'b, 'a> ser::Serializer for &'b mut Json<'a> {
         Ok(())
     }
 
-    #[inline]
-    fn serialize_f32(self, value: f32) -> Result<()> {
-        if !value.is_finite() {
-            return self.serialize_unit();
-        }
-        self.put(zmij::Buffer::new().format_finite(value).as_bytes());
-        self.check_room();
-        Ok(())
-    }
-
-    #[inline]
-    fn serialize_f64(self, value: f64) -> Result<()> {
-        if !value.is_finite() {
-            return self.serialize_unit();
-        }
-        self.put(zmij::Buffer::new().format_finite(value).as_bytes());
-        self.check_room();
-        Ok(())
-    }
+    floats! { serialize_f32 f32, serialize_f64 f64 }
 
     #[inline]
     fn serialize_char(self, value: char) -> Result<()> {
@@ -327,11 +335,7 @@ impl<'b, 'a> ser::Serializer for &'b mut Json<'a> {
         variant: &'static str,
         _: usize,
     ) -> Result<Compound<'b, 'a>> {
-        if !self.open_variant(variant)? {
-            return Ok(self.compound(Kind::SecretVariant));
-        }
-        self.open(b"[")?;
-        Ok(self.compound(Kind::Variant))
+        self.variant(variant, b"[")
     }
 
     #[inline]
@@ -358,11 +362,7 @@ impl<'b, 'a> ser::Serializer for &'b mut Json<'a> {
         variant: &'static str,
         _: usize,
     ) -> Result<Compound<'b, 'a>> {
-        if !self.open_variant(variant)? {
-            return Ok(self.compound(Kind::SecretVariant));
-        }
-        self.open(b"{")?;
-        Ok(self.compound(Kind::Variant))
+        self.variant(variant, b"{")
     }
 
     fn collect_str<T: Display + ?Sized>(self, value: &T) -> Result<()> {

@@ -1,0 +1,27 @@
+//! What each thread keeps for its next calls.
+
+use std::cell::RefCell;
+use std::thread::LocalKey;
+
+/// How many are kept, and the largest buffer that is worth keeping.
+const KEPT: usize = 8;
+const KEPT_BYTES: usize = 128 * 1024;
+
+pub(super) type Kept<T> = RefCell<Vec<T>>;
+
+/// One of those kept, or a new one.
+#[inline]
+pub(super) fn take<T>(kept: &'static LocalKey<Kept<T>>, new: impl FnOnce() -> T) -> T {
+    kept.try_with(|kept| kept.borrow_mut().pop()).ok().flatten().unwrap_or_else(new)
+}
+
+/// Keeps one whose buffer has so many bytes, if there is not enough already.
+#[inline]
+pub(super) fn give<T>(kept: &'static LocalKey<Kept<T>>, one: T, bytes: usize) {
+    let _ = kept.try_with(|kept| {
+        let mut kept = kept.borrow_mut();
+        if kept.len() < KEPT && bytes <= KEPT_BYTES {
+            kept.push(one);
+        }
+    });
+}
