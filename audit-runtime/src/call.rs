@@ -14,13 +14,14 @@ pub use transaction::RowConnection;
 
 use crate::audit::{self, Audit};
 use crate::bounds::{Capture, EventType};
-use crate::capture::{self, Fields, Next, Rules};
+use crate::capture::{self, Fields, Next, Rules, Simple};
 use crate::clock::Moment;
 use crate::context::{self, Around, Context, Frame};
 use crate::core::Core;
 use crate::error::ErrorText;
 use crate::event::{EntityId, IntoEntityId, Outcome};
 use crate::ids;
+use crate::json::Json;
 use crate::mask::{Mask, REDACTED};
 use crate::payload::{self, Tail};
 use crate::personal::SUBJECT;
@@ -167,6 +168,14 @@ impl Active {
         active.unpolled = false;
         active.in_doubt = false;
         active
+    }
+
+    fn simple(&mut self, name: &str, value: Simple<'_>) {
+        self.fields.simple(self.recorder.rules(), name, value);
+    }
+
+    fn field(&mut self, name: &str, write: &mut dyn FnMut(&mut Json<'_>) -> serde_json::Result<()>) {
+        self.fields.field(self.recorder.rules(), name, write);
     }
 
     fn frame(&self) -> Frame {
@@ -378,9 +387,14 @@ impl Call {
     }
 
     /// Captures a value by serde.
+    #[inline]
     pub fn serialize<T: Capture + ?Sized>(&mut self, name: &'static str, value: &T) {
-        if let Some(active) = &mut self.active {
-            active.fields.serialize(active.recorder.rules(), name, value);
+        let Some(active) = &mut self.active else {
+            return;
+        };
+        match Simple::of(value) {
+            Some(value) => active.simple(name, value),
+            None => active.field(name, &mut |json| value.serialize(json)),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Values to JSON: into the bytes of a record, and never in the way of the call they belong to.
 
+mod simple;
+
 use crate::json::Json;
 use crate::mask::{Mask, REDACTED};
 use crate::personal::MARK;
@@ -9,6 +11,8 @@ use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::fmt::{Debug, Display, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+
+pub(crate) use simple::Simple;
 
 /// The most bytes of data, by default.
 pub(crate) const DATA_LIMIT: usize = 64 * 1024;

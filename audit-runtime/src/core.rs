@@ -142,15 +142,19 @@ impl Core {
 
     /// Appends an encoded event; returns the logical position behind it.
     pub(crate) fn append(&self, payload: &[u8]) -> Result<u64, RecordError> {
+        // Counted first: a locked addition behind the copy would wait until that has left the processor.
+        self.counters.appending();
         match self.journal.append(payload) {
             Ok(position) => {
-                self.counters.appended();
                 if self.gap.is_open() {
                     self.record_gap(GAP_IS_OVER);
                 }
                 Ok(position)
             }
-            Err(error) => Err(self.refused(error, payload)),
+            Err(error) => {
+                self.counters.not_appended();
+                Err(self.refused(error, payload))
+            }
         }
     }
 
@@ -281,6 +285,7 @@ impl Core {
             return;
         };
         let event = Event::new("audit.gap").entity("journal", self.journal.id()).actor("audit");
+        self.counters.appending();
         let recorded = event.data(&lost).is_ok_and(|event| {
             let mut buffer = Vec::new();
             // Whoever finds the gap to be over has nothing to do with it, does not wait for room, and it is no further loss
@@ -288,9 +293,8 @@ impl Core {
             self.encode(&mut buffer, &Scope::default(), &event);
             self.journal.append_if_room(&buffer)
         });
-        if recorded {
-            self.counters.appended();
-        } else {
+        if !recorded {
+            self.counters.not_appended();
             self.gap.put_back(lost);
         }
     }

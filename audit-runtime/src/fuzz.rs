@@ -1,7 +1,8 @@
 //! What the fuzzer drives (`fuzz/`): the decoders of what may be damaged, and the encoder of what PostgreSQL reads. Compiled
 //! for it alone (`--cfg fuzzing`), and for a test that runs its corpora.
 
-use crate::journal::format::{HEADER, RecordChecksum, payload_checksum, record_bytes};
+use crate::journal::checksum::{PayloadChecksum, RecordChecksum};
+use crate::journal::format::{HEADER, record_bytes};
 use crate::journal::scan;
 use crate::payload::{self, EventRef};
 use crate::writer::copy::{self, CopyRows};
@@ -40,7 +41,8 @@ fn damaged(bytes: &[u8], journal: Uuid, base: u64) {
         rest = &after[payload.len()..];
         let begin = segment.len();
         segment.extend_from_slice(&(payload.len() as u32).to_le_bytes());
-        let crc = RecordChecksum::new(journal).of(payload_checksum(payload), base + begin as u64, payload.len() as u32);
+        let crc =
+            RecordChecksum::new(journal).of(PayloadChecksum::of(payload), base + begin as u64, payload.len() as u32);
         segment.extend_from_slice(&crc.to_le_bytes());
         segment.extend_from_slice(payload);
         segment.resize(begin + record_bytes(payload.len()), 0);

@@ -90,9 +90,15 @@ fn shard() -> usize {
 }
 
 impl Counters {
+    /// A record is about to be appended.
     #[inline]
-    pub(crate) fn appended(&self) {
+    pub(crate) fn appending(&self) {
         self.appended[shard()].0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It was not, after all.
+    pub(crate) fn not_appended(&self) {
+        self.appended[shard()].0.fetch_sub(1, Ordering::Relaxed);
     }
 
     pub(crate) fn refused(&self) {
@@ -120,11 +126,10 @@ impl Counters {
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
     }
 
-    /// A record is counted by its caller after it was published, so the writer may have stored it before: the
-    /// larger of the two numbers is the truth.
+    /// A record is counted before it is published, so those that are stored are among those counted.
     pub(crate) fn stats(&self, journal: &Journal, progress: &Progress) -> Stats {
         let stored = progress.stored;
-        let appended = self.appended.iter().map(|shard| shard.0.load(Ordering::Relaxed)).sum::<u64>().max(stored);
+        let appended = self.appended.iter().map(|shard| shard.0.load(Ordering::Relaxed)).sum::<u64>();
         let refused = self.refused.load(Ordering::Relaxed);
         Stats {
             recorded: appended + refused,

@@ -4,11 +4,11 @@
 //! segment  = header (64 bytes) record* [pad]
 //! header   = magic [8] | major u16 | minor u16 | header bytes u32 | journal id [16]
 //!          | base u64 | segment bytes u64 | reserved [12] | crc32c u32 of all before it
-//! record   = word u32 | crc32c u32 | payload | zeros up to a multiple of 8
+//! record   = word u32 | checksum u32 | payload | zeros up to a multiple of 8
 //! word     = 0 free | length, top bit set: claimed | length: published | 0x7fff_ffff: pad
 //! ```
 //!
-//! All integers are little endian. A record's checksum covers payload, journal, logical position and length, so that it is
+//! All integers are little endian. A record's checksum ([`checksum`](super::checksum)) covers payload, journal, logical position and length, so that it is
 //! valid in its own place only: an image of it elsewhere (inside another payload, in a segment of another journal) is not
 //! mistaken for one. The journal's id is random: whoever chooses payloads cannot make up such an image.
 
@@ -46,30 +46,6 @@ pub(crate) const PAD: u32 = CLAIMED - 1;
 /// The bytes a record with this payload takes in the journal.
 pub(crate) const fn record_bytes(payload: usize) -> usize {
     (RECORD_HEADER + payload).next_multiple_of(ALIGN)
-}
-
-/// The checksum of a record's payload before its position is known; see [`RecordChecksum`].
-pub(crate) fn payload_checksum(payload: &[u8]) -> u32 {
-    crc32c::crc32c(payload)
-}
-
-/// Binds a payload's checksum to its journal, logical position and length.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct RecordChecksum(u32);
-
-impl RecordChecksum {
-    pub(crate) fn new(journal: Uuid) -> Self {
-        Self(crc32c::crc32c(journal.as_bytes()))
-    }
-
-    /// The checksum of a record: of its payload's, and of where it is.
-    pub(crate) fn of(self, payload: u32, position: u64, length: u32) -> u32 {
-        let mut place = [0; 16];
-        place[..4].copy_from_slice(&self.0.to_le_bytes());
-        place[4..12].copy_from_slice(&position.to_le_bytes());
-        place[12..].copy_from_slice(&length.to_le_bytes());
-        crc32c::crc32c_append(payload, &place)
-    }
 }
 
 /// What the first 64 bytes of a segment say.

@@ -21,6 +21,7 @@
 //! once the writer has acknowledged their records. [`recovery`] reads what a dead process left.
 
 mod bench;
+pub(crate) mod checksum;
 mod directory;
 mod durability;
 pub(crate) mod format;

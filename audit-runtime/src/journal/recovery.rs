@@ -4,10 +4,10 @@
 //! bytes are no record (a hole left by a thread that died between claim and publish, or damage), the scan goes
 //! on at the next multiple of 8 until a record's checksum, which covers its position, holds again.
 
+use super::checksum::{PayloadChecksum, RecordChecksum};
 use super::directory::Directory;
 use super::format::{
-    ALIGN, CLAIMED, FREE, HEADER, HeaderError, PAD, RECORD_HEADER, RecordChecksum, SegmentHeader, payload_checksum,
-    read_u32, record_bytes,
+    ALIGN, CLAIMED, FREE, HEADER, HeaderError, PAD, RECORD_HEADER, SegmentHeader, read_u32, record_bytes,
 };
 use std::collections::VecDeque;
 use std::fs::File;
@@ -58,7 +58,7 @@ impl RecoveredRecord {
 impl RecoveredRecord {
     /// Whether its checksum holds, reckoned anew.
     pub(crate) fn is_intact(&self, checksum: RecordChecksum) -> bool {
-        let expected = checksum.of(payload_checksum(self.payload()), self.start, self.length as u32);
+        let expected = checksum.of(PayloadChecksum::of(self.payload()), self.start, self.length as u32);
         read_u32(&self.segment, self.offset + 4) == Some(expected)
     }
 }
@@ -216,7 +216,7 @@ impl OpenSegment {
         let begin = self.offset + RECORD_HEADER;
         let payload = self.bytes.get(begin..begin.checked_add(length)?)?;
         let start = self.base + self.offset as u64;
-        let expected = self.checksum.of(payload_checksum(payload), start, word);
+        let expected = self.checksum.of(PayloadChecksum::of(payload), start, word);
         (read_u32(&self.bytes, self.offset + 4)? == expected).then(|| RecoveredRecord {
             segment: self.bytes.clone(),
             offset: self.offset,

@@ -1,5 +1,7 @@
 //! JSON strings.
 
+use super::append;
+
 /// A byte of every byte.
 const fn every(byte: u8) -> u64 {
     u64::from_ne_bytes([byte; 8])
@@ -67,11 +69,11 @@ const ESCAPES: [u8; 256] = {
 
 /// Appends a text as the inside of a JSON string (RFC 8259), as `serde_json` writes it.
 #[inline]
-pub(super) fn escape(text: &str, out: &mut Vec<u8>) {
+pub(crate) fn escape(text: &str, out: &mut Vec<u8>) {
     if needs_escapes(text.as_bytes()) {
         escape_slowly(text.as_bytes(), out);
     } else {
-        out.extend_from_slice(text.as_bytes());
+        append(out, text.as_bytes());
     }
 }
 

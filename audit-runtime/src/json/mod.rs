@@ -4,14 +4,19 @@
 //! for secrets, took five times as long for small values, and seven times for nested ones: a formatter does not know that a key is
 //! the same as last time, and every piece of punctuation went through a writer that had to ask whether it is to be written.
 
+mod append;
 mod compound;
 mod escape;
+mod float;
+mod id;
 mod key;
 
 use crate::mask::{MAX_DEPTH, Mask, REDACTED, is_secret_field};
+pub(crate) use append::append;
 use compound::{Compound, Kind};
-use escape::escape;
-pub(crate) use escape::plain;
+pub(crate) use escape::{escape, plain};
+pub(crate) use float::float;
+pub(crate) use id::id;
 use serde::ser::{self, Error as _, Serialize};
 use serde_json::{Error, Result, Value};
 use sha2::{Digest, Sha256};
@@ -206,22 +211,6 @@ macro_rules! numbers {
     };
 }
 
-macro_rules! floats {
-    ($($method:ident $number:ty),*) => {
-        $(
-            #[inline]
-            fn $method(self, value: $number) -> Result<()> {
-                if !value.is_finite() {
-                    return self.serialize_unit();
-                }
-                self.put(zmij::Buffer::new().format_finite(value).as_bytes());
-                self.check_room();
-                Ok(())
-            }
-        )*
-    };
-}
-
 impl<'b, 'a> ser::Serializer for &'b mut Json<'a> {
     type Ok = ();
     type Error = Error;
@@ -245,7 +234,25 @@ impl<'b, 'a> ser::Serializer for &'b mut Json<'a> {
         Ok(())
     }
 
-    floats! { serialize_f32 f32, serialize_f64 f64 }
+    #[inline]
+    fn serialize_f32(self, value: f32) -> Result<()> {
+        if !value.is_finite() {
+            return self.serialize_unit();
+        }
+        self.put(zmij::Buffer::new().format_finite(value).as_bytes());
+        self.check_room();
+        Ok(())
+    }
+
+    #[inline]
+    fn serialize_f64(self, value: f64) -> Result<()> {
+        if !value.is_finite() {
+            return self.serialize_unit();
+        }
+        float(value, self.out);
+        self.check_room();
+        Ok(())
+    }
 
     #[inline]
     fn serialize_char(self, value: char) -> Result<()> {

@@ -161,7 +161,7 @@ impl<'a> Lane<'a> {
             let why = "its process has shut the audit trail down, and no end of it is on record";
             let mut chain = std::mem::take(&mut self.work.planner.borrow_mut().chain);
             let interrupted = self.interrupt(journal, end, why, &mut chain).await;
-            (0..interrupted).for_each(|_| core.counters.appended());
+            (0..interrupted).for_each(|_| core.counters.appending());
             core.control.update(|progress| progress.stored += interrupted);
         }
         self.disconnect().await;

@@ -2,7 +2,8 @@
 
 use super::map::Segment;
 use super::ring::Ring;
-use crate::journal::format::{ALIGN, CLAIMED, FREE, HEADER, PAD, payload_checksum, record_bytes};
+use crate::journal::checksum::PayloadChecksum;
+use crate::journal::format::{ALIGN, CLAIMED, FREE, HEADER, PAD, record_bytes};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -90,7 +91,7 @@ impl Ring {
             let start = segment.base() + offset as u64;
             let end = start + record_bytes(word as usize) as u64;
             return match segment.record(offset) {
-                Some((crc, payload)) if crc == self.checksum.of(payload_checksum(payload), start, word) => {
+                Some((crc, payload)) if crc == self.checksum.of(PayloadChecksum::of(payload), start, word) => {
                     Next::Record { record: Record { segment: segment.clone(), offset }, end }
                 }
                 _ => Next::Damaged {
@@ -112,7 +113,7 @@ impl Ring {
             }
             let position = segment.base() + offset as u64;
             if segment.record(offset).is_some_and(|(crc, payload)| {
-                crc == self.checksum.of(payload_checksum(payload), position, payload.len() as u32)
+                crc == self.checksum.of(PayloadChecksum::of(payload), position, payload.len() as u32)
             }) {
                 return position;
             }

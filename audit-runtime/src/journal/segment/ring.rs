@@ -3,7 +3,8 @@
 use super::fork;
 use super::map::Segment;
 use super::sync::{AtomicPtr, AtomicU64, Mutex, MutexGuard, Ordering};
-use crate::journal::format::{HEADER, RecordChecksum, payload_checksum, record_bytes};
+use crate::journal::checksum::{PayloadChecksum, RecordChecksum};
+use crate::journal::format::{HEADER, record_bytes};
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
@@ -111,7 +112,7 @@ impl Ring {
         }
         self.prepare();
         let need = record_bytes(payload.len()) as u64;
-        let checksum = payload_checksum(payload);
+        let checksum = PayloadChecksum::of(payload);
         let mut at = self.cursor.0.load(Ordering::Relaxed);
         loop {
             let offset = at % self.segment_bytes;

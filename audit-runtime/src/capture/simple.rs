@@ -1,0 +1,180 @@
+//! Numbers, texts and ids: most of what calls are given, written without a serializer. There is nothing in them that could fail,
+//! panic or be a secret, and so no look for it.
+
+use super::{Fields, Next, Rules};
+use crate::json::{append, escape, float, id};
+use serde::{Serialize, Serializer};
+use std::any::TypeId;
+use uuid::Uuid;
+
+/// The longest text that is written this way.
+const TEXT: usize = 512;
+
+/// A value of such a type.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Simple<'a> {
+    Text(&'a str),
+    Unsigned(u64),
+    Signed(i64),
+    Float(f64),
+    Bool(bool),
+    Id(&'a Uuid),
+}
+
+impl<'a> Simple<'a> {
+    /// The value, if its type is one of them, which the compiler knows.
+    #[inline(always)]
+    pub(crate) fn of<T: ?Sized>(value: &'a T) -> Option<Self> {
+        let of = typeid::of::<T>();
+        macro_rules! cases {
+            ($($type:ty => $make:expr),* $(,)?) => {
+                $(
+                    if of == TypeId::of::<$type>() {
+                        // SAFETY: it is of this type, but for lifetimes; and what it borrows lives as long as it is itself borrowed.
+                        let value: &'a $type = unsafe { &*std::ptr::from_ref(value).cast::<$type>() };
+                        let make: fn(&'a $type) -> Self = $make;
+                        return Some(make(value));
+                    }
+                )*
+            };
+        }
+        cases! {
+            &'static str => |text| Self::Text(text),
+            String => |text| Self::Text(text),
+            &'static String => |text| Self::Text(text),
+            u64 => |number| Self::Unsigned(*number),
+            u32 => |number| Self::Unsigned(u64::from(*number)),
+            u16 => |number| Self::Unsigned(u64::from(*number)),
+            u8 => |number| Self::Unsigned(u64::from(*number)),
+            usize => |number| Self::Unsigned(*number as u64),
+            i64 => |number| Self::Signed(*number),
+            i32 => |number| Self::Signed(i64::from(*number)),
+            i16 => |number| Self::Signed(i64::from(*number)),
+            i8 => |number| Self::Signed(i64::from(*number)),
+            isize => |number| Self::Signed(*number as i64),
+            f64 => |number| Self::Float(*number),
+            bool => |value| Self::Bool(*value),
+            Uuid => |id| Self::Id(id),
+            &'static Uuid => |id| Self::Id(id),
+        }
+        None
+    }
+}
+
+impl Serialize for Simple<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match *self {
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::Unsigned(number) => serializer.serialize_u64(number),
+            Self::Signed(number) => serializer.serialize_i64(number),
+            Self::Float(number) => serializer.serialize_f64(number),
+            Self::Bool(value) => serializer.serialize_bool(value),
+            Self::Id(id) => id.serialize(serializer),
+        }
+    }
+}
+
+impl Fields {
+    /// Puts a value under `name`; by serde if that is to be anything but the value.
+    pub(crate) fn simple(&mut self, rules: &Rules, name: &str, value: Simple<'_>) {
+        let is_long = matches!(value, Simple::Text(text) if text.len() > TEXT);
+        if self.next != Next::Plain || !rules.mask.is_empty() || is_long {
+            return self.by_serde(rules, name, value);
+        }
+        let begin = self.buffer.len();
+        let buffer = &mut self.buffer;
+        append(buffer, b"\"");
+        append(buffer, name.as_bytes());
+        append(buffer, b"\":");
+        match value {
+            Simple::Text(text) => {
+                append(buffer, b"\"");
+                escape(text, buffer);
+                append(buffer, b"\"");
+            }
+            Simple::Unsigned(number) => append(buffer, itoa::Buffer::new().format(number).as_bytes()),
+            Simple::Signed(number) => append(buffer, itoa::Buffer::new().format(number).as_bytes()),
+            Simple::Float(number) if !number.is_finite() => append(buffer, b"null"),
+            Simple::Float(number) => float(number, buffer),
+            Simple::Bool(value) => append(buffer, if value { b"true" } else { b"false" }),
+            Simple::Id(uuid) => buffer.extend_from_slice(&id(uuid)),
+        }
+        append(buffer, b",");
+        if buffer.len() - self.begin > rules.limit {
+            buffer.truncate(begin);
+            self.by_serde(rules, name, value);
+        }
+    }
+
+    #[cold]
+    fn by_serde(&mut self, rules: &Rules, name: &str, value: Simple<'_>) {
+        self.serialize(rules, name, &value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mask::Mask;
+    use proptest::prelude::*;
+
+    /// What is written for a value by either way.
+    fn both<T: Serialize>(rules: &Rules, value: &T) -> [String; 2] {
+        let simple = Simple::of(value).unwrap();
+        let writes: [&dyn Fn(&mut Fields); 2] =
+            [&|fields| fields.simple(rules, "name", simple), &|fields| fields.serialize(rules, "name", value)];
+        writes.map(|write| {
+            let mut fields = Fields::new(Vec::new());
+            fields.serialize(rules, "before", &1);
+            write(&mut fields);
+            fields.serialize(rules, "after", &2);
+            String::from_utf8(fields.end().clone()).unwrap()
+        })
+    }
+
+    fn assert_same<T: Serialize>(value: &T) {
+        let mut masking = Mask::default();
+        masking.add("name");
+        for mask in [Mask::NONE, masking] {
+            for limit in [10, 30, 60, 64 * 1024] {
+                let [simple, by_serde] = both(&Rules { limit, mask: mask.clone() }, value);
+                assert_eq!(simple, by_serde);
+            }
+        }
+    }
+
+    #[test]
+    fn every_type_is_written_as_serde_writes_it() {
+        let text = String::from("a \"quoted\" text\n");
+        assert_same(&text);
+        assert_same(&text.as_str());
+        assert_same(&&text);
+        assert_same(&"x".repeat(TEXT + 1));
+        (assert_same(&u8::MAX), assert_same(&u16::MAX), assert_same(&u32::MAX), assert_same(&u64::MAX));
+        (assert_same(&i8::MIN), assert_same(&i16::MIN), assert_same(&i32::MIN), assert_same(&i64::MIN));
+        (assert_same(&usize::MAX), assert_same(&isize::MIN), assert_same(&true), assert_same(&false));
+        (assert_same(&f64::NAN), assert_same(&-0.0), assert_same(&f64::MIN_POSITIVE), assert_same(&1e300));
+        let id = Uuid::from_u128(0x0193_5c2e_7c4a_7bbd_8f8e_2d6c_5b4a_3921);
+        (assert_same(&id), assert_same(&&id));
+    }
+
+    #[test]
+    fn other_types_are_not() {
+        #[derive(Serialize)]
+        struct Name(String);
+        assert_eq!(Simple::of(&Name(String::new())), None);
+        assert_eq!(Simple::of(&Some(1)), None);
+        assert_eq!(Simple::of(&'x'), None);
+        assert_eq!(Simple::of("a text of no known size"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_value_is_written_as_serde_writes_it(text: String, unsigned: u64, signed: i64, float: f64) {
+            assert_same(&text);
+            assert_same(&unsigned);
+            assert_same(&signed);
+            assert_same(&float);
+        }
+    }
+}
