@@ -149,7 +149,7 @@ impl Active {
         let (trace, call) = (Trace::current(), context::current_call());
         let mut active = pool::take();
         active.recorder = recorder;
-        active.fields.restart(payload::begin);
+        active.fields.restart(&active.recorder.settings.rules, payload::begin);
         active.changes.clear();
         active.about.id = id;
         active.about.beginning = beginning;
@@ -168,10 +168,6 @@ impl Active {
         active.unpolled = false;
         active.in_doubt = false;
         active
-    }
-
-    fn simple(&mut self, name: &str, value: Simple<'_>) {
-        self.fields.simple(self.recorder.rules(), name, value);
     }
 
     fn field(&mut self, name: &str, write: &mut dyn FnMut(&mut Json<'_>) -> serde_json::Result<()>) {
@@ -210,6 +206,21 @@ impl Active {
         self.finish(if panicked { Outcome::Panicked } else { Outcome::Cancelled });
     }
 }
+
+macro_rules! simple {
+    ($($method:ident $value:ty),*) => {
+        /// Values whose types are known here: expanded code brings none of its own for them.
+        impl Active {
+            $(
+                fn $method(&mut self, name: &str, value: $value) {
+                    self.fields.$method(&self.recorder.settings.rules, name, value);
+                }
+            )*
+        }
+    };
+}
+
+simple! { text &str, unsigned u64, signed i64, float f64, bool bool, id &Uuid }
 
 impl About {
     /// The type of the event that says this outcome.
@@ -393,7 +404,12 @@ impl Call {
             return;
         };
         match Simple::of(value) {
-            Some(value) => active.simple(name, value),
+            Some(Simple::Text(text)) => active.text(name, text),
+            Some(Simple::Unsigned(number)) => active.unsigned(name, number),
+            Some(Simple::Signed(number)) => active.signed(name, number),
+            Some(Simple::Float(number)) => active.float(name, number),
+            Some(Simple::Bool(value)) => active.bool(name, value),
+            Some(Simple::Id(id)) => active.id(name, id),
             None => active.field(name, &mut |json| value.serialize(json)),
         }
     }

@@ -52,6 +52,8 @@ pub(crate) struct Fields {
     buffer: Vec<u8>,
     begin: usize,
     next: Next,
+    /// As long as the buffer is no longer, simple values are written as they are: nothing is to be masked, and no limit is near.
+    simple_to: usize,
 }
 
 /// What the next field is.
@@ -68,15 +70,16 @@ pub(crate) enum Next {
 
 impl Fields {
     /// Begins the object at the end of `buffer`.
-    pub(crate) fn new(buffer: Vec<u8>) -> Self {
-        let mut fields = Self { buffer, begin: 0, next: Next::Plain };
-        fields.restart(|_| ());
-        fields
+    pub(crate) fn new(mut buffer: Vec<u8>) -> Self {
+        let begin = buffer.len();
+        buffer.push(b'{');
+        Self { buffer, begin, next: Next::Plain, simple_to: 0 }
     }
 
     /// Says what the next field is.
     pub(crate) fn next(&mut self, next: Next) {
         self.next = next;
+        self.simple_to = 0;
     }
 
     /// Copies what there is so far, and ends the copy.
@@ -95,11 +98,18 @@ impl Fields {
 
     /// Begins another object in the same buffer, behind what is put there.
     #[inline]
-    pub(crate) fn restart(&mut self, before: impl FnOnce(&mut Vec<u8>)) {
+    pub(crate) fn restart(&mut self, rules: &Rules, before: impl FnOnce(&mut Vec<u8>)) {
         before(&mut self.buffer);
         self.begin = self.buffer.len();
         self.buffer.push(b'{');
+        self.plain(rules);
+    }
+
+    /// The next field is like any other.
+    #[inline]
+    fn plain(&mut self, rules: &Rules) {
         self.next = Next::Plain;
+        self.simple_to = if rules.mask.is_empty() { self.begin.saturating_add(rules.limit) } else { 0 };
     }
 
     /// How many bytes the buffer has room for.
@@ -137,7 +147,7 @@ impl Fields {
         // Names are Rust identifiers, "result", "error", or checked by the macro: nothing in them needs escaping.
         self.buffer.extend_from_slice(name.as_bytes());
         self.buffer.extend_from_slice(b"\":");
-        match std::mem::take(&mut self.next) {
+        match self.next {
             Next::Plain if !rules.mask.names(name) => self.value(rules, write),
             Next::Personal if !rules.mask.names(name) => {
                 self.buffer.extend_from_slice(MARK.as_bytes());
@@ -149,6 +159,7 @@ impl Fields {
             }
         }
         self.buffer.push(b',');
+        self.plain(rules);
     }
 
     fn value(&mut self, rules: &Rules, write: &mut dyn FnMut(&mut Json<'_>) -> serde_json::Result<()>) {

@@ -1,15 +1,14 @@
 //! Numbers, texts and ids: most of what calls are given, written without a serializer. There is nothing in them that could fail,
 //! panic or be a secret, and so no look for it.
 
-use super::{Fields, Next, Rules};
-use crate::json::{append, escape, float, id};
-use serde::{Serialize, Serializer};
+use super::{Fields, Rules};
+use crate::json::{FLOAT, Room, float, id, needs_escapes};
+use serde::Serialize;
 use std::any::TypeId;
 use uuid::Uuid;
 
 /// The longest text that is written this way.
 const TEXT: usize = 512;
-
 /// A value of such a type.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Simple<'a> {
@@ -61,54 +60,81 @@ impl<'a> Simple<'a> {
     }
 }
 
-impl Serialize for Simple<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match *self {
-            Self::Text(text) => serializer.serialize_str(text),
-            Self::Unsigned(number) => serializer.serialize_u64(number),
-            Self::Signed(number) => serializer.serialize_i64(number),
-            Self::Float(number) => serializer.serialize_f64(number),
-            Self::Bool(value) => serializer.serialize_bool(value),
-            Self::Id(id) => id.serialize(serializer),
-        }
-    }
-}
-
 impl Fields {
-    /// Puts a value under `name`; by serde if that is to be anything but the value.
-    pub(crate) fn simple(&mut self, rules: &Rules, name: &str, value: Simple<'_>) {
-        let is_long = matches!(value, Simple::Text(text) if text.len() > TEXT);
-        if self.next != Next::Plain || !rules.mask.is_empty() || is_long {
-            return self.by_serde(rules, name, value);
+    #[inline]
+    pub(crate) fn text(&mut self, rules: &Rules, name: &str, text: &str) {
+        if text.len() > TEXT || needs_escapes(text.as_bytes()) {
+            return self.by_serde(rules, name, &text);
         }
-        let begin = self.buffer.len();
-        let buffer = &mut self.buffer;
-        append(buffer, b"\"");
-        append(buffer, name.as_bytes());
-        append(buffer, b"\":");
-        match value {
-            Simple::Text(text) => {
-                append(buffer, b"\"");
-                escape(text, buffer);
-                append(buffer, b"\"");
-            }
-            Simple::Unsigned(number) => append(buffer, itoa::Buffer::new().format(number).as_bytes()),
-            Simple::Signed(number) => append(buffer, itoa::Buffer::new().format(number).as_bytes()),
-            Simple::Float(number) if !number.is_finite() => append(buffer, b"null"),
-            Simple::Float(number) => float(number, buffer),
-            Simple::Bool(value) => append(buffer, if value { b"true" } else { b"false" }),
-            Simple::Id(uuid) => buffer.extend_from_slice(&id(uuid)),
+        let Some(mut room) = self.room(name, text.len() + 3) else {
+            return self.by_serde(rules, name, &text);
+        };
+        room.put(b"\"");
+        room.put(text.as_bytes());
+        room.put(b"\",");
+    }
+
+    #[inline]
+    pub(crate) fn unsigned(&mut self, rules: &Rules, name: &str, number: u64) {
+        let Some(mut room) = self.room(name, 21) else {
+            return self.by_serde(rules, name, &number);
+        };
+        room.put(itoa::Buffer::new().format(number).as_bytes());
+        room.put(b",");
+    }
+
+    #[inline]
+    pub(crate) fn signed(&mut self, rules: &Rules, name: &str, number: i64) {
+        let Some(mut room) = self.room(name, 21) else {
+            return self.by_serde(rules, name, &number);
+        };
+        room.put(itoa::Buffer::new().format(number).as_bytes());
+        room.put(b",");
+    }
+
+    #[inline]
+    pub(crate) fn float(&mut self, rules: &Rules, name: &str, number: f64) {
+        let Some(mut room) = self.room(name, FLOAT + 1) else {
+            return self.by_serde(rules, name, &number);
+        };
+        float(number, &mut room);
+        room.put(b",");
+    }
+
+    #[inline]
+    pub(crate) fn bool(&mut self, rules: &Rules, name: &str, value: bool) {
+        let Some(mut room) = self.room(name, 6) else {
+            return self.by_serde(rules, name, &value);
+        };
+        room.put(if value { b"true," } else { b"false," });
+    }
+
+    #[inline]
+    pub(crate) fn id(&mut self, rules: &Rules, name: &str, uuid: &Uuid) {
+        let Some(mut room) = self.room(name, 39) else {
+            return self.by_serde(rules, name, uuid);
+        };
+        room.put(&id(uuid));
+        room.put(b",");
+    }
+
+    /// Puts the name; there is room for so many bytes behind it. `None` if the field is to be anything but the value itself.
+    #[inline(always)]
+    fn room(&mut self, name: &str, bytes: usize) -> Option<Room<'_>> {
+        let bytes = name.len() + 3 + bytes;
+        if self.buffer.len() + bytes > self.simple_to {
+            return None;
         }
-        append(buffer, b",");
-        if buffer.len() - self.begin > rules.limit {
-            buffer.truncate(begin);
-            self.by_serde(rules, name, value);
-        }
+        let mut room = Room::new(&mut self.buffer, bytes);
+        room.put(b"\"");
+        room.put(name.as_bytes());
+        room.put(b"\":");
+        Some(room)
     }
 
     #[cold]
-    fn by_serde(&mut self, rules: &Rules, name: &str, value: Simple<'_>) {
-        self.serialize(rules, name, &value);
+    fn by_serde<T: Serialize>(&mut self, rules: &Rules, name: &str, value: &T) {
+        self.serialize(rules, name, value);
     }
 }
 
@@ -120,9 +146,15 @@ mod tests {
 
     /// What is written for a value by either way.
     fn both<T: Serialize>(rules: &Rules, value: &T) -> [String; 2] {
-        let simple = Simple::of(value).unwrap();
-        let writes: [&dyn Fn(&mut Fields); 2] =
-            [&|fields| fields.simple(rules, "name", simple), &|fields| fields.serialize(rules, "name", value)];
+        let simple = |fields: &mut Fields| match Simple::of(value).unwrap() {
+            Simple::Text(text) => fields.text(rules, "name", text),
+            Simple::Unsigned(number) => fields.unsigned(rules, "name", number),
+            Simple::Signed(number) => fields.signed(rules, "name", number),
+            Simple::Float(number) => fields.float(rules, "name", number),
+            Simple::Bool(value) => fields.bool(rules, "name", value),
+            Simple::Id(id) => fields.id(rules, "name", id),
+        };
+        let writes: [&dyn Fn(&mut Fields); 2] = [&simple, &|fields| fields.serialize(rules, "name", value)];
         writes.map(|write| {
             let mut fields = Fields::new(Vec::new());
             fields.serialize(rules, "before", &1);

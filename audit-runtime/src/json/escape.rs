@@ -1,7 +1,5 @@
 //! JSON strings.
 
-use super::append;
-
 /// A byte of every byte.
 const fn every(byte: u8) -> u64 {
     u64::from_ne_bytes([byte; 8])
@@ -19,7 +17,7 @@ fn is_special(bytes: u64) -> bool {
 
 /// Whether a text has to be changed to stand in a JSON string.
 #[inline]
-fn needs_escapes(text: &[u8]) -> bool {
+pub(crate) fn needs_escapes(text: &[u8]) -> bool {
     let half = |at: usize| u64::from(u32::from_le_bytes(text[at..at + 4].try_into().unwrap_or_default()));
     match text.len() {
         // The last word overlaps the one before.
@@ -69,11 +67,11 @@ const ESCAPES: [u8; 256] = {
 
 /// Appends a text as the inside of a JSON string (RFC 8259), as `serde_json` writes it.
 #[inline]
-pub(crate) fn escape(text: &str, out: &mut Vec<u8>) {
+pub(super) fn escape(text: &str, out: &mut Vec<u8>) {
     if needs_escapes(text.as_bytes()) {
         escape_slowly(text.as_bytes(), out);
     } else {
-        append(out, text.as_bytes());
+        out.extend_from_slice(text.as_bytes());
     }
 }
 

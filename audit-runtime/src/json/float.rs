@@ -1,46 +1,60 @@
 //! Floating-point numbers.
 
-use super::append;
+use super::Room;
 
-/// Decimals of amounts and prices: numbers of so many are written without a search for their shortest form.
-const DECIMALS: usize = 4;
+/// The most bytes that a number takes.
+pub(crate) const FLOAT: usize = 32;
+
+/// A number that equals `scaled` divided by this may be written with its four decimals, without a search for its shortest form: such
+/// are amounts and prices.
 const SCALE: f64 = 10_000.0;
 /// Below this, a number of four decimals has at most thirteen digits.
 const LIMIT: f64 = 1e9;
 
-/// Appends a finite number in its shortest form, as `serde_json` writes it.
+/// Puts a number in its shortest form, as `serde_json` writes it.
 #[inline]
-pub(crate) fn float(number: f64, out: &mut Vec<u8>) {
-    if !short_decimal(number, out) {
-        out.extend_from_slice(zmij::Buffer::new().format_finite(number).as_bytes());
+pub(crate) fn float(number: f64, room: &mut Room<'_>) {
+    match scaled(number.abs()) {
+        Some(scaled) => {
+            if number < 0.0 {
+                room.put(b"-");
+            }
+            decimal(scaled, room);
+        }
+        None if number.is_finite() => room.put(zmij::Buffer::new().format_finite(number).as_bytes()),
+        None => room.put(b"null"),
     }
 }
 
-/// Appends a number if it is one of at most four decimals; says whether it is.
+/// The integer that a number of at most four decimals is, divided by 10^4.
 ///
-/// It is if it equals some integer divided by 10^4: division is rounded correctly (IEEE 754), and so is what a reader makes of the
-/// text. No other text of at most fifteen digits stands for the same number: none is shorter.
-fn short_decimal(number: f64, out: &mut Vec<u8>) -> bool {
-    let magnitude = number.abs();
-    if !(magnitude < LIMIT) || magnitude == 0.0 {
-        return false;
+/// Division is rounded correctly (IEEE 754), and so is what a reader makes of the decimals. No other text of at most fifteen digits
+/// stands for the same number: none is shorter.
+#[inline]
+fn scaled(magnitude: f64) -> Option<u64> {
+    if !(magnitude > 0.0 && magnitude < LIMIT) {
+        return None;
     }
-    // Halves and above are rounded up: an integer that is near enough is found.
+    // Rounded: if there is such an integer, it is this one.
     let scaled = (magnitude * SCALE + 0.5) as u64;
-    if scaled as f64 / SCALE != magnitude {
-        return false;
-    }
-    let (whole, fraction) = (scaled / 10_000, scaled % 10_000);
-    let digit = |power: u64| b'0' + (fraction / power % 10) as u8;
-    let digits: [u8; DECIMALS] = [digit(1_000), digit(100), digit(10), digit(1)];
-    let zeros = digits[1..].iter().rev().take_while(|digit| **digit == b'0').count();
-    if number < 0.0 {
-        append(out, b"-");
-    }
-    append(out, itoa::Buffer::new().format(whole).as_bytes());
-    append(out, b".");
-    append(out, &digits[..DECIMALS - zeros]);
-    true
+    (scaled as f64 / SCALE == magnitude).then_some(scaled)
+}
+
+/// Puts an integer divided by 10^4.
+#[inline]
+fn decimal(scaled: u64, room: &mut Room<'_>) {
+    let (whole, fraction) = (scaled / 10_000, (scaled % 10_000) as u32);
+    let digit = |power: u32| b'0' + (fraction / power % 10) as u8;
+    let digits = [b'.', digit(1_000), digit(100), digit(10), digit(1)];
+    // One decimal at the least.
+    let length = match fraction {
+        _ if fraction % 10 != 0 => 5,
+        _ if fraction % 100 != 0 => 4,
+        _ if fraction % 1_000 != 0 => 3,
+        _ => 2,
+    };
+    room.put(itoa::Buffer::new().format(whole).as_bytes());
+    room.put(&digits[..length]);
 }
 
 #[cfg(test)]
@@ -50,7 +64,7 @@ mod tests {
 
     fn same_as_serde_json(number: f64) {
         let mut out = Vec::new();
-        float(number, &mut out);
+        float(number, &mut Room::new(&mut out, FLOAT));
         assert_eq!(String::from_utf8(out).unwrap(), serde_json::to_string(&number).unwrap());
     }
 

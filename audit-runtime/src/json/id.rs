@@ -6,8 +6,9 @@ use uuid::Uuid;
 #[inline]
 pub(crate) fn id(id: &Uuid) -> [u8; 38] {
     let mut text = *b"\"________-____-____-____-____________\"";
-    let (words, _) = id.as_bytes().as_chunks();
-    let [first, second, third, fourth] = [0, 1, 2, 3].map(|word| hex(u32::from_be_bytes(words[word])));
+    let (left, right) = id.as_u64_pair();
+    let (first, second, third, fourth) =
+        (hex((left >> 32) as u32), hex(left as u32), hex((right >> 32) as u32), hex(right as u32));
     text[1..9].copy_from_slice(&first);
     text[10..14].copy_from_slice(&second[..4]);
     text[15..19].copy_from_slice(&second[4..]);

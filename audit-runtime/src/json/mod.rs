@@ -4,19 +4,20 @@
 //! for secrets, took five times as long for small values, and seven times for nested ones: a formatter does not know that a key is
 //! the same as last time, and every piece of punctuation went through a writer that had to ask whether it is to be written.
 
-mod append;
 mod compound;
 mod escape;
 mod float;
 mod id;
 mod key;
+mod room;
 
 use crate::mask::{MAX_DEPTH, Mask, REDACTED, is_secret_field};
-pub(crate) use append::append;
 use compound::{Compound, Kind};
-pub(crate) use escape::{escape, plain};
-pub(crate) use float::float;
+use escape::escape;
+pub(crate) use escape::{needs_escapes, plain};
+pub(crate) use float::{FLOAT, float};
 pub(crate) use id::id;
+pub(crate) use room::Room;
 use serde::ser::{self, Error as _, Serialize};
 use serde_json::{Error, Result, Value};
 use sha2::{Digest, Sha256};
@@ -246,10 +247,7 @@ impl<'b, 'a> ser::Serializer for &'b mut Json<'a> {
 
     #[inline]
     fn serialize_f64(self, value: f64) -> Result<()> {
-        if !value.is_finite() {
-            return self.serialize_unit();
-        }
-        float(value, self.out);
+        float(value, &mut Room::new(self.out, FLOAT));
         self.check_room();
         Ok(())
     }

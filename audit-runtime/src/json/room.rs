@@ -1,0 +1,109 @@
+//! Short pieces at the end of a buffer.
+
+use std::mem::MaybeUninit;
+
+/// Room for so many bytes at the end of a buffer: pieces are put into it without a call for each, as
+/// [`Vec::extend_from_slice`] makes it for a length known at run time only. What was put is the buffer's when the room is dropped.
+pub(crate) struct Room<'a> {
+    buffer: &'a mut Vec<u8>,
+    end: usize,
+}
+
+impl<'a> Room<'a> {
+    /// Makes room for at least so many bytes.
+    #[inline(always)]
+    pub(crate) fn new(buffer: &'a mut Vec<u8>, bytes: usize) -> Self {
+        if buffer.capacity() - buffer.len() < bytes {
+            grow(buffer, bytes);
+        }
+        Self { end: buffer.len(), buffer }
+    }
+
+    /// Puts a piece behind those before.
+    ///
+    /// # Panics
+    /// There is not as much room.
+    #[inline(always)]
+    pub(crate) fn put(&mut self, piece: &[u8]) {
+        assert!(piece.len() <= self.buffer.capacity() - self.end, "room was made for all pieces");
+        // SAFETY: so many bytes behind the end have room.
+        let room =
+            unsafe { std::slice::from_raw_parts_mut(self.buffer.as_mut_ptr().add(self.end).cast(), piece.len()) };
+        copy(piece, room);
+        self.end += piece.len();
+    }
+}
+
+impl Drop for Room<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // SAFETY: all up to there was put.
+        unsafe { self.buffer.set_len(self.end) };
+    }
+}
+
+#[cold]
+fn grow(buffer: &mut Vec<u8>, bytes: usize) {
+    buffer.reserve(bytes);
+}
+
+/// Copies a piece into a place of the same length: a short one by two words that may overlap.
+#[inline(always)]
+fn copy(from: &[u8], to: &mut [MaybeUninit<u8>]) {
+    debug_assert_eq!(from.len(), to.len());
+    // SAFETY: the place is as long as the piece, which has at least as many bytes as a word.
+    unsafe {
+        match from.len() {
+            33.. => to.as_mut_ptr().cast::<u8>().copy_from_nonoverlapping(from.as_ptr(), from.len()),
+            16.. => ends::<u128>(from, to),
+            8.. => ends::<u64>(from, to),
+            4.. => ends::<u32>(from, to),
+            2.. => ends::<u16>(from, to),
+            1 => ends::<u8>(from, to),
+            0 => {}
+        }
+    }
+}
+
+/// Copies the first and the last word of a piece.
+///
+/// # Safety
+/// It has at least as many bytes as a word, and the place is as long.
+#[inline(always)]
+unsafe fn ends<W: Copy>(from: &[u8], to: &mut [MaybeUninit<u8>]) {
+    let last = from.len() - size_of::<W>();
+    let (from, to) = (from.as_ptr(), to.as_mut_ptr());
+    // SAFETY: by the caller.
+    unsafe {
+        let (first, second) = (from.cast::<W>().read_unaligned(), from.add(last).cast::<W>().read_unaligned());
+        to.cast::<W>().write_unaligned(first);
+        to.add(last).cast::<W>().write_unaligned(second);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_of_any_length_are_put_whole() {
+        let bytes: Vec<u8> = (0..100).collect();
+        let (mut buffer, mut expected) = (Vec::new(), Vec::new());
+        for length in (0..=100).chain((0..=100).rev()) {
+            let mut room = Room::new(&mut buffer, 2 * length);
+            room.put(&bytes[..length]);
+            room.put(&bytes[100 - length..]);
+            drop(room);
+            expected.extend_from_slice(&bytes[..length]);
+            expected.extend_from_slice(&bytes[100 - length..]);
+            assert_eq!(buffer, expected);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "room was made for all pieces")]
+    fn nothing_is_put_where_there_is_no_room() {
+        let mut buffer = Vec::with_capacity(10);
+        Room::new(&mut buffer, 3).put(&[0; 11]);
+    }
+}
