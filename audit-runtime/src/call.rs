@@ -1,5 +1,7 @@
 //! What the code that `#[audited]` expands to calls: one audited call from its beginning to its end.
 
+mod about;
+mod active;
 mod body;
 pub(crate) mod buffer;
 mod changes;
@@ -14,25 +16,17 @@ pub use transaction::RowConnection;
 
 use crate::audit::{self, Audit};
 use crate::bounds::{Capture, EventType};
-use crate::capture::{self, Fields, Next, Rules, Simple};
-use crate::clock::Moment;
-use crate::context::{self, Around, Context, Frame};
-use crate::core::Core;
+use crate::capture::{self, Next, Rules, Simple};
+use crate::context::Around;
 use crate::error::ErrorText;
 use crate::event::{EntityId, IntoEntityId, Outcome};
-use crate::ids;
-use crate::json::Json;
 use crate::mask::{Mask, REDACTED};
-use crate::payload::{self, Tail};
 use crate::personal::SUBJECT;
-use crate::trace::Trace;
-use changes::Changes;
+use active::{Active, Recorder};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt::{Debug, Display};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use uuid::Uuid;
 
 /// What is known of an annotated function at compile time.
 #[derive(Debug)]
@@ -60,212 +54,6 @@ pub struct Call {
     active: Option<Box<Active>>,
     /// The function that no handle is in force for.
     uninstalled: Option<&'static Site>,
-}
-
-#[derive(Debug)]
-struct Active {
-    recorder: Recorder,
-    fields: Fields,
-    changes: Changes,
-    about: About,
-    intent: Intent,
-    /// The call began while its thread was already unwinding: a drop then says nothing about this call.
-    unwinding: bool,
-    /// Nothing has happened yet.
-    unpolled: bool,
-    /// A caller's transaction may hold the call's row already.
-    in_doubt: bool,
-}
-
-/// Who records a call. What is installed stays for good: to count its users would have all threads write to one place.
-#[derive(Debug, Clone)]
-enum Recorder {
-    Installed(&'static Core),
-    Scoped(Arc<Core>),
-    /// The call is over.
-    Nobody,
-}
-
-impl std::ops::Deref for Recorder {
-    type Target = Core;
-
-    #[inline]
-    fn deref(&self) -> &Core {
-        match self {
-            Self::Installed(core) => core,
-            Self::Scoped(core) => core,
-            Self::Nobody => unreachable!("a call that is under way is recorded by somebody"),
-        }
-    }
-}
-
-/// What the event of a call says beside its data.
-#[derive(Debug)]
-struct About {
-    id: Uuid,
-    beginning: Moment,
-    event: Cow<'static, str>,
-    error_event: Cow<'static, str>,
-    entity: Cow<'static, str>,
-    entity_id: Option<Uuid>,
-    actor: Cow<'static, str>,
-    context: Option<Arc<Context>>,
-    correlation: Uuid,
-    causation: Option<Uuid>,
-    trace: Option<Trace>,
-    /// Some of its values are personal, and whose they are is told.
-    is_personal: bool,
-}
-
-/// The event that a call is about to begin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Intent {
-    None,
-    /// It will have this id.
-    Planned(Uuid),
-    /// It is in the journal.
-    Recorded,
-}
-
-impl Active {
-    #[inline]
-    fn begin(site: &'static Site, around: &Around) -> Option<Box<Self>> {
-        let recorder = match &around.audit {
-            Some(audit) => Recorder::Scoped(audit.core().clone()),
-            None => Recorder::Installed(Audit::installed()?.core()),
-        };
-        Some(Self::begin_by(recorder, site, around))
-    }
-
-    #[inline]
-    fn begin_by(recorder: Recorder, site: &'static Site, around: &Around) -> Box<Self> {
-        let beginning = Moment::now();
-        let (intent, id) = if site.intent {
-            let (intent, id) = ids::intent_ids(beginning.micros());
-            (Intent::Planned(intent), id)
-        } else {
-            (Intent::None, ids::event_id(beginning.micros()))
-        };
-        let (trace, call) = (Trace::current(), context::current_call());
-        let mut active = pool::take();
-        active.recorder = recorder;
-        active.fields.restart(&active.recorder.settings.rules, payload::begin);
-        active.changes.clear();
-        active.about.id = id;
-        active.about.beginning = beginning;
-        active.about.event = Cow::Borrowed(site.event);
-        active.about.error_event = Cow::Borrowed(site.error_event);
-        active.about.entity = Cow::Borrowed(site.entity);
-        active.about.entity_id = None;
-        active.about.actor = Cow::Borrowed(site.actor);
-        active.about.context.clone_from(&around.context);
-        active.about.correlation = context::correlation(call, around.context.as_deref(), trace).unwrap_or(id);
-        active.about.causation = call.map(|call| call.id);
-        active.about.trace = trace;
-        active.about.is_personal = false;
-        active.intent = intent;
-        active.unwinding = std::thread::panicking();
-        active.unpolled = false;
-        active.in_doubt = false;
-        active
-    }
-
-    fn field(&mut self, name: &str, write: &mut dyn FnMut(&mut Json<'_>) -> serde_json::Result<()>) {
-        self.fields.field(self.recorder.rules(), name, write);
-    }
-
-    fn frame(&self) -> Frame {
-        Frame { id: self.about.id, correlation: self.about.correlation }
-    }
-
-    /// Records how the call ended.
-    fn finish(mut self: Box<Self>, outcome: Outcome) {
-        let Self { recorder, fields, changes, about, .. } = &mut *self;
-        let duration = about.beginning.elapsed_micros();
-        changes.write(fields, recorder.rules());
-        let buffer = fields.end();
-        about.complete(recorder, buffer, about.id, outcome, Some(duration));
-        // A refusal is counted and warned of there; the call itself goes on.
-        let recorded = recorder.append(buffer);
-        if self.intent == Intent::Recorded && recorded.is_ok() {
-            self.recorder.counters.intent_ended();
-        }
-        pool::give(self);
-    }
-
-    /// The call neither returned nor was finished.
-    fn dropped(mut self: Box<Self>) {
-        if self.unpolled {
-            return pool::give(self);
-        }
-        if self.in_doubt {
-            // The row under its id may yet be committed.
-            self.about.id = ids::event_id(self.about.beginning.micros());
-        }
-        let panicked = std::thread::panicking() && !self.unwinding;
-        self.finish(if panicked { Outcome::Panicked } else { Outcome::Cancelled });
-    }
-}
-
-macro_rules! simple {
-    ($($method:ident $value:ty),*) => {
-        /// Values whose types are known here: expanded code brings none of its own for them.
-        impl Active {
-            $(
-                fn $method(&mut self, name: &str, value: $value) {
-                    self.fields.$method(&self.recorder.settings.rules, name, value);
-                }
-            )*
-        }
-    };
-}
-
-simple! { text &str, unsigned u64, signed i64, float f64, bool bool, id &Uuid }
-
-impl About {
-    /// The type of the event that says this outcome.
-    fn event_type(&self, outcome: Outcome) -> Cow<'_, str> {
-        let (first, second) = match outcome {
-            Outcome::Ok => (&*self.event, &*self.error_event),
-            Outcome::Started => (&*self.event, ""),
-            _ => (&*self.error_event, &*self.event),
-        };
-        match (first, second) {
-            // A late event type is not known of a call that did not return.
-            ("", "") => Cow::Owned(format!("{}.{outcome}", self.entity)),
-            ("", second) => Cow::Borrowed(second),
-            (first, _) => Cow::Borrowed(first),
-        }
-    }
-
-    /// Completes a buffer that holds the call's data.
-    fn complete(&self, core: &Core, buffer: &mut Vec<u8>, id: Uuid, outcome: Outcome, duration: Option<i64>) {
-        let context = self.context.as_deref();
-        let actor = match &*self.actor {
-            "" => context.and_then(Context::actor_text).unwrap_or_else(|| core.actor()),
-            actor => actor,
-        };
-        let attributes = Trace::beside(self.trace, context.map_or("", Context::attributes_json));
-        payload::complete(
-            buffer,
-            &Tail {
-                id,
-                event_type: &self.event_type(outcome),
-                entity_type: &self.entity,
-                entity_id: self.entity_id,
-                actor,
-                data: "",
-                created_at: self.beginning.micros(),
-                outcome,
-                duration,
-                correlation_id: Some(self.correlation),
-                causation_id: self.causation,
-                context: &core.rules().settle(&attributes),
-                origin: core.origin(),
-                is_personal: self.is_personal,
-            },
-        );
-    }
 }
 
 impl Call {
@@ -342,21 +130,21 @@ impl Call {
     /// The event type of a call that returns `Ok`.
     pub fn event(&mut self, event: impl EventType) {
         if let Some(active) = &mut self.active {
-            active.about.event = event.into_event_type();
+            active.about.own().event = Some(event.into_event_type());
         }
     }
 
     /// The event type of a call that does not.
     pub fn error_event(&mut self, event: impl EventType) {
         if let Some(active) = &mut self.active {
-            active.about.error_event = event.into_event_type();
+            active.about.own().error_event = Some(event.into_event_type());
         }
     }
 
     /// The type of the entity.
     pub fn entity(&mut self, entity: impl Into<Cow<'static, str>>) {
         if let Some(active) = &mut self.active {
-            active.about.entity = entity.into();
+            active.about.own().entity = Some(entity.into());
         }
     }
 
@@ -374,7 +162,7 @@ impl Call {
     /// Who does it.
     pub fn actor<T: Display + ?Sized>(&mut self, actor: &T) {
         if let Some(active) = &mut self.active {
-            active.about.actor = Cow::Owned(capture::text(actor));
+            active.about.own().actor = Some(capture::text(actor));
         }
     }
 

@@ -11,6 +11,7 @@
 //! UTF-8. `data` comes first, because it is written while the call runs and the others are known at its end.
 
 use crate::event::Outcome;
+use crate::json::Room;
 use std::io::Write;
 use uuid::Uuid;
 
@@ -68,15 +69,18 @@ pub(crate) struct EventRef<'a> {
 pub(crate) type Tail<'a> = EventRef<'a>;
 
 /// Completes a buffer that begins with [`HEADER`] free bytes and the event's data.
-#[inline]
+#[inline(always)]
 pub(crate) fn complete(buffer: &mut Vec<u8>, tail: &Tail<'_>) {
     let data = (buffer.len() - HEADER) as u32;
-    let texts = [tail.event_type, tail.entity_type, tail.actor, tail.origin].map(short);
-    buffer.reserve(texts.iter().map(|text| text.len()).sum::<usize>() + tail.context.len());
-    for text in texts {
-        buffer.extend_from_slice(text);
-    }
-    buffer.extend_from_slice(tail.context.as_bytes());
+    let (event_type, entity_type) = (short(tail.event_type), short(tail.entity_type));
+    let (actor, origin, context) = (short(tail.actor), short(tail.origin), tail.context.as_bytes());
+    let mut room = Room::new(buffer, event_type.len() + entity_type.len() + actor.len() + origin.len() + context.len());
+    room.put(event_type);
+    room.put(entity_type);
+    room.put(actor);
+    room.put(origin);
+    room.put(context);
+    drop(room);
     let Some(header) = buffer.first_chunk_mut::<HEADER>() else {
         return;
     };
@@ -94,8 +98,11 @@ pub(crate) fn complete(buffer: &mut Vec<u8>, tail: &Tail<'_>) {
     header[AT_PRESENT] = present;
     header[AT_DATA..AT_CONTEXT].copy_from_slice(&data.to_le_bytes());
     header[AT_CONTEXT..AT_EVENT_TYPE].copy_from_slice(&(tail.context.len() as u32).to_le_bytes());
-    let lengths = texts.map(|text| (text.len() as u16).to_le_bytes());
-    header[AT_EVENT_TYPE..AT_ORIGIN + 2].copy_from_slice(lengths.as_flattened());
+    let length = |text: &[u8]| (text.len() as u16).to_le_bytes();
+    header[AT_EVENT_TYPE..AT_ENTITY_TYPE].copy_from_slice(&length(event_type));
+    header[AT_ENTITY_TYPE..AT_ACTOR].copy_from_slice(&length(entity_type));
+    header[AT_ACTOR..AT_ORIGIN].copy_from_slice(&length(actor));
+    header[AT_ORIGIN..AT_ORIGIN + 2].copy_from_slice(&length(origin));
     header[AT_CREATED..AT_DURATION].copy_from_slice(&tail.created_at.to_le_bytes());
     header[AT_DURATION..AT_ID].copy_from_slice(&tail.duration.unwrap_or_default().to_le_bytes());
     header[AT_ID..AT_ENTITY_ID].copy_from_slice(tail.id.as_bytes());

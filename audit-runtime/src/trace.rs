@@ -53,11 +53,16 @@ impl Trace {
     }
 
     /// A span beside the attributes of a context, as JSON; it takes the place of the span they name.
+    #[inline]
     pub(crate) fn beside(span: Option<Self>, attributes: &str) -> Cow<'_, str> {
-        let Some(span) = span else {
-            return Cow::Borrowed(attributes);
-        };
-        let (trace_id, span_id) = span.texts();
+        match span {
+            Some(span) => span.put_beside(attributes),
+            None => Cow::Borrowed(attributes),
+        }
+    }
+
+    fn put_beside(self, attributes: &str) -> Cow<'_, str> {
+        let (trace_id, span_id) = self.texts();
         if attributes.contains(r#""trace_id":"#)
             && let Ok(Value::Object(mut fields)) = serde_json::from_str(attributes)
         {

@@ -1,6 +1,7 @@
 //! What is on record before the body runs: an intent, and, if the call requires it, where no power failure reaches it.
 
-use super::{Call, Intent, buffer};
+use super::active::Intent;
+use super::{Call, buffer};
 use crate::blocking::block_on;
 use crate::core::RecordError;
 use crate::error::ErrorText;

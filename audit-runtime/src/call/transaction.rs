@@ -1,6 +1,7 @@
 //! The row of a call that returned `Ok`, inside the caller's own transaction.
 
-use super::{Active, Call, buffer};
+use super::active::Active;
+use super::{Call, buffer};
 use crate::event::Outcome;
 use crate::payload::EventRef;
 use crate::writer;

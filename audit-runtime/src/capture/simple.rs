@@ -1,9 +1,8 @@
 //! Numbers, texts and ids: most of what calls are given, written without a serializer. There is nothing in them that could fail,
 //! panic or be a secret, and so no look for it.
 
-use super::{Fields, Rules};
+use super::Fields;
 use crate::json::{FLOAT, Room, float, id, needs_escapes};
-use serde::Serialize;
 use std::any::TypeId;
 use uuid::Uuid;
 
@@ -60,65 +59,73 @@ impl<'a> Simple<'a> {
     }
 }
 
+/// Each puts a value under `name`, and says whether it did: not if the field is to be anything but the value as it is, for which
+/// [`Fields::serialize`] sees.
 impl Fields {
     #[inline]
-    pub(crate) fn text(&mut self, rules: &Rules, name: &str, text: &str) {
+    pub(crate) fn text(&mut self, name: &str, text: &str) -> bool {
         if text.len() > TEXT || needs_escapes(text.as_bytes()) {
-            return self.by_serde(rules, name, &text);
+            return false;
         }
         let Some(mut room) = self.room(name, text.len() + 3) else {
-            return self.by_serde(rules, name, &text);
+            return false;
         };
         room.put(b"\"");
         room.put(text.as_bytes());
         room.put(b"\",");
+        true
     }
 
     #[inline]
-    pub(crate) fn unsigned(&mut self, rules: &Rules, name: &str, number: u64) {
+    pub(crate) fn unsigned(&mut self, name: &str, number: u64) -> bool {
+        self.number(name, number)
+    }
+
+    #[inline]
+    pub(crate) fn signed(&mut self, name: &str, number: i64) -> bool {
+        self.number(name, number)
+    }
+
+    #[inline]
+    fn number(&mut self, name: &str, number: impl itoa::Integer) -> bool {
         let Some(mut room) = self.room(name, 21) else {
-            return self.by_serde(rules, name, &number);
+            return false;
         };
         room.put(itoa::Buffer::new().format(number).as_bytes());
         room.put(b",");
+        true
     }
 
     #[inline]
-    pub(crate) fn signed(&mut self, rules: &Rules, name: &str, number: i64) {
-        let Some(mut room) = self.room(name, 21) else {
-            return self.by_serde(rules, name, &number);
-        };
-        room.put(itoa::Buffer::new().format(number).as_bytes());
-        room.put(b",");
-    }
-
-    #[inline]
-    pub(crate) fn float(&mut self, rules: &Rules, name: &str, number: f64) {
+    pub(crate) fn float(&mut self, name: &str, number: f64) -> bool {
         let Some(mut room) = self.room(name, FLOAT + 1) else {
-            return self.by_serde(rules, name, &number);
+            return false;
         };
         float(number, &mut room);
         room.put(b",");
+        true
     }
 
     #[inline]
-    pub(crate) fn bool(&mut self, rules: &Rules, name: &str, value: bool) {
+    pub(crate) fn bool(&mut self, name: &str, value: bool) -> bool {
         let Some(mut room) = self.room(name, 6) else {
-            return self.by_serde(rules, name, &value);
+            return false;
         };
         room.put(if value { b"true," } else { b"false," });
+        true
     }
 
     #[inline]
-    pub(crate) fn id(&mut self, rules: &Rules, name: &str, uuid: &Uuid) {
+    pub(crate) fn id(&mut self, name: &str, uuid: &Uuid) -> bool {
         let Some(mut room) = self.room(name, 39) else {
-            return self.by_serde(rules, name, uuid);
+            return false;
         };
         room.put(&id(uuid));
         room.put(b",");
+        true
     }
 
-    /// Puts the name; there is room for so many bytes behind it. `None` if the field is to be anything but the value itself.
+    /// Puts the name; there is room for so many bytes behind it.
     #[inline(always)]
     fn room(&mut self, name: &str, bytes: usize) -> Option<Room<'_>> {
         let bytes = name.len() + 3 + bytes;
@@ -131,28 +138,30 @@ impl Fields {
         room.put(b"\":");
         Some(room)
     }
-
-    #[cold]
-    fn by_serde<T: Serialize>(&mut self, rules: &Rules, name: &str, value: &T) {
-        self.serialize(rules, name, value);
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capture::Rules;
     use crate::mask::Mask;
     use proptest::prelude::*;
+    use serde::Serialize;
 
     /// What is written for a value by either way.
     fn both<T: Serialize>(rules: &Rules, value: &T) -> [String; 2] {
-        let simple = |fields: &mut Fields| match Simple::of(value).unwrap() {
-            Simple::Text(text) => fields.text(rules, "name", text),
-            Simple::Unsigned(number) => fields.unsigned(rules, "name", number),
-            Simple::Signed(number) => fields.signed(rules, "name", number),
-            Simple::Float(number) => fields.float(rules, "name", number),
-            Simple::Bool(value) => fields.bool(rules, "name", value),
-            Simple::Id(id) => fields.id(rules, "name", id),
+        let simple = |fields: &mut Fields| {
+            let is_put = match Simple::of(value).unwrap() {
+                Simple::Text(text) => fields.text("name", text),
+                Simple::Unsigned(number) => fields.unsigned("name", number),
+                Simple::Signed(number) => fields.signed("name", number),
+                Simple::Float(number) => fields.float("name", number),
+                Simple::Bool(value) => fields.bool("name", value),
+                Simple::Id(id) => fields.id("name", id),
+            };
+            if !is_put {
+                fields.serialize(rules, "name", value);
+            }
         };
         let writes: [&dyn Fn(&mut Fields); 2] = [&simple, &|fields| fields.serialize(rules, "name", value)];
         writes.map(|write| {

@@ -35,9 +35,9 @@ fn scaled(magnitude: f64) -> Option<u64> {
     if !(magnitude > 0.0 && magnitude < LIMIT) {
         return None;
     }
-    // Rounded: if there is such an integer, it is this one.
-    let scaled = (magnitude * SCALE + 0.5) as u64;
-    (scaled as f64 / SCALE == magnitude).then_some(scaled)
+    // Rounded: if there is such an integer, it is this one. (Processors know conversions to and from signed integers only.)
+    let scaled = (magnitude * SCALE + 0.5) as i64;
+    (scaled as f64 / SCALE == magnitude).then_some(scaled.cast_unsigned())
 }
 
 /// Puts an integer divided by 10^4.

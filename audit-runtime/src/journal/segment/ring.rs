@@ -22,7 +22,10 @@ struct CacheLine<T>(T);
 /// Segments by their number modulo the table's length, with the claim and read positions.
 #[derive(Debug)]
 pub(crate) struct Ring {
+    /// A power of two, as the length of the table is: no position is divided.
     pub(super) segment_bytes: u64,
+    /// At most so many segments exist at once.
+    live: usize,
     pub(super) checksum: RecordChecksum,
     /// The process that made it: no other may append.
     generation: u32,
@@ -68,11 +71,12 @@ impl Ring {
         assert!(segment_bytes.is_power_of_two() && segment_bytes > HEADER as u64);
         Self {
             segment_bytes,
+            live,
             checksum: RecordChecksum::new(journal),
             generation: fork::generation(),
             cursor: CacheLine::default(),
             frontier: CacheLine::default(),
-            slots: (0..=live).map(|_| AtomicPtr::new(std::ptr::null_mut())).collect(),
+            slots: (0..live.next_power_of_two()).map(|_| AtomicPtr::new(std::ptr::null_mut())).collect(),
             state: Mutex::new(State::default()),
         }
     }
@@ -88,7 +92,14 @@ impl Ring {
     }
 
     fn slot(&self, position: u64) -> &AtomicPtr<Segment> {
-        &self.slots[((position / self.segment_bytes) % self.slots.len() as u64) as usize]
+        let number = (position >> self.segment_bytes.trailing_zeros()) as usize;
+        &self.slots[number & (self.slots.len() - 1)]
+    }
+
+    /// Where in its segment a position is.
+    #[inline]
+    fn offset(&self, position: u64) -> u64 {
+        position & (self.segment_bytes - 1)
     }
 
     /// Has the processor fetch the place that claims are made at, so that the claim soon after does not wait for another core that
@@ -115,7 +126,7 @@ impl Ring {
         let checksum = PayloadChecksum::of(payload);
         let mut at = self.cursor.0.load(Ordering::Relaxed);
         loop {
-            let offset = at % self.segment_bytes;
+            let offset = self.offset(at);
             let (start, pads) = if offset == 0 {
                 (at + HEADER as u64, false)
             } else if offset + need > self.segment_bytes {
@@ -135,8 +146,8 @@ impl Ring {
                     }
                     let crc = self.checksum.of(checksum, start, payload.len() as u32);
                     // SAFETY: `[start, end)` is this thread's, and the record is not yet published.
-                    unsafe { self.live(start).write((start % self.segment_bytes) as usize, crc, payload) };
-                    return Ok(Appended { end, opened_segment: start % self.segment_bytes == HEADER as u64 });
+                    unsafe { self.live(start).write(self.offset(start) as usize, crc, payload) };
+                    return Ok(Appended { end, opened_segment: self.offset(start) == HEADER as u64 });
                 }
                 Err(now) => at = now,
             }
@@ -190,7 +201,7 @@ impl Ring {
     pub(crate) fn install(&self, segment: Segment) -> Result<(), Segment> {
         let mut state = self.state();
         let base = segment.base();
-        if base != self.frontier() || state.segments.len() + 1 >= self.slots.len() {
+        if base != self.frontier() || state.segments.len() >= self.live {
             return Err(segment);
         }
         let segment = Arc::new(segment);
