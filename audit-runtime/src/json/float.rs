@@ -70,7 +70,8 @@ mod tests {
 
     #[test]
     fn numbers_are_written_as_serde_json_writes_them() {
-        for number in [0.0, -0.0, 1.0, 0.1, 187.25, 0.0001, 0.00005, 1e-5, 1e9, 999_999_999.999_9, 0.1 + 0.2, 1.0 / 3.0]
+        for number in
+            [0.0_f64, -0.0, 1.0, 0.1, 187.25, 0.0001, 0.00005, 1e-5, 1e9, 999_999_999.999_9, 0.1 + 0.2, 1.0 / 3.0]
         {
             for number in [number, number.next_up(), number.next_down()] {
                 same_as_serde_json(number);
