@@ -43,13 +43,15 @@ pub(crate) fn expand(plan: &Plan, function: &Function) -> TokenStream {
     let lent = plan.guarantees.lent.any();
     let begun = match (&plan.recorder, &plan.when) {
         (Some(recorder), Some(Value::Early(when))) => {
-            quote_spanned!(recorder.span()=> #private::Call::begin_with_when(&#site, &(#recorder), || #when))
+            quote_spanned!(recorder.span()=> #private::Call::begin_with_when(&#site, &(#recorder), || #when, #entry))
         }
-        (Some(recorder), _) => quote_spanned!(recorder.span()=> #private::Call::begin_with(&#site, &(#recorder))),
-        (None, Some(Value::Early(when))) => quote!(#private::Call::begin_when(&#site, || #when)),
-        (None, _) => quote!(#private::Call::begin(&#site)),
+        (Some(recorder), _) => {
+            quote_spanned!(recorder.span()=> #private::Call::begin_with(&#site, &(#recorder), #entry))
+        }
+        (None, Some(Value::Early(when))) => quote!(#private::Call::begin_when(&#site, || #when, #entry)),
+        (None, _) => quote!(#private::Call::begin(&#site, #entry)),
     };
-    let begun = quote!(let mut #call = #begun; #entry);
+    let begun = quote!(let mut #call = #begun;);
     // The type is told before the error's is asked for: an async block need not know it by itself.
     let value = function.output.known_value().map(|value| quote!(: #value));
     let awaited = quote!(let #out #value = #call.run_async(#out).await; #finish #out);
@@ -204,10 +206,7 @@ fn entry(plan: &Plan, names: &Names, private: &TokenStream) -> TokenStream {
     for Change { key, value } in &plan.guarantees.changes {
         steps.push(quote_spanned!(value.span()=> #call.before(#key, &#value);));
     }
-    if steps.is_empty() {
-        return TokenStream::new();
-    }
-    quote!(#call.capture(|#call| { #(#steps)* });)
+    if steps.is_empty() { quote!(|_| ()) } else { quote!(|#call| { #(#steps)* }) }
 }
 
 /// The user's own body, in a closure or an async block, so that `return` and `?` leave only it.

@@ -24,6 +24,7 @@ use crate::mask::{Mask, REDACTED};
 use crate::personal::SUBJECT;
 use active::{Active, Recorder};
 use serde::Serialize;
+use std::any::Any;
 use std::borrow::Cow;
 use std::fmt::{Debug, Display};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -59,50 +60,66 @@ pub struct Call {
 impl Call {
     const UNRECORDED: Self = Self { active: None, uninstalled: None };
 
-    /// Begins a call; it records nothing if no handle is in force.
+    /// Begins a call, of which it captures what is known at its entry; it records nothing if no handle is in force.
     #[inline]
     #[must_use]
-    pub fn begin(site: &'static Site) -> Self {
-        let active = if audit::never_records() { None } else { begin_if_installed(site) };
-        let uninstalled = if active.is_none() { Some(site) } else { None };
-        Self { active, uninstalled }
+    pub fn begin(site: &'static Site, entry: impl FnOnce(&mut Self)) -> Self {
+        if audit::never_records() {
+            return Self { active: None, uninstalled: Some(site) };
+        }
+        Self::begun(begin_if_installed(site), site, entry)
     }
 
     /// Begins a call that this handle records.
     #[inline]
     #[must_use]
-    pub fn begin_with(site: &'static Site, audit: &Audit) -> Self {
-        Self { active: Some(begin_with(site, audit)), uninstalled: None }
+    pub fn begin_with(site: &'static Site, audit: &Audit, entry: impl FnOnce(&mut Self)) -> Self {
+        Self::begun(Some(begin_with(site, audit)), site, entry)
     }
 
     /// Begins a call that is recorded only if this is true. A panic in it is data, and no panic of the call.
     #[inline]
     #[must_use]
-    pub fn begin_when(site: &'static Site, when: impl FnOnce() -> bool) -> Self {
+    pub fn begin_when(site: &'static Site, when: impl FnOnce() -> bool, entry: impl FnOnce(&mut Self)) -> Self {
         if audit::never_records() {
             return Self { active: None, uninstalled: Some(site) };
         }
-        Self::begin_if(when, || Self::begin(site))
+        match wanted(when) {
+            Some(panic) => Self::begin(site, |call| call.enter(panic, entry)),
+            None => Self::UNRECORDED,
+        }
     }
 
     /// Begins a call that this handle records, if this is true.
     #[inline]
     #[must_use]
-    pub fn begin_with_when(site: &'static Site, audit: &Audit, when: impl FnOnce() -> bool) -> Self {
-        Self::begin_if(when, || Self::begin_with(site, audit))
+    pub fn begin_with_when(
+        site: &'static Site,
+        audit: &Audit,
+        when: impl FnOnce() -> bool,
+        entry: impl FnOnce(&mut Self),
+    ) -> Self {
+        match wanted(when) {
+            Some(panic) => Self::begin_with(site, audit, |call| call.enter(panic, entry)),
+            None => Self::UNRECORDED,
+        }
     }
 
-    #[inline]
-    fn begin_if(when: impl FnOnce() -> bool, begin: impl FnOnce() -> Self) -> Self {
-        match catch_unwind(AssertUnwindSafe(when)) {
-            Ok(false) => Self::UNRECORDED,
-            Ok(true) => begin(),
-            Err(panic) => {
-                let mut call = begin();
-                call.capture_panicked(panic.as_ref());
-                call
-            }
+    /// What is captured is known here, and not where the call is made: this is no part of the annotated function, which is as small as
+    /// it can be where nothing is recorded.
+    #[inline(never)]
+    fn begun(active: Option<Box<Active>>, site: &'static Site, entry: impl FnOnce(&mut Self)) -> Self {
+        let uninstalled = if active.is_none() { Some(site) } else { None };
+        let mut call = Self { active, uninstalled };
+        call.capture(entry);
+        call
+    }
+
+    fn enter(&mut self, panic: Option<Panic>, entry: impl FnOnce(&mut Self)) {
+        if let Some(panic) = panic {
+            self.capture_panicked(panic.as_ref());
         }
+        entry(self);
     }
 
     /// Captures, if anything is recorded. A panic of the attribute's own expressions is data, and no panic of the call.
@@ -116,7 +133,7 @@ impl Call {
     }
 
     #[cold]
-    fn capture_panicked(&mut self, panic: &(dyn std::any::Any + Send)) {
+    fn capture_panicked(&mut self, panic: &(dyn Any + Send)) {
         self.serialize("$error", &format!("panicked: {}", capture::panic_message(panic)));
     }
 
@@ -282,6 +299,18 @@ impl Call {
         if let Some(active) = self.active.take() {
             active.dropped();
         }
+    }
+}
+
+type Panic = Box<dyn Any + Send>;
+
+/// Whether a call is to be recorded: if so, gives the panic of the expression that was to tell, for then it is.
+#[inline]
+fn wanted(when: impl FnOnce() -> bool) -> Option<Option<Panic>> {
+    match catch_unwind(AssertUnwindSafe(when)) {
+        Ok(false) => None,
+        Ok(true) => Some(None),
+        Err(panic) => Some(Some(panic)),
     }
 }
 

@@ -4,7 +4,7 @@
 //! segment  = header (64 bytes) record* [pad]
 //! header   = magic [8] | major u16 | minor u16 | header bytes u32 | journal id [16]
 //!          | base u64 | segment bytes u64 | reserved [12] | crc32c u32 of all before it
-//! record   = word u32 | checksum u32 | payload | zeros up to a multiple of 64
+//! record   = word u32 | checksum u32 | payload | zeros up to a multiple of 8
 //! word     = 0 free | length, top bit set: claimed | length: published | 0x7fff_ffff: pad
 //! ```
 //!
@@ -35,8 +35,8 @@ pub(crate) const HEADER: usize = AT_CRC + 4;
 
 /// Bytes before a record's payload: the commit word and the checksum.
 pub(crate) const RECORD_HEADER: usize = 8;
-/// Records begin at multiples of this: a line of the processors' caches, so that no two of them write to the same one.
-pub(crate) const ALIGN: usize = 64;
+/// Records begin at multiples of this.
+pub(crate) const ALIGN: usize = 8;
 
 pub(crate) const FREE: u32 = 0;
 pub(crate) const CLAIMED: u32 = 1 << 31;

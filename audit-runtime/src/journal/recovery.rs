@@ -2,7 +2,7 @@
 //!
 //! The files are read, not mapped: a file that somebody truncates meanwhile must not be a SIGBUS. Where the
 //! bytes are no record (a hole left by a thread that died between claim and publish, or damage), the scan goes
-//! on at the next multiple of 64 until a record's checksum, which covers its position, holds again.
+//! on at the next multiple of 8 until a record's checksum, which covers its position, holds again.
 
 use super::checksum::{PayloadChecksum, RecordChecksum};
 use super::directory::Directory;

@@ -4,16 +4,16 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use super::{NoRoom, Ring};
-use crate::journal::format::{ALIGN, HEADER, SegmentHeader};
+use crate::journal::format::{HEADER, SegmentHeader};
 use crate::journal::segment::{Next, Segment};
 use loom::thread;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// Room for three of the records below behind the header.
-const SEGMENT: u64 = 256;
-const _: () = assert!(SEGMENT as usize == HEADER + 3 * ALIGN);
+/// Room for four of the records below behind the header.
+const SEGMENT: u64 = 128;
+const _: () = assert!(SEGMENT as usize == HEADER + 4 * 16);
 
 fn grow(ring: &Ring) -> bool {
     let header = SegmentHeader { journal: Uuid::nil(), base: ring.frontier(), segment_bytes: SEGMENT };
@@ -56,7 +56,7 @@ fn payload(thread: u8, number: u8) -> [u8; 8] {
 #[test]
 fn two_writers_and_a_reader() {
     loom::model(|| {
-        let ring = ring(3, 2);
+        let ring = ring(2, 1);
         let writers: Vec<_> = (1..=2)
             .map(|thread| {
                 let ring = ring.clone();
@@ -75,8 +75,8 @@ fn two_writers_and_a_reader() {
 fn over_the_end_of_a_segment_while_the_reader_retires_it() {
     loom::model(|| {
         let ring = ring(3, 2);
-        // Two of three places are taken: the writers meet at the segment's end.
-        let mut appended: Vec<(u8, u8)> = (0..2).map(|n| (9, n)).collect();
+        // Three of four places are taken: the writers meet at the segment's end.
+        let mut appended: Vec<(u8, u8)> = (0..3).map(|n| (9, n)).collect();
         appended.iter().for_each(|(thread, n)| assert!(ring.append(&payload(*thread, *n)).is_ok()));
         let writers: Vec<_> = (1..=2)
             .map(|thread| {
@@ -98,7 +98,7 @@ fn over_the_end_of_a_segment_while_the_reader_retires_it() {
 fn a_segment_is_installed_while_writers_want_it() {
     loom::model(|| {
         let ring = ring(3, 1);
-        let mut appended: Vec<(u8, u8)> = (0..3).map(|n| (9, n)).collect();
+        let mut appended: Vec<(u8, u8)> = (0..4).map(|n| (9, n)).collect();
         appended.iter().for_each(|(thread, n)| assert!(ring.append(&payload(*thread, *n)).is_ok()));
         let writers: Vec<_> = (1..=2)
             .map(|thread| {
