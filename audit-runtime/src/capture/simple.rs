@@ -191,12 +191,25 @@ mod tests {
         assert_same(&text.as_str());
         assert_same(&&text);
         assert_same(&"x".repeat(TEXT + 1));
-        (assert_same(&u8::MAX), assert_same(&u16::MAX), assert_same(&u32::MAX), assert_same(&u64::MAX));
-        (assert_same(&i8::MIN), assert_same(&i16::MIN), assert_same(&i32::MIN), assert_same(&i64::MIN));
-        (assert_same(&usize::MAX), assert_same(&isize::MIN), assert_same(&true), assert_same(&false));
-        (assert_same(&f64::NAN), assert_same(&-0.0), assert_same(&f64::MIN_POSITIVE), assert_same(&1e300));
+        assert_same(&u8::MAX);
+        assert_same(&u16::MAX);
+        assert_same(&u32::MAX);
+        assert_same(&u64::MAX);
+        assert_same(&i8::MIN);
+        assert_same(&i16::MIN);
+        assert_same(&i32::MIN);
+        assert_same(&i64::MIN);
+        assert_same(&usize::MAX);
+        assert_same(&isize::MIN);
+        assert_same(&true);
+        assert_same(&false);
+        assert_same(&f64::NAN);
+        assert_same(&-0.0);
+        assert_same(&f64::MIN_POSITIVE);
+        assert_same(&1e300);
         let id = Uuid::from_u128(0x0193_5c2e_7c4a_7bbd_8f8e_2d6c_5b4a_3921);
-        (assert_same(&id), assert_same(&&id));
+        assert_same(&id);
+        assert_same(&&id);
     }
 
     #[test]
