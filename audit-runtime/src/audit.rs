@@ -146,7 +146,7 @@ impl Audit {
     /// # Errors
     /// The handle was shut down before that.
     pub async fn flush(&self) -> Result<(), StoreError> {
-        let position = self.core().journal.cursor();
+        let position = self.core().journal.close_blocks();
         self.core().stored(position).await
     }
 

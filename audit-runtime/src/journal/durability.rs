@@ -13,6 +13,12 @@ pub(super) struct Synced {
     to: u64,
     /// and what lies before this in vain.
     failed_to: u64,
+    /// The number of the last sync: what was published before it began is on disk, in whichever block.
+    number: u64,
+    /// What had been claimed when it began,
+    claimed: u64,
+    /// and when the one before began: all of it has been published since.
+    settled: bool,
 }
 
 /// Why a record is not known to be on disk.
@@ -23,38 +29,46 @@ pub(crate) enum NotSynced {
 }
 
 impl Journal {
-    /// Writes what was published so far to the disk. What is still being copied, and all behind it, is for the next time.
+    /// Writes what was published so far to the disk. Behind what is still being copied, or is still free, more is known to be there by the
+    /// number of the sync alone: blocks are not filled in their order.
     pub(crate) fn sync(&self) -> io::Result<()> {
-        self.sync_wanted.store(false, Ordering::Release);
-        let Synced { to: from, .. } = *self.synced.borrow();
-        let to = self.ring.published_to(from);
-        if from < to {
-            let written = self.ring.segments().iter().try_for_each(|segment| {
-                let offset = |position: u64| position.saturating_sub(segment.base()).min(self.limits.segment_bytes);
-                segment.sync(offset(from) as usize, offset(to) as usize)
-            });
-            self.synced.send_modify(|synced| match written {
-                Ok(()) => synced.to = to,
-                // What the system could not write it may have given up: it is never said to be on disk.
-                Err(_) => *synced = Synced { to, failed_to: to },
-            });
-            return written;
+        let is_wanted = self.sync_wanted.swap(false, Ordering::AcqRel);
+        let number = self.syncs_begun.fetch_add(1, Ordering::AcqRel) + 1;
+        let before = *self.synced.borrow();
+        // Counted before what is published is looked at: a claim that is not in it is not yet published, either.
+        let claimed = self.ring.claimed();
+        let to = self.ring.published_to(before.to);
+        let end = self.ring.cursor();
+        let settled = claimed == before.claimed && to == before.to;
+        if settled && before.settled && !is_wanted {
+            return Ok(());
         }
-        Ok(())
+        let written = self.ring.segments().iter().try_for_each(|segment| {
+            let offset = |position: u64| position.saturating_sub(segment.base()).min(self.limits.segment_bytes);
+            segment.sync(offset(before.to) as usize, offset(end) as usize)
+        });
+        self.synced.send_modify(|synced| match written {
+            Ok(()) => *synced = Synced { to, number, claimed, settled, ..*synced },
+            // What the system could not write it may have given up: it is never said to be on disk.
+            Err(_) => *synced = Synced { to: end, failed_to: end, number, claimed, settled },
+        });
+        written
     }
 
-    /// Waits until what lies before a position is on disk; all who wait are served by one sync.
+    /// Waits until what lies before a position is on disk, which is published; all who wait are served by one sync.
     ///
     /// # Errors
     /// It could not be written, or the journal was given up before.
     pub(crate) async fn synced(&self, position: u64) -> Result<(), NotSynced> {
         let mut synced = self.synced.subscribe();
+        // The next one begins after this.
+        let wanted = self.syncs_begun.load(Ordering::Acquire) + 1;
         loop {
-            let Synced { to, failed_to } = *synced.borrow_and_update();
+            let Synced { to, failed_to, number, .. } = *synced.borrow_and_update();
             if position <= failed_to {
                 return Err(NotSynced::Failed);
             }
-            if position <= to {
+            if position <= to || number >= wanted {
                 return Ok(());
             }
             if self.ring.is_forked() || self.released.load(Ordering::Acquire) {

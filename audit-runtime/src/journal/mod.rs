@@ -46,7 +46,7 @@ use format::SegmentHeader;
 use segment::{NoRoom, Ring, Segment};
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -134,6 +134,7 @@ pub(crate) struct Journal {
     synced: watch::Sender<Synced>,
     /// Somebody waits for the next sync.
     sync_wanted: AtomicBool,
+    syncs_begun: AtomicU64,
     housekeeper: OnceLock<Thread>,
     /// Nobody syncs any more.
     released: AtomicBool,
@@ -155,6 +156,7 @@ impl Journal {
             room: Condvar::new(),
             synced: watch::Sender::default(),
             sync_wanted: AtomicBool::new(false),
+            syncs_begun: AtomicU64::new(0),
             housekeeper: OnceLock::new(),
             released: AtomicBool::new(false),
         };
@@ -286,9 +288,14 @@ impl Journal {
         self.ring.frontier() - self.ring.oldest()
     }
 
-    /// Logical position behind the last claim.
+    /// Logical position behind all claims.
     pub(crate) fn cursor(&self) -> u64 {
         self.ring.cursor()
+    }
+
+    /// The reader is to come to where claims end now, which is given: what is left of blocks until there is not used any more.
+    pub(crate) fn close_blocks(&self) -> u64 {
+        self.ring.close_blocks()
     }
 
     /// Logical position of the reader.

@@ -10,7 +10,8 @@ use proptest::prelude::*;
 use std::collections::VecDeque;
 use std::path::Path;
 
-const SEGMENT: u64 = 4096;
+/// Two blocks.
+const SEGMENT: u64 = 16 << 10;
 const LIMIT: u64 = 4 * SEGMENT;
 
 #[derive(Debug, Clone)]
@@ -23,6 +24,8 @@ enum Action {
     Acknowledge,
     /// What the housekeeper does.
     Housekeep,
+    /// Reads all there is; nothing is left of blocks that were begun.
+    Flush,
     /// The process is gone; another one reads what is left.
     Crash,
 }
@@ -30,10 +33,12 @@ enum Action {
 fn actions() -> impl Strategy<Value = Vec<Action>> {
     let action = prop_oneof![
         12 => (0_usize..900).prop_map(Action::Append),
-        1 => (3_000_usize..5_000).prop_map(Action::Append),
+        2 => (3_000_usize..9_000).prop_map(Action::Append),
+        1 => (12_000_usize..20_000).prop_map(Action::Append),
         6 => (1_usize..12).prop_map(Action::Read),
         3 => Just(Action::Acknowledge),
         3 => Just(Action::Housekeep),
+        2 => Just(Action::Flush),
         1 => Just(Action::Crash),
     ];
     proptest::collection::vec(action, 1..120)
@@ -61,14 +66,17 @@ struct Model {
 fn run(actions: &[Action], parent: Option<&Path>) {
     let mut live = journal(parent);
     let mut model = Model::default();
-    let mut number = 0;
+    let (mut number, mut appended_to) = (0, 0);
     for action in actions {
         match action {
             Action::Append(bytes) => {
                 number += 1;
                 let payload = payload(number, *bytes);
                 match live.append(&payload) {
-                    Ok(_) => model.unread.push_back(payload),
+                    Ok(end) => {
+                        model.unread.push_back(payload);
+                        appended_to = end;
+                    }
                     Err(AppendError::TooLarge) => assert!(payload.len() > SEGMENT as usize - 100),
                     // It is refused only where the limit leaves no room for it.
                     Err(error) => {
@@ -100,16 +108,27 @@ fn run(actions: &[Action], parent: Option<&Path>) {
                 let _ = live.grow();
                 live.sync().unwrap();
             }
+            Action::Flush => {
+                let end = live.close_blocks();
+                while let Next::Record { record, end } = live.read() {
+                    let expected = model.unread.pop_front().expect("a record that was appended");
+                    assert_eq!(record.payload(), expected);
+                    model.read.push_back((expected, end));
+                }
+                assert!(model.unread.is_empty());
+                assert_eq!(live.read_position(), end);
+            }
             Action::Crash => {
                 let Some(parent) = parent else { continue };
                 drop(live);
                 crash(parent, &mut model);
                 live = journal(Some(parent));
+                appended_to = 0;
             }
         }
         assert!(live.bytes() <= LIMIT);
-        // Nothing is being copied: all that was claimed is published.
-        assert!(live.ring.published_to(0) >= live.cursor());
+        // Nothing is being copied: all that was taken is published.
+        assert!(live.ring.published_to(0) >= appended_to);
     }
 }
 

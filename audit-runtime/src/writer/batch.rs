@@ -182,6 +182,8 @@ impl Planner {
                 Next::Nothing => break,
             }
         }
+        // What is unused behind its records is stored with them.
+        batch.end = core.journal.read_position();
         if batch.rows.is_empty() && batch.end > batch.first {
             self.stored(core, batch.first, batch.end, 0);
         }

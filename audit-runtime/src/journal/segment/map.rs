@@ -72,10 +72,10 @@ impl Segment {
         self.word(offset).load(Ordering::Acquire)
     }
 
-    /// Publishes that the rest of the segment is unused.
+    /// Publishes that the rest of the block is unused.
     ///
     /// # Safety
-    /// The caller owns the claim on `[offset, end of segment)`.
+    /// The caller owns the claim on it.
     pub(super) unsafe fn pad(&self, offset: usize) {
         self.word(offset).store(PAD, Ordering::Release);
     }

@@ -46,16 +46,17 @@ impl Ring {
     /// Moves the reader over the next record, if one is published.
     pub(crate) fn read(&self) -> Next {
         let mut state = self.state();
-        let found = self.look(&state.segments, state.read);
+        let (found, at) = self.look(&state.segments, state.read, |end_of_claims| self.close_block(end_of_claims));
+        // Over what is unused, at least.
+        state.read = at;
         match &found {
             Next::Record { end, .. } => state.read = *end,
             Next::Damaged { end, .. } => {
                 // What lies between may be claimed by threads that are copying: by then they have long ended.
-                let read = state.read;
-                let since = state.damaged.filter(|(at, _)| *at == read).map(|(_, since)| since);
+                let since = state.damaged.filter(|(damaged, _)| *damaged == at).map(|(_, since)| since);
                 let since = since.unwrap_or_else(Instant::now);
                 if since.elapsed() < DAMAGE_IS_CERTAIN {
-                    state.damaged = Some((read, since));
+                    state.damaged = Some((at, since));
                     return Next::Nothing;
                 }
                 state.read = *end;
@@ -68,29 +69,28 @@ impl Ring {
     /// What is published at or behind `position`, without moving the reader: for looking, not for shipping.
     pub(crate) fn peek(&self, position: u64) -> Next {
         let state = self.state();
-        self.look(&state.segments, position)
+        self.look(&state.segments, position, |_| false).0
     }
 
-    fn look(&self, segments: &VecDeque<Arc<Segment>>, mut position: u64) -> Next {
+    /// What is published at or behind a position, and where that is. At a place where nothing is, `close` says whether the rest of the
+    /// block is now unused.
+    fn look(&self, segments: &VecDeque<Arc<Segment>>, mut position: u64, close: impl Fn(u64) -> bool) -> (Next, u64) {
         loop {
-            let Some(segment) = segments.iter().find(|s| s.base() == position - position % self.segment_bytes) else {
-                return Next::Nothing;
+            let Some(segment) = segments.iter().find(|s| s.base() == position - self.offset(position)) else {
+                return (Next::Nothing, position);
             };
-            let mut offset = (position % self.segment_bytes) as usize;
-            if offset == 0 {
-                offset = HEADER;
-            }
+            let offset = (self.offset(position) as usize).max(HEADER);
+            let start = segment.base() + offset as u64;
             let word = segment.load(offset);
-            if word == PAD {
-                position = segment.base() + self.segment_bytes;
+            if word == PAD || (word == FREE && close(start)) {
+                position = self.next_block(position);
                 continue;
             }
             if word == FREE || word & CLAIMED != 0 {
-                return Next::Nothing;
+                return (Next::Nothing, position);
             }
-            let start = segment.base() + offset as u64;
             let end = start + record_bytes(word as usize) as u64;
-            return match segment.record(offset) {
+            let found = match segment.record(offset) {
                 Some((crc, payload)) if crc == self.checksum.of(PayloadChecksum::of(payload), start, word) => {
                     Next::Record { record: Record { segment: segment.clone(), offset }, end }
                 }
@@ -100,7 +100,13 @@ impl Ring {
                     end: self.intact_behind(segment, offset),
                 },
             };
+            return (found, position);
         }
+    }
+
+    /// Where the block behind that of a position begins.
+    fn next_block(&self, position: u64) -> u64 {
+        (position | (self.block_bytes() - 1)) + 1
     }
 
     /// Where the next intact record behind damage begins: its length may be what is damaged. Without one, where claims end.
@@ -125,21 +131,17 @@ impl Ring {
         let mut position = position.max(self.oldest());
         for segment in self.segments() {
             let end = segment.base() + self.segment_bytes;
-            if end <= position {
-                continue;
-            }
-            let mut offset = (position.max(segment.base() + HEADER as u64) - segment.base()) as usize;
-            while offset < self.segment_bytes as usize {
+            while position < end {
+                let offset = (self.offset(position) as usize).max(HEADER);
                 let word = segment.load(offset);
                 if word == PAD {
-                    break;
+                    position = self.next_block(position);
+                } else if word == FREE || word & CLAIMED != 0 {
+                    return position;
+                } else {
+                    position = segment.base() + (offset + record_bytes(word as usize)) as u64;
                 }
-                if word == FREE || word & CLAIMED != 0 {
-                    return segment.base() + offset as u64;
-                }
-                offset += record_bytes(word as usize);
             }
-            position = end;
         }
         position
     }

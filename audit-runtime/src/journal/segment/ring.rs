@@ -5,14 +5,28 @@ use super::map::Segment;
 use super::sync::{AtomicPtr, AtomicU64, Mutex, MutexGuard, Ordering};
 use crate::journal::checksum::{PayloadChecksum, RecordChecksum};
 use crate::journal::format::{HEADER, record_bytes};
+#[cfg(not(audit_loom))]
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 use uuid::Uuid;
 
 /// Set in `cursor` when no more claims are taken. It is larger than any frontier, so that the check every
-/// claim makes anyway refuses it too.
+/// claim of a block makes anyway refuses it too.
 const CLOSED: u64 = 1 << 63;
+
+/// Bytes that are claimed at once, for many records; no more than a segment has. A power of two.
+const BLOCK: u64 = 8 << 10;
+
+/// How many blocks may be written to at the same time.
+#[cfg(not(audit_loom))]
+const LANES: usize = 8;
+#[cfg(audit_loom)]
+const LANES: usize = 2;
+
+/// A lane without a block: it has none yet, or the reader has closed it.
+const NO_BLOCK: u64 = 0;
 
 /// Keeps two counters that different threads write out of one cache line (and its prefetched neighbour).
 #[derive(Debug, Default)]
@@ -29,7 +43,12 @@ pub(crate) struct Ring {
     pub(super) checksum: RecordChecksum,
     /// The process that made it: no other may append.
     generation: u32,
+    /// Behind the last block.
     cursor: CacheLine<AtomicU64>,
+    /// Behind the last claim in each lane's block; a multiple of the block's size if that is full.
+    lanes: [CacheLine<AtomicU64>; LANES],
+    /// Blocks up to here are to be closed when the reader comes to their end.
+    close_to: AtomicU64,
     frontier: CacheLine<AtomicU64>,
     /// Borrowed from `state.segments`; null where no segment is live.
     slots: Box<[AtomicPtr<Segment>]>,
@@ -75,6 +94,8 @@ impl Ring {
             checksum: RecordChecksum::new(journal),
             generation: fork::generation(),
             cursor: CacheLine::default(),
+            lanes: std::array::from_fn(|_| CacheLine::default()),
+            close_to: AtomicU64::new(0),
             frontier: CacheLine::default(),
             slots: (0..live.next_power_of_two()).map(|_| AtomicPtr::new(std::ptr::null_mut())).collect(),
             state: Mutex::new(State::default()),
@@ -98,60 +119,177 @@ impl Ring {
 
     /// Where in its segment a position is.
     #[inline]
-    fn offset(&self, position: u64) -> u64 {
+    pub(super) fn offset(&self, position: u64) -> u64 {
         position & (self.segment_bytes - 1)
     }
 
-    /// Has the processor fetch the place that claims are made at, so that the claim soon after does not wait for another core that
-    /// made the last one.
+    pub(super) fn block_bytes(&self) -> u64 {
+        BLOCK.min(self.segment_bytes)
+    }
+
+    /// How much of a block lies behind a position in it; nothing if that is where one begins.
     #[inline]
-    fn prepare(&self) {
-        #[cfg(all(target_arch = "x86_64", not(miri), not(audit_loom)))]
-        {
-            use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
-            // SAFETY: a hint; it reads and writes nothing.
-            unsafe { _mm_prefetch::<_MM_HINT_ET0>(std::ptr::from_ref(&self.cursor).cast()) };
-        }
+    fn rest_of_block(&self, position: u64) -> u64 {
+        position.wrapping_neg() & (self.block_bytes() - 1)
     }
 
     /// Appends one record. Called by any number of threads; takes no lock and makes no system call.
+    #[cfg(not(audit_loom))]
     #[inline]
     pub(crate) fn append(&self, payload: &[u8]) -> Result<Appended, NoRoom> {
+        thread_local! {
+            /// The lane by which this thread appends, of whichever ring.
+            static LANE: Cell<usize> = const { Cell::new(0) };
+        }
+        let before = LANE.get();
+        let mut lane = before;
+        let appended = self.append_in(&mut lane, payload);
+        if lane != before {
+            LANE.set(lane);
+        }
+        appended
+    }
+
+    /// (The model's threads are one to the system.)
+    #[cfg(audit_loom)]
+    pub(crate) fn append(&self, payload: &[u8]) -> Result<Appended, NoRoom> {
+        self.append_in(&mut 0, payload)
+    }
+
+    /// Appends a record by way of a lane, or another one if some other thread makes a claim there at the same time.
+    #[inline]
+    fn append_in(&self, lane: &mut usize, payload: &[u8]) -> Result<Appended, NoRoom> {
         assert!(payload.len() <= self.max_payload(), "a payload fits a segment: the capture limit sees to it");
         if self.is_forked() {
             return Err(NoRoom::Forked);
         }
-        self.prepare();
+        if self.is_closed() {
+            return Err(NoRoom::Closed);
+        }
         let need = record_bytes(payload.len()) as u64;
         let checksum = PayloadChecksum::of(payload);
+        let mut met = false;
+        loop {
+            let cursor = &self.lanes[*lane].0;
+            let at = cursor.load(Ordering::Acquire);
+            let rest = self.rest_of_block(at);
+            if need <= rest {
+                if cursor.compare_exchange(at, at + need, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+                    self.write(at, checksum, payload);
+                    return Ok(Appended { end: at + need, opened_segment: false });
+                }
+            } else if at == NO_BLOCK && *lane != 0 && !met {
+                // Those who meet seldom write to one block, of which less is left unused.
+                *lane = 0;
+                continue;
+            } else if rest == 0 || cursor.compare_exchange(at, NO_BLOCK, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+                let empty = if rest == 0 { at } else { NO_BLOCK };
+                if rest > 0 {
+                    self.pad(at);
+                }
+                return self.append_in_block(cursor, empty, checksum, payload);
+            }
+            // Another thread claims here at the same time: two that share a lane wait for each other's writes to it.
+            met = true;
+            *lane = (*lane + 1) % LANES;
+        }
+    }
+
+    /// Claims a block, or as many as the record needs, and gives what is left behind it to a lane that has none.
+    #[inline(never)]
+    fn append_in_block(
+        &self,
+        lane: &AtomicU64,
+        empty: u64,
+        checksum: PayloadChecksum,
+        payload: &[u8],
+    ) -> Result<Appended, NoRoom> {
+        let need = record_bytes(payload.len()) as u64;
         let mut at = self.cursor.0.load(Ordering::Relaxed);
         loop {
-            let offset = self.offset(at);
-            let (start, pads) = if offset == 0 {
-                (at + HEADER as u64, false)
-            } else if offset + need > self.segment_bytes {
-                (at - offset + self.segment_bytes + HEADER as u64, true)
-            } else {
-                (at, false)
-            };
-            let end = start + need;
+            if at & CLOSED != 0 {
+                return Err(NoRoom::Closed);
+            }
+            let blocks = |position: u64| (self.head(position) + need).next_multiple_of(self.block_bytes());
+            let fits = self.offset(at) + blocks(at) <= self.segment_bytes;
+            let begin = if fits { at } else { (at | (self.segment_bytes - 1)) + 1 };
+            let end = begin + blocks(begin);
             if end > self.frontier.0.load(Ordering::Acquire) {
-                return Err(if at & CLOSED == 0 { NoRoom::Frontier } else { NoRoom::Closed });
+                return Err(NoRoom::Frontier);
             }
-            match self.cursor.0.compare_exchange_weak(at, end, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => {
-                    if pads {
-                        // SAFETY: `[at, end)` is this thread's, and the pad is not yet published.
-                        unsafe { self.live(at).pad(offset as usize) };
-                    }
-                    let crc = self.checksum.of(checksum, start, payload.len() as u32);
-                    // SAFETY: `[start, end)` is this thread's, and the record is not yet published.
-                    unsafe { self.live(start).write(self.offset(start) as usize, crc, payload) };
-                    return Ok(Appended { end, opened_segment: self.offset(start) == HEADER as u64 });
-                }
-                Err(now) => at = now,
+            if let Err(now) = self.cursor.0.compare_exchange_weak(at, end, Ordering::Relaxed, Ordering::Relaxed) {
+                at = now;
+                continue;
             }
+            for unused in (at..begin).step_by(self.block_bytes() as usize) {
+                self.pad(unused + self.head(unused));
+            }
+            let start = begin + self.head(begin);
+            self.lend(lane, empty, start + need);
+            self.write(start, checksum, payload);
+            return Ok(Appended { end: start + need, opened_segment: self.offset(begin) == 0 });
         }
+    }
+
+    /// Gives what is left of a block to a lane, unless another thread has given it one meanwhile, or nobody may append any more.
+    fn lend(&self, lane: &AtomicU64, empty: u64, rest: u64) {
+        if self.rest_of_block(rest) == 0 {
+            return;
+        }
+        let lent = lane.compare_exchange(empty, rest, Ordering::Release, Ordering::Relaxed).is_ok();
+        if !lent {
+            self.pad(rest);
+        }
+    }
+
+    /// Closes the block at whose last claim the reader is: nobody claims any more of it. Says whether it is closed now.
+    pub(super) fn close_block(&self, position: u64) -> bool {
+        let end = position + self.rest_of_block(position);
+        let is_wanted = end < self.cursor() || position < self.close_to.load(Ordering::Acquire) || self.is_closed();
+        let is_closed = is_wanted
+            && self.rest_of_block(position) > 0
+            && self
+                .lanes
+                .iter()
+                .any(|lane| lane.0.compare_exchange(position, NO_BLOCK, Ordering::Acquire, Ordering::Relaxed).is_ok());
+        if is_closed {
+            self.pad(position);
+        }
+        is_closed
+    }
+
+    /// Has the reader come to where claims end now, if all before is published.
+    pub(crate) fn close_blocks(&self) -> u64 {
+        let end = self.cursor();
+        self.close_to.fetch_max(end, Ordering::AcqRel);
+        end
+    }
+
+    /// Another number whenever something was claimed meanwhile.
+    pub(crate) fn claimed(&self) -> u64 {
+        self.lanes
+            .iter()
+            .fold(self.cursor(), |claimed, lane| claimed.wrapping_mul(31).wrapping_add(lane.0.load(Ordering::Acquire)))
+    }
+
+    /// Bytes before the first record of a block.
+    #[inline]
+    fn head(&self, block: u64) -> u64 {
+        if self.offset(block) == 0 { HEADER as u64 } else { 0 }
+    }
+
+    /// Writes a record to where this thread has claimed it.
+    #[inline]
+    fn write(&self, start: u64, checksum: PayloadChecksum, payload: &[u8]) {
+        let crc = self.checksum.of(checksum, start, payload.len() as u32);
+        // SAFETY: the record's place is this thread's, and it is not yet published.
+        unsafe { self.live(start).write(self.offset(start) as usize, crc, payload) };
+    }
+
+    /// Publishes that the rest of a block is unused, which this thread has claimed.
+    fn pad(&self, position: u64) {
+        // SAFETY: the rest of the block is this thread's, and not yet published.
+        unsafe { self.live(position).pad(self.offset(position) as usize) };
     }
 
     /// Whether this process is a fork of the one whose ring it is.
@@ -173,7 +311,7 @@ impl Ring {
         unsafe { &*segment }
     }
 
-    /// Logical position behind the last claim.
+    /// Logical position behind the last block that was claimed.
     pub(crate) fn cursor(&self) -> u64 {
         self.cursor.0.load(Ordering::Acquire) & !CLOSED
     }
@@ -324,36 +462,72 @@ mod tests {
     }
 
     #[test]
-    fn four_threads_and_a_reader_lose_nothing_and_keep_each_threads_order() {
-        let ring = ring(3);
-        let each = if cfg!(miri) { 50 } else { 20_000_u32 };
-        std::thread::scope(|scope| {
-            for thread in 0..4_u32 {
-                let ring = &ring;
-                scope.spawn(move || {
-                    for i in 0..each {
-                        let mut payload = [thread.to_le_bytes(), i.to_le_bytes()].concat();
-                        payload.resize(8 + (i as usize % 90), thread as u8);
-                        while ring.append(&payload).is_err() {
-                            grow(ring);
-                            std::thread::yield_now();
+    fn a_block_that_nobody_fills_holds_up_no_other() {
+        let ring = Ring::new(Uuid::nil(), 1 << 20, 2);
+        let header = SegmentHeader { journal: Uuid::nil(), base: 0, segment_bytes: 1 << 20 };
+        ring.install(Segment::anonymous(header).unwrap()).unwrap();
+        let append = |lane: usize, payload: &[u8]| ring.append_in(&mut { lane }, payload).unwrap();
+        // Threads that met have a lane each; of the first's block, one record is used.
+        append(0, b"idle");
+        ring.lanes[1].0.store(BLOCK, Ordering::Relaxed);
+        (0..1_000).for_each(|number: u32| drop(append(1, &number.to_le_bytes())));
+        assert_eq!(read(&ring), Some(b"idle".to_vec()));
+        (0..1_000).for_each(|number: u32| assert_eq!(read(&ring), Some(number.to_le_bytes().to_vec())));
+        // Behind the last one, there is nobody to be held up: the block stays open,
+        assert_eq!(read(&ring), None);
+        assert!(ring.read_position() < ring.cursor());
+        append(1, b"more");
+        assert_eq!(read(&ring), Some(b"more".to_vec()));
+        // until somebody waits for all of it.
+        let end = ring.close_blocks();
+        assert_eq!(read(&ring), None);
+        assert_eq!(ring.read_position(), end);
+        append(1, b"behind");
+        assert_eq!(read(&ring), Some(b"behind".to_vec()));
+    }
+
+    #[test]
+    fn four_threads_and_a_reader_lose_and_double_nothing() {
+        for segment_bytes in [SEGMENT, 16 * BLOCK] {
+            let ring = Ring::new(Uuid::nil(), segment_bytes, 3);
+            let grow = || {
+                let header = SegmentHeader { journal: Uuid::nil(), base: ring.frontier(), segment_bytes };
+                drop(ring.install(Segment::anonymous(header).unwrap()));
+            };
+            let each = if cfg!(miri) { 50 } else { 20_000_u32 };
+            let mut seen = vec![vec![false; each as usize]; 4];
+            std::thread::scope(|scope| {
+                for thread in 0..4_u32 {
+                    let (ring, grow) = (&ring, &grow);
+                    scope.spawn(move || {
+                        for i in 0..each {
+                            let mut payload = [thread.to_le_bytes(), i.to_le_bytes()].concat();
+                            payload.resize(8 + (i as usize % 90), thread as u8);
+                            while ring.append(&payload).is_err() {
+                                grow();
+                                std::thread::yield_now();
+                            }
                         }
-                    }
-                });
-            }
-            let mut next = [0; 4];
-            while next != [each; 4] {
-                let Some(payload) = read(&ring) else {
-                    ring.retire(ring.read_position());
-                    std::thread::yield_now();
-                    continue;
-                };
-                let thread = u32::from_le_bytes(payload[..4].try_into().unwrap());
-                let i = u32::from_le_bytes(payload[4..8].try_into().unwrap());
-                assert_eq!(next[thread as usize], i);
-                assert!(payload[8..].iter().all(|b| *b == thread as u8));
-                next[thread as usize] += 1;
-            }
-        });
+                    });
+                }
+                let mut left = 4 * each;
+                while left > 0 {
+                    let Some(payload) = read(&ring) else {
+                        ring.retire(ring.read_position());
+                        if left < each {
+                            ring.close_blocks();
+                        }
+                        std::thread::yield_now();
+                        continue;
+                    };
+                    let thread = u32::from_le_bytes(payload[..4].try_into().unwrap());
+                    let i = u32::from_le_bytes(payload[4..8].try_into().unwrap());
+                    assert!(!std::mem::replace(&mut seen[thread as usize][i as usize], true), "read twice");
+                    assert!(payload[8..].iter().all(|b| *b == thread as u8));
+                    left -= 1;
+                }
+            });
+            assert_eq!(read(&ring), None);
+        }
     }
 }
