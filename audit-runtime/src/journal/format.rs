@@ -1,7 +1,7 @@
 //! The bytes of a segment file: every offset, each computed from the one before.
 //!
 //! ```text
-//! segment  = header (64 bytes) record* [pad]
+//! segment  = header (64 bytes) (record | pad, free bytes up to the next block)*
 //! header   = magic [8] | major u16 | minor u16 | header bytes u32 | journal id [16]
 //!          | base u64 | segment bytes u64 | reserved [12] | crc32c u32 of all before it
 //! record   = word u32 | checksum u32 | payload | zeros up to a multiple of 8

@@ -2,7 +2,7 @@
 //!
 //! # Constraints
 //!
-//! - A caller takes no lock, makes no system call, waits for nobody: one compare-and-swap and one copy.
+//! - A caller takes no lock, makes no system call, waits for nobody: one compare-and-swap and one copy. (For a new block, a second.)
 //! - A record whose append returned outlives its process, SIGKILL included: the page cache holds it.
 //! - A record that a thread had claimed and not published when its process died hides no later one.
 //! - The bytes on disk are bounded; what does not fit is refused and counted, or waited for, never dropped silently.

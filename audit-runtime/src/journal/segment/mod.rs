@@ -2,24 +2,31 @@
 //!
 //! # Protocol
 //!
-//! A journal is one logical sequence of bytes, cut into segments of equal size. `cursor` is the logical
-//! position behind the last claim, `frontier` the end of the last segment that exists.
+//! A journal is one logical sequence of bytes, cut into segments of equal size, and those into blocks. `cursor` is the
+//! logical position behind the last block that was claimed, `frontier` the end of the last segment that exists.
 //!
-//! 1. *Claim.* A thread moves `cursor` by compare-and-swap over the bytes it needs, never past `frontier`.
-//!    From then on it owns these bytes. (A `fetch_add` could not be taken back where it ran past the
-//!    frontier, and would leave a hole that no file backs.)
-//! 2. *Mark, copy, publish.* It stores the length with the top bit set, copies checksum and payload, and stores
-//!    the length with `Release`. A claim that does not fit its segment publishes a pad there and lies at the
-//!    beginning of the next.
-//! 3. *Read.* One reader goes from word to word with `Acquire` and stops at the first unpublished one.
-//! 4. *Retire.* A segment is unmapped only when the reader has passed its end.
+//! 1. *Claim a block.* A thread moves `cursor` by compare-and-swap over the blocks it needs for a record (mostly one), never
+//!    past `frontier`. From then on it owns these bytes. (A `fetch_add` could not be taken back where it ran past the
+//!    frontier, and would leave a hole that no file backs.) What is left of the last block behind its record it gives to a
+//!    *track*: a word that says where in its block the next record goes. Blocks that do not fit their segment get a pad each.
+//! 2. *Claim a record.* Most records go to the block of a track: the thread moves the track's word by compare-and-swap over
+//!    the bytes it needs. Threads that meet there go on by different tracks, so that they do not write to the same cache
+//!    lines (with one cursor for all, two threads at once were as fast as one). If the block is too short, the thread takes it from the
+//!    track, publishes a pad behind its last record, and claims another block.
+//! 3. *Mark, copy, publish.* It stores the length with the top bit set, copies checksum and payload, and stores the length with
+//!    `Release`.
+//! 4. *Read.* One reader goes from word to word with `Acquire` and stops at the first unpublished one. At a pad it goes on with
+//!    the next block. If a block is not filled, and others behind it wait or somebody wants to know that all is read, the
+//!    reader closes it: it takes it from its track, by compare-and-swap from where the reader itself is, and publishes the pad.
+//! 5. *Retire.* A segment is unmapped only when the reader has passed its end.
 //!
 //! # Why a claimant's segment is still mapped
 //!
 //! The reader stops at the first unpublished word. A claimant's own word is unpublished until its last access
 //! to the segment; therefore the reader has not passed it, and the segment is not retired. The claim itself
-//! is the pin: no reference count, no lock. The rule "retire only behind the reader" is enforced in
-//! [`Ring::retire`], not left to its callers.
+//! is the pin: no reference count, no lock. A block on a track is pinned by nobody, and nobody touches its bytes before the track's
+//! word was moved: which fails if the reader has closed the block, and keeps the reader from closing it if not. The rule "retire
+//! only behind the reader" is enforced in [`Ring::retire`], not left to its callers.
 //!
 //! # How it is checked
 //!

@@ -21,11 +21,11 @@ const BLOCK: u64 = 8 << 10;
 
 /// How many blocks may be written to at the same time.
 #[cfg(not(audit_loom))]
-const LANES: usize = 8;
+const TRACKS: usize = 8;
 #[cfg(audit_loom)]
-const LANES: usize = 2;
+const TRACKS: usize = 2;
 
-/// A lane without a block: it has none yet, or the reader has closed it.
+/// A track without a block: it has none yet, or the reader has closed it.
 const NO_BLOCK: u64 = 0;
 
 /// Keeps two counters that different threads write out of one cache line (and its prefetched neighbour).
@@ -45,8 +45,8 @@ pub(crate) struct Ring {
     generation: u32,
     /// Behind the last block.
     cursor: CacheLine<AtomicU64>,
-    /// Behind the last claim in each lane's block; a multiple of the block's size if that is full.
-    lanes: [CacheLine<AtomicU64>; LANES],
+    /// Behind the last claim in each track's block; a multiple of the block's size if that is full.
+    tracks: [CacheLine<AtomicU64>; TRACKS],
     /// Blocks up to here are to be closed when the reader comes to their end.
     close_to: AtomicU64,
     frontier: CacheLine<AtomicU64>,
@@ -94,7 +94,7 @@ impl Ring {
             checksum: RecordChecksum::new(journal),
             generation: fork::generation(),
             cursor: CacheLine::default(),
-            lanes: std::array::from_fn(|_| CacheLine::default()),
+            tracks: std::array::from_fn(|_| CacheLine::default()),
             close_to: AtomicU64::new(0),
             frontier: CacheLine::default(),
             slots: (0..live.next_power_of_two()).map(|_| AtomicPtr::new(std::ptr::null_mut())).collect(),
@@ -138,14 +138,14 @@ impl Ring {
     #[inline]
     pub(crate) fn append(&self, payload: &[u8]) -> Result<Appended, NoRoom> {
         thread_local! {
-            /// The lane by which this thread appends, of whichever ring.
-            static LANE: Cell<usize> = const { Cell::new(0) };
+            /// The track by which this thread appends, of whichever ring.
+            static TRACK: Cell<usize> = const { Cell::new(0) };
         }
-        let before = LANE.get();
-        let mut lane = before;
-        let appended = self.append_in(&mut lane, payload);
-        if lane != before {
-            LANE.set(lane);
+        let before = TRACK.get();
+        let mut track = before;
+        let appended = self.append_in(&mut track, payload);
+        if track != before {
+            TRACK.set(track);
         }
         appended
     }
@@ -156,9 +156,9 @@ impl Ring {
         self.append_in(&mut 0, payload)
     }
 
-    /// Appends a record by way of a lane, or another one if some other thread makes a claim there at the same time.
+    /// Appends a record by way of a track, or another one if some other thread makes a claim there at the same time.
     #[inline]
-    fn append_in(&self, lane: &mut usize, payload: &[u8]) -> Result<Appended, NoRoom> {
+    fn append_in(&self, track: &mut usize, payload: &[u8]) -> Result<Appended, NoRoom> {
         assert!(payload.len() <= self.max_payload(), "a payload fits a segment: the capture limit sees to it");
         if self.is_forked() {
             return Err(NoRoom::Forked);
@@ -170,7 +170,7 @@ impl Ring {
         let checksum = PayloadChecksum::of(payload);
         let mut met = false;
         loop {
-            let cursor = &self.lanes[*lane].0;
+            let cursor = &self.tracks[*track].0;
             let at = cursor.load(Ordering::Acquire);
             let rest = self.rest_of_block(at);
             if need <= rest {
@@ -178,9 +178,9 @@ impl Ring {
                     self.write(at, checksum, payload);
                     return Ok(Appended { end: at + need, opened_segment: false });
                 }
-            } else if at == NO_BLOCK && *lane != 0 && !met {
+            } else if at == NO_BLOCK && *track != 0 && !met {
                 // Those who meet seldom write to one block, of which less is left unused.
-                *lane = 0;
+                *track = 0;
                 continue;
             } else if rest == 0 || cursor.compare_exchange(at, NO_BLOCK, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
                 let empty = if rest == 0 { at } else { NO_BLOCK };
@@ -189,17 +189,17 @@ impl Ring {
                 }
                 return self.append_in_block(cursor, empty, checksum, payload);
             }
-            // Another thread claims here at the same time: two that share a lane wait for each other's writes to it.
+            // Another thread claims here at the same time: two that share a track wait for each other's writes to it.
             met = true;
-            *lane = (*lane + 1) % LANES;
+            *track = (*track + 1) % TRACKS;
         }
     }
 
-    /// Claims a block, or as many as the record needs, and gives what is left behind it to a lane that has none.
+    /// Claims a block, or as many as the record needs, and gives what is left behind it to a track that has none.
     #[inline(never)]
     fn append_in_block(
         &self,
-        lane: &AtomicU64,
+        track: &AtomicU64,
         empty: u64,
         checksum: PayloadChecksum,
         payload: &[u8],
@@ -225,18 +225,18 @@ impl Ring {
                 self.pad(unused + self.head(unused));
             }
             let start = begin + self.head(begin);
-            self.lend(lane, empty, start + need);
+            self.lend(track, empty, start + need);
             self.write(start, checksum, payload);
             return Ok(Appended { end: start + need, opened_segment: self.offset(begin) == 0 });
         }
     }
 
-    /// Gives what is left of a block to a lane, unless another thread has given it one meanwhile, or nobody may append any more.
-    fn lend(&self, lane: &AtomicU64, empty: u64, rest: u64) {
+    /// Gives what is left of a block to a track, unless another thread has given it one meanwhile, or nobody may append any more.
+    fn lend(&self, track: &AtomicU64, empty: u64, rest: u64) {
         if self.rest_of_block(rest) == 0 {
             return;
         }
-        let lent = lane.compare_exchange(empty, rest, Ordering::Release, Ordering::Relaxed).is_ok();
+        let lent = track.compare_exchange(empty, rest, Ordering::Release, Ordering::Relaxed).is_ok();
         if !lent {
             self.pad(rest);
         }
@@ -248,10 +248,9 @@ impl Ring {
         let is_wanted = end < self.cursor() || position < self.close_to.load(Ordering::Acquire) || self.is_closed();
         let is_closed = is_wanted
             && self.rest_of_block(position) > 0
-            && self
-                .lanes
-                .iter()
-                .any(|lane| lane.0.compare_exchange(position, NO_BLOCK, Ordering::Acquire, Ordering::Relaxed).is_ok());
+            && self.tracks.iter().any(|track| {
+                track.0.compare_exchange(position, NO_BLOCK, Ordering::Acquire, Ordering::Relaxed).is_ok()
+            });
         if is_closed {
             self.pad(position);
         }
@@ -267,9 +266,9 @@ impl Ring {
 
     /// Another number whenever something was claimed meanwhile.
     pub(crate) fn claimed(&self) -> u64 {
-        self.lanes
-            .iter()
-            .fold(self.cursor(), |claimed, lane| claimed.wrapping_mul(31).wrapping_add(lane.0.load(Ordering::Acquire)))
+        self.tracks.iter().fold(self.cursor(), |claimed, track| {
+            claimed.wrapping_mul(31).wrapping_add(track.0.load(Ordering::Acquire))
+        })
     }
 
     /// Bytes before the first record of a block.
@@ -466,11 +465,13 @@ mod tests {
         let ring = Ring::new(Uuid::nil(), 1 << 20, 2);
         let header = SegmentHeader { journal: Uuid::nil(), base: 0, segment_bytes: 1 << 20 };
         ring.install(Segment::anonymous(header).unwrap()).unwrap();
-        let append = |lane: usize, payload: &[u8]| ring.append_in(&mut { lane }, payload).unwrap();
-        // Threads that met have a lane each; of the first's block, one record is used.
+        let append = |track: usize, payload: &[u8]| ring.append_in(&mut { track }, payload).unwrap();
+        // Threads that met have a track each; of the first's block, one record is used.
         append(0, b"idle");
-        ring.lanes[1].0.store(BLOCK, Ordering::Relaxed);
-        (0..1_000).for_each(|number: u32| drop(append(1, &number.to_le_bytes())));
+        ring.tracks[1].0.store(BLOCK, Ordering::Relaxed);
+        for number in 0..1_000_u32 {
+            append(1, &number.to_le_bytes());
+        }
         assert_eq!(read(&ring), Some(b"idle".to_vec()));
         (0..1_000).for_each(|number: u32| assert_eq!(read(&ring), Some(number.to_le_bytes().to_vec())));
         // Behind the last one, there is nobody to be held up: the block stays open,
