@@ -37,6 +37,7 @@
 //! - `cargo miri test -p audit-runtime --lib journal::segment`, for those who have Miri: mappings are memory there.
 //! - `journal/model.rs`: random runs against a queue, with crashes. `fuzz/`: any bytes as a segment.
 
+mod claim;
 pub(crate) mod fork;
 #[cfg(not(audit_loom))]
 mod map;
