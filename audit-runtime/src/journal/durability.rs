@@ -40,7 +40,7 @@ impl Journal {
         let to = self.ring.published_to(before.to);
         let end = self.ring.cursor();
         let settled = claimed == before.claimed && to == before.to;
-        if settled && before.settled && !is_wanted {
+        if before.to == end || (settled && before.settled && !is_wanted) {
             return Ok(());
         }
         let written = self.ring.segments().iter().try_for_each(|segment| {

@@ -80,12 +80,8 @@ impl Ring {
                 // Those who meet seldom write to one block, of which less is left unused.
                 *track = 0;
                 continue;
-            } else if rest == 0 || cursor.compare_exchange(at, NO_BLOCK, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-                let empty = if rest == 0 { at } else { NO_BLOCK };
-                if rest > 0 {
-                    self.pad(at);
-                }
-                return self.append_in_block(cursor, empty, checksum, payload);
+            } else {
+                return self.append_in_block(cursor, at, checksum, payload);
             }
             // Another thread claims here at the same time: two that share a track wait for each other's writes to it.
             met = true;
@@ -93,12 +89,13 @@ impl Ring {
         }
     }
 
-    /// Claims a block, or as many as the record needs, and gives what is left behind it to a track that has none.
+    /// Claims a block, or as many as the record needs: what is left of it takes the place, on a track, of what is left of the one
+    /// before.
     #[inline(never)]
     fn append_in_block(
         &self,
         track: &AtomicU64,
-        empty: u64,
+        before: u64,
         checksum: PayloadChecksum,
         payload: &[u8],
     ) -> Result<Appended, NoRoom> {
@@ -123,20 +120,19 @@ impl Ring {
                 self.pad(unused + self.head(unused));
             }
             let start = begin + self.head(begin);
-            self.lend(track, empty, start + need);
+            self.exchange(track, before, start + need);
             self.write(start, checksum, payload);
             return Ok(Appended { end: start + need, opened_segment: self.offset(begin) == 0 });
         }
     }
 
-    /// Gives what is left of a block to a track, unless another thread has given it one meanwhile, or nobody may append any more.
-    fn lend(&self, track: &AtomicU64, empty: u64, rest: u64) {
-        if self.rest_of_block(rest) == 0 {
-            return;
-        }
-        let lent = track.compare_exchange(empty, rest, Ordering::Release, Ordering::Relaxed).is_ok();
-        if !lent {
-            self.pad(rest);
+    /// Puts what is left of a block on a track, in place of what was left there. The loser of both is not used any more.
+    fn exchange(&self, track: &AtomicU64, before: u64, rest: u64) {
+        let is_exchanged = track.compare_exchange(before, rest, Ordering::Release, Ordering::Relaxed).is_ok();
+        // Another thread has used the one before, or exchanged it, meanwhile.
+        let unused = if is_exchanged { before } else { rest };
+        if self.rest_of_block(unused) > 0 {
+            self.pad(unused);
         }
     }
 

@@ -11,8 +11,8 @@
 //!    *track*: a word that says where in its block the next record goes. Blocks that do not fit their segment get a pad each.
 //! 2. *Claim a record.* Most records go to the block of a track: the thread moves the track's word by compare-and-swap over
 //!    the bytes it needs. Threads that meet there go on by different tracks, so that they do not write to the same cache
-//!    lines (with one cursor for all, two threads at once were as fast as one). If the block is too short, the thread takes it from the
-//!    track, publishes a pad behind its last record, and claims another block.
+//!    lines (with one cursor for all, two threads at once were as fast as one). If the block is too short, the thread claims another block,
+//!    puts that on the track in its place, and publishes a pad behind its last record.
 //! 3. *Mark, copy, publish.* It stores the length with the top bit set, copies checksum and payload, and stores the length with
 //!    `Release`.
 //! 4. *Read.* One reader goes from word to word with `Acquire` and stops at the first unpublished one. At a pad it goes on with
