@@ -98,7 +98,8 @@ impl Probe {
         self.audit.scope(future)
     }
 
-    /// All that was caught so far, in the order in which it was recorded: a call is recorded when it ends.
+    /// All that was caught so far, in the order in which it was recorded: a call is recorded when it ends. (Threads that recorded at the same
+    /// time did so in blocks, one behind the other.)
     ///
     /// # Panics
     /// A captured event is not what this library writes.

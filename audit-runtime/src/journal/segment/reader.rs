@@ -46,7 +46,7 @@ impl Ring {
     /// Moves the reader over the next record, if one is published.
     pub(crate) fn read(&self) -> Next {
         let mut state = self.state();
-        let (found, at) = self.look(&state.segments, state.read, |end_of_claims| self.close_block(end_of_claims));
+        let (found, at) = self.look(&state.segments, state.read, |at, word| word == FREE && self.close_block(at));
         // Over what is unused, at least.
         state.read = at;
         match &found {
@@ -66,15 +66,22 @@ impl Ring {
         found
     }
 
-    /// What is published at or behind `position`, without moving the reader: for looking, not for shipping.
+    /// What is published at or behind `position`, without moving the reader: for looking, not for shipping. What is not published yet
+    /// hides no more than the rest of its block.
     pub(crate) fn peek(&self, position: u64) -> Next {
         let state = self.state();
-        self.look(&state.segments, position, |_| false).0
+        let end = self.cursor();
+        self.look(&state.segments, position, |at, _| self.next_block(at) < end).0
     }
 
-    /// What is published at or behind a position, and where that is. At a place where nothing is, `close` says whether the rest of the
-    /// block is now unused.
-    fn look(&self, segments: &VecDeque<Arc<Segment>>, mut position: u64, close: impl Fn(u64) -> bool) -> (Next, u64) {
+    /// What is published at or behind a position, and where that is. At a place where nothing is, `passes` says whether to go on with the
+    /// next block.
+    fn look(
+        &self,
+        segments: &VecDeque<Arc<Segment>>,
+        mut position: u64,
+        passes: impl Fn(u64, u32) -> bool,
+    ) -> (Next, u64) {
         loop {
             let Some(segment) = segments.iter().find(|s| s.base() == position - self.offset(position)) else {
                 return (Next::Nothing, position);
@@ -82,11 +89,13 @@ impl Ring {
             let offset = (self.offset(position) as usize).max(HEADER);
             let start = segment.base() + offset as u64;
             let word = segment.load(offset);
-            if word == PAD || (word == FREE && close(start)) {
-                position = self.next_block(position);
+            let is_unpublished = word == FREE || word & CLAIMED != 0;
+            if word == PAD || (is_unpublished && passes(start, word)) {
+                let claimed = if word & CLAIMED == 0 { 0 } else { record_bytes((word & !CLAIMED) as usize) as u64 - 1 };
+                position = self.next_block(start + claimed);
                 continue;
             }
-            if word == FREE || word & CLAIMED != 0 {
+            if is_unpublished {
                 return (Next::Nothing, position);
             }
             let end = start + record_bytes(word as usize) as u64;

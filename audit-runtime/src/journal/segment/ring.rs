@@ -286,6 +286,12 @@ mod tests {
         for number in 0..1_000_u32 {
             append(1, &number.to_le_bytes());
         }
+        // Whoever only looks sees them all, too.
+        let (mut position, mut looked) = (0, 0);
+        while let Next::Record { end, .. } = ring.peek(position) {
+            (position, looked) = (end, looked + 1);
+        }
+        assert_eq!(looked, 1_001);
         assert_eq!(read(&ring), Some(b"idle".to_vec()));
         (0..1_000).for_each(|number: u32| assert_eq!(read(&ring), Some(number.to_le_bytes().to_vec())));
         // Behind the last one, there is nobody to be held up: the block stays open,
