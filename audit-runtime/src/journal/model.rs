@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 
 /// Two blocks.
-const SEGMENT: u64 = 16 << 10;
+const SEGMENT: u64 = 32 << 10;
 const LIMIT: u64 = 4 * SEGMENT;
 
 #[derive(Debug, Clone)]
@@ -33,8 +33,8 @@ enum Action {
 fn actions() -> impl Strategy<Value = Vec<Action>> {
     let action = prop_oneof![
         12 => (0_usize..900).prop_map(Action::Append),
-        2 => (3_000_usize..9_000).prop_map(Action::Append),
-        1 => (12_000_usize..20_000).prop_map(Action::Append),
+        2 => (3_000_usize..18_000).prop_map(Action::Append),
+        1 => (24_000_usize..40_000).prop_map(Action::Append),
         6 => (1_usize..12).prop_map(Action::Read),
         3 => Just(Action::Acknowledge),
         3 => Just(Action::Housekeep),

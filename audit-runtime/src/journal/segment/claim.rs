@@ -9,7 +9,7 @@ use crate::journal::format::{HEADER, record_bytes};
 use std::cell::Cell;
 
 /// Bytes that are claimed at once, for many records; no more than a segment has. A power of two.
-pub(super) const BLOCK: u64 = 8 << 10;
+pub(super) const BLOCK: u64 = 16 << 10;
 
 /// How many blocks may be written to at the same time.
 #[cfg(not(audit_loom))]
@@ -61,7 +61,8 @@ impl Ring {
         if self.is_forked() {
             return Err(NoRoom::Forked);
         }
-        if self.is_closed() {
+        // (Not `cursor`: its line is written to whenever a block is claimed.)
+        if self.close_to.load(Ordering::Relaxed) == u64::MAX {
             return Err(NoRoom::Closed);
         }
         let need = record_bytes(payload.len()) as u64;
@@ -139,7 +140,7 @@ impl Ring {
     /// Closes the block at whose last claim the reader is: nobody claims any more of it. Says whether it is closed now.
     pub(super) fn close_block(&self, position: u64) -> bool {
         let end = position + self.rest_of_block(position);
-        let is_wanted = end < self.cursor() || position < self.close_to.load(Ordering::Acquire) || self.is_closed();
+        let is_wanted = end < self.cursor() || position < self.close_to.load(Ordering::Acquire);
         let is_closed = is_wanted
             && self.rest_of_block(position) > 0
             && self.tracks.iter().any(|track| {

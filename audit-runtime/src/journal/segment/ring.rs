@@ -34,7 +34,7 @@ pub(crate) struct Ring {
     pub(super) cursor: CacheLine<AtomicU64>,
     /// Behind the last claim in each track's block; a multiple of the block's size if that is full.
     pub(super) tracks: [CacheLine<AtomicU64>; TRACKS],
-    /// Blocks up to here are to be closed when the reader comes to their end.
+    /// Blocks up to here are to be closed when the reader comes to their end: all, if the ring is closed.
     pub(super) close_to: AtomicU64,
     pub(super) frontier: CacheLine<AtomicU64>,
     /// Borrowed from `state.segments`; null where no segment is live.
@@ -140,6 +140,7 @@ impl Ring {
 
     /// No claim succeeds after this; those made before are still published.
     pub(crate) fn close(&self) {
+        self.close_to.store(u64::MAX, Ordering::Release);
         self.cursor.0.fetch_or(CLOSED, Ordering::AcqRel);
     }
 
