@@ -38,7 +38,8 @@ impl Journal {
         // Counted before what is published is looked at: a claim that is not in it is not yet published, either.
         let claimed = self.ring.claimed();
         let to = self.ring.published_to(before.to);
-        let end = self.ring.cursor();
+        // No further than that: a page that was written to the disk is faulted in anew by the next call that writes to it.
+        let end = self.ring.claimed_to();
         let settled = claimed == before.claimed && to == before.to;
         if before.to == end || (settled && before.settled && !is_wanted) {
             return Ok(());

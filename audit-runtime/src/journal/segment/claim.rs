@@ -27,7 +27,7 @@ impl Ring {
 
     /// How much of a block lies behind a position in it; nothing if that is where one begins.
     #[inline]
-    fn rest_of_block(&self, position: u64) -> u64 {
+    pub(super) fn rest_of_block(&self, position: u64) -> u64 {
         position.wrapping_neg() & (self.block_bytes() - 1)
     }
 

@@ -110,6 +110,16 @@ impl Ring {
         position & (self.segment_bytes - 1)
     }
 
+    /// Logical position behind the last record that was claimed, if what is left of its block is on a track; else behind its block.
+    pub(crate) fn claimed_to(&self) -> u64 {
+        let cursor = self.cursor();
+        let last = self.tracks.iter().map(|track| track.0.load(Ordering::Acquire)).find(|at| {
+            let rest = self.rest_of_block(*at);
+            rest > 0 && at + rest == cursor
+        });
+        last.unwrap_or(cursor)
+    }
+
     /// Another number whenever something was claimed meanwhile.
     pub(crate) fn claimed(&self) -> u64 {
         self.tracks.iter().fold(self.cursor(), |claimed, track| {
