@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 /// The longest text that is written this way.
 const TEXT: usize = 512;
+
 /// A value of such a type.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Simple<'a> {

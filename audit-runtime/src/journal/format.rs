@@ -40,7 +40,7 @@ pub(crate) const ALIGN: usize = 8;
 
 pub(crate) const FREE: u32 = 0;
 pub(crate) const CLAIMED: u32 = 1 << 31;
-/// Published in place of a record: the rest of the segment is unused.
+/// Published in place of a record: the rest of the block is unused.
 pub(crate) const PAD: u32 = CLAIMED - 1;
 
 /// The bytes a record with this payload takes in the journal.

@@ -1,4 +1,5 @@
-//! The mapped memory of a journal: the only module of this crate with `unsafe` in it.
+//! The mapped memory of a journal: the only module of this crate with `unsafe` in it for memory that threads share. (Beside it: processor
+//! instructions in `clock` and `checksum`, short copies in `json/room`, a type that is known in `capture/simple`.)
 //!
 //! # Protocol
 //!
