@@ -146,6 +146,7 @@ fn begin(plan: &Plan, function: &Function, private: &TokenStream) -> TokenStream
             entity: #entity,
             actor: #actor,
             intent: #intent,
+            texts: #private::SiteTexts::new(),
         }
     }
 }

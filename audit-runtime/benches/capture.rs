@@ -15,6 +15,7 @@ mod ways;
 use audit_runtime::{Audit, audited};
 use criterion::Criterion;
 use results::Rounds;
+use rustix::thread::{CpuSet, sched_setaffinity};
 use serde::Serialize;
 use serde_json::Value;
 use std::hint::black_box;
@@ -101,10 +102,16 @@ fn timed<R>(calls: u64, mut call: impl FnMut() -> R) -> Duration {
     begin.elapsed()
 }
 
-/// The time of so many calls on two threads at once.
+/// The time of so many calls on two threads at once, each on a processor of its own: where a scheduler has both take turns on one, it is
+/// that which is measured.
 fn timed_on_two(calls: u64) -> Duration {
     let ready = AtomicU32::new(0);
-    let half = || {
+    let half = |processor: usize| {
+        let mut only = CpuSet::new();
+        only.set(processor);
+        sched_setaffinity(None, &only).unwrap();
+        // What a thread's first calls allocate is there.
+        timed(BURST / 100, || call(ways::submit));
         ready.fetch_add(1, Ordering::SeqCst);
         while ready.load(Ordering::SeqCst) < 2 {
             std::hint::spin_loop();
@@ -112,8 +119,8 @@ fn timed_on_two(calls: u64) -> Duration {
         timed(calls / 2, || call(ways::submit))
     };
     std::thread::scope(|scope| {
-        let other = scope.spawn(half);
-        half().max(other.join().unwrap())
+        let [one, other] = [0, 1].map(|processor| scope.spawn(move || half(processor)));
+        one.join().unwrap().max(other.join().unwrap())
     })
 }
 

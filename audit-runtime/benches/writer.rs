@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 /// Rows of one measurement, and how often each is repeated, in turns.
 const ROWS: u32 = 200_000;
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 /// Rows of the existing helper's measurements, which is slow.
 const HELPERS_ROWS: u32 = 20_000;
 /// Events that wait while their memory is measured.

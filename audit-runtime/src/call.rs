@@ -21,6 +21,7 @@ use crate::context::Around;
 use crate::error::ErrorText;
 use crate::event::{EntityId, IntoEntityId, Outcome};
 use crate::mask::{Mask, REDACTED};
+use crate::payload::EncodedTexts;
 use crate::personal::SUBJECT;
 use active::{Active, Recorder};
 use serde::Serialize;
@@ -28,6 +29,7 @@ use std::any::Any;
 use std::borrow::Cow;
 use std::fmt::{Debug, Display};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
 
 /// What is known of an annotated function at compile time.
 #[derive(Debug)]
@@ -44,6 +46,20 @@ pub struct Site {
     pub actor: &'static str,
     /// Whether an intent precedes each call.
     pub intent: bool,
+    /// What its first call finds out for those that follow.
+    pub texts: SiteTexts,
+}
+
+/// The texts that most events of a function have in common, as they stand in the journal.
+#[derive(Debug, Default)]
+pub struct SiteTexts(OnceLock<EncodedTexts>);
+
+impl SiteTexts {
+    /// They are not known yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(OnceLock::new())
+    }
 }
 
 /// One audited call. Dropped before it was finished, it records that the call panicked or was cancelled.

@@ -62,7 +62,9 @@ pub use writer::{ConnectOptions, FreshOptions, IntoConnectOptions};
 #[doc(hidden)]
 pub mod __private {
     pub use crate::bounds::Capture;
-    pub use crate::call::{Call, InCall, Refused, RowConnection, Site, as_result, check_event_type, late, refused};
+    pub use crate::call::{
+        Call, InCall, Refused, RowConnection, Site, SiteTexts, as_result, check_event_type, late, refused,
+    };
     pub use crate::error::{ByDebug, ByDisplay, ByDyn, ByError, BySend, BySendSync, ByTypeName, Described, ErrorText};
     pub use crate::event_data::EventData;
     pub use ::core;

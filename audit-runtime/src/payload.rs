@@ -65,47 +65,106 @@ pub(crate) struct EventRef<'a> {
     pub(crate) is_personal: bool,
 }
 
-/// What is known beside `data` when an event is complete.
-pub(crate) type Tail<'a> = EventRef<'a>;
+/// What is known of an event beside its texts and its data.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Facts {
+    pub(crate) id: Uuid,
+    pub(crate) entity_id: Option<Uuid>,
+    /// Microseconds since 1970.
+    pub(crate) created_at: i64,
+    pub(crate) outcome: Outcome,
+    /// Microseconds.
+    pub(crate) duration: Option<i64>,
+    pub(crate) correlation_id: Option<Uuid>,
+    pub(crate) causation_id: Option<Uuid>,
+    pub(crate) is_personal: bool,
+}
+
+/// An event's texts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Texts<'a> {
+    pub(crate) event_type: &'a str,
+    pub(crate) entity_type: &'a str,
+    pub(crate) actor: &'a str,
+    pub(crate) origin: &'a str,
+    /// JSON, or empty.
+    pub(crate) context: &'a str,
+}
+
+/// The texts that many events have in common, encoded once.
+#[derive(Debug)]
+pub(crate) struct EncodedTexts {
+    lengths: Lengths,
+    bytes: Box<[u8]>,
+}
+
+impl From<Texts<'_>> for EncodedTexts {
+    fn from(texts: Texts<'_>) -> Self {
+        let mut bytes = Vec::new();
+        let lengths = put_texts(&mut bytes, texts);
+        Self { lengths, bytes: bytes.into() }
+    }
+}
+
+/// What the header says of the lengths of the texts: two words of it.
+type Lengths = [u64; 2];
 
 /// Completes a buffer that begins with [`HEADER`] free bytes and the event's data.
 #[inline(always)]
-pub(crate) fn complete(buffer: &mut Vec<u8>, tail: &Tail<'_>) {
-    let data = (buffer.len() - HEADER) as u32;
-    let (event_type, entity_type) = (short(tail.event_type), short(tail.entity_type));
-    let (actor, origin, context) = (short(tail.actor), short(tail.origin), tail.context.as_bytes());
+pub(crate) fn complete(buffer: &mut Vec<u8>, facts: Facts, texts: Texts<'_>) {
+    let data = buffer.len() - HEADER;
+    let lengths = put_texts(buffer, texts);
+    put_header(buffer, data, lengths, facts);
+}
+
+/// [`complete`], with texts that are encoded already.
+#[inline(always)]
+pub(crate) fn complete_with(buffer: &mut Vec<u8>, facts: Facts, texts: &EncodedTexts) {
+    let data = buffer.len() - HEADER;
+    Room::new(buffer, texts.bytes.len()).put(&texts.bytes);
+    put_header(buffer, data, texts.lengths, facts);
+}
+
+fn put_texts(buffer: &mut Vec<u8>, texts: Texts<'_>) -> Lengths {
+    let (event_type, entity_type) = (short(texts.event_type), short(texts.entity_type));
+    let (actor, origin, context) = (short(texts.actor), short(texts.origin), texts.context.as_bytes());
     let mut room = Room::new(buffer, event_type.len() + entity_type.len() + actor.len() + origin.len() + context.len());
     room.put(event_type);
     room.put(entity_type);
     room.put(actor);
     room.put(origin);
     room.put(context);
-    drop(room);
+    let length = |text: &[u8]| text.len() as u64;
+    [length(context) | length(event_type) << 32 | length(entity_type) << 48, length(actor) | length(origin) << 16]
+}
+
+/// Writes the header, in whole words, as the checksum is going to read it: what a processor has just written, it hands on only to a
+/// read that is no wider.
+#[inline(always)]
+fn put_header(buffer: &mut [u8], data: usize, lengths: Lengths, facts: Facts) {
     let Some(header) = buffer.first_chunk_mut::<HEADER>() else {
         return;
     };
-    let mut present = if tail.is_personal { IS_PERSONAL } else { 0 };
+    let mut present = if facts.is_personal { IS_PERSONAL } else { 0 };
     let mut id = |bit: u8, id: Option<Uuid>| {
         present |= if id.is_some() { bit } else { 0 };
         id.unwrap_or_default().into_bytes()
     };
-    let entity_id = id(HAS_ENTITY_ID, tail.entity_id);
-    let correlation_id = id(HAS_CORRELATION, tail.correlation_id);
-    let causation_id = id(HAS_CAUSATION, tail.causation_id);
-    present |= if tail.duration.is_some() { HAS_DURATION } else { 0 };
-    header[AT_VERSION] = VERSION;
-    header[AT_OUTCOME] = tail.outcome.code();
-    header[AT_PRESENT] = present;
-    header[AT_DATA..AT_CONTEXT].copy_from_slice(&data.to_le_bytes());
-    header[AT_CONTEXT..AT_EVENT_TYPE].copy_from_slice(&(tail.context.len() as u32).to_le_bytes());
-    let length = |text: &[u8]| (text.len() as u16).to_le_bytes();
-    header[AT_EVENT_TYPE..AT_ENTITY_TYPE].copy_from_slice(&length(event_type));
-    header[AT_ENTITY_TYPE..AT_ACTOR].copy_from_slice(&length(entity_type));
-    header[AT_ACTOR..AT_ORIGIN].copy_from_slice(&length(actor));
-    header[AT_ORIGIN..AT_ORIGIN + 2].copy_from_slice(&length(origin));
-    header[AT_CREATED..AT_DURATION].copy_from_slice(&tail.created_at.to_le_bytes());
-    header[AT_DURATION..AT_ID].copy_from_slice(&tail.duration.unwrap_or_default().to_le_bytes());
-    header[AT_ID..AT_ENTITY_ID].copy_from_slice(tail.id.as_bytes());
+    let entity_id = id(HAS_ENTITY_ID, facts.entity_id);
+    let correlation_id = id(HAS_CORRELATION, facts.correlation_id);
+    let causation_id = id(HAS_CAUSATION, facts.causation_id);
+    present |= if facts.duration.is_some() { HAS_DURATION } else { 0 };
+    let first = [VERSION, facts.outcome.code(), present, 0].map(u64::from);
+    let first = first[0] | first[1] << 8 | first[2] << 16 | u64::from(data as u32) << 32;
+    let words = [
+        first,
+        lengths[0],
+        lengths[1],
+        facts.created_at.cast_unsigned(),
+        facts.duration.unwrap_or_default().cast_unsigned(),
+    ];
+    header[..AT_ID].copy_from_slice(words.map(u64::to_le_bytes).as_flattened());
+    header[AT_ID..AT_ENTITY_ID].copy_from_slice(facts.id.as_bytes());
     header[AT_ENTITY_ID..AT_CORRELATION].copy_from_slice(&entity_id);
     header[AT_CORRELATION..AT_CAUSATION].copy_from_slice(&correlation_id);
     header[AT_CAUSATION..].copy_from_slice(&causation_id);
@@ -130,7 +189,7 @@ pub(crate) fn begin(buffer: &mut Vec<u8>) {
 pub(crate) fn encode(buffer: &mut Vec<u8>, event: &EventRef<'_>) {
     begin(buffer);
     let _ = buffer.write_all(event.data.as_bytes());
-    complete(buffer, event);
+    complete(buffer, event.facts(), event.texts());
 }
 
 /// When the event of these bytes began, in microseconds, if they are one that this version knows.
@@ -154,6 +213,24 @@ pub(crate) enum PayloadError {
 }
 
 impl<'a> EventRef<'a> {
+    fn facts(&self) -> Facts {
+        Facts {
+            id: self.id,
+            entity_id: self.entity_id,
+            created_at: self.created_at,
+            outcome: self.outcome,
+            duration: self.duration,
+            correlation_id: self.correlation_id,
+            causation_id: self.causation_id,
+            is_personal: self.is_personal,
+        }
+    }
+
+    fn texts(&self) -> Texts<'a> {
+        let Self { event_type, entity_type, actor, origin, context, .. } = *self;
+        Texts { event_type, entity_type, actor, origin, context }
+    }
+
     pub(crate) fn decode(bytes: &'a [u8]) -> Result<Self, PayloadError> {
         Self::decode_known(bytes).ok_or_else(|| match bytes.first() {
             Some(version) if *version > VERSION => PayloadError::Version(*version),
@@ -245,6 +322,19 @@ mod tests {
             encode(&mut bytes, &event);
             assert_eq!(EventRef::decode(&bytes), Ok(event));
             assert_eq!(is_personal(&bytes), event.is_personal);
+        }
+    }
+
+    #[test]
+    fn texts_encoded_once_are_those_of_every_event() {
+        let event = EventRef { outcome: Outcome::Ok, context: "", ..event() };
+        let texts = EncodedTexts::from(event.texts());
+        for data in [event.data, "{}"] {
+            let mut bytes = Vec::new();
+            begin(&mut bytes);
+            bytes.extend_from_slice(data.as_bytes());
+            complete_with(&mut bytes, event.facts(), &texts);
+            assert_eq!(EventRef::decode(&bytes), Ok(EventRef { data, ..event }));
         }
     }
 

@@ -1,6 +1,6 @@
 //! Every kind of runtime, and none: no hang, no loss.
 
-use audit_runtime::{Audit, Event, audited};
+use audit_runtime::{Audit, Context, Event, Trail, audited};
 use rayon::prelude::*;
 use std::time::Duration;
 use tests::Database;
@@ -153,6 +153,48 @@ async fn an_installed_handle_records_everywhere() {
     }
     audit.flush().await.unwrap();
     assert_eq!(audit.stats().stored, 7);
+    each_call_says_what_is_its_own(&audit, &database).await;
+}
+
+#[audited(event = "order.routed", err = "order.rejected", id = order_id)]
+fn route(order_id: Uuid, venue: &str) -> Result<(), std::fmt::Error> {
+    if venue.is_empty() { Err(std::fmt::Error) } else { Ok(()) }
+}
+
+#[audited(event = "order.routed", id = order_id, actor = desk)]
+fn route_for(order_id: Uuid, desk: &str) {}
+
+/// What calls of a function have in common is found out once: not by the first call for whatever comes after it.
+async fn each_call_says_what_is_its_own(audit: &Audit, database: &Database) {
+    let order_id = Uuid::now_v7();
+    let scoped = database.audit().actor("scoped").start().unwrap();
+    let context = Context::new().actor("ann").attribute("tenant", "acme");
+    for _ in 0..2 {
+        {
+            let _inside = context.clone().enter();
+            route(order_id, "XNYS").unwrap();
+        }
+        route(order_id, "").unwrap_err();
+        {
+            let _entered = scoped.enter();
+            route(order_id, "XNYS").unwrap();
+        }
+        route(order_id, "XNYS").unwrap();
+        route_for(order_id, "desk:7");
+    }
+    audit.flush().await.unwrap();
+    scoped.shutdown(Duration::from_secs(10)).await.unwrap();
+    let trail = Trail::new(database.pool.clone()).entity("order", order_id).await.unwrap();
+    let said: Vec<_> =
+        trail.iter().map(|event| (event.event_type.as_str(), event.actor.as_str(), event.context.is_some())).collect();
+    let once = [
+        ("order.routed", "ann", true),
+        ("order.rejected", "system", false),
+        ("order.routed", "scoped", false),
+        ("order.routed", "system", false),
+        ("order.routed", "desk:7", false),
+    ];
+    assert_eq!(said, [once, once].concat());
 }
 
 struct Last;

@@ -1,11 +1,12 @@
 //! What the event of a call says beside its data.
 
-use super::Site;
+use super::active::Recorder;
+use super::{Site, SiteTexts};
 use crate::clock::Moment;
 use crate::context::Context;
 use crate::core::Core;
 use crate::event::Outcome;
-use crate::payload::{self, Tail};
+use crate::payload::{self, EncodedTexts, Facts, Texts};
 use crate::trace::Trace;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -40,7 +41,15 @@ pub(super) struct Own {
 impl About {
     /// What is known of no call yet.
     pub(super) fn nothing() -> Self {
-        static NOWHERE: Site = Site { function: "", event: "", error_event: "", entity: "", actor: "", intent: false };
+        static NOWHERE: Site = Site {
+            function: "",
+            event: "",
+            error_event: "",
+            entity: "",
+            actor: "",
+            intent: false,
+            texts: SiteTexts::new(),
+        };
         Self {
             site: &NOWHERE,
             has_own: false,
@@ -94,38 +103,59 @@ impl About {
     }
 
     /// Completes a buffer that holds the call's data.
+    #[inline(always)]
     pub(super) fn complete(
         &self,
-        core: &Core,
+        recorder: &Recorder,
         buffer: &mut Vec<u8>,
         id: Uuid,
         outcome: Outcome,
         duration: Option<i64>,
     ) {
+        let facts = Facts {
+            id,
+            entity_id: self.entity_id,
+            created_at: self.beginning.micros(),
+            outcome,
+            duration,
+            correlation_id: Some(self.correlation),
+            causation_id: self.causation,
+            is_personal: self.is_personal,
+        };
+        match self.known_texts(recorder, outcome) {
+            Some(texts) => payload::complete_with(buffer, facts, texts),
+            None => self.texts(recorder, outcome, |texts| payload::complete(buffer, facts, texts)),
+        }
+    }
+
+    /// The texts of a call that returned, says nothing of its own and has no context: those of all such calls of its function, as long
+    /// as they are recorded by the handle that is installed for good.
+    #[inline]
+    fn known_texts(&self, recorder: &Recorder, outcome: Outcome) -> Option<&'static EncodedTexts> {
+        let has_others = self.has_own || self.context.is_some() || self.trace.is_some() || outcome != Outcome::Ok;
+        match recorder {
+            Recorder::Installed(core) if !has_others => {
+                Some(self.site.texts.0.get_or_init(|| self.texts(core, outcome, |texts| texts.into())))
+            }
+            _ => None,
+        }
+    }
+
+    /// What this makes of the texts.
+    #[inline(never)]
+    fn texts<T>(&self, core: &Core, outcome: Outcome, make: impl FnOnce(Texts<'_>) -> T) -> T {
         let context = self.context.as_deref();
         let actor = match self.own.actor.as_deref().unwrap_or(self.site.actor) {
             "" => context.and_then(Context::actor_text).unwrap_or_else(|| core.actor()),
             actor => actor,
         };
         let attributes = Trace::beside(self.trace, context.map_or("", Context::attributes_json));
-        payload::complete(
-            buffer,
-            &Tail {
-                id,
-                event_type: &self.event_type(outcome),
-                entity_type: self.entity(),
-                entity_id: self.entity_id,
-                actor,
-                data: "",
-                created_at: self.beginning.micros(),
-                outcome,
-                duration,
-                correlation_id: Some(self.correlation),
-                causation_id: self.causation,
-                context: &core.rules().settle(&attributes),
-                origin: core.origin(),
-                is_personal: self.is_personal,
-            },
-        );
+        make(Texts {
+            event_type: &self.event_type(outcome),
+            entity_type: self.entity(),
+            actor,
+            origin: core.origin(),
+            context: &core.rules().settle(&attributes),
+        })
     }
 }
