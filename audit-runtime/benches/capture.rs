@@ -29,6 +29,8 @@ use ways::{Order, call};
 const BURST: u64 = 4_000;
 /// How often.
 const BURSTS: u32 = 100;
+/// How long it takes until a writer that has stored all has nothing to do.
+const SETTLED: Duration = Duration::from_millis(20);
 
 /// A nested value of about 10 kB of JSON.
 #[derive(Debug, Serialize)]
@@ -87,6 +89,10 @@ fn recorded(audit: &Audit, name: &str, calls: u64, pending: u64, burst: impl Fn(
         }
         while audit.stats().pending > pending {
             std::thread::sleep(Duration::from_micros(200));
+        }
+        if pending == 0 {
+            // Idle is the writer when what follows a commit (segments given back, others made ready) is done, too.
+            std::thread::sleep(SETTLED);
         }
     }
     println!("{name:<40} {:>8.1} ns", rounds.median());
