@@ -87,18 +87,29 @@ async fn shipped(cluster: &Cluster, run: &mut Run, settings: impl FnOnce(Builder
     database
 }
 
+/// Drops a database that was measured: else autovacuum goes over it while the next one is, on the second of two processors.
+async fn dropped(cluster: &Cluster, database: Database) {
+    database.pool.close().await;
+    let (server, name) = database.url.rsplit_once('/').unwrap();
+    let drop = format!("DROP DATABASE {name} WITH (FORCE)");
+    let output = cluster.psql(&format!("{server}/postgres")).args(["--command", &drop]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 /// `\copy` of the rows of another database, as psql makes it: one connection, one transaction.
-async fn copied(cluster: &Cluster, rates: &mut Rounds, source: &Database, file: &Path) {
+async fn copied(cluster: &Cluster, rates: &mut Rounds, source: Database, file: &Path) {
     let psql = |url: &str, command: &str| {
         let output = cluster.psql(url).args(["--command", command]).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     };
     psql(&source.url, &format!("\\copy (SELECT * FROM audit_events ORDER BY created_at) TO '{}'", file.display()));
+    dropped(cluster, source).await;
     let database = Database::migrated_in(cluster).await;
     let begin = Instant::now();
     psql(&database.url, &format!("\\copy audit_events FROM '{}'", file.display()));
     rates.add(f64::from(ROWS) / begin.elapsed().as_secs_f64());
     assert_eq!(database.events().await, i64::from(ROWS));
+    dropped(cluster, database).await;
 }
 
 /// The existing system's helper, on a pool of ten; nothing where there is no Python.
@@ -111,6 +122,7 @@ async fn helped(cluster: &Cluster, rates: &mut Rounds) {
     let seconds: f64 = String::from_utf8(output.stdout).unwrap().trim().parse().unwrap();
     rates.add(f64::from(HELPERS_ROWS) / seconds);
     assert_eq!(database.events().await, i64::from(HELPERS_ROWS));
+    dropped(cluster, database).await;
 }
 
 /// Memory of this process that belongs to no file, in KiB.
@@ -152,9 +164,11 @@ async fn main() {
     for _ in 0..ROUNDS {
         let database = shipped(&cluster, &mut sealed, |builder| builder).await;
         database.is_unharmed().await;
-        copied(&cluster, &mut copy, &database, file.path()).await;
-        shipped(&cluster, &mut unsealed, Builder::without_seal).await;
-        shipped(&cluster, &mut lazy, |builder| builder.synchronous_commit(false)).await;
+        copied(&cluster, &mut copy, database, file.path()).await;
+        let database = shipped(&cluster, &mut unsealed, Builder::without_seal).await;
+        dropped(&cluster, database).await;
+        let database = shipped(&cluster, &mut lazy, |builder| builder.synchronous_commit(false)).await;
+        dropped(&cluster, database).await;
         helped(&cluster, &mut helper).await;
     }
     let line = |name: &str, rates: &Rounds| {
@@ -174,7 +188,9 @@ async fn main() {
     for connections in [1, 2, 4] {
         for batch in [250, 1_000, 5_000, 20_000] {
             let mut run = Run::default();
-            shipped(&cluster, &mut run, |builder| builder.connections(connections).batch_rows(batch)).await;
+            let database =
+                shipped(&cluster, &mut run, |builder| builder.connections(connections).batch_rows(batch)).await;
+            dropped(&cluster, database).await;
             println!("{connections} connections, batches of {batch:>6}: {:>9.0} rows/s", run.rates.median());
             sizes.push(json!({"connections": connections, "batch_rows": batch, "run": run.to_json()}));
         }
