@@ -87,26 +87,32 @@ async fn shipped(cluster: &Cluster, run: &mut Run, settings: impl FnOnce(Builder
     database
 }
 
+/// [`shipped`] into a database of which nothing else is wanted.
+async fn shipped_once(cluster: &Cluster, run: &mut Run, settings: impl FnOnce(Builder) -> Builder) {
+    let database = shipped(cluster, run, settings).await;
+    dropped(cluster, database).await;
+}
+
 /// Drops a database that was measured: else autovacuum goes over it while the next one is, on the second of two processors.
 async fn dropped(cluster: &Cluster, database: Database) {
     database.pool.close().await;
-    let (server, name) = database.url.rsplit_once('/').unwrap();
-    let drop = format!("DROP DATABASE {name} WITH (FORCE)");
-    let output = cluster.psql(&format!("{server}/postgres")).args(["--command", &drop]).output().unwrap();
+    let (_, name) = database.url.rsplit_once('/').unwrap();
+    psql(cluster, &cluster.url("postgres"), &format!("DROP DATABASE {name} WITH (FORCE)"));
+}
+
+fn psql(cluster: &Cluster, url: &str, command: &str) {
+    let output = cluster.psql(url).args(["--command", command]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// `\copy` of the rows of another database, as psql makes it: one connection, one transaction.
 async fn copied(cluster: &Cluster, rates: &mut Rounds, source: Database, file: &Path) {
-    let psql = |url: &str, command: &str| {
-        let output = cluster.psql(url).args(["--command", command]).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    };
-    psql(&source.url, &format!("\\copy (SELECT * FROM audit_events ORDER BY created_at) TO '{}'", file.display()));
+    let file = file.display();
+    psql(cluster, &source.url, &format!("\\copy (SELECT * FROM audit_events ORDER BY created_at) TO '{file}'"));
     dropped(cluster, source).await;
     let database = Database::migrated_in(cluster).await;
     let begin = Instant::now();
-    psql(&database.url, &format!("\\copy audit_events FROM '{}'", file.display()));
+    psql(cluster, &database.url, &format!("\\copy audit_events FROM '{file}'"));
     rates.add(f64::from(ROWS) / begin.elapsed().as_secs_f64());
     assert_eq!(database.events().await, i64::from(ROWS));
     dropped(cluster, database).await;
@@ -165,10 +171,8 @@ async fn main() {
         let database = shipped(&cluster, &mut sealed, |builder| builder).await;
         database.is_unharmed().await;
         copied(&cluster, &mut copy, database, file.path()).await;
-        let database = shipped(&cluster, &mut unsealed, Builder::without_seal).await;
-        dropped(&cluster, database).await;
-        let database = shipped(&cluster, &mut lazy, |builder| builder.synchronous_commit(false)).await;
-        dropped(&cluster, database).await;
+        shipped_once(&cluster, &mut unsealed, Builder::without_seal).await;
+        shipped_once(&cluster, &mut lazy, |builder| builder.synchronous_commit(false)).await;
         helped(&cluster, &mut helper).await;
     }
     let line = |name: &str, rates: &Rounds| {
@@ -188,9 +192,7 @@ async fn main() {
     for connections in [1, 2, 4] {
         for batch in [250, 1_000, 5_000, 20_000] {
             let mut run = Run::default();
-            let database =
-                shipped(&cluster, &mut run, |builder| builder.connections(connections).batch_rows(batch)).await;
-            dropped(&cluster, database).await;
+            shipped_once(&cluster, &mut run, |builder| builder.connections(connections).batch_rows(batch)).await;
             println!("{connections} connections, batches of {batch:>6}: {:>9.0} rows/s", run.rates.median());
             sizes.push(json!({"connections": connections, "batch_rows": batch, "run": run.to_json()}));
         }
