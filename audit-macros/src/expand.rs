@@ -179,7 +179,7 @@ fn entry(plan: &Plan, names: &Names, private: &TokenStream) -> TokenStream {
     }
     for capture in &plan.captures {
         let name = &capture.name;
-        let key = key(name);
+        let key = known_key(private, &key(name));
         let step = match capture.how {
             How::Redacted => quote!(#call.redacted(#key);),
             How::By(way) => {
@@ -196,10 +196,10 @@ fn entry(plan: &Plan, names: &Names, private: &TokenStream) -> TokenStream {
     }
     for field in &plan.fields {
         if plan.redacted.contains(&field.name) {
-            let key = key(&field.name);
+            let key = known_key(private, &key(&field.name));
             steps.push(quote!(#call.redacted(#key);));
         } else if let Value::Early(value) = &field.value {
-            let (key, method) = (key(&field.name), method(field.way));
+            let (key, method) = (known_key(private, &key(&field.name)), method(field.way));
             let personal = personal(plan, &field.name);
             steps.push(quote_spanned!(value.span()=> #call #personal.#method(#key, &(#value));));
         }
@@ -340,22 +340,23 @@ fn success(plan: &Plan, function: &Function, names: &Names, private: &TokenStrea
         if let Value::Late(closure) = &field.value
             && !plan.redacted.contains(&field.name)
         {
-            let (key, method) = (key(&field.name), method(field.way));
+            let (key, method) = (known_key(private, &key(&field.name)), method(field.way));
             let (personal, value) = (personal(plan, &field.name), late(private, value, closure));
             steps.push(quote_spanned!(closure.span()=> #call #personal.#method(#key, &#value);));
         }
     }
     let personal = personal(plan, &Ident::new("result", Span::call_site()));
+    let key = known_key(private, "result");
     steps.push(match &plan.result {
         ResultCapture::Skip => quote!(let _ = #value;),
         ResultCapture::By(Way::Serialize) => quote!(#call #personal.result(#shown);),
         ResultCapture::By(way) => {
             let method = method(*way);
-            quote!(#call #personal.#method("result", #shown);)
+            quote!(#call #personal.#method(#key, #shown);)
         }
         ResultCapture::Late(closure) => {
             let value = late(private, value, closure);
-            quote_spanned!(closure.span()=> #call #personal.serialize("result", &#value);)
+            quote_spanned!(closure.span()=> #call #personal.serialize(#key, &#value);)
         }
     });
     let steps = match &plan.when {
@@ -377,6 +378,11 @@ fn late(private: &TokenStream, value: &Ident, closure: &syn::ExprClosure) -> Tok
 
 pub(crate) fn key(name: &Ident) -> String {
     name.to_string().trim_start_matches("r#").to_owned()
+}
+
+/// A key that the compiler makes ready to be written.
+fn known_key(private: &TokenStream, key: &str) -> TokenStream {
+    quote!(const { &#private::Key::new(#key) })
 }
 
 pub(crate) fn method(way: Way) -> Ident {

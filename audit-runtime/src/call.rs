@@ -16,7 +16,7 @@ pub use transaction::RowConnection;
 
 use crate::audit::{self, Audit};
 use crate::bounds::{Capture, EventType};
-use crate::capture::{self, Next, Rules, Simple};
+use crate::capture::{self, Key, Next, Rules, Simple};
 use crate::context::Around;
 use crate::error::ErrorText;
 use crate::event::{EntityId, IntoEntityId, Outcome};
@@ -150,7 +150,7 @@ impl Call {
 
     #[cold]
     fn capture_panicked(&mut self, panic: &(dyn Any + Send)) {
-        self.serialize("$error", &format!("panicked: {}", capture::panic_message(panic)));
+        self.serialize(const { &Key::new("$error") }, &format!("panicked: {}", capture::panic_message(panic)));
     }
 
     /// The call is not to be recorded after all.
@@ -220,44 +220,44 @@ impl Call {
 
     /// Captures a value by serde.
     #[inline]
-    pub fn serialize<T: Capture + ?Sized>(&mut self, name: &'static str, value: &T) {
+    pub fn serialize<T: Capture + ?Sized>(&mut self, key: &'static Key, value: &T) {
         let Some(active) = &mut self.active else {
             return;
         };
         match Simple::of(value) {
-            Some(Simple::Text(text)) => active.text(name, text),
-            Some(Simple::Unsigned(number)) => active.unsigned(name, number),
-            Some(Simple::Signed(number)) => active.signed(name, number),
-            Some(Simple::Float(number)) => active.float(name, number),
-            Some(Simple::Bool(value)) => active.bool(name, value),
-            Some(Simple::Id(id)) => active.id(name, id),
-            None => active.field(name, &mut |json| value.serialize(json)),
+            Some(Simple::Text(text)) => active.text(key, text),
+            Some(Simple::Unsigned(number)) => active.unsigned(key, number),
+            Some(Simple::Signed(number)) => active.signed(key, number),
+            Some(Simple::Float(number)) => active.float(key, number),
+            Some(Simple::Bool(value)) => active.bool(key, value),
+            Some(Simple::Id(id)) => active.id(key, id),
+            None => active.field(key.name(), &mut |json| value.serialize(json)),
         }
     }
 
     /// Captures a value by its `Display`.
-    pub fn display<T: Display + ?Sized>(&mut self, name: &'static str, value: &T) {
+    pub fn display<T: Display + ?Sized>(&mut self, key: &'static Key, value: &T) {
         if let Some(active) = &mut self.active {
-            active.fields.display(active.recorder.rules(), name, value);
+            active.fields.display(active.recorder.rules(), key.name(), value);
         }
     }
 
     /// Captures a value by its `Debug`.
-    pub fn debug<T: Debug + ?Sized>(&mut self, name: &'static str, value: &T) {
+    pub fn debug<T: Debug + ?Sized>(&mut self, key: &'static Key, value: &T) {
         if let Some(active) = &mut self.active {
-            active.fields.debug(active.recorder.rules(), name, value);
+            active.fields.debug(active.recorder.rules(), key.name(), value);
         }
     }
 
     /// Says that there was a value, and not which.
-    pub fn redacted(&mut self, name: &'static str) {
-        self.serialize(name, REDACTED);
+    pub fn redacted(&mut self, key: &'static Key) {
+        self.serialize(key, REDACTED);
     }
 
     /// Captures the return value by serde; `()` is no value.
     pub fn result<T: Capture + ?Sized>(&mut self, value: &T) {
         if std::any::type_name::<T>() != std::any::type_name::<()>() {
-            self.serialize("result", value);
+            self.serialize(const { &Key::new("result") }, value);
         } else if let Some(active) = &mut self.active {
             active.fields.next(Next::Plain);
         }

@@ -1,9 +1,11 @@
 //! Values to JSON: into the bytes of a record, and never in the way of the call they belong to.
 
+mod key;
 mod simple;
 
 use crate::json::Json;
 use crate::mask::{Mask, REDACTED};
+use crate::payload::data::{self, MOST_JSON};
 use crate::personal::MARK;
 use serde::{Serialize, Serializer as _};
 use serde_json::Value;
@@ -12,6 +14,8 @@ use std::borrow::Cow;
 use std::fmt::{Debug, Display, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+pub(crate) use key::KEY;
+pub use key::Key;
 pub(crate) use simple::Simple;
 
 /// The most bytes of data, by default.
@@ -59,7 +63,7 @@ pub(crate) struct Fields {
     buffer: Vec<u8>,
     begin: usize,
     next: Next,
-    /// As long as the buffer is no longer, simple values are written as they are: nothing is to be masked, and no limit is near.
+    /// As long as the buffer is no longer, simple values are put as they are: nothing is to be masked, and no limit is near.
     simple_to: usize,
 }
 
@@ -116,7 +120,7 @@ impl Fields {
     #[inline]
     fn plain(&mut self, rules: &Rules) {
         self.next = Next::Plain;
-        self.simple_to = if rules.mask.is_empty() { self.begin.saturating_add(rules.limit) } else { 0 };
+        self.simple_to = if rules.mask.is_empty() { self.begin.saturating_add(rules.limit / MOST_JSON) } else { 0 };
     }
 
     /// How many bytes the buffer has room for.
@@ -175,10 +179,29 @@ impl Fields {
         let mut json = Json::new(&mut self.buffer, &rules.mask, room);
         let written = catch_unwind(AssertUnwindSafe(|| write(&mut json)));
         match (written, json.end()) {
-            (Ok(Ok(())), None) => {}
+            (Ok(Ok(())), None) => self.check_limit(rules, begin),
             (Ok(Ok(())), Some((bytes, hash))) => self.buffer.extend_from_slice(truncated(bytes, &hash).as_bytes()),
             (Ok(Err(error)), _) => self.failed(begin, &error.to_string()),
             (Err(panic), _) => self.failed(begin, &format!("panicked: {}", panic_message(panic.as_ref()))),
+        }
+    }
+
+    /// Replaces the value that begins here if the object is too large with it: simple values before it take more once they are JSON.
+    #[inline]
+    fn check_limit(&mut self, rules: &Rules, begin: usize) {
+        if self.buffer.len() - self.begin > rules.limit / MOST_JSON {
+            self.check_json_limit(rules, begin);
+        }
+    }
+
+    fn check_json_limit(&mut self, rules: &Rules, begin: usize) {
+        let (before, value) = self.buffer[self.begin..].split_at(begin - self.begin);
+        let mut json = Vec::new();
+        let before = data::json(before, &mut json).map_or(before.len(), <[u8]>::len);
+        if before + value.len() > rules.limit {
+            let truncated = truncated(value.len() as u64, &Sha256::digest(value));
+            self.buffer.truncate(begin);
+            self.buffer.extend_from_slice(truncated.as_bytes());
         }
     }
 

@@ -204,7 +204,8 @@ impl Core {
     #[cold]
     fn refused(&self, error: AppendError, payload: &[u8]) -> RecordError {
         self.counters.refused();
-        let event = EventRef::decode(payload);
+        let mut json = Vec::new();
+        let event = EventRef::decode(payload, &mut json);
         let event_type = event.as_ref().map_or("an event", |event| event.event_type);
         if matches!(error, AppendError::Full | AppendError::Disk) {
             self.gap.note(event_type, clock::micros_now());

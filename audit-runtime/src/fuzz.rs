@@ -72,10 +72,10 @@ fn damaged(bytes: &[u8], journal: Uuid, base: u64) {
 /// # Panics
 /// An event does not encode to what it was decoded from, but for bytes that mean nothing.
 pub fn payload(bytes: &[u8]) {
-    if let Ok(event) = EventRef::decode(bytes) {
+    if let Ok(event) = EventRef::decode(bytes, &mut Vec::new()) {
         let mut encoded = Vec::new();
         payload::encode(&mut encoded, &event);
-        assert_eq!(EventRef::decode(&encoded), Ok(event));
+        assert_eq!(EventRef::decode(&encoded, &mut Vec::new()), Ok(event));
     }
 }
 

@@ -65,6 +65,7 @@ pub mod __private {
     pub use crate::call::{
         Call, InCall, Refused, RowConnection, Site, SiteTexts, as_result, check_event_type, late, refused,
     };
+    pub use crate::capture::Key;
     pub use crate::error::{ByDebug, ByDisplay, ByDyn, ByError, BySend, BySendSync, ByTypeName, Described, ErrorText};
     pub use crate::event_data::EventData;
     pub use ::core;

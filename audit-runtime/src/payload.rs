@@ -7,8 +7,11 @@
 //! data | event type | entity type | actor | origin | context
 //! ```
 //!
-//! Integers are little endian, times in microseconds (since 1970, UTC), `data` and `context` JSON, the others
-//! UTF-8. `data` comes first, because it is written while the call runs and the others are known at its end.
+//! Integers are little endian, times in microseconds (since 1970, UTC), `data` and `context` JSON (of which some values in `data` are not
+//! written out yet: [`data`]), the others UTF-8. `data` comes first, because it is written while the call runs and the others are known
+//! at its end.
+
+pub(crate) mod data;
 
 use crate::event::Outcome;
 use crate::json::Room;
@@ -231,14 +234,15 @@ impl<'a> EventRef<'a> {
         Texts { event_type, entity_type, actor, origin, context }
     }
 
-    pub(crate) fn decode(bytes: &'a [u8]) -> Result<Self, PayloadError> {
-        Self::decode_known(bytes).ok_or_else(|| match bytes.first() {
+    /// The event of a payload; its data are written to `json`, unless they are JSON already.
+    pub(crate) fn decode(bytes: &'a [u8], json: &'a mut Vec<u8>) -> Result<Self, PayloadError> {
+        Self::decode_known(bytes, json).ok_or_else(|| match bytes.first() {
             Some(version) if *version > VERSION => PayloadError::Version(*version),
             _ => PayloadError::Malformed,
         })
     }
 
-    fn decode_known(bytes: &'a [u8]) -> Option<Self> {
+    fn decode_known(bytes: &'a [u8], json: &'a mut Vec<u8>) -> Option<Self> {
         if *bytes.first()? != VERSION || bytes.len() < HEADER {
             return None;
         }
@@ -252,12 +256,13 @@ impl<'a> EventRef<'a> {
             (present & bit != 0).then(|| Uuid::from_slice(&bytes[at..at + 16]).ok()).flatten()
         };
         let mut rest = &bytes[HEADER..];
-        let mut text = |length: usize| -> Option<&'a str> {
-            let (text, after) = rest.split_at_checked(length)?;
+        let mut part = |length: usize| -> Option<&'a [u8]> {
+            let (part, after) = rest.split_at_checked(length)?;
             rest = after;
-            std::str::from_utf8(text).ok()
+            Some(part)
         };
-        let data = text(u32_at(AT_DATA)?)?;
+        let data = std::str::from_utf8(data::json(part(u32_at(AT_DATA)?)?, json)?).ok()?;
+        let mut text = |length: usize| std::str::from_utf8(part(length)?).ok();
         let event_type = text(u16_at(AT_EVENT_TYPE))?;
         let entity_type = text(u16_at(AT_ENTITY_TYPE))?;
         let actor = text(u16_at(AT_ACTOR))?;
@@ -320,7 +325,7 @@ mod tests {
             },
         ] {
             encode(&mut bytes, &event);
-            assert_eq!(EventRef::decode(&bytes), Ok(event));
+            assert_eq!(EventRef::decode(&bytes, &mut Vec::new()), Ok(event));
             assert_eq!(is_personal(&bytes), event.is_personal);
         }
     }
@@ -334,7 +339,7 @@ mod tests {
             begin(&mut bytes);
             bytes.extend_from_slice(data.as_bytes());
             complete_with(&mut bytes, event.facts(), &texts);
-            assert_eq!(EventRef::decode(&bytes), Ok(EventRef { data, ..event }));
+            assert_eq!(EventRef::decode(&bytes, &mut Vec::new()), Ok(EventRef { data, ..event }));
         }
     }
 
@@ -343,7 +348,7 @@ mod tests {
         let mut bytes = Vec::new();
         encode(&mut bytes, &event());
         for length in 0..bytes.len() {
-            assert!(EventRef::decode(&bytes[..length]).is_err(), "{length}");
+            assert!(EventRef::decode(&bytes[..length], &mut Vec::new()).is_err(), "{length}");
         }
     }
 
@@ -352,7 +357,7 @@ mod tests {
         let mut bytes = Vec::new();
         encode(&mut bytes, &event());
         bytes[0] = 9;
-        assert_eq!(EventRef::decode(&bytes), Err(PayloadError::Version(9)));
+        assert_eq!(EventRef::decode(&bytes, &mut Vec::new()), Err(PayloadError::Version(9)));
     }
 
     #[test]
@@ -360,7 +365,8 @@ mod tests {
         let actor = "ä".repeat(50_000);
         let mut bytes = Vec::new();
         encode(&mut bytes, &EventRef { actor: &actor, ..event() });
-        let decoded = EventRef::decode(&bytes).unwrap();
+        let mut json = Vec::new();
+        let decoded = EventRef::decode(&bytes, &mut json).unwrap();
         assert_eq!(decoded.actor, "ä".repeat(32_767));
         assert_eq!(decoded.context, event().context);
     }

@@ -96,7 +96,8 @@ impl Quarantine {
             return Ok(Retried::NotFound);
         };
         let refused = quarantined(&row)?;
-        let event = match EventRef::decode(&refused.payload) {
+        let mut json = Vec::new();
+        let event = match EventRef::decode(&refused.payload, &mut json) {
             Ok(event) => event,
             Err(error) => return Ok(Retried::RefusedAgain(error.to_string())),
         };
@@ -117,7 +118,7 @@ fn quarantined(row: &PgRow) -> Result<Quarantined, sqlx::Error> {
         sqlstate: row.try_get("sqlstate")?,
         error: row.try_get("error")?,
         created_at: row.try_get("created_at")?,
-        event: EventRef::decode(&payload).ok().map(|event| TrailEvent::from(&event)),
+        event: EventRef::decode(&payload, &mut Vec::new()).ok().map(|event| TrailEvent::from(&event)),
         payload,
     })
 }

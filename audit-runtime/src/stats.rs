@@ -2,7 +2,7 @@
 
 use crate::clock;
 use crate::journal::{Journal, Next};
-use crate::payload::EventRef;
+use crate::payload;
 use crate::writer::Progress;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -152,7 +152,7 @@ fn lag(journal: &Journal, stored_to: u64) -> Duration {
     let Next::Record { record, .. } = journal.peek(stored_to) else {
         return Duration::ZERO;
     };
-    EventRef::decode(record.payload()).map_or(Duration::ZERO, |event| {
-        Duration::from_micros(u64::try_from(clock::micros_now() - event.created_at).unwrap_or(0))
+    payload::created_at(record.payload()).map_or(Duration::ZERO, |created_at| {
+        Duration::from_micros(u64::try_from(clock::micros_now().saturating_sub(created_at)).unwrap_or(0))
     })
 }

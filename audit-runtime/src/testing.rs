@@ -106,9 +106,9 @@ impl Probe {
     #[must_use]
     pub fn events(&self) -> Vec<TrailEvent> {
         let mut events = Vec::new();
-        let mut position = 0;
+        let (mut position, mut json) = (0, Vec::new());
         while let Next::Record { record, end } = self.audit.core().journal.peek(position) {
-            match EventRef::decode(record.payload()) {
+            match EventRef::decode(record.payload(), &mut json) {
                 Ok(event) => events.push(TrailEvent::from(&event)),
                 Err(error) => panic!("a probe caught what is no event: {error}"),
             }

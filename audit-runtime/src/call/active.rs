@@ -4,7 +4,7 @@ use super::about::About;
 use super::changes::Changes;
 use super::{Site, pool};
 use crate::audit::Audit;
-use crate::capture::Fields;
+use crate::capture::{Fields, Key};
 use crate::clock::Moment;
 use crate::context::{self, Around, Frame};
 use crate::core::Core;
@@ -151,9 +151,9 @@ macro_rules! simple {
         /// Values whose types are known here: expanded code brings none of its own for them.
         impl Active {
             $(
-                pub(super) fn $method(&mut self, name: &str, value: $value) {
-                    if !self.fields.$method(name, value) {
-                        self.by_serde(name, &value);
+                pub(super) fn $method(&mut self, key: &Key, value: $value) {
+                    if !self.fields.$method(key, value) {
+                        self.by_serde(key.name(), &value);
                     }
                 }
             )*

@@ -39,7 +39,8 @@ impl Call {
         let mut row = buffer::take();
         active.fields.copy_to(&mut row);
         active.about.complete(&active.recorder, &mut row, active.about.id, Outcome::Ok, Some(duration));
-        let inserted = match EventRef::decode(&row) {
+        let mut json = buffer::take();
+        let inserted = match EventRef::decode(&row, &mut json) {
             Ok(event) => {
                 active.in_doubt = true;
                 let inserted = writer::insert(connection.as_mut(), &event).await;
@@ -49,6 +50,7 @@ impl Call {
             Err(error) => Err(sqlx::Error::Encode(Box::new(error))),
         };
         buffer::give(row);
+        buffer::give(json);
         match inserted {
             Ok(()) => {
                 // Its intent, if it has one, stays open: nobody here knows whether the transaction commits.

@@ -1,13 +1,16 @@
 //! Numbers, texts and ids: most of what calls are given, written without a serializer. There is nothing in them that could fail,
 //! panic or be a secret, and so no look for it.
 
-use super::Fields;
-use crate::json::{FLOAT, Room, float, id, needs_escapes};
+use super::{Fields, KEY, Key};
+use crate::json::Room;
+use crate::payload::data;
 use std::any::TypeId;
 use uuid::Uuid;
 
 /// The longest text that is written this way.
 const TEXT: usize = 512;
+/// The most bytes of any other value, and of what stands before a text and behind any value.
+const SHORT: usize = 24;
 
 /// A value of such a type.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -60,84 +63,58 @@ impl<'a> Simple<'a> {
     }
 }
 
-/// Each puts a value under `name`, and says whether it did: not if the field is to be anything but the value as it is, for which
-/// [`Fields::serialize`] sees.
+/// Each puts a value under its key, for the reader of the record to write out, and says whether it did: not if the field is to be
+/// anything but the value as it is, for which [`Fields::serialize`] sees.
 impl Fields {
     #[inline]
-    pub(crate) fn text(&mut self, name: &str, text: &str) -> bool {
-        if text.len() > TEXT || needs_escapes(text.as_bytes()) {
+    pub(crate) fn text(&mut self, key: &Key, text: &str) -> bool {
+        let bytes = text.as_bytes();
+        if bytes.len() > TEXT {
             return false;
         }
-        let Some(mut room) = self.room(name, text.len() + 3) else {
-            return false;
-        };
-        room.put(b"\"");
-        room.put(text.as_bytes());
-        room.put(b"\",");
-        true
+        self.put(key, bytes.len(), |room| data::text(bytes, room))
     }
 
     #[inline]
-    pub(crate) fn unsigned(&mut self, name: &str, number: u64) -> bool {
-        self.number(name, number)
+    pub(crate) fn unsigned(&mut self, key: &Key, number: u64) -> bool {
+        self.put(key, 0, |room| data::unsigned(number, room))
     }
 
     #[inline]
-    pub(crate) fn signed(&mut self, name: &str, number: i64) -> bool {
-        self.number(name, number)
+    pub(crate) fn signed(&mut self, key: &Key, number: i64) -> bool {
+        self.put(key, 0, |room| data::signed(number, room))
     }
 
     #[inline]
-    fn number(&mut self, name: &str, number: impl itoa::Integer) -> bool {
-        let Some(mut room) = self.room(name, 21) else {
-            return false;
-        };
-        room.put(itoa::Buffer::new().format(number).as_bytes());
-        room.put(b",");
-        true
+    pub(crate) fn float(&mut self, key: &Key, number: f64) -> bool {
+        self.put(key, 0, |room| data::float_number(number, room))
     }
 
     #[inline]
-    pub(crate) fn float(&mut self, name: &str, number: f64) -> bool {
-        let Some(mut room) = self.room(name, FLOAT + 1) else {
-            return false;
-        };
-        float(number, &mut room);
-        room.put(b",");
-        true
+    pub(crate) fn bool(&mut self, key: &Key, value: bool) -> bool {
+        self.put(key, 0, |room| room.put(if value { b"true" } else { b"false" }))
     }
 
     #[inline]
-    pub(crate) fn bool(&mut self, name: &str, value: bool) -> bool {
-        let Some(mut room) = self.room(name, 6) else {
-            return false;
-        };
-        room.put(if value { b"true," } else { b"false," });
-        true
+    pub(crate) fn id(&mut self, key: &Key, uuid: &Uuid) -> bool {
+        self.put(key, 0, |room| data::uuid(uuid, room))
     }
 
-    #[inline]
-    pub(crate) fn id(&mut self, name: &str, uuid: &Uuid) -> bool {
-        let Some(mut room) = self.room(name, 39) else {
-            return false;
-        };
-        room.put(&id(uuid));
-        room.put(b",");
-        true
-    }
-
-    /// Puts the name; there is room for so many bytes behind it.
+    /// Puts the key, and behind it what has at most [`SHORT`] bytes and these.
     #[inline(always)]
-    fn room(&mut self, name: &str, bytes: usize) -> Option<Room<'_>> {
-        let bytes = name.len() + 3 + bytes;
+    fn put(&mut self, key: &Key, bytes: usize, value: impl FnOnce(&mut Room<'_>)) -> bool {
+        let Some((json, length)) = key.json() else {
+            return false;
+        };
+        let bytes = KEY + SHORT + bytes;
         if self.buffer.len() + bytes > self.simple_to {
-            return None;
+            return false;
         }
         let mut room = Room::new(&mut self.buffer, bytes);
-        room.put(b"\"");
-        room.put(name.as_bytes());
-        room.put(b"\":");
-        Some(room)
+        room.put_start(json, length);
+        value(&mut room);
+        room.put(b",");
+        true
     }
 }
 
@@ -149,28 +126,36 @@ mod tests {
     use proptest::prelude::*;
     use serde::Serialize;
 
+    const NAME: &Key = &Key::new("name");
+
+    fn written_out(fields: &mut Fields) -> String {
+        String::from_utf8(data::json(fields.end(), &mut Vec::new()).unwrap().to_vec()).unwrap()
+    }
+
+    fn put<T: Serialize>(fields: &mut Fields, rules: &Rules, value: &T) {
+        let is_put = match Simple::of(value).unwrap() {
+            Simple::Text(text) => fields.text(NAME, text),
+            Simple::Unsigned(number) => fields.unsigned(NAME, number),
+            Simple::Signed(number) => fields.signed(NAME, number),
+            Simple::Float(number) => fields.float(NAME, number),
+            Simple::Bool(value) => fields.bool(NAME, value),
+            Simple::Id(id) => fields.id(NAME, id),
+        };
+        if !is_put {
+            fields.serialize(rules, "name", value);
+        }
+    }
+
     /// What is written for a value by either way.
     fn both<T: Serialize>(rules: &Rules, value: &T) -> [String; 2] {
-        let simple = |fields: &mut Fields| {
-            let is_put = match Simple::of(value).unwrap() {
-                Simple::Text(text) => fields.text("name", text),
-                Simple::Unsigned(number) => fields.unsigned("name", number),
-                Simple::Signed(number) => fields.signed("name", number),
-                Simple::Float(number) => fields.float("name", number),
-                Simple::Bool(value) => fields.bool("name", value),
-                Simple::Id(id) => fields.id("name", id),
-            };
-            if !is_put {
-                fields.serialize(rules, "name", value);
-            }
-        };
-        let writes: [&dyn Fn(&mut Fields); 2] = [&simple, &|fields| fields.serialize(rules, "name", value)];
+        let writes: [&dyn Fn(&mut Fields); 2] =
+            [&|fields| put(fields, rules, value), &|fields| fields.serialize(rules, "name", value)];
         writes.map(|write| {
             let mut fields = Fields::new(Vec::new());
             fields.serialize(rules, "before", &1);
             write(&mut fields);
             fields.serialize(rules, "after", &2);
-            String::from_utf8(fields.end().clone()).unwrap()
+            written_out(&mut fields)
         })
     }
 
@@ -178,7 +163,7 @@ mod tests {
         let mut masking = Mask::default();
         masking.add("name");
         for mask in [Mask::NONE, masking] {
-            for limit in [10, 30, 60, 64 * 1024] {
+            for limit in [10, 30, 60, 300, 1_000, 64 * 1024] {
                 let [simple, by_serde] = both(&Rules { limit, mask: mask.clone() }, value);
                 assert_eq!(simple, by_serde);
             }
@@ -224,6 +209,34 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_limit_is_one_of_json_however_values_are_put(
+            values in proptest::collection::vec((any::<bool>(), "[a\u{1}\"]{0,60}", any::<u64>()), 0..12),
+            limit in 0..2_000_usize,
+        ) {
+            let rules = Rules { limit, mask: Mask::NONE };
+            let mut fields = [false, true].map(|is_simple| {
+                let mut fields = Fields::new(Vec::new());
+                fields.plain(&rules);
+                for (is_nested, text, number) in &values {
+                    if *is_nested {
+                        fields.serialize(&rules, "nested", &(text, number));
+                    } else if is_simple {
+                        put(&mut fields, &rules, text);
+                        put(&mut fields, &rules, number);
+                        put(&mut fields, &rules, &Uuid::from_u128(u128::from(*number)));
+                    } else {
+                        fields.serialize(&rules, "name", text);
+                        fields.serialize(&rules, "name", number);
+                        fields.serialize(&rules, "name", &Uuid::from_u128(u128::from(*number)));
+                    }
+                }
+                fields
+            });
+            let [by_serde, simple] = fields.each_mut().map(written_out);
+            prop_assert_eq!(by_serde, simple);
+        }
+
         #[test]
         fn any_value_is_written_as_serde_writes_it(text: String, unsigned: u64, signed: i64, float: f64) {
             assert_same(&text);

@@ -17,7 +17,7 @@ fn is_special(bytes: u64) -> bool {
 
 /// Whether a text has to be changed to stand in a JSON string.
 #[inline]
-pub(crate) fn needs_escapes(text: &[u8]) -> bool {
+fn needs_escapes(text: &[u8]) -> bool {
     let half = |at: usize| u64::from(u32::from_le_bytes(text[at..at + 4].try_into().unwrap_or_default()));
     match text.len() {
         // The last word overlaps the one before.
@@ -67,11 +67,11 @@ const ESCAPES: [u8; 256] = {
 
 /// Appends a text as the inside of a JSON string (RFC 8259), as `serde_json` writes it.
 #[inline]
-pub(super) fn escape(text: &str, out: &mut Vec<u8>) {
-    if needs_escapes(text.as_bytes()) {
-        escape_slowly(text.as_bytes(), out);
+pub(crate) fn escape(text: &[u8], out: &mut Vec<u8>) {
+    if needs_escapes(text) {
+        escape_slowly(text, out);
     } else {
-        out.extend_from_slice(text.as_bytes());
+        out.extend_from_slice(text);
     }
 }
 
@@ -104,7 +104,7 @@ mod tests {
 
     fn same_as_serde_json(text: &str) {
         let mut out = vec![b'"'];
-        escape(text, &mut out);
+        escape(text.as_bytes(), &mut out);
         out.push(b'"');
         assert_eq!(String::from_utf8(out).unwrap(), serde_json::to_string(text).unwrap());
     }

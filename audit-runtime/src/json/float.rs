@@ -43,18 +43,19 @@ fn scaled(magnitude: f64) -> Option<u64> {
 /// Puts an integer divided by 10^4.
 #[inline]
 fn decimal(scaled: u64, room: &mut Room<'_>) {
-    let (whole, fraction) = (scaled / 10_000, (scaled % 10_000) as u32);
-    let digit = |power: u32| b'0' + (fraction / power % 10) as u8;
-    let digits = [b'.', digit(1_000), digit(100), digit(10), digit(1)];
-    // One decimal at the least.
-    let length = match fraction {
-        _ if fraction % 10 != 0 => 5,
-        _ if fraction % 100 != 0 => 4,
-        _ if fraction % 1_000 != 0 => 3,
-        _ => 2,
+    const WHOLE: u64 = 10_000;
+    let is_below_one = scaled < WHOLE;
+    let mut buffer = itoa::Buffer::new();
+    // All four decimals are to be there.
+    let digits = buffer.format(if is_below_one { scaled + WHOLE } else { scaled }).as_bytes();
+    let Some((whole, decimals)) = digits.split_last_chunk::<4>() else {
+        return;
     };
-    room.put(itoa::Buffer::new().format(whole).as_bytes());
-    room.put(&digits[..length]);
+    room.put(if is_below_one { b"0" } else { whole });
+    room.put(b".");
+    let zeros = (u32::from_be_bytes(*decimals) ^ u32::from_be_bytes([b'0'; 4])).trailing_zeros() as usize / 8;
+    // One decimal at the least.
+    room.put_start(decimals, 4 - zeros.min(3));
 }
 
 #[cfg(test)]

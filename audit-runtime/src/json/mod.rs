@@ -13,8 +13,7 @@ mod room;
 
 use crate::mask::{MAX_DEPTH, Mask, REDACTED, is_secret_field};
 use compound::{Compound, Kind};
-use escape::escape;
-pub(crate) use escape::{needs_escapes, plain};
+pub(crate) use escape::{escape, plain};
 pub(crate) use float::{FLOAT, float};
 pub(crate) use id::id;
 pub(crate) use room::Room;
@@ -103,12 +102,12 @@ impl<'a> Json<'a> {
     #[inline]
     fn inside_of_text(&mut self, text: &str) {
         if text.len() <= PIECE {
-            return escape(text, self.out);
+            return escape(text.as_bytes(), self.out);
         }
         let mut rest = text;
         while !rest.is_empty() {
             let (piece, others) = rest.split_at(rest.floor_char_boundary(PIECE));
-            escape(piece, self.out);
+            escape(piece.as_bytes(), self.out);
             self.check_room();
             rest = others;
         }
@@ -123,7 +122,7 @@ impl<'a> Json<'a> {
     #[inline]
     fn key(&mut self, key: &str, is_first: bool) {
         self.put(if is_first { b"\"" } else { b",\"" });
-        escape(key, self.out);
+        escape(key.as_bytes(), self.out);
         self.put(b"\":");
     }
 

@@ -32,6 +32,18 @@ impl<'a> Room<'a> {
         copy(piece, room);
         self.end += piece.len();
     }
+
+    /// Puts the first bytes of a piece whose size the compiler knows: all of it is copied, and what is too much written over.
+    ///
+    /// # Panics
+    /// There is not room for all of it, or it is shorter.
+    #[inline(always)]
+    pub(crate) fn put_start<const SIZE: usize>(&mut self, piece: &[u8; SIZE], length: usize) {
+        assert!(length <= SIZE, "a piece has no more than its size");
+        let end = self.end;
+        self.put(piece);
+        self.end = end + length;
+    }
 }
 
 impl Drop for Room<'_> {
@@ -98,6 +110,17 @@ mod tests {
             expected.extend_from_slice(&bytes[100 - length..]);
             assert_eq!(buffer, expected);
         }
+    }
+
+    #[test]
+    fn of_a_piece_its_start_can_be_put() {
+        let mut buffer = vec![b'<'];
+        let mut room = Room::new(&mut buffer, 20);
+        room.put_start(b"start, and more", 0);
+        room.put_start(b"start...", 5);
+        room.put(b">");
+        drop(room);
+        assert_eq!(buffer, b"<start>");
     }
 
     #[test]

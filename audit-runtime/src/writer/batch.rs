@@ -86,8 +86,9 @@ impl Batch {
 
     /// Whose data it holds, by the number of the row.
     pub(super) fn subjects(&self) -> BTreeMap<usize, String> {
+        let mut json = Vec::new();
         let subject = |number: &usize| {
-            let event = EventRef::decode(self.rows[*number].payload()).ok()?;
+            let event = EventRef::decode(self.rows[*number].payload(), &mut json).ok()?;
             Some((*number, personal::subject(event.data)?))
         };
         self.personal.iter().filter_map(subject).collect()
@@ -99,8 +100,9 @@ impl Batch {
 
     /// Encrypts what is personal, each value by the key of its subject; what has none is redacted.
     pub(super) fn encrypt(&mut self, subjects: &BTreeMap<usize, String>, keys: &SubjectKeys) {
+        let mut json = Vec::new();
         for number in std::mem::take(&mut self.personal) {
-            let Ok(event) = EventRef::decode(self.rows[number].payload()) else {
+            let Ok(event) = EventRef::decode(self.rows[number].payload(), &mut json) else {
                 continue;
             };
             let data = match subjects.get(&number).and_then(|subject| keys.of(subject)) {
@@ -117,9 +119,10 @@ impl Batch {
     pub(super) fn close(&mut self, core: &Core, chain: &mut Chain) {
         self.encoded = CopyRows::with_capacity(self.bytes + self.rows.len() * 160, self.rows.len());
         let mut leaves = Vec::with_capacity(if core.settings.seal { self.rows.len() * ENTRY } else { 0 });
+        let mut json = Vec::new();
         for (number, row) in self.rows.iter().enumerate() {
             let payload = row.payload();
-            let entry = match EventRef::decode(payload) {
+            let entry = match EventRef::decode(payload, &mut json) {
                 Ok(event) => {
                     let row = self.encoded.row(&event, self.id);
                     core.settings.seal.then(|| chain.sealer.record(event.id, row, payload))

@@ -211,11 +211,12 @@ async fn isolate(connection: &mut PgConnection, batch: &Batch) -> Result<Vec<Ref
 
 /// Keeps refused rows; returns how many.
 async fn quarantine(connection: &mut PgConnection, batch: &Batch, refused: Vec<Refused>) -> Result<u64, sqlx::Error> {
-    let mut quarantined = 0;
+    let (mut quarantined, mut json) = (0, Vec::new());
     for row in refused {
         quarantined += 1;
         let payload = batch.rows[row.at].payload();
-        let id = EventRef::decode(payload).map_or_else(|_| seal::payload_entry(None, payload).id, |event| event.id);
+        let event = EventRef::decode(payload, &mut json);
+        let id = event.map_or_else(|_| seal::payload_entry(None, payload).id, |event| event.id);
         tracing::warn!(%id, batch = %batch.id, error = row.error, "PostgreSQL refuses an event; it is kept in audit_quarantine");
         sqlx::query(
             "INSERT INTO audit_quarantine (id, batch_id, sqlstate, error, payload) VALUES ($1, $2, $3, $4, $5)",

@@ -321,7 +321,7 @@ async fn pruned(
 
 /// What a record that PostgreSQL refused was sealed as.
 fn refused_entry(sealer: &mut Sealer, payload: &[u8]) -> Entry {
-    match EventRef::decode(payload) {
+    match EventRef::decode(payload, &mut Vec::new()) {
         Ok(event) => {
             let mut rows = CopyRows::default();
             let row = rows.row(&event, Uuid::nil());
