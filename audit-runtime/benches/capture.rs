@@ -1,7 +1,11 @@
 //! What a call pays: audited, and by the ways developers would take instead.
 //!
 //! One function of a key and four fields, which returns a `Result`, annotated in each of the ways. The journal is on a file, and
-//! its writer ships to a PostgreSQL of the benchmark's own meanwhile; at the end every row is looked at.
+//! its writer ships to a PostgreSQL of the benchmark's own; at the end every row is looked at.
+//!
+//! The ways take turns, some calls each: a virtual machine's processors are half as fast for seconds when somebody else's work is on the
+//! other half of their cores, and what is compared has to meet with the same. Whoever takes what a way records is at it when its calls
+//! are timed: the writer, a logger's thread, a collector of spans.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,11 +17,12 @@ mod results;
 mod ways;
 
 use audit_runtime::{Audit, audited};
-use criterion::Criterion;
 use results::Rounds;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -25,11 +30,18 @@ use tests::{Cluster, Config, Database};
 use tokio::runtime::Runtime;
 use ways::{Order, call};
 
-/// Calls in one go: the writer catches up in between, untimed.
+const ROUNDS: usize = 60;
+/// Captured calls in one go: the writer catches up in between, untimed.
 const BURST: u64 = 4_000;
-/// How often.
-const BURSTS: u32 = 100;
-/// How long it takes until a writer that has stored all has nothing to do.
+/// The same of a nested value.
+const NESTED: u64 = 80;
+/// Calls that take next to nothing.
+const MANY: u64 = 40_000;
+/// Calls that take microseconds.
+const SOME: u64 = 2_000;
+/// Calls that wait for a server.
+const FEW: u64 = 100;
+/// How long it takes until a writer, or a logger, that has all behind it has nothing to do.
 const SETTLED: Duration = Duration::from_millis(20);
 
 /// A nested value of about 10 kB of JSON.
@@ -78,27 +90,6 @@ fn value(portfolio: &Portfolio) {
     black_box(portfolio);
 }
 
-/// Nanoseconds of a call, by bursts between which the writer catches up, to `pending` events. (Criterion would count that time when
-/// it settles how many calls to make, and make a few at a time, each on cold caches.)
-fn recorded(audit: &Audit, name: &str, calls: u64, pending: u64, burst: impl Fn(u64) -> Duration) -> Value {
-    let mut rounds = Rounds::default();
-    for number in 0..BURSTS {
-        let took = burst(calls);
-        if number >= BURSTS / 10 {
-            rounds.add(took.as_nanos() as f64 / calls as f64);
-        }
-        while audit.stats().pending > pending {
-            std::thread::sleep(Duration::from_micros(200));
-        }
-        if pending == 0 {
-            // Idle is the writer when what follows a commit (segments given back, others made ready) is done, too.
-            std::thread::sleep(SETTLED);
-        }
-    }
-    println!("{name:<40} {:>8.1} ns", rounds.median());
-    rounds.to_json()
-}
-
 /// The time of so many calls.
 fn timed<R>(calls: u64, mut call: impl FnMut() -> R) -> Duration {
     let begin = Instant::now();
@@ -110,19 +101,19 @@ fn timed<R>(calls: u64, mut call: impl FnMut() -> R) -> Duration {
 
 /// The time of so many calls on two threads at once, each on a processor of its own: where a scheduler has both take turns on one, it is
 /// that which is measured.
-fn timed_on_two(calls: u64) -> Duration {
+fn timed_on_two(calls: u64, call: impl Fn() + Sync) -> Duration {
     let ready = AtomicU32::new(0);
     let half = |processor: usize| {
         let mut only = CpuSet::new();
         only.set(processor);
         sched_setaffinity(None, &only).unwrap();
-        // What a thread's first calls allocate is there.
-        timed(BURST / 100, || call(ways::submit));
+        // What a thread's first calls allocate is there, and its processor knows them.
+        timed(BURST / 4, &call);
         ready.fetch_add(1, Ordering::SeqCst);
         while ready.load(Ordering::SeqCst) < 2 {
             std::hint::spin_loop();
         }
-        timed(calls / 2, || call(ways::submit))
+        timed(calls / 2, &call)
     };
     // Two of those that this process may run on; where there is but one, that.
     let allowed = sched_getaffinity(None).unwrap();
@@ -130,76 +121,122 @@ fn timed_on_two(calls: u64) -> Duration {
     let mut next = || processors.next().unwrap();
     let chosen = [next(), next()];
     std::thread::scope(|scope| {
+        let half = &half;
         let [one, other] = chosen.map(|processor| scope.spawn(move || half(processor)));
         one.join().unwrap().max(other.join().unwrap())
     })
 }
 
+/// What there is to encode in a call, by serde_json into a buffer that is there.
+fn encode() {
+    thread_local! {
+        static BUFFER: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(256));
+    }
+    BUFFER.with_borrow_mut(|buffer| {
+        buffer.clear();
+        serde_json::to_writer(&mut *buffer, black_box(&Order::default())).unwrap();
+        black_box(buffer.len());
+    });
+}
+
+/// What each way takes, in nanoseconds a call.
+#[derive(Debug, Default)]
+struct Table(BTreeMap<&'static str, Rounds>);
+
+impl Table {
+    /// Adds a round of so many calls of a way.
+    fn add(&mut self, way: &'static str, calls: u64, round: impl FnOnce(u64) -> Duration) {
+        self.0.entry(way).or_default().add(round(calls).as_nanos() as f64 / calls as f64);
+    }
+
+    fn to_json(&self) -> Value {
+        self.0.iter().map(|(way, rounds)| (way.to_string(), rounds.to_json())).collect::<Map<_, _>>().into()
+    }
+}
+
+/// Waits until no more events than these are to be stored; if none, until the writer is idle: until what follows a commit (segments
+/// given back, others made ready) is done, too.
+fn wait(audit: &Audit, pending: u64) {
+    while audit.stats().pending > pending {
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    if pending == 0 {
+        std::thread::sleep(SETTLED);
+    }
+}
+
+/// Without a trail.
+fn uninstalled(table: &mut Table) {
+    for _ in 0..ROUNDS {
+        table.add("bare", MANY, |calls| timed(calls, || call(ways::bare)));
+        table.add("audited, nothing installed", MANY, |calls| timed(calls, || call(ways::submit)));
+        table.add("tracing, no subscriber", MANY, |calls| timed(calls, || call(ways::traced)));
+    }
+}
+
+/// With one, and by the other ways.
+fn installed(table: &mut Table, audit: &Audit, runtime: &Runtime, database: &Database) {
+    let (json, tracer) = (ways::JsonLog::new(), ways::opentelemetry());
+    ways::install_fastrace();
+    let nested = portfolio();
+    for _ in 0..ROUNDS {
+        // One batch is stored, and what is left is on its way: the writer is at it.
+        timed(3 * BURST, || call(ways::submit));
+        wait(audit, 2 * BURST);
+        table.add("audited", BURST, |calls| timed(calls, || call(ways::submit)));
+        wait(audit, 0);
+        table.add("audited, writer idle", BURST, |calls| timed(calls, || call(ways::submit)));
+        wait(audit, 0);
+        table.add("audited, writer idle, two threads", 2 * BURST, |calls| {
+            timed_on_two(calls, || drop(call(ways::submit)))
+        });
+        wait(audit, 0);
+        // What two threads gain that have nothing in common: as much as the machine gives.
+        table.add("serde_json of the fields", BURST, |calls| timed(calls, encode));
+        table.add("serde_json of the fields, two threads", 2 * BURST, |calls| timed_on_two(calls, encode));
+        table.add("nested, audited", NESTED, |calls| timed(calls, || value(black_box(&nested))));
+        wait(audit, 0);
+        table.add("nested, serde_json::to_vec", NESTED, |calls| {
+            timed(calls, || serde_json::to_vec(black_box(&nested)).unwrap())
+        });
+        table.add("audited, when is false", MANY, |calls| timed(calls, || call(ways::unwanted)));
+        let traced = |calls| json.log(|| timed(calls, || call(ways::traced)));
+        traced(SOME);
+        table.add("tracing, JSON", SOME, traced);
+        std::thread::sleep(SETTLED);
+        let fast_traced = |calls| timed(calls, || ways::root_span(|| call(ways::fast_traced)));
+        fast_traced(4 * SOME);
+        table.add("fastrace", SOME, fast_traced);
+        fastrace::flush();
+        table.add("fastrace, collector idle", SOME, fast_traced);
+        fastrace::flush();
+        let opened = |calls| timed(calls, || call(|order| ways::open(&tracer, order)));
+        opened(SOME);
+        table.add("OpenTelemetry, batch", SOME, opened);
+        std::thread::sleep(SETTLED);
+        table.add("INSERT, awaited", FEW, |calls| {
+            timed(calls, || runtime.block_on(ways::insert(&database.pool, &Order::default())))
+        });
+    }
+}
+
 fn main() {
-    let mut criterion = Criterion::default()
-        .without_plots()
-        .sample_size(30)
-        .warm_up_time(Duration::from_millis(500))
-        .measurement_time(Duration::from_secs(3))
-        .configure_from_args();
     let runtime = Runtime::new().unwrap();
     let cluster = Cluster::start(Config { settings: "shared_buffers = 1GB\nmax_wal_size = 8GB", ..Config::default() });
     let database = runtime.block_on(Database::migrated_in(&cluster));
-
-    let mut group = criterion.benchmark_group("capture");
-    group.bench_function("bare", |bencher| bencher.iter(|| call(ways::bare)));
-    group.bench_function("audited, nothing installed", |bencher| bencher.iter(|| call(ways::submit)));
-    group.bench_function("serde_json of the fields", |bencher| {
-        let mut buffer = Vec::with_capacity(256);
-        bencher.iter(|| {
-            buffer.clear();
-            serde_json::to_writer(&mut buffer, black_box(&Order::default())).unwrap();
-            black_box(&buffer);
-        });
-    });
-    group.bench_function("tracing, no subscriber", |bencher| bencher.iter(|| call(ways::traced)));
-
+    runtime.block_on(ways::make_plain_table(&database));
+    let mut table = Table::default();
+    uninstalled(&mut table);
     let audit = ways::start(&database);
     audit.install().unwrap();
-    group.bench_function("audited, when is false", |bencher| bencher.iter(|| call(ways::unwanted)));
-    let one = |calls| timed(calls, || call(ways::submit));
-    let mut kept = serde_json::Map::new();
-    let mut keep = |name: &str, calls, pending, burst: &dyn Fn(u64) -> Duration| {
-        kept.insert(name.into(), recorded(&audit, name, calls, pending, burst));
-    };
-    keep("audited", BURST, 3 * BURST, &one);
-    keep("audited, writer idle", BURST, 0, &one);
-    keep("audited, writer idle, two threads", BURST, 0, &timed_on_two);
-    ways::with_json_logging(|| group.bench_function("tracing, JSON", |bencher| bencher.iter(|| call(ways::traced))));
-    ways::with_fastrace(|| {
-        group.bench_function("fastrace", |bencher| bencher.iter(|| ways::root_span(|| call(ways::fast_traced))));
-    });
-    ways::with_opentelemetry(|tracer| {
-        group
-            .bench_function("OpenTelemetry, batch", |bencher| bencher.iter(|| call(|order| ways::open(tracer, order))));
-    });
-    runtime.block_on(async {
-        sqlx::raw_sql("CREATE TABLE plain AS TABLE audit_events").execute(&database.pool).await.unwrap();
-        sqlx::raw_sql("ALTER TABLE plain ADD PRIMARY KEY (id)").execute(&database.pool).await.unwrap();
-    });
-    group.bench_function("INSERT, awaited", |bencher| {
-        bencher.iter(|| runtime.block_on(ways::insert(&database.pool, &Order::default())));
-    });
-    group.finish();
-
-    let mut group = criterion.benchmark_group("nested");
-    let nested = portfolio();
-    group.bench_function("serde_json::to_vec", |bencher| {
-        bencher.iter(|| black_box(serde_json::to_vec(black_box(&nested)).unwrap()));
-    });
-    keep("nested, audited", BURST / 50, BURST / 10, &|calls| timed(calls, || value(black_box(&nested))));
-    group.finish();
-
+    installed(&mut table, &audit, &runtime, &database);
+    for (way, rounds) in &table.0 {
+        println!("{way:<40} {:>10.1} ns", rounds.median());
+    }
     audit.flush_blocking().unwrap();
     let stats = audit.stats();
     assert_eq!((stats.refused, stats.quarantined), (0, 0));
     runtime.block_on(ways::all_rows_are_whole(&database, stats.recorded));
     audit.shutdown_blocking(Duration::from_secs(10)).unwrap();
-    results::keep("capture", &Value::Object(kept));
-    criterion.final_summary();
+    results::keep("capture", &table.to_json());
 }

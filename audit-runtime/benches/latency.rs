@@ -58,10 +58,11 @@ fn main() {
     audit.install().unwrap();
     let new = || Histogram::<u64>::new_with_max(60_000_000_000, 3).unwrap();
     let (mut audited, mut traced, mut nothing) = (new(), new(), new());
+    let json = ways::JsonLog::new();
     round(&audit, &mut new(), ways::submit);
     for _ in 0..ROUNDS {
         round(&audit, &mut audited, ways::submit);
-        ways::with_json_logging(|| round(&audit, &mut traced, ways::traced));
+        json.log(|| round(&audit, &mut traced, ways::traced));
         // What measuring itself takes.
         round(&audit, &mut nothing, ways::bare);
     }

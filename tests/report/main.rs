@@ -50,7 +50,7 @@ fn main() {
     table(&mut text, &["what", "against", "measured", "at least", ""], rows);
     text.push_str("## What a call pays\n\n![nanoseconds a call](charts/capture.svg)\n\n");
     let rows = measured.capture.iter().map(|(name, figures)| {
-        vec![name.clone(), short(figures.median), format!("{} to {}", short(figures.least), short(figures.most))]
+        vec![name.clone(), short(figures.median), format!("{} to {}", short(figures.lower), short(figures.upper))]
     });
     table(&mut text, &["way", "ns, median", "spread"], rows);
     text.push_str("![percentiles of single calls](charts/latency.svg)\n\n");
@@ -76,7 +76,7 @@ fn main() {
     table(&mut text, &["call", "instructions"], rows);
     text.push_str("## From recorded to committed\n\n![rows a second](charts/writer.svg)\n\n");
     let rows = measured.writer.iter().map(|(name, figures)| {
-        let spread = format!("{} to {}", short(figures.least), short(figures.most));
+        let spread = format!("{} to {}", short(figures.lower), short(figures.upper));
         vec![name.clone(), short(figures.median), spread, short(figures.median / measured.writer("psql \\copy"))]
     });
     table(&mut text, &["way", "rows/s, median", "spread", "to \\copy"], rows);
@@ -94,7 +94,7 @@ fn main() {
         vec![
             name.clone(),
             short(figures.median / 1e6),
-            format!("{} to {}", short(figures.least / 1e6), short(figures.most / 1e6)),
+            format!("{} to {}", short(figures.lower / 1e6), short(figures.upper / 1e6)),
         ]
     });
     table(&mut text, &["question to a million rows", "ms, median", "spread"], rows);

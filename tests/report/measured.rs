@@ -7,8 +7,8 @@ use std::path::Path;
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Figures {
     pub(crate) median: f64,
-    pub(crate) least: f64,
-    pub(crate) most: f64,
+    pub(crate) lower: f64,
+    pub(crate) upper: f64,
 }
 
 /// Figures by name.
@@ -48,7 +48,7 @@ fn json(path: &Path) -> Value {
 }
 
 fn rounds(value: &Value) -> Figures {
-    Figures { median: number(&value["median"]), least: number(&value["least"]), most: number(&value["most"]) }
+    Figures { median: number(&value["median"]), lower: number(&value["lower"]), upper: number(&value["upper"]) }
 }
 
 fn all(value: &Value) -> Named {
@@ -71,8 +71,8 @@ fn criterion(target: &Path, group: &str) -> Named {
             let name = json(&entry.path().join("new/benchmark.json"))["function_id"].as_str().unwrap().to_owned();
             let median = &json(&entry.path().join("new/estimates.json"))["median"];
             let interval = &median["confidence_interval"];
-            let (least, most) = (number(&interval["lower_bound"]), number(&interval["upper_bound"]));
-            (name, Figures { median: number(&median["point_estimate"]), least, most })
+            let (lower, upper) = (number(&interval["lower_bound"]), number(&interval["upper_bound"]));
+            (name, Figures { median: number(&median["point_estimate"]), lower, upper })
         })
         .collect();
     all.sort_by(|one, other| one.1.median.total_cmp(&other.1.median));
@@ -88,10 +88,8 @@ impl Measured {
     pub(crate) fn read(target: &Path) -> Self {
         let kept = |name: &str| json(&target.join("bench").join(format!("{name}.json")));
         let (writer, latency, journal) = (kept("writer"), kept("latency"), kept("journal"));
-        let (mut capture, mut nested) = (criterion(target, "capture"), criterion(target, "nested"));
-        for (name, figures) in all(&kept("capture")) {
-            if name.starts_with("nested") { nested.push((name, figures)) } else { capture.push((name, figures)) }
-        }
+        let (nested, mut capture): (Named, Named) =
+            all(&kept("capture")).into_iter().partition(|(name, _)| name.starts_with("nested"));
         capture.sort_by(|one, other| one.1.median.total_cmp(&other.1.median));
         let named = |name: &str, value: &Value| (name.to_owned(), rounds(value));
         Self {

@@ -26,7 +26,8 @@ impl Rounds {
 
     pub(crate) fn to_json(&self) -> Value {
         let sorted = self.sorted();
-        json!({"median": self.median(), "least": sorted[0], "most": sorted[sorted.len() - 1], "rounds": sorted.len()})
+        let quarter = sorted.len() / 4;
+        json!({"median": self.median(), "lower": sorted[quarter], "upper": sorted[sorted.len() - 1 - quarter], "rounds": sorted.len()})
     }
 }
 

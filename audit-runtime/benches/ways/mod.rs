@@ -14,7 +14,11 @@ use sqlx::PgPool;
 use std::cell::Cell;
 use std::fmt::Error;
 use std::hint::black_box;
+use tempfile::TempDir;
 use tests::Database;
+use tracing::Dispatch;
+use tracing_appender::non_blocking::WorkerGuard;
+use tracing_subscriber::fmt::format::FmtSpan;
 use uuid::Uuid;
 
 /// Another id for each call of a thread; other threads' are others.
@@ -111,13 +115,25 @@ pub(crate) fn fast_traced(order: &Order) -> Result<u64, Error> {
 }
 
 /// A log of JSON lines, written to a file by another thread, that drops what it cannot keep up with.
-pub(crate) fn with_json_logging<R>(run: impl FnOnce() -> R) -> R {
-    use tracing_subscriber::fmt::format::FmtSpan;
-    let directory = tempfile::tempdir().unwrap();
-    let file = std::fs::File::create(directory.path().join("log")).unwrap();
-    let (writer, _guard) = tracing_appender::non_blocking(file);
-    let subscriber = tracing_subscriber::fmt().json().with_span_events(FmtSpan::CLOSE).with_writer(writer).finish();
-    tracing::subscriber::with_default(subscriber, run)
+pub(crate) struct JsonLog {
+    subscriber: Dispatch,
+    _worker: WorkerGuard,
+    _directory: TempDir,
+}
+
+impl JsonLog {
+    pub(crate) fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let file = std::fs::File::create(directory.path().join("log")).unwrap();
+        let (writer, worker) = tracing_appender::non_blocking(file);
+        let subscriber = tracing_subscriber::fmt().json().with_span_events(FmtSpan::CLOSE).with_writer(writer).finish();
+        Self { subscriber: subscriber.into(), _worker: worker, _directory: directory }
+    }
+
+    /// Logs what this thread does meanwhile.
+    pub(crate) fn log<R>(&self, run: impl FnOnce() -> R) -> R {
+        tracing::dispatcher::with_default(&self.subscriber, run)
+    }
 }
 
 #[derive(Debug)]
@@ -136,10 +152,8 @@ impl SpanExporter for Dropped {
     }
 }
 
-pub(crate) fn with_fastrace(run: impl FnOnce()) {
+pub(crate) fn install_fastrace() {
     fastrace::set_reporter(Dropped, Config::default());
-    run();
-    fastrace::flush();
 }
 
 pub(crate) fn root_span<R>(run: impl FnOnce() -> R) -> R {
@@ -148,10 +162,9 @@ pub(crate) fn root_span<R>(run: impl FnOnce() -> R) -> R {
     run()
 }
 
-pub(crate) fn with_opentelemetry(run: impl FnOnce(&SdkTracer)) {
-    let provider = SdkTracerProvider::builder().with_batch_exporter(Dropped).build();
-    run(&provider.tracer("bench"));
-    provider.shutdown().unwrap();
+/// A tracer whose spans are batched for an exporter that drops them.
+pub(crate) fn opentelemetry() -> SdkTracer {
+    SdkTracerProvider::builder().with_batch_exporter(Dropped).build().tracer("bench")
 }
 
 /// As its users write it by hand.
@@ -170,6 +183,12 @@ pub(crate) fn open(tracer: &SdkTracer, order: &Order) -> Result<u64, Error> {
     }
     span.end();
     result
+}
+
+/// The existing system's table.
+pub(crate) async fn make_plain_table(database: &Database) {
+    let sql = "CREATE TABLE plain AS TABLE audit_events; ALTER TABLE plain ADD PRIMARY KEY (id)";
+    sqlx::raw_sql(sql).execute(&database.pool).await.unwrap();
 }
 
 /// As the existing system does it: the row is in the database when the call returns.
