@@ -28,6 +28,7 @@ use serde::Serialize;
 use std::any::Any;
 use std::borrow::Cow;
 use std::fmt::{Debug, Display};
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
@@ -67,21 +68,27 @@ impl SiteTexts {
 /// What is inlined into the annotated function is the look at whether anything is recorded, and no more.
 #[derive(Debug)]
 pub struct Call {
-    /// One pointer: a call is moved around, into futures too.
-    active: Option<Box<Active>>,
+    /// One pointer: a call is moved around, into futures too. (Its drop is the call's: a second look whether there is something to drop
+    /// would be most of what a call that is not recorded pays.)
+    active: ManuallyDrop<Option<Box<Active>>>,
     /// The function that no handle is in force for.
     uninstalled: Option<&'static Site>,
 }
 
 impl Call {
-    const UNRECORDED: Self = Self { active: None, uninstalled: None };
+    const UNRECORDED: Self = Self { active: ManuallyDrop::new(None), uninstalled: None };
+
+    #[inline]
+    const fn uninstalled(site: &'static Site) -> Self {
+        Self { active: ManuallyDrop::new(None), uninstalled: Some(site) }
+    }
 
     /// Begins a call, of which it captures what is known at its entry; it records nothing if no handle is in force.
     #[inline]
     #[must_use]
     pub fn begin(site: &'static Site, entry: impl FnOnce(&mut Self)) -> Self {
         if audit::never_records() {
-            return Self { active: None, uninstalled: Some(site) };
+            return Self::uninstalled(site);
         }
         Self::begun(begin_if_installed(site), site, entry)
     }
@@ -98,7 +105,7 @@ impl Call {
     #[must_use]
     pub fn begin_when(site: &'static Site, when: impl FnOnce() -> bool, entry: impl FnOnce(&mut Self)) -> Self {
         if audit::never_records() {
-            return Self { active: None, uninstalled: Some(site) };
+            return Self::uninstalled(site);
         }
         match wanted(when) {
             Some(panic) => Self::begin(site, |call| call.enter(panic, entry)),
@@ -126,7 +133,7 @@ impl Call {
     #[inline(never)]
     fn begun(active: Option<Box<Active>>, site: &'static Site, entry: impl FnOnce(&mut Self)) -> Self {
         let uninstalled = if active.is_none() { Some(site) } else { None };
-        let mut call = Self { active, uninstalled };
+        let mut call = Self { active: ManuallyDrop::new(active), uninstalled };
         call.capture(entry);
         call
     }
@@ -162,28 +169,28 @@ impl Call {
 
     /// The event type of a call that returns `Ok`.
     pub fn event(&mut self, event: impl EventType) {
-        if let Some(active) = &mut self.active {
+        if let Some(active) = &mut *self.active {
             active.about.own().event = Some(event.into_event_type());
         }
     }
 
     /// The event type of a call that does not.
     pub fn error_event(&mut self, event: impl EventType) {
-        if let Some(active) = &mut self.active {
+        if let Some(active) = &mut *self.active {
             active.about.own().error_event = Some(event.into_event_type());
         }
     }
 
     /// The type of the entity.
     pub fn entity(&mut self, entity: impl Into<Cow<'static, str>>) {
-        if let Some(active) = &mut self.active {
+        if let Some(active) = &mut *self.active {
             active.about.own().entity = Some(entity.into());
         }
     }
 
     /// The id of the entity.
     pub fn entity_id<T: IntoEntityId>(&mut self, id: T) {
-        if let Some(active) = &mut self.active {
+        if let Some(active) = &mut *self.active {
             match id.to_entity_id() {
                 EntityId::None => active.about.entity_id = None,
                 EntityId::Id(id) => active.about.entity_id = Some(id),
@@ -194,14 +201,14 @@ impl Call {
 
     /// Who does it.
     pub fn actor<T: Display + ?Sized>(&mut self, actor: &T) {
-        if let Some(active) = &mut self.active {
+        if let Some(active) = &mut *self.active {
             active.about.own().actor = Some(capture::text(actor));
         }
     }
 
     /// Says whose data the personal values are.
     pub fn subject<T: Display + ?Sized>(&mut self, subject: &T) {
-        if let Some(active) = &mut self.active
+        if let Some(active) = &mut *self.active
             && active.recorder.keeps_personal()
         {
             let rules = Rules { limit: active.recorder.rules().limit, mask: Mask::NONE };
@@ -212,7 +219,7 @@ impl Call {
 
     /// The next value is personal.
     pub fn personal(&mut self) -> &mut Self {
-        if let Some(active) = &mut self.active {
+        if let Some(active) = &mut *self.active {
             active.fields.next(if active.about.is_personal { Next::Personal } else { Next::Redacted });
         }
         self
@@ -221,7 +228,7 @@ impl Call {
     /// Captures a value by serde.
     #[inline]
     pub fn serialize<T: Capture + ?Sized>(&mut self, key: &'static Key, value: &T) {
-        let Some(active) = &mut self.active else {
+        let Some(active) = &mut *self.active else {
             return;
         };
         match Simple::of(value) {
@@ -237,14 +244,14 @@ impl Call {
 
     /// Captures a value by its `Display`.
     pub fn display<T: Display + ?Sized>(&mut self, key: &'static Key, value: &T) {
-        if let Some(active) = &mut self.active {
+        if let Some(active) = &mut *self.active {
             active.fields.display(active.recorder.rules(), key.name(), value);
         }
     }
 
     /// Captures a value by its `Debug`.
     pub fn debug<T: Debug + ?Sized>(&mut self, key: &'static Key, value: &T) {
-        if let Some(active) = &mut self.active {
+        if let Some(active) = &mut *self.active {
             active.fields.debug(active.recorder.rules(), key.name(), value);
         }
     }
@@ -258,28 +265,28 @@ impl Call {
     pub fn result<T: Capture + ?Sized>(&mut self, value: &T) {
         if std::any::type_name::<T>() != std::any::type_name::<()>() {
             self.serialize(const { &Key::new("result") }, value);
-        } else if let Some(active) = &mut self.active {
+        } else if let Some(active) = &mut *self.active {
             active.fields.next(Next::Plain);
         }
     }
 
     /// Captures the error.
     pub fn error(&mut self, describe: &dyn Fn() -> ErrorText) {
-        if let Some(active) = &mut self.active {
+        if let Some(active) = &mut *self.active {
             active.fields.field(active.recorder.rules(), "error", &mut |json| describe().serialize(json));
         }
     }
 
     /// The function has only made its future: it will not count as a call unless that is polled.
     pub fn await_poll(&mut self) {
-        if let Some(active) = &mut self.active {
+        if let Some(active) = &mut *self.active {
             active.unpolled = true;
         }
     }
 
     /// The future is polled.
     pub fn polled(&mut self) {
-        if let Some(active) = &mut self.active {
+        if let Some(active) = &mut *self.active {
             active.unpolled = false;
         }
     }

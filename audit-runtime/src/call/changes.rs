@@ -32,14 +32,14 @@ impl Changes {
 impl Call {
     /// Notes a value that the body may change.
     pub fn before<T: Capture + ?Sized>(&mut self, name: &'static str, value: &T) {
-        if let Some(active) = &mut self.active {
+        if let Some(active) = &mut *self.active {
             active.changes.before.push((name, capture::to_value(value)));
         }
     }
 
     /// Compares it with what the body left.
     pub fn after<T: Capture + ?Sized>(&mut self, name: &'static str, value: &T) {
-        let Some(active) = &mut self.active else {
+        let Some(active) = &mut *self.active else {
             return;
         };
         let before = &mut active.changes.before;

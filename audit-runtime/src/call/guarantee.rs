@@ -23,7 +23,7 @@ impl Call {
         if let Some(site) = self.uninstalled {
             return Err(RecordError::NotInstalled(site.function));
         }
-        let (Some(position), Some(active)) = (self.record_intent()?, &self.active) else {
+        let (Some(position), Some(active)) = (self.record_intent()?, &*self.active) else {
             return Ok(());
         };
         let core = active.recorder.clone();
@@ -50,7 +50,7 @@ impl Call {
 
     /// Gives the journal's position behind the intent; `None` if the call is not recorded.
     fn record_intent(&mut self) -> Result<Option<u64>, RecordError> {
-        let Some(active) = &mut self.active else {
+        let Some(active) = &mut *self.active else {
             return Ok(None);
         };
         let Intent::Planned(id) = active.intent else {

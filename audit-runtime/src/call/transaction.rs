@@ -26,7 +26,7 @@ impl Call {
     /// # Errors
     /// The row could not be inserted: the function is to return this error, as which the call is recorded.
     pub async fn finish_in<C: RowConnection>(&mut self, mut connection: C) -> Result<(), sqlx::Error> {
-        let Some(active) = &mut self.active else {
+        let Some(active) = &mut *self.active else {
             return Ok(());
         };
         if !active.recorder.settings.durability.has_database() {
