@@ -3,7 +3,7 @@
 use super::copy::CopyRows;
 use crate::core::Core;
 use crate::evidence::merkle::Hash;
-use crate::evidence::seal::{self, ENTRY, Entry, Link, Seal, Sealer};
+use crate::evidence::seal::{self, Entry, Link, Seal, Sealer};
 use crate::journal::{Next, Orphan, Record, RecoveredRecord};
 use crate::payload::{self, EventRef, PayloadError};
 use crate::personal::{self, SubjectKeys};
@@ -117,8 +117,8 @@ impl Batch {
 
     /// Encodes its rows, now that it is complete, and seals them behind the batch before.
     pub(super) fn close(&mut self, core: &Core, chain: &mut Chain) {
-        self.encoded = CopyRows::with_capacity(self.bytes + self.rows.len() * 160, self.rows.len());
-        let mut leaves = Vec::with_capacity(if core.settings.seal { self.rows.len() * ENTRY } else { 0 });
+        let (encoded, mut leaves) = chain.spare.pop().unwrap_or_default();
+        self.encoded = encoded;
         let mut json = Vec::new();
         for (number, row) in self.rows.iter().enumerate() {
             let payload = row.payload();
@@ -153,12 +153,21 @@ pub(crate) struct Chain {
     pub(super) last: Option<Link>,
     /// Where the batches begin that are not stored yet.
     open: Vec<u64>,
+    /// What rows and leaves were encoded in, for the next: megabytes, which the system would have to give and take each time.
+    spare: Vec<(CopyRows, Vec<u8>)>,
 }
 
 impl Chain {
     /// A batch is stored.
     pub(super) fn stored(&mut self, first: u64) {
         self.open.retain(|open| *open != first);
+    }
+
+    /// What it was encoded in is free.
+    pub(super) fn recycle(&mut self, batch: Batch) {
+        let mut leaves = batch.seal.map(|seal| seal.leaves).unwrap_or_default();
+        leaves.clear();
+        self.spare.push((batch.encoded.cleared(), leaves));
     }
 }
 

@@ -39,8 +39,11 @@ pub(crate) struct CopyRows {
 }
 
 impl CopyRows {
-    pub(crate) fn with_capacity(bytes: usize, rows: usize) -> Self {
-        Self { bytes: Vec::with_capacity(bytes), ends: Vec::with_capacity(rows) }
+    /// Without any rows.
+    pub(crate) fn cleared(mut self) -> Self {
+        self.bytes.clear();
+        self.ends.clear();
+        self
     }
 
     /// Adds an event's row; returns it as it goes to PostgreSQL, behind the number of its fields.

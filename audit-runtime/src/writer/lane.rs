@@ -50,8 +50,9 @@ impl<'a> Lane<'a> {
                 && let Some(batch) = self.cut().await
             {
                 self.store(&batch).await;
-                let rows = batch.rows.len() as u64;
-                self.work.planner.borrow_mut().stored(self.core, batch.first, batch.end, rows);
+                let mut planner = self.work.planner.borrow_mut();
+                planner.stored(self.core, batch.first, batch.end, batch.rows.len() as u64);
+                planner.chain.recycle(batch);
                 worked = true;
             }
             // One lane adopts, in turn with its own journal: a large inheritance holds up nobody.
@@ -132,6 +133,7 @@ impl<'a> Lane<'a> {
                 self.store(&batch).await;
                 plan.chain.stored(batch.first);
                 self.core.counters.adopted.fetch_add(batch.rows.len() as u64, Ordering::Relaxed);
+                plan.chain.recycle(batch);
             }
             Ok(None) => {
                 let (journal, end) = (plan.orphan.id(), plan.end);

@@ -18,6 +18,7 @@ use crate::payload::EventRef;
 use chrono::DateTime;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor, Row as _};
+use std::fmt::Write;
 use std::ops::Range;
 use uuid::Uuid;
 
@@ -84,12 +85,15 @@ async fn begin(connection: &mut PgConnection, batch: &Batch, settings: &Settings
     let seal = batch.seal.as_ref();
     let previous = seal.and_then(|seal| seal.previous);
     // One message, one round trip. Every value is a number, a UUID, or quoted here.
-    let sql = format!(
+    let leaves = seal.map(|seal| &seal.leaves[..]);
+    let mut sql = String::with_capacity(1024 + 2 * leaves.map_or(0, <[u8]>::len));
+    let _ = write!(
+        sql,
         "BEGIN; SET LOCAL synchronous_commit TO {commit}; SET LOCAL statement_timeout TO '{STATEMENT_TIMEOUT}'; \
          SET LOCAL lock_timeout TO '{LOCK_TIMEOUT}'; SELECT pg_advisory_xact_lock_shared({lock}); \
          INSERT INTO audit_batches (id, journal_id, first_position, end_position, rows, origin, first_event_at, last_event_at, \
          previous_position, previous_root, open_positions, root, leaves) VALUES ('{id}', '{journal}', {first}, {end}, {rows}, {origin}, \
-         {first_event}, {last_event}, {previous_position}, {previous_root}, {open}, {root}, {leaves})",
+         {first_event}, {last_event}, {previous_position}, ",
         commit = if settings.synchronous_commit { "on" } else { "off" },
         lock = advisory_key(batch.journal_id),
         id = batch.id,
@@ -101,11 +105,15 @@ async fn begin(connection: &mut PgConnection, batch: &Batch, settings: &Settings
         first_event = time(batch.times.map(|(first, _)| first)),
         last_event = time(batch.times.map(|(_, last)| last)),
         previous_position = previous.map_or_else(|| "NULL".into(), |link| link.first.to_string()),
-        previous_root = bytea(previous.as_ref().map(|link| &link.root.0[..])),
-        open = bytea(seal.map(|seal| &seal.open[..]).filter(|open| !open.is_empty())),
-        root = bytea(seal.map(|seal| &seal.root.0[..])),
-        leaves = bytea(seal.map(|seal| &seal.leaves[..])),
     );
+    push_bytea(&mut sql, previous.as_ref().map(|link| &link.root.0[..]));
+    sql.push_str(", ");
+    push_bytea(&mut sql, seal.map(|seal| &seal.open[..]).filter(|open| !open.is_empty()));
+    sql.push_str(", ");
+    push_bytea(&mut sql, seal.map(|seal| &seal.root.0[..]));
+    sql.push_str(", ");
+    push_bytea(&mut sql, leaves);
+    sql.push(')');
     let Err(error) = connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await else {
         return Ok(true);
     };
@@ -137,15 +145,20 @@ fn quoted(text: &str) -> String {
     format!("E'{}'", text.replace('\0', "\u{fffd}").replace('\\', "\\\\").replace('\'', "''"))
 }
 
-/// Bytes as an SQL literal.
-fn bytea(bytes: Option<&[u8]>) -> String {
+/// Appends bytes as an SQL literal.
+fn push_bytea(sql: &mut String, bytes: Option<&[u8]>) {
     let Some(bytes) = bytes else {
-        return "NULL".into();
+        return sql.push_str("NULL");
     };
+    sql.push_str("'\\x");
     // `hex::encode` goes character by character: five times as long, and a batch has 48 bytes a row.
-    let mut digits = vec![0; bytes.len() * 2];
-    let _ = hex::encode_to_slice(bytes, &mut digits);
-    format!("'\\x{}'", String::from_utf8_lossy(&digits))
+    let mut digits = [0; 512];
+    for bytes in bytes.chunks(digits.len() / 2) {
+        let digits = &mut digits[..bytes.len() * 2];
+        let _ = hex::encode_to_slice(bytes, digits);
+        sql.push_str(std::str::from_utf8(digits).unwrap_or_default());
+    }
+    sql.push('\'');
 }
 
 /// Copies a range of the batch's rows. Rows that are no events are left out and returned.
