@@ -188,7 +188,7 @@ fn installed(table: &mut Table, audit: &Audit, runtime: &Runtime, database: &Dat
         table.add("audited, writer idle", BURST, |calls| timed(calls, || call(ways::submit)));
         wait(audit, 0);
         table.add("audited, writer idle, two threads", 2 * BURST, |calls| {
-            timed_on_two(calls, || drop(call(ways::submit)))
+            timed_on_two(calls, || _ = call(ways::submit))
         });
         wait(audit, 0);
         // What two threads gain that have nothing in common: as much as the machine gives.
