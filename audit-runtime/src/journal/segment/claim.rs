@@ -152,6 +152,25 @@ impl Ring {
         is_closed
     }
 
+    /// Closes the blocks of which a rest between two positions is on a track; says whether there were any.
+    pub(super) fn close_blocks_between(&self, from: u64, to: u64) -> bool {
+        let mut has_closed = false;
+        for track in &self.tracks {
+            let mut at = track.0.load(Ordering::Acquire);
+            while (from..to).contains(&at) && self.rest_of_block(at) > 0 {
+                match track.0.compare_exchange(at, NO_BLOCK, Ordering::Acquire, Ordering::Acquire) {
+                    Ok(_) => {
+                        self.pad(at);
+                        has_closed = true;
+                        break;
+                    }
+                    Err(now) => at = now,
+                }
+            }
+        }
+        has_closed
+    }
+
     /// Has the reader come to where claims end now, if all before is published.
     pub(crate) fn close_blocks(&self) -> u64 {
         let end = self.cursor();

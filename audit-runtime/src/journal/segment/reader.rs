@@ -1,7 +1,7 @@
 //! The reading end of a ring.
 
 use super::map::Segment;
-use super::ring::Ring;
+use super::ring::{Damage, Ring, State};
 use crate::journal::checksum::PayloadChecksum;
 use crate::journal::format::{ALIGN, CLAIMED, FREE, HEADER, PAD, record_bytes};
 use std::collections::VecDeque;
@@ -49,21 +49,33 @@ impl Ring {
         let (found, at) = self.look(&state.segments, state.read, |at, word| word == FREE && self.close_block(at));
         // Over what is unused, at least.
         state.read = at;
-        match &found {
-            Next::Record { end, .. } => state.read = *end,
-            Next::Damaged { end, .. } => {
-                // What lies between may be claimed by threads that are copying: by then they have long ended.
-                let since = state.damaged.filter(|(damaged, _)| *damaged == at).map(|(_, since)| since);
-                let since = since.unwrap_or_else(Instant::now);
-                if since.elapsed() < DAMAGE_IS_CERTAIN {
-                    state.damaged = Some((at, since));
-                    return Next::Nothing;
-                }
-                state.read = *end;
-            }
+        match found {
+            Next::Record { end, .. } => state.read = end,
+            Next::Damaged { path, offset, end } => return self.pass_damage(&mut state, path, offset, end),
             Next::Nothing => {}
         }
         found
+    }
+
+    /// Moves the reader over damage, once that is certain.
+    fn pass_damage(&self, state: &mut State, path: Option<PathBuf>, offset: usize, intact: u64) -> Next {
+        let at = state.read;
+        let seen = state.damage.filter(|damage| damage.at == at);
+        let mut damage = seen.unwrap_or_else(|| Damage { at, limit: self.cursor(), since: Instant::now() });
+        let end = intact.min(damage.limit);
+        // What is left of blocks that the reader passes is claimed no more: nobody would read it.
+        if self.close_blocks_between(at, end) {
+            damage.since = Instant::now();
+        }
+        // What lies between may be claimed by threads that are copying: by then they have long ended.
+        if damage.since.elapsed() < DAMAGE_IS_CERTAIN {
+            state.damage = Some(damage);
+            return Next::Nothing;
+        }
+        state.read = end;
+        let passed = state.segments.iter().find(|segment| segment.base() == at - self.offset(at));
+        state.damaged.extend(passed.cloned());
+        Next::Damaged { path, offset, end }
     }
 
     /// What is published at or behind `position`, without moving the reader: for looking, not for shipping. What is not published yet

@@ -48,8 +48,20 @@ pub(super) struct State {
     pub(super) segments: VecDeque<Arc<Segment>>,
     /// Logical position up to which the reader has come.
     pub(super) read: u64,
-    /// Damage that the reader stands before, and since when.
-    pub(super) damaged: Option<(u64, Instant)>,
+    /// Damage that the reader stands before.
+    pub(super) damage: Option<Damage>,
+    /// Segments with damage that was passed over. They stay mapped: a thread that was held up there may yet write what it had claimed.
+    pub(super) damaged: Vec<Arc<Segment>>,
+}
+
+/// Bytes that are not what was published.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Damage {
+    pub(super) at: u64,
+    /// Where claims ended when it was seen first: the reader goes no further without looking again.
+    pub(super) limit: u64,
+    /// Since when nobody claims anything before the limit.
+    pub(super) since: Instant,
 }
 
 /// Where a record went.
@@ -335,6 +347,31 @@ mod tests {
             crate::blocking::block_on(journal.synced(end)).unwrap();
         }
         journal.close();
+    }
+
+    #[test]
+    #[cfg(not(miri))]
+    fn what_is_recorded_behind_damage_is_read_and_its_segment_stays_mapped() {
+        use crate::journal::format::RECORD_HEADER;
+        use std::os::unix::fs::FileExt;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("segment");
+        let header = SegmentHeader { journal: Uuid::nil(), base: 0, segment_bytes: 2 * BLOCK };
+        let ring = Ring::new(Uuid::nil(), header.segment_bytes, 2);
+        ring.install(Segment::create(&path, header).unwrap()).unwrap();
+        ring.append(b"damaged").unwrap();
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        file.write_all_at(b"D", (HEADER + RECORD_HEADER) as u64).unwrap();
+        while !matches!(ring.read(), Next::Damaged { .. }) {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        // Its block had room for more.
+        ring.append(b"behind").unwrap();
+        assert_eq!(read(&ring), Some(b"behind".to_vec()));
+        ring.close_blocks();
+        assert_eq!(read(&ring), None);
+        let retired = ring.retire(u64::MAX);
+        assert_eq!(retired.iter().map(Arc::strong_count).collect::<Vec<_>>(), [2]);
     }
 
     #[test]
