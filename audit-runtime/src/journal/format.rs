@@ -43,6 +43,16 @@ pub(crate) const CLAIMED: u32 = 1 << 31;
 /// Published in place of a record: the rest of the block is unused.
 pub(crate) const PAD: u32 = CLAIMED - 1;
 
+/// Bytes that are claimed at once, for many records; no more than a segment has. A power of two.
+pub(crate) const BLOCK: u64 = 16 << 10;
+
+/// Whether a record with such a payload may stand at an offset: one that goes beyond its block begins it. Whoever looks for records
+/// in damage asks this first: a checksum of whatever the bytes there would be the length of takes hours, in a segment of 16 MiB.
+pub(crate) const fn may_stand(offset: usize, payload: usize) -> bool {
+    let in_block = offset & (BLOCK as usize - 1);
+    in_block == 0 || offset == HEADER || in_block + record_bytes(payload) <= BLOCK as usize
+}
+
 /// The bytes a record with this payload takes in the journal.
 pub(crate) const fn record_bytes(payload: usize) -> usize {
     (RECORD_HEADER + payload).next_multiple_of(ALIGN)
@@ -150,6 +160,21 @@ mod tests {
         bytes[AT_CRC..].copy_from_slice(&crc.to_le_bytes());
         let error = SegmentHeader::decode(&bytes).unwrap_err();
         assert!(error.to_string().contains("format 2"), "{error}");
+    }
+
+    #[test]
+    fn only_the_first_record_of_a_block_goes_beyond_it() {
+        let block = BLOCK as usize;
+        for (offset, payload, may) in [
+            (HEADER, 10 * block, true),
+            (HEADER + ALIGN, block, false),
+            (block, 10 * block, true),
+            (2 * block - RECORD_HEADER - 16, 16, true),
+            (2 * block - RECORD_HEADER - 16, 17, false),
+            (block + ALIGN, usize::MAX >> 33, false),
+        ] {
+            assert_eq!(may_stand(offset, payload), may, "{offset} {payload}");
+        }
     }
 
     #[test]

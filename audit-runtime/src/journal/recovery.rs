@@ -7,7 +7,7 @@
 use super::checksum::{PayloadChecksum, RecordChecksum};
 use super::directory::Directory;
 use super::format::{
-    ALIGN, CLAIMED, FREE, HEADER, HeaderError, PAD, RECORD_HEADER, SegmentHeader, read_u32, record_bytes,
+    ALIGN, CLAIMED, FREE, HEADER, HeaderError, PAD, RECORD_HEADER, SegmentHeader, may_stand, read_u32, record_bytes,
 };
 use std::collections::VecDeque;
 use std::fs::File;
@@ -215,6 +215,9 @@ impl OpenSegment {
         let length = word as usize;
         let begin = self.offset + RECORD_HEADER;
         let payload = self.bytes.get(begin..begin.checked_add(length)?)?;
+        if !may_stand(self.offset, length) {
+            return None;
+        }
         let start = self.base + self.offset as u64;
         let expected = self.checksum.of(PayloadChecksum::of(payload), start, word);
         (read_u32(&self.bytes, self.offset + 4)? == expected).then(|| RecoveredRecord {

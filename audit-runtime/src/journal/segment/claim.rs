@@ -4,12 +4,9 @@ use super::map::Segment;
 use super::ring::{Appended, CLOSED, NoRoom, Ring};
 use super::sync::{AtomicU64, Ordering};
 use crate::journal::checksum::PayloadChecksum;
-use crate::journal::format::{HEADER, record_bytes};
+use crate::journal::format::{BLOCK, HEADER, record_bytes};
 #[cfg(not(audit_loom))]
 use std::cell::Cell;
-
-/// Bytes that are claimed at once, for many records; no more than a segment has. A power of two.
-pub(super) const BLOCK: u64 = 16 << 10;
 
 /// How many blocks may be written to at the same time.
 #[cfg(not(audit_loom))]

@@ -3,7 +3,7 @@
 use super::map::Segment;
 use super::ring::{Damage, Ring, State};
 use crate::journal::checksum::PayloadChecksum;
-use crate::journal::format::{ALIGN, CLAIMED, FREE, HEADER, PAD, record_bytes};
+use crate::journal::format::{ALIGN, CLAIMED, FREE, HEADER, PAD, may_stand, record_bytes};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -140,7 +140,8 @@ impl Ring {
             }
             let position = segment.base() + offset as u64;
             if segment.record(offset).is_some_and(|(crc, payload)| {
-                crc == self.checksum.of(PayloadChecksum::of(payload), position, payload.len() as u32)
+                may_stand(offset, payload.len())
+                    && crc == self.checksum.of(PayloadChecksum::of(payload), position, payload.len() as u32)
             }) {
                 return position;
             }

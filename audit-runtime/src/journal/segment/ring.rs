@@ -218,9 +218,8 @@ mod model;
 #[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 mod tests {
     use super::super::Next;
-    use super::super::claim::BLOCK;
     use super::*;
-    use crate::journal::format::SegmentHeader;
+    use crate::journal::format::{BLOCK, SegmentHeader};
 
     const SEGMENT: u64 = 4096;
 
