@@ -20,6 +20,9 @@
 //!    the next block. If a block is not filled, and others behind it wait or somebody wants to know that all is read, the
 //!    reader closes it: it takes it from its track, by compare-and-swap from where the reader itself is, and publishes the pad.
 //! 5. *Retire.* A segment is unmapped only when the reader has passed its end.
+//! 6. *Damage.* Where the bytes are not what was published (somebody else wrote to the memory or the file), the reader goes on with the next
+//!    intact record, or where claims ended. It may pass blocks that are on tracks, and words that will yet be published: it takes those
+//!    blocks from their tracks first, waits half a second, and keeps the segment mapped as long as the ring lives.
 //!
 //! # Why a claimant's segment is still mapped
 //!
