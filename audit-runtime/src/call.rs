@@ -69,7 +69,7 @@ impl SiteTexts {
 #[derive(Debug)]
 pub struct Call {
     /// One pointer: a call is moved around, into futures too. (Its drop is the call's: a second look whether there is something to drop
-    /// would be most of what a call that is not recorded pays.)
+    /// was a quarter of what a call that is not recorded pays.)
     active: ManuallyDrop<Option<Box<Active>>>,
     /// The function that no handle is in force for.
     uninstalled: Option<&'static Site>,

@@ -204,9 +204,7 @@ impl Core {
     #[cold]
     fn refused(&self, error: AppendError, payload: &[u8]) -> RecordError {
         self.counters.refused();
-        let mut json = Vec::new();
-        let event = EventRef::decode(payload, &mut json);
-        let event_type = event.as_ref().map_or("an event", |event| event.event_type);
+        let event_type = payload::event_type(payload).unwrap_or("an event");
         if matches!(error, AppendError::Full | AppendError::Disk) {
             self.gap.note(event_type, clock::micros_now());
         }

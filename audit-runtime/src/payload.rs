@@ -201,6 +201,15 @@ pub(crate) fn created_at(bytes: &[u8]) -> Option<i64> {
     bytes.get(AT_CREATED..AT_DURATION).filter(|_| known)?.try_into().ok().map(i64::from_le_bytes)
 }
 
+/// The type of the event of these bytes, if they are one that this version knows.
+pub(crate) fn event_type(bytes: &[u8]) -> Option<&str> {
+    let (header, rest) = bytes.split_at_checked(HEADER).filter(|(header, _)| header[AT_VERSION] == VERSION)?;
+    let data = u32::from_le_bytes(*header[AT_DATA..].first_chunk()?);
+    let length = u16::from_le_bytes(*header[AT_EVENT_TYPE..].first_chunk()?);
+    let (_, texts) = rest.split_at_checked(usize::try_from(data).ok()?)?;
+    std::str::from_utf8(texts.get(..length.into())?).ok()
+}
+
 /// Whether the event of these bytes holds what has to be encrypted.
 pub(crate) fn is_personal(bytes: &[u8]) -> bool {
     bytes.first() == Some(&VERSION) && bytes.get(AT_PRESENT).is_some_and(|present| present & IS_PERSONAL != 0)
@@ -327,6 +336,7 @@ mod tests {
             encode(&mut bytes, &event);
             assert_eq!(EventRef::decode(&bytes, &mut Vec::new()), Ok(event));
             assert_eq!(is_personal(&bytes), event.is_personal);
+            assert_eq!(event_type(&bytes), Some(event.event_type));
         }
     }
 
@@ -349,6 +359,7 @@ mod tests {
         encode(&mut bytes, &event());
         for length in 0..bytes.len() {
             assert!(EventRef::decode(&bytes[..length], &mut Vec::new()).is_err(), "{length}");
+            assert!(event_type(&bytes[..length]).is_none_or(|known| known == event().event_type), "{length}");
         }
     }
 

@@ -47,7 +47,7 @@ pub(crate) const PAD: u32 = CLAIMED - 1;
 pub(crate) const BLOCK: u64 = 16 << 10;
 
 /// Whether a record with such a payload may stand at an offset: one that goes beyond its block begins it. Whoever looks for records
-/// in damage asks this first: a checksum of whatever the bytes there would be the length of takes hours, in a segment of 16 MiB.
+/// in damage asks this first: a checksum of whatever the bytes there would be the length of takes minutes, in a segment of 16 MiB.
 pub(crate) const fn may_stand(offset: usize, payload: usize) -> bool {
     let in_block = offset & (BLOCK as usize - 1);
     in_block == 0 || offset == HEADER || in_block + record_bytes(payload) <= BLOCK as usize

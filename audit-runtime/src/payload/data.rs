@@ -1,6 +1,6 @@
 //! Values in an event's data that are not JSON yet.
 //!
-//! A call copies its numbers, ids and texts as they are, in a third of the time; whoever reads the record writes them as JSON. Each
+//! A call copies its numbers, ids and texts as they are, which takes it less time; whoever reads the record writes them as JSON. Each
 //! stands where its JSON would, behind a byte that tells what it is:
 //!
 //! ```text

@@ -18,7 +18,7 @@ use crate::payload::EventRef;
 use chrono::DateTime;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor, Row as _};
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::ops::Range;
 use uuid::Uuid;
 
@@ -93,7 +93,7 @@ async fn begin(connection: &mut PgConnection, batch: &Batch, settings: &Settings
          SET LOCAL lock_timeout TO '{LOCK_TIMEOUT}'; SELECT pg_advisory_xact_lock_shared({lock}); \
          INSERT INTO audit_batches (id, journal_id, first_position, end_position, rows, origin, first_event_at, last_event_at, \
          previous_position, previous_root, open_positions, root, leaves) VALUES ('{id}', '{journal}', {first}, {end}, {rows}, {origin}, \
-         {first_event}, {last_event}, {previous_position}, ",
+         {first_event}, {last_event}, {previous_position}, {previous_root}, {open}, {root}, {leaves})",
         commit = if settings.synchronous_commit { "on" } else { "off" },
         lock = advisory_key(batch.journal_id),
         id = batch.id,
@@ -105,15 +105,11 @@ async fn begin(connection: &mut PgConnection, batch: &Batch, settings: &Settings
         first_event = time(batch.times.map(|(first, _)| first)),
         last_event = time(batch.times.map(|(_, last)| last)),
         previous_position = previous.map_or_else(|| "NULL".into(), |link| link.first.to_string()),
+        previous_root = Bytea(previous.as_ref().map(|link| &link.root.0[..])),
+        open = Bytea(seal.map(|seal| &seal.open[..]).filter(|open| !open.is_empty())),
+        root = Bytea(seal.map(|seal| &seal.root.0[..])),
+        leaves = Bytea(leaves),
     );
-    push_bytea(&mut sql, previous.as_ref().map(|link| &link.root.0[..]));
-    sql.push_str(", ");
-    push_bytea(&mut sql, seal.map(|seal| &seal.open[..]).filter(|open| !open.is_empty()));
-    sql.push_str(", ");
-    push_bytea(&mut sql, seal.map(|seal| &seal.root.0[..]));
-    sql.push_str(", ");
-    push_bytea(&mut sql, leaves);
-    sql.push(')');
     let Err(error) = connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await else {
         return Ok(true);
     };
@@ -145,20 +141,24 @@ fn quoted(text: &str) -> String {
     format!("E'{}'", text.replace('\0', "\u{fffd}").replace('\\', "\\\\").replace('\'', "''"))
 }
 
-/// Appends bytes as an SQL literal.
-fn push_bytea(sql: &mut String, bytes: Option<&[u8]>) {
-    let Some(bytes) = bytes else {
-        return sql.push_str("NULL");
-    };
-    sql.push_str("'\\x");
-    // `hex::encode` goes character by character: five times as long, and a batch has 48 bytes a row.
-    let mut digits = [0; 512];
-    for bytes in bytes.chunks(digits.len() / 2) {
-        let digits = &mut digits[..bytes.len() * 2];
-        let _ = hex::encode_to_slice(bytes, digits);
-        sql.push_str(std::str::from_utf8(digits).unwrap_or_default());
+/// Bytes as an SQL literal.
+struct Bytea<'a>(Option<&'a [u8]>);
+
+impl fmt::Display for Bytea<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(bytes) = self.0 else {
+            return f.write_str("NULL");
+        };
+        f.write_str("'\\x")?;
+        // `hex::encode` goes character by character: five times as long, and a batch has 48 bytes a row.
+        let mut digits = [0; 512];
+        for bytes in bytes.chunks(digits.len() / 2) {
+            let digits = &mut digits[..bytes.len() * 2];
+            let _ = hex::encode_to_slice(bytes, digits);
+            f.write_str(std::str::from_utf8(digits).unwrap_or_default())?;
+        }
+        f.write_str("'")
     }
-    sql.push('\'');
 }
 
 /// Copies a range of the batch's rows. Rows that are no events are left out and returned.

@@ -73,8 +73,7 @@ impl Ring {
             return Next::Nothing;
         }
         state.read = end;
-        let passed = state.segments.iter().find(|segment| segment.base() == at - self.offset(at));
-        state.damaged.extend(passed.cloned());
+        state.damaged.extend(self.segment_of(&state.segments, at).cloned());
         Next::Damaged { path, offset, end }
     }
 
@@ -95,7 +94,7 @@ impl Ring {
         passes: impl Fn(u64, u32) -> bool,
     ) -> (Next, u64) {
         loop {
-            let Some(segment) = segments.iter().find(|s| s.base() == position - self.offset(position)) else {
+            let Some(segment) = self.segment_of(segments, position) else {
                 return (Next::Nothing, position);
             };
             let offset = (self.offset(position) as usize).max(HEADER);
@@ -123,6 +122,10 @@ impl Ring {
             };
             return (found, position);
         }
+    }
+
+    fn segment_of<'a>(&self, segments: &'a VecDeque<Arc<Segment>>, position: u64) -> Option<&'a Arc<Segment>> {
+        segments.iter().find(|segment| segment.base() == position - self.offset(position))
     }
 
     /// Where the block behind that of a position begins.
