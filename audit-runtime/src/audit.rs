@@ -6,7 +6,7 @@ use crate::context::{Entered, Layer, Scope, Scoped};
 use crate::core::{Core, RecordError};
 use crate::event::{AuditEvent, Event};
 use crate::stats::Stats;
-use chrono::{DateTime, Utc};
+use crate::timestamp::Timestamp;
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -131,8 +131,8 @@ impl Audit {
     /// Records an event that happened at another time than now; `timestamp` is kept to the microsecond.
     ///
     /// # Errors
-    /// As [`record`](Self::record).
-    pub fn record_at(&self, event: impl AuditEvent, timestamp: DateTime<Utc>) -> Result<Receipt, RecordError> {
+    /// As [`record`](Self::record); or the time is infinite, or in the years after 294246, which the journal does not hold.
+    pub fn record_at(&self, event: impl AuditEvent, timestamp: impl Into<Timestamp>) -> Result<Receipt, RecordError> {
         self.receipt(&event.to_event()?.at(timestamp))
     }
 

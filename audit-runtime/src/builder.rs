@@ -184,6 +184,21 @@ impl Builder {
         self
     }
 
+    /// Excepts names from those that are known as secrets: where a token is an asset, `token_in` hides nothing. A name is matched as a
+    /// whole, in any style of writing it: `token_in` covers `tokenIn`, and not `access_token_in`. A name given to [`mask`](Self::mask)
+    /// stays a secret.
+    ///
+    /// ```
+    /// # use audit_runtime::Audit;
+    /// let builder = Audit::builder().plain(["token_in", "token_out"]);
+    /// ```
+    pub fn plain<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        for name in names {
+            self.mask.except(name.as_ref());
+        }
+        self
+    }
+
     /// How many connections carry batches in parallel while there is a backlog; 2 by default.
     pub fn connections(mut self, connections: usize) -> Self {
         self.connections = connections;

@@ -3,12 +3,11 @@
 mod key;
 mod simple;
 
-use crate::json::Json;
+use crate::json::{Json, JsonError, JsonWriter};
 use crate::mask::{Mask, REDACTED};
 use crate::payload::data::{self, MOST_JSON};
 use crate::personal::MARK;
 use serde::{Serialize, Serializer as _};
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::fmt::{Debug, Display, Write as _};
@@ -45,10 +44,10 @@ impl Rules {
     fn settled<'a>(&self, data: &'a str) -> Cow<'a, str> {
         let mut data = Cow::Borrowed(data);
         if !self.mask.is_empty()
-            && let Ok(mut value) = serde_json::from_str::<Value>(&data)
-            && self.mask.apply(&mut value)
+            && let Ok(json) = data.parse::<Json>()
+            && let Ok(masked) = written(JsonWriter::new(&mut Vec::new(), &self.mask, usize::MAX), &json)
         {
-            data = Cow::Owned(value.to_string());
+            data = Cow::Owned(masked);
         }
         if data.len() > self.limit {
             data = Cow::Owned(truncated(data.len() as u64, &Sha256::digest(data.as_bytes())));
@@ -123,6 +122,11 @@ impl Fields {
         self.simple_to = if rules.mask.is_empty() { self.begin.saturating_add(rules.limit / MOST_JSON) } else { 0 };
     }
 
+    /// Returns how many bytes of the object there are.
+    pub(crate) fn len(&self) -> usize {
+        self.buffer.len() - self.begin
+    }
+
     /// How many bytes the buffer has room for.
     pub(crate) fn capacity(&self) -> usize {
         self.buffer.capacity()
@@ -151,7 +155,7 @@ impl Fields {
         &mut self,
         rules: &Rules,
         name: &str,
-        write: &mut dyn FnMut(&mut Json<'_>) -> serde_json::Result<()>,
+        write: &mut dyn FnMut(&mut JsonWriter<'_>) -> serde_json::Result<()>,
     ) {
         self.buffer.reserve(name.len() + 64);
         self.buffer.push(b'"');
@@ -173,10 +177,10 @@ impl Fields {
         self.plain(rules);
     }
 
-    fn value(&mut self, rules: &Rules, write: &mut dyn FnMut(&mut Json<'_>) -> serde_json::Result<()>) {
+    fn value(&mut self, rules: &Rules, write: &mut dyn FnMut(&mut JsonWriter<'_>) -> serde_json::Result<()>) {
         let begin = self.buffer.len();
         let room = (self.begin + rules.limit.min(usize::MAX / 2)).max(begin);
-        let mut json = Json::new(&mut self.buffer, &rules.mask, room);
+        let mut json = JsonWriter::new(&mut self.buffer, &rules.mask, room);
         let written = catch_unwind(AssertUnwindSafe(|| write(&mut json)));
         match (written, json.end()) {
             (Ok(Ok(())), None) => self.check_limit(rules, begin),
@@ -226,21 +230,26 @@ fn truncated(bytes: u64, hash: &[u8]) -> String {
     format!(r#"{{"$truncated":{bytes},"$sha256":"{}"}}"#, hex(hash))
 }
 
-/// One value by serde, as text, with the known secrets masked.
-pub(crate) fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<String, String> {
-    let mut buffer = Vec::new();
-    let mut json = Json::new(&mut buffer, &Rules::UNBOUND.mask, usize::MAX);
-    match catch_unwind(AssertUnwindSafe(|| value.serialize(&mut json))) {
-        Ok(Ok(())) => String::from_utf8(buffer).map_err(|error| error.to_string()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(panic) => Err(format!("panicked: {}", panic_message(panic.as_ref()))),
-    }
+/// Returns what stands in place of this JSON.
+pub(crate) fn truncated_json(json: &str) -> String {
+    truncated(json.len() as u64, &Sha256::digest(json))
 }
 
-/// One value by serde, as it is: secrets are masked when it is written.
-pub(crate) fn to_value<T: Serialize + ?Sized>(value: &T) -> Result<Value, String> {
-    match catch_unwind(AssertUnwindSafe(|| serde_json::to_value(value))) {
-        Ok(value) => value.map_err(|error| error.to_string()),
+/// Writes one value by serde as JSON, with the known secrets masked.
+pub(crate) fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<String, String> {
+    written(JsonWriter::new(&mut Vec::new(), &Rules::UNBOUND.mask, usize::MAX), value)
+}
+
+/// Takes one value by serde to be compared with another: see [`JsonWriter::for_comparison`].
+pub(crate) fn comparable<T: Serialize + ?Sized>(mask: &Mask, value: &T) -> Result<Json, String> {
+    let json = written(JsonWriter::for_comparison(&mut Vec::new(), mask), value)?;
+    json.parse().map_err(|error: JsonError| error.to_string())
+}
+
+fn written<T: Serialize + ?Sized>(mut json: JsonWriter<'_>, value: &T) -> Result<String, String> {
+    match catch_unwind(AssertUnwindSafe(|| value.serialize(&mut json))) {
+        Ok(Ok(())) => json.into_text(),
+        Ok(Err(error)) => Err(error.to_string()),
         Err(panic) => Err(format!("panicked: {}", panic_message(panic.as_ref()))),
     }
 }
@@ -274,7 +283,7 @@ fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
     use crate::mask::MAX_DEPTH;
-    use serde_json::json;
+    use serde_json::{Value, json};
     use std::collections::BTreeMap;
 
     fn rules() -> Rules {
@@ -406,19 +415,130 @@ mod tests {
     }
 
     #[test]
-    fn raw_json_is_masked_and_no_lone_surrogate_passes() {
-        let raw = |text: &str| serde_json::value::RawValue::from_string(text.into()).unwrap();
-        assert_eq!(one(raw(r#"{"a": {"token": 1}, "b": 1.50}"#)), json!({"a": {"token": "[redacted]"}, "b": 1.5}));
-        let kept = to_json(&raw(r#"{"price":  1.5000000000000000000001}"#)).unwrap();
-        assert_eq!(kept, r#"{"price":  1.5000000000000000000001}"#);
-        assert!(one(raw(r#""\ud800""#))["$error"].is_string());
+    fn raw_json_is_masked_and_keeps_its_digits_and_the_rest_of_what_is_odd() {
+        let raw = |text: &str| to_json(&serde_json::value::RawValue::from_string(text.into()).unwrap()).unwrap();
+        for (given, expected) in [
+            (r#"{"token": 1, "b": 1.50}"#, r#"{"b":1.50,"token":"[redacted]"}"#),
+            (r#"{"price":  1.5000000000000000000001}"#, r#"{"price":1.5000000000000000000001}"#),
+            (r#"{"a":"\ud800","b":[1e400,1e131071]}"#, "{\"a\":\"\u{fffd}\",\"b\":[1e400,1e131071]}"),
+            (r#"[1e131072, -1e-16384]"#, r#"["1e131072","-1e-16384"]"#),
+            ("1e999999999999999999999", r#""1e999999999999999999999""#),
+            (r#"{"\u0000":1,"\\u0000":2}"#, r#"{"\u0000":1,"\\\\u0000":2}"#),
+        ] {
+            assert_eq!(raw(given), expected);
+        }
+    }
+
+    #[test]
+    fn keys_that_differ_by_nul_alone_stay_apart() {
+        let keys = ["a\0", "a\u{fffd}", "a\\u0000", "a\\\0", "a\\\\u0000", "a\\\\\0", "\0\0", "\\u0000\0", "\0\\u0000"];
+        let map: BTreeMap<&str, usize> = keys.iter().copied().zip(0..).collect();
+        // As the writer stores them.
+        let json = crate::nul::without_nul_escapes(&to_json(&map).unwrap()).into_owned();
+        let stored: BTreeMap<String, usize> = serde_json::from_str(&json).unwrap();
+        assert_eq!(stored.len(), keys.len(), "{json}");
+    }
+
+    #[test]
+    fn values_that_carry_their_name_beside_them_are_masked() {
+        #[derive(Serialize)]
+        #[serde(tag = "kind", content = "value")]
+        enum Credential {
+            Password(&'static str),
+            Ticker(&'static str),
+        }
+        #[derive(Serialize)]
+        struct Backwards {
+            value: &'static str,
+            name: &'static str,
+        }
+        #[derive(Serialize)]
+        struct ApiKey(&'static str);
+        #[derive(Serialize)]
+        struct TokenAmount(f64);
+        let redacted = "[redacted]";
+        assert_eq!(
+            one((Credential::Password("x"), Credential::Ticker("AAPL"))),
+            json!([{"kind": "Password", "value": redacted}, {"kind": "Ticker", "value": "AAPL"}])
+        );
+        assert_eq!(
+            one([Backwards { value: "x", name: "password" }, Backwards { value: "y", name: "ticker" }]),
+            json!([{"value": redacted, "name": "password"}, {"value": "y", "name": "ticker"}])
+        );
+        assert_eq!(
+            one(vec![("Authorization", "Bearer x"), ("Accept", "*/*")]),
+            json!([["Authorization", redacted], ["Accept", "*/*"]])
+        );
+        assert_eq!(one(json!([["Cookie", "x"], ["Accept", "*/*"]])), json!([["Cookie", redacted], ["Accept", "*/*"]]));
+        assert_eq!(one(json!({"changed": ["password", "email"]})), json!({"changed": ["password", "email"]}));
+        assert_eq!(one(json!([{"key": "password", "value": 7}])), json!([{"key": "password", "value": redacted}]));
+        assert_eq!(one((ApiKey("x"), TokenAmount(1.5))), json!([redacted, 1.5]));
+    }
+
+    #[test]
+    fn user_and_password_in_a_url_are_masked_in_any_text() {
+        let url = "postgres://ann:hunter2@db/x";
+        let data = captured(|fields| {
+            fields.serialize(&rules(), "by_serde", &format!("cannot reach {url}: refused"));
+            fields.display(&rules(), "by_display", &format_args!("{}://{}:{}@{}", "postgres", "ann", "hunter2", "db"));
+            fields.debug(&rules(), "by_debug", &Some(url));
+            fields.serialize(
+                &rules(),
+                "raw",
+                &serde_json::value::RawValue::from_string(json!([url]).to_string()).unwrap(),
+            );
+        });
+        assert!(!data.to_string().contains("hunter2"), "{data}");
+        assert_eq!(data["by_debug"], "Some(\"postgres://[redacted]@db/x\")");
+    }
+
+    #[test]
+    fn an_excepted_name_is_not_masked_inside_values() {
+        let mut rules = rules();
+        rules.mask.except("token_in");
+        let data = captured(|fields| fields.serialize(&rules, "swap", &json!({"token_in": "USDC", "token": "x"})));
+        assert_eq!(data["swap"], json!({"token_in": "USDC", "token": "[redacted]"}));
+        assert_eq!(
+            rules.settle(r#"{"token_in":1,"p":199.39999999999998}"#),
+            r#"{"p":199.39999999999998,"token_in":1}"#
+        );
+    }
+
+    #[test]
+    fn sets_to_be_compared_have_one_order() {
+        use std::collections::HashSet;
+        #[derive(Serialize)]
+        struct Holder(Vec<Option<HashSet<u32>>>);
+        let numbers: Vec<u32> = (0..30).collect();
+        let of = |numbers: &[u32]| {
+            comparable(&Mask::NONE, &Holder(vec![Some(numbers.iter().copied().collect()), None])).unwrap()
+        };
+        assert_eq!(of(&numbers), of(&numbers.iter().rev().copied().collect::<Vec<_>>()));
+        assert_eq!(comparable(&Mask::NONE, &vec![2, 1]).unwrap().to_string(), "[2,1]");
+        assert_eq!(
+            comparable(&Mask::NONE, &(f64::NAN, f32::INFINITY, 0.1_f32)).unwrap().to_string(),
+            r#"["NaN","Infinity",0.1]"#
+        );
+    }
+
+    #[test]
+    fn secrets_are_compared_without_being_told() {
+        let of = |secret: &str| {
+            let url = format!("redis://:{secret}@host");
+            comparable(&Mask::NONE, &(json!({"password": secret}), [("pin", secret)], url)).unwrap()
+        };
+        assert_eq!(of("hunter2"), of("hunter2"));
+        for at in 0..3 {
+            assert_ne!(of("hunter2")[at], of("hunter3")[at]);
+        }
+        assert!(!of("hunter2").to_string().contains("hunter2"));
     }
 
     #[test]
     fn a_handles_own_rules_are_applied_to_data_that_is_json_already() {
         let mut rules = rules();
         rules.mask.add("iban");
-        assert_eq!(rules.settle(r#"{"a": 1}"#), r#"{"a": 1}"#);
+        assert_eq!(rules.settle(r#"{"a": 1.50}"#), r#"{"a":1.50}"#);
         assert_eq!(rules.settle(r#"{"a":{"iban":1}}"#), r#"{"a":{"iban":"[redacted]"}}"#);
         assert!(rules.settle(&format!(r#"{{"a":"{}"}}"#, "x".repeat(500))).starts_with(r#"{"$truncated":508,"#));
         let mut fields = Fields::new(Vec::new());

@@ -1,24 +1,88 @@
-//! What differs between two values, leaf by leaf.
+//! Differences between two values, leaf by leaf.
 
-use serde_json::{Map, Value, json};
+use crate::json::{HASH, Json, write_text};
+use crate::mask::REDACTED;
+use chrono::DateTime;
+use imara_diff::{Algorithm, Diff, InternedInput, Interner};
+use std::collections::BTreeMap;
 
-/// The leaves that differ: `{"path": {"from": .., "to": ..}}`, without `from` where it was added and without `to` where it
+/// Stands for the leaves that a limit left out: how many there are.
+pub(crate) const LEFT_OUT: &str = "$truncated";
+
+/// Leaves by their paths.
+type Leaves = BTreeMap<String, BTreeMap<String, Json>>;
+
+/// Returns the leaves that differ: `{"path": {"from": .., "to": ..}}`, without `from` where it was added and without `to` where it
 /// was removed. A path is as in JSONPath (RFC 9535) below the root: `quantity`, `lots[0].price`, `limits["a.b"]`. Two
 /// values that are not both objects or both arrays are one leaf: `{"from": .., "to": ..}`.
-pub(crate) fn changes(before: &Value, after: &Value) -> Value {
-    let mut found = Map::new();
-    if !compare("", Some(before), Some(after), &mut found) {
+///
+/// Elements of a list are matched by what they are, so that one inserted before the others is one leaf. The place of a `from` is that
+/// before, the place of a `to` the one after. Values are the same if they are for `jsonb`, or if they are the same instant in two time
+/// zones. At most `limit` bytes of leaves are listed; the member `$truncated` counts the others.
+pub(crate) fn changes(before: &Json, after: &Json, limit: usize) -> Json {
+    let mut found = Leaves::new();
+    compare("", Some(before), Some(after), &mut found);
+    let is_container = |json: &Json| matches!(json, Json::Array(_) | Json::Object(_));
+    if !(is_container(before) && std::mem::discriminant(before) == std::mem::discriminant(after)) {
         // A leaf has no path.
-        return found.remove("").unwrap_or_default();
+        return found.remove("").map_or_else(|| Json::Object(BTreeMap::new()), |leaf| shown(leaf, limit));
     }
-    Value::Object(found)
+    bounded(found, limit)
 }
 
-/// Notes what differs; `false` if the two are a leaf and differ.
-fn compare(path: &str, before: Option<&Value>, after: Option<&Value>, found: &mut Map<String, Value>) -> bool {
+/// Lists leaves as long as there is room.
+fn bounded(found: Leaves, limit: usize) -> Json {
+    let mut listed = BTreeMap::new();
+    let (mut bytes, mut left_out) = (0, 0_u64);
+    for (path, leaf) in found {
+        let leaf = shown(leaf, limit / 4);
+        let size = path.len() + leaf.to_string().len() + 8;
+        if bytes + size > limit {
+            left_out += 1;
+        } else {
+            bytes += size;
+            listed.insert(path, leaf);
+        }
+    }
+    if left_out > 0 {
+        listed.insert(LEFT_OUT.to_owned(), left_out.into());
+    }
+    Json::Object(listed)
+}
+
+/// A leaf as it is on record: without the hashes of secrets, and without what is too long.
+fn shown(leaf: BTreeMap<String, Json>, limit: usize) -> Json {
+    let leaf: BTreeMap<String, Json> =
+        leaf.into_iter().map(|(side, value)| (side, bound(unhashed(value), limit / 2))).collect();
+    // Of a secret it says that it changed.
+    if leaf.len() == 2 && leaf.values().all(|value| *value == REDACTED) { REDACTED.into() } else { Json::Object(leaf) }
+}
+
+fn unhashed(value: Json) -> Json {
+    match value {
+        Json::String(text) => Json::String(match text.split_once(HASH) {
+            // A hash is all that stands behind; a text may have the character itself.
+            Some((masked, hash)) if hash.len() == 64 && masked.contains(REDACTED) => masked.to_owned(),
+            _ => text,
+        }),
+        Json::Array(values) => Json::Array(values.into_iter().map(unhashed).collect()),
+        Json::Object(members) => {
+            Json::Object(members.into_iter().map(|(name, value)| (name, unhashed(value))).collect())
+        }
+        other => other,
+    }
+}
+
+fn bound(value: Json, limit: usize) -> Json {
+    let json = value.to_string();
+    if json.len() > limit { Json::read(&crate::capture::truncated_json(&json)) } else { value }
+}
+
+/// Notes what differs.
+fn compare(path: &str, before: Option<&Json>, after: Option<&Json>, found: &mut Leaves) {
     match (before, after) {
         (before, after) if before == after => {}
-        (Some(Value::Object(before)), Some(Value::Object(after))) => {
+        (Some(Json::Object(before)), Some(Json::Object(after))) => {
             for (key, value) in before {
                 compare(&member(path, key), Some(value), after.get(key), found);
             }
@@ -26,32 +90,60 @@ fn compare(path: &str, before: Option<&Value>, after: Option<&Value>, found: &mu
                 compare(&member(path, key), None, Some(value), found);
             }
         }
-        (Some(Value::Array(before)), Some(Value::Array(after))) => {
-            for at in 0..before.len().max(after.len()) {
-                compare(&format!("{path}[{at}]"), before.get(at), after.get(at), found);
-            }
-        }
+        (Some(Json::Array(before)), Some(Json::Array(after))) => elements(path, before, after, found),
+        (Some(before), Some(after)) if is_same_instant(before, after) => {}
         (before, after) => {
-            let mut leaf = Map::new();
+            let leaf = found.entry(path.to_owned()).or_default();
             for (side, value) in [("from", before), ("to", after)] {
                 if let Some(value) = value {
                     leaf.insert(side.to_owned(), value.clone());
                 }
             }
-            found.insert(path.to_owned(), Value::Object(leaf));
-            return false;
         }
     }
-    true
+}
+
+/// Compares two lists by what their elements are.
+fn elements(path: &str, before: &[Json], after: &[Json], found: &mut Leaves) {
+    let interner = Interner::new(before.len() + after.len());
+    let mut input = InternedInput { before: Vec::new(), after: Vec::new(), interner };
+    input.update_before(before.iter());
+    input.update_after(after.iter());
+    for hunk in Diff::compute(Algorithm::Histogram, &input).hunks() {
+        let (removed, added) =
+            (hunk.before.start as usize..hunk.before.end as usize, hunk.after.start as usize..hunk.after.end as usize);
+        // Elements that have kept their place are compared within.
+        let pairs = if removed.start == added.start { removed.len().min(added.len()) } else { 0 };
+        for at in removed.clone().take(pairs) {
+            compare(&format!("{path}[{at}]"), before.get(at), after.get(at), found);
+        }
+        for at in removed.skip(pairs) {
+            compare(&format!("{path}[{at}]"), before.get(at), None, found);
+        }
+        for at in added.skip(pairs) {
+            compare(&format!("{path}[{at}]"), None, after.get(at), found);
+        }
+    }
+}
+
+/// Returns whether two texts are the same instant (RFC 3339), in whichever zones.
+fn is_same_instant(before: &Json, after: &Json) -> bool {
+    let instant = |json: &Json| DateTime::parse_from_rfc3339(json.as_str()?).ok();
+    // One without the other says nothing.
+    instant(before).is_some_and(|before| instant(after) == Some(before))
 }
 
 fn member(path: &str, key: &str) -> String {
-    let plain = key.starts_with(|c: char| c.is_alphabetic() || c == '_')
+    let is_plain = key.starts_with(|c: char| c.is_alphabetic() || c == '_')
         && key.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '$');
-    match (plain, path) {
+    match (is_plain, path) {
         (true, "") => key.to_owned(),
         (true, path) => format!("{path}.{key}"),
-        (false, path) => format!("{path}[{}]", json!(key)),
+        (false, path) => {
+            let mut quoted = Vec::new();
+            write_text(key, &mut quoted);
+            format!("{path}[{}]", String::from_utf8_lossy(&quoted))
+        }
     }
 }
 
@@ -59,6 +151,11 @@ fn member(path: &str, key: &str) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    fn told(before: &Value, after: &Value) -> Json {
+        changes(&before.into(), &after.into(), usize::MAX)
+    }
 
     #[test]
     fn only_what_differs_is_told_by_its_path() {
@@ -88,12 +185,74 @@ mod tests {
             (json!({"a": [1]}), json!({"a": {"0": 1}}), json!({"a": {"from": [1], "to": {"0": 1}}})),
             (json!(1), json!(2), json!({"from": 1, "to": 2})),
             (json!("flat"), json!({"long": 3}), json!({"from": "flat", "to": {"long": 3}})),
+            (json!([1]), json!({"long": 3}), json!({"from": [1], "to": {"long": 3}})),
             (json!({"from": 1}), json!({"from": 1}), json!({})),
             (json!(1), json!(1), json!({})),
             (json!({}), json!({}), json!({})),
         ] {
-            assert_eq!(changes(&before, &after), expected, "{before} {after}");
+            assert_eq!(told(&before, &after), expected, "{before} {after}");
         }
+    }
+
+    #[test]
+    fn lists_are_compared_by_their_elements() {
+        let long: Vec<u32> = (0..5_000).collect();
+        let with_first: Vec<u32> = [7].into_iter().chain(long.clone()).collect();
+        let without: Vec<u32> = long.iter().copied().filter(|n| *n != 2_500).collect();
+        for (before, after, expected) in [
+            (json!([1, 2, 3]), json!([0, 1, 2, 3]), json!({"[0]": {"to": 0}})),
+            (json!(["a", "b", "c"]), json!(["a", "c"]), json!({"[1]": {"from": "b"}})),
+            (json!(["a", "b", "c"]), json!(["a", "B", "c"]), json!({"[1]": {"from": "b", "to": "B"}})),
+            (
+                json!(["a", "b", "c"]),
+                json!(["n", "a", "B", "c"]),
+                json!({"[0]": {"to": "n"}, "[1]": {"from": "b"}, "[2]": {"to": "B"}}),
+            ),
+            (json!(long), json!(with_first), json!({"[0]": {"to": 7}})),
+            (json!(long), json!(without), json!({"[2500]": {"from": 2500}})),
+        ] {
+            assert_eq!(told(&before, &after), expected);
+        }
+        assert_eq!(told(&json!([1, 1, 1]), &json!([1, 1])).as_object().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn values_that_are_equal_are_no_change() {
+        for (before, after) in [
+            (json!(1), json!(1.0)),
+            (json!(-0.0), json!(0)),
+            (json!("2026-11-28T06:00:00Z"), json!("2026-11-28T08:00:00.000+02:00")),
+        ] {
+            assert_eq!(told(&json!({"a": before}), &json!({"a": after})), json!({}), "{before} {after}");
+        }
+        for (before, after) in [
+            (json!("1.0"), json!("1.00")),
+            (json!("2026-11-28T06:00:00Z"), json!("2026-11-28T06:00:01Z")),
+            (json!("2026-11-28"), json!("2026-11-28T00:00:00Z")),
+        ] {
+            assert_ne!(told(&json!({"a": before}), &json!({"a": after})), json!({}), "{before} {after}");
+        }
+    }
+
+    #[test]
+    fn a_change_survives_the_limit_whatever_is_beside_it() {
+        let text = "x".repeat(10_000);
+        let before = json!({"a": 1, "long": text, "z": 1});
+        let after = json!({"a": 2, "long": format!("{text}y"), "z": 2});
+        let found = changes(&(&before).into(), &(&after).into(), 2_000);
+        assert_eq!(found["a"], json!({"from": 1, "to": 2}));
+        assert_eq!(found["z"], json!({"from": 1, "to": 2}));
+        assert_eq!(found["long"]["from"]["$truncated"], 10_002);
+        let all = |by: u32| Json::from((0..1_000).map(|n| n * 2 + by).collect::<Vec<u32>>());
+        let found = changes(&all(0), &all(1), 2_000);
+        assert!(found.to_string().len() < 2_100, "{}", found.to_string().len());
+        assert_eq!(found[LEFT_OUT].as_u64().unwrap() as usize + found.as_object().unwrap().len() - 1, 1_000);
+    }
+
+    #[test]
+    fn many_changed_elements_are_compared_in_little_time() {
+        let all = |by: u32| Json::from((0..200_000).map(|n| n * 2 + by).collect::<Vec<u32>>());
+        assert_eq!(changes(&all(0), &all(1), 200)[LEFT_OUT], 200_000 - 5);
     }
 
     fn value() -> impl Strategy<Value = Value> {
@@ -112,7 +271,7 @@ mod tests {
         })
     }
 
-    /// How many leaves there are, and whether each differs where its path leads.
+    /// Returns how many leaves differ where no list does.
     fn leaves(before: &Value, after: &Value) -> usize {
         match (before, after) {
             _ if before == after => 0,
@@ -120,24 +279,32 @@ mod tests {
                 let both: usize = a.iter().map(|(key, value)| b.get(key).map_or(1, |other| leaves(value, other))).sum();
                 both + b.keys().filter(|key| !a.contains_key(*key)).count()
             }
-            (Value::Array(a), Value::Array(b)) => {
-                a.iter().zip(b).map(|(a, b)| leaves(a, b)).sum::<usize>() + a.len().abs_diff(b.len())
-            }
             _ => 1,
+        }
+    }
+
+    fn has_list(value: &Value) -> bool {
+        match value {
+            Value::Array(_) => true,
+            Value::Object(members) => members.values().any(has_list),
+            _ => false,
         }
     }
 
     proptest! {
         #[test]
         fn no_two_leaves_share_a_path(before in value(), after in value()) {
-            let told = changes(&before, &after);
+            let told = told(&before, &after);
             let both_composite = matches!(
                 (&before, &after),
                 (Value::Object(_), Value::Object(_)) | (Value::Array(_), Value::Array(_))
             );
             if both_composite || before == after {
                 let told = told.as_object().unwrap();
-                prop_assert_eq!(told.len(), leaves(&before, &after));
+                if !has_list(&before) || !has_list(&after) {
+                    prop_assert_eq!(told.len(), leaves(&before, &after));
+                }
+                prop_assert_eq!(told.is_empty(), before == after);
                 prop_assert!(told.values().all(|leaf| leaf.get("from") != leaf.get("to")));
             } else {
                 prop_assert_eq!(told, json!({"from": before, "to": after}));

@@ -10,7 +10,6 @@
 //! same on every processor; everywhere else the system clocks are read each time. The crates that offer this clock (quanta,
 //! minstant, fastant) take their anchor once, from which the wall clock then drifts away.
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use std::cell::Cell;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -67,11 +66,6 @@ impl Moment {
 #[inline]
 pub(crate) fn micros_now() -> i64 {
     Moment::now().micros()
-}
-
-/// A time as rows and their readers have it: ISO 8601, UTC, to the microsecond.
-pub(crate) fn iso_8601(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Micros, false)
 }
 
 /// What the clocks said, and the counter with them.

@@ -2,13 +2,14 @@
 
 use crate::audit::{self, Audit};
 use crate::capture;
-use crate::mask::REDACTED;
-use crate::secret::says_secret;
+use crate::json::Json;
+use crate::mask::{Mask, REDACTED, Role};
+use crate::nul::apart;
 use crate::trace::{SPAN_ID, TRACE_ID, Trace};
 use pin_project_lite::pin_project;
 use serde::Serialize;
-use serde_json::{Map, Value};
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -251,7 +252,7 @@ impl Drop for Swapped<'_> {
 pub struct Context {
     actor: Option<String>,
     correlation: Option<Uuid>,
-    attributes: Map<String, Value>,
+    attributes: BTreeMap<String, Json>,
     /// The attributes as JSON, or empty: made once, not at every event.
     json: String,
 }
@@ -289,15 +290,13 @@ impl Context {
     #[must_use]
     pub fn attribute<T: Serialize>(mut self, name: impl Into<String>, value: T) -> Self {
         let name = name.into();
-        let value = if says_secret(&name) {
-            REDACTED.into()
-        } else {
-            capture::to_json(&value)
-                .and_then(|json| serde_json::from_str(&json).map_err(|error| error.to_string()))
-                .unwrap_or_else(|error| serde_json::json!({"$error": error}))
+        let value = match Mask::NONE.role(&name) {
+            Role::Secret => REDACTED.into(),
+            _ => capture::to_json(&value)
+                .map_or_else(|error| [("$error", error)].into_iter().collect(), |json| Json::read(&json)),
         };
-        self.attributes.insert(name, value);
-        self.json = Value::Object(self.attributes.clone()).to_string();
+        self.attributes.insert(apart(&name).into_owned(), value);
+        self.json = Json::from(self.attributes.clone()).to_string();
         self
     }
 
@@ -353,7 +352,7 @@ impl Context {
                 let mut attributes = outer.attributes.clone();
                 attributes.append(&mut self.attributes);
                 self.attributes = attributes;
-                self.json = Value::Object(self.attributes.clone()).to_string();
+                self.json = Json::from(self.attributes.clone()).to_string();
             }
         }
         scope.around.context = Some(Arc::new(self));
@@ -378,7 +377,7 @@ impl Context {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     #[test]
     fn attributes_hold_no_secrets_and_no_failure() {

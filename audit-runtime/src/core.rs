@@ -9,6 +9,7 @@ use crate::journal::{AppendError, Journal, NotSynced};
 use crate::payload::{self, EventRef};
 use crate::personal::{self, MasterKey};
 use crate::stats::{Counters, Stats};
+use crate::timestamp::Timestamp;
 use crate::trace::Trace;
 use crate::warning::RateLimited;
 use crate::writer::{Checkpoints, Control, Progress};
@@ -226,6 +227,11 @@ impl Core {
         if !is_event_type(&event.event_type) {
             return Err(EventError::EventType(event.event_type.to_string()).into());
         }
+        if let Some(time) = event.created_at
+            && time.unix_micros().is_none()
+        {
+            return Err(EventError::Time(time).into());
+        }
         let mut buffer = crate::call::buffer::take();
         let id = self.encode(&mut buffer, &Scope::current(), event);
         let appended = self.append(&buffer);
@@ -264,7 +270,7 @@ impl Core {
                     .or_else(|| context.and_then(|context| context.actor_text()))
                     .unwrap_or_else(|| self.actor()),
                 data: &if keeps { data } else { personal::redact(&data).into() },
-                created_at: event.created_at.map_or(now, |time| time.timestamp_micros()),
+                created_at: event.created_at.and_then(Timestamp::unix_micros).unwrap_or(now),
                 outcome: Outcome::Ok,
                 duration: None,
                 correlation_id: Some(correlation(scope.call, context, trace).unwrap_or(id)),

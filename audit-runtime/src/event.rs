@@ -2,7 +2,7 @@
 
 use crate::capture;
 use crate::personal;
-use chrono::{DateTime, Utc};
+use crate::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt;
@@ -30,12 +30,14 @@ pub enum Outcome {
     Started,
     /// It had begun, and its process died, or shut its trail down, before it ended.
     Interrupted,
+    /// Another program wrote a text that this library does not write: see [`TrailEvent::outcome_text`](crate::TrailEvent::outcome_text).
+    Other,
 }
 
 impl Outcome {
     const ALL: [Self; 6] = [Self::Ok, Self::Error, Self::Panicked, Self::Cancelled, Self::Started, Self::Interrupted];
 
-    /// The text in the column `outcome`.
+    /// Returns the text in the column `outcome`; of any other text, `other`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -45,6 +47,7 @@ impl Outcome {
             Self::Cancelled => "cancelled",
             Self::Started => "started",
             Self::Interrupted => "interrupted",
+            Self::Other => "other",
         }
     }
 
@@ -63,9 +66,9 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// The text is no outcome.
+/// Reports a text that is not an outcome of this library.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no outcome; there are ok, error, panicked, cancelled, started and interrupted")]
+#[error("unknown outcome {0:?}: expected ok, error, panicked, cancelled, started or interrupted")]
 pub struct UnknownOutcome(String);
 
 impl FromStr for Outcome {
@@ -212,6 +215,9 @@ pub enum EventError {
         /// What the serialisation said.
         message: String,
     },
+    /// The journal does not hold such a time.
+    #[error("cannot record an event at {0}: the journal holds times from 4714 BC to the year 294246")]
+    Time(Timestamp),
     /// The data is not a JSON object.
     #[error("the data of {0} is no JSON object; give a struct or a map with text keys")]
     NotAnObject(String),
@@ -241,7 +247,7 @@ pub struct Event {
     pub(crate) personal: Option<String>,
     /// Data or these hold what is marked.
     pub(crate) is_personal: bool,
-    pub(crate) created_at: Option<DateTime<Utc>>,
+    pub(crate) created_at: Option<Timestamp>,
 }
 
 impl Event {
@@ -318,8 +324,8 @@ impl Event {
 
     /// When it happened; by default when it is recorded. Kept to the microsecond.
     #[must_use]
-    pub fn at(mut self, created_at: DateTime<Utc>) -> Self {
-        self.created_at = Some(created_at);
+    pub fn at(mut self, created_at: impl Into<Timestamp>) -> Self {
+        self.created_at = Some(created_at.into());
         self
     }
 }

@@ -155,7 +155,7 @@ impl<'a> Parts<'a> {
             causation_id: (flags & 4 != 0).then(|| self.id()).flatten(),
             created_at: self.i64()?,
             duration: (flags & 8 != 0).then(|| self.i64()).flatten(),
-            outcome: crate::Outcome::from_code(flags >> 4).unwrap_or(crate::Outcome::Ok),
+            outcome: crate::event::Outcome::from_code(flags >> 4).unwrap_or(crate::event::Outcome::Ok),
             event_type: self.text()?,
             entity_type: self.text()?,
             actor: self.text()?,

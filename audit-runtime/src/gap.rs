@@ -1,7 +1,6 @@
 //! What was refused while the journal was full: told by one event once it is not.
 
-use crate::clock;
-use chrono::DateTime;
+use crate::timestamp::Timestamp;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,8 +29,7 @@ pub(crate) struct Lost {
 }
 
 fn iso_8601<S: Serializer>(micros: &i64, serializer: S) -> Result<S::Ok, S::Error> {
-    let time = DateTime::from_timestamp_micros(*micros).unwrap_or_default();
-    serializer.serialize_str(&clock::iso_8601(time))
+    Timestamp::from_unix_micros(*micros).serialize(serializer)
 }
 
 impl Lost {

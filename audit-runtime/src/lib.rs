@@ -24,6 +24,7 @@ mod ids;
 mod journal;
 mod json;
 mod mask;
+mod nul;
 mod payload;
 mod personal;
 mod quarantine;
@@ -32,10 +33,12 @@ mod schema;
 mod secret;
 mod stats;
 pub mod testing;
+mod timestamp;
 #[cfg(feature = "tower")]
 pub mod tower;
 mod trace;
 mod trail;
+mod url;
 mod warning;
 mod writer;
 
@@ -48,6 +51,7 @@ pub use event::{
     AuditEvent, EntityId, Event, EventError, IntoEntityId, MAX_EVENT_TYPE, Outcome, UnknownOutcome, is_event_type,
 };
 pub use journal::{JournalError, JournalState, JournalStatus, Overflow, journals};
+pub use json::{DeepJson, Json, JsonError, JsonNumber};
 pub use personal::{Forgotten, MasterKey, MasterKeyError, forget};
 pub use quarantine::{Quarantine, Quarantined, Retried};
 pub use retention::{Prune, PruneError, Pruned};
@@ -55,7 +59,8 @@ pub use schema::{Duty, grant, make_partitions, migrate, migrate_telling};
 /// The version of sqlx whose types this crate takes: pools, connections, options.
 pub use sqlx;
 pub use stats::Stats;
-pub use trail::{Cursor, CursorError, EventFilter, IntentState, Page, Trail, TrailEvent};
+pub use timestamp::{Timestamp, TimestampError};
+pub use trail::{Change, Cursor, CursorError, EventFilter, IntentState, Page, Trail, TrailEvent};
 pub use writer::{ConnectOptions, FreshOptions, IntoConnectOptions};
 
 /// What the expansion of `#[audited]` calls. Not for users: it may change with any version.

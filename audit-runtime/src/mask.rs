@@ -1,108 +1,168 @@
-//! Keys that say secret: what they hold is masked before it becomes JSON, and never reaches the buffer.
+//! Names that say secret: a value under such a name is masked before it becomes JSON, and never reaches the buffer.
 
 use crate::secret::{says_secret, words};
-use serde_json::Value;
 use std::cell::Cell;
 
-/// Written in place of a secret.
+/// Stands in place of a secret.
 pub(crate) const REDACTED: &str = "[redacted]";
 
 /// Arrays and objects within each other that a captured value may have. `serde_json` reads 127, the event's own object
 /// and a reader's envelope take some.
 pub(crate) const MAX_DEPTH: usize = 100;
 
-/// The names that an application adds to those known here.
+/// The longest text that may be the name of the value beside it.
+const LONGEST_NAME: usize = 40;
+
+/// The names that an application adds to those known here, or excepts from them.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Mask(Vec<Vec<String>>);
+pub(crate) struct Mask {
+    secret: Vec<Words>,
+    plain: Vec<Words>,
+}
 
-impl Mask {
-    /// Knows no further names.
-    pub(crate) const NONE: Self = Self(Vec::new());
+/// The words of a name, in lower case.
+type Words = Vec<String>;
 
-    /// Adds a name, matched by whole words as the known ones are.
-    pub(crate) fn add(&mut self, name: &str) {
-        let name: Vec<String> = words(name).map(str::to_ascii_lowercase).collect();
-        if !name.is_empty() {
-            self.0.push(name);
-        }
-    }
+/// What a name says of its value.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Nothing.
+    #[default]
+    Ordinary,
+    /// The value is a secret.
+    Secret,
+    /// The value may name what stands beside it: `{"kind": "password", "value": ..}`.
+    Names,
+    /// What stands beside the value may name it.
+    Named,
+}
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Whether the application named this as a secret.
-    #[inline]
-    pub(crate) fn names(&self, name: &str) -> bool {
-        !self.0.is_empty() && self.has(name)
-    }
-
-    fn has(&self, name: &str) -> bool {
-        let words: Vec<&str> = words(name).collect();
-        self.0.iter().any(|secret| {
-            words.windows(secret.len()).any(|window| window.iter().zip(secret).all(|(a, b)| a.eq_ignore_ascii_case(b)))
-        })
-    }
-
-    /// Whether a key inside a captured value holds a secret.
-    pub(crate) fn covers(&self, key: &str) -> bool {
-        says_secret(key) || self.names(key)
-    }
-
-    /// Masks a value that is JSON already; says whether anything was masked.
-    pub(crate) fn apply(&self, value: &mut Value) -> bool {
-        match value {
-            Value::Object(fields) => fields.iter_mut().fold(false, |masked, (key, value)| {
-                if self.covers(key) {
-                    *value = REDACTED.into();
-                    return true;
-                }
-                self.apply(value) | masked
-            }),
-            Value::Array(values) => values.iter_mut().fold(false, |masked, value| self.apply(value) | masked),
-            _ => false,
+impl Role {
+    fn of(name: &str) -> Self {
+        match name {
+            _ if says_secret(name) => Self::Secret,
+            "name" | "key" | "kind" | "type" | "field" | "header" | "label" | "param" | "parameter" | "property"
+            | "attribute" | "variable" | "tag" | "Name" | "Key" | "Kind" | "Type" | "Field" | "Header" | "Label" => {
+                Self::Names
+            }
+            "value" | "values" | "val" | "v" | "content" | "contents" | "data" | "text" | "raw" | "plaintext"
+            | "string" | "body" | "payload" | "code" | "number" | "answer" | "Value" | "Values" | "Content" => {
+                Self::Named
+            }
+            _ => Self::Ordinary,
         }
     }
 }
 
-/// [`says_secret`] of the name of a field, remembered: the same fields are asked for at every call.
+impl Mask {
+    /// Knows no further names.
+    pub(crate) const NONE: Self = Self { secret: Vec::new(), plain: Vec::new() };
+
+    /// Adds a name, matched by whole words as the known ones are.
+    pub(crate) fn add(&mut self, name: &str) {
+        Self::note(&mut self.secret, name);
+    }
+
+    /// Excepts a name: a value under just this name, in any style of writing it, is no secret.
+    pub(crate) fn except(&mut self, name: &str) {
+        Self::note(&mut self.plain, name);
+    }
+
+    fn note(names: &mut Vec<Words>, name: &str) {
+        let name: Words = words(name).map(str::to_lowercase).collect();
+        if !name.is_empty() {
+            names.push(name);
+        }
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.secret.is_empty() && self.plain.is_empty()
+    }
+
+    /// Returns whether the application named this as a secret.
+    #[inline]
+    pub(crate) fn names(&self, name: &str) -> bool {
+        !self.secret.is_empty() && self.has(name)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        let words: Words = words(name).map(str::to_lowercase).collect();
+        self.secret.iter().any(|secret| words.windows(secret.len()).any(|window| window == secret))
+    }
+
+    fn excepts(&self, name: &str) -> bool {
+        if self.plain.is_empty() {
+            return false;
+        }
+        let words: Words = words(name).map(str::to_lowercase).collect();
+        self.plain.contains(&words)
+    }
+
+    /// Returns what a key inside a captured value says.
+    pub(crate) fn role(&self, key: &str) -> Role {
+        self.adjusted(Role::of(key), key)
+    }
+
+    /// Returns what the name of a field says; of which the known names are remembered, for the same fields are asked for at every call.
+    #[inline]
+    pub(crate) fn role_of_field(&self, field: &'static str) -> Role {
+        let known = role_of_field(field);
+        if self.is_empty() { known } else { self.adjusted(known, field) }
+    }
+
+    fn adjusted(&self, known: Role, name: &str) -> Role {
+        if self.names(name) {
+            Role::Secret
+        } else if known == Role::Secret && self.excepts(name) {
+            Role::Ordinary
+        } else {
+            known
+        }
+    }
+
+    /// Returns whether a text, as it stands in JSON, names a secret.
+    pub(crate) fn is_secret_name(&self, json: &[u8]) -> bool {
+        let [b'"', name @ .., b'"'] = json else {
+            return false;
+        };
+        let is_name = name.len() <= LONGEST_NAME && !name.iter().any(|byte| matches!(byte, b' ' | b'\\'));
+        is_name && std::str::from_utf8(name).is_ok_and(|name| self.role(name) == Role::Secret)
+    }
+}
+
+/// [`Role::of`] the name of a field, remembered.
 #[inline]
-pub(crate) fn is_secret_field(name: &'static str) -> bool {
+fn role_of_field(name: &'static str) -> Role {
     /// A name's address and length, which no other text will ever have, for it stays where it is; and the answer.
     #[derive(Clone, Copy)]
     struct Known {
         address: usize,
         length: u32,
-        is_secret: bool,
+        role: Role,
     }
     const KNOWN: usize = 256;
     thread_local! {
         static FIELDS: [Cell<Known>; KNOWN] =
-            const { [const { Cell::new(Known { address: 0, length: 0, is_secret: false }) }; KNOWN] };
+            const { [const { Cell::new(Known { address: 0, length: 0, role: Role::Ordinary }) }; KNOWN] };
     }
     #[cold]
-    fn ask(known: &Cell<Known>, name: &'static str, address: usize, length: u32) -> bool {
-        let is_secret = says_secret(name);
-        known.set(Known { address, length, is_secret });
-        is_secret
+    fn ask(known: &Cell<Known>, name: &'static str, address: usize, length: u32) -> Role {
+        let role = Role::of(name);
+        known.set(Known { address, length, role });
+        role
     }
     // No name is so long that its length is cut; and the empty one says nothing.
     let (address, length) = (name.as_ptr() as usize, name.len() as u32);
     FIELDS.with(|fields| {
         let known = &fields[(address ^ address >> 8 ^ name.len() << 4) % KNOWN];
         let found = known.get();
-        if found.address == address && found.length == length {
-            found.is_secret
-        } else {
-            ask(known, name, address, length)
-        }
+        if found.address == address && found.length == length { found.role } else { ask(known, name, address, length) }
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn added_names_are_matched_by_whole_words_too() {
@@ -111,18 +171,41 @@ mod tests {
         mask.add("mother_name");
         mask.add("__");
         for secret in ["iban", "userIban", "MotherName", "the_mother_name_of", "password"] {
-            assert!(mask.covers(secret), "{secret}");
+            assert_eq!(mask.role(secret), Role::Secret, "{secret}");
         }
         for plain in ["ibanez", "mother", "name", "mother_s_name"] {
-            assert!(!mask.covers(plain), "{plain}");
+            assert_ne!(mask.role(plain), Role::Secret, "{plain}");
         }
     }
 
     #[test]
-    fn a_value_is_masked_at_any_depth() {
-        let mut value = json!({"a": [{"token": {"b": 1}}], "b": {"c": 2}});
-        assert!(Mask::NONE.apply(&mut value));
-        assert_eq!(value, json!({"a": [{"token": "[redacted]"}], "b": {"c": 2}}));
-        assert!(!Mask::NONE.apply(&mut json!({"a": [1, {"b": "token"}]})));
+    fn an_excepted_name_is_matched_as_a_whole() {
+        let mut mask = Mask::default();
+        mask.except("token_in");
+        mask.add("token_out");
+        for plain in ["token_in", "tokenIn", "Token-In"] {
+            assert_eq!(mask.role(plain), Role::Ordinary, "{plain}");
+        }
+        for secret in ["token", "access_token_in", "token_out"] {
+            assert_eq!(mask.role(secret), Role::Secret, "{secret}");
+        }
+        mask.except("token_out");
+        assert_eq!(mask.role("token_out"), Role::Secret, "what the application named stays a secret");
+        assert_eq!(mask.role_of_field("token_in"), Role::Ordinary);
+        assert_eq!(Mask::NONE.role_of_field("token_in"), Role::Secret);
+    }
+
+    #[test]
+    fn a_text_names_a_secret_if_it_is_a_name() {
+        for (json, expected) in [
+            ("\"password\"", true),
+            ("\"Set-Cookie\"", true),
+            ("\"my password is new\"", false),
+            ("\"ticker\"", false),
+            ("17", false),
+            ("\"", false),
+        ] {
+            assert_eq!(Mask::NONE.is_secret_name(json.as_bytes()), expected, "{json}");
+        }
     }
 }

@@ -1,9 +1,9 @@
 //! Events that PostgreSQL refused: to be looked at, and to be tried again once what it minded is mended.
 
 use crate::payload::EventRef;
+use crate::timestamp::Timestamp;
 use crate::trail::TrailEvent;
 use crate::writer;
-use chrono::{DateTime, Utc};
 use sqlx::Row;
 use sqlx::postgres::{PgPool, PgRow};
 use uuid::Uuid;
@@ -41,7 +41,7 @@ pub struct Quarantined {
     /// The same in words.
     pub error: String,
     /// When it was refused.
-    pub created_at: DateTime<Utc>,
+    pub created_at: Timestamp,
     /// The event, unless its bytes are none that this version knows.
     pub event: Option<TrailEvent>,
     /// Its bytes, as they were in the journal.

@@ -1,6 +1,6 @@
 //! The distributed trace an event belongs to (W3C Trace Context, <https://www.w3.org/TR/trace-context/>).
 
-use serde_json::Value;
+use crate::json::Json;
 use std::borrow::Cow;
 use uuid::Uuid;
 
@@ -64,11 +64,11 @@ impl Trace {
     fn put_beside(self, attributes: &str) -> Cow<'_, str> {
         let (trace_id, span_id) = self.texts();
         if attributes.contains(r#""trace_id":"#)
-            && let Ok(Value::Object(mut fields)) = serde_json::from_str(attributes)
+            && let Ok(Json::Object(mut fields)) = attributes.parse()
         {
             fields.insert(TRACE_ID.into(), trace_id.into());
             fields.insert(SPAN_ID.into(), span_id.into());
-            return Cow::Owned(Value::Object(fields).to_string());
+            return Cow::Owned(Json::from(fields).to_string());
         }
         let ids = format!(r#""{TRACE_ID}":"{trace_id}","{SPAN_ID}":"{span_id}"}}"#);
         Cow::Owned(match attributes.strip_suffix('}') {
@@ -120,7 +120,7 @@ mod opentelemetry_span {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 

@@ -3,7 +3,7 @@
 use crate::independent;
 use audit_runtime::evidence::{self, SigningKey};
 use audit_runtime::{
-    Audit, AuditEvent, Builder, Event, EventFilter, MasterKey, Outcome, Trail, TrailEvent, audited, forget,
+    Audit, AuditEvent, Builder, Event, EventFilter, Json, MasterKey, Outcome, Trail, TrailEvent, audited, forget,
 };
 use futures_util::TryStreamExt;
 use serde::Serialize;
@@ -114,7 +114,7 @@ async fn who_is_forgotten_is_erased_and_everything_verifies() {
     });
     let by_type = |events: &[TrailEvent], kind: &str, outcome: Outcome| -> Value {
         let found = events.iter().find(|event| event.event_type == kind && event.outcome == outcome);
-        let mut data = found.unwrap().data.clone();
+        let mut data = found.unwrap().data.value();
         if data.get("account_id").is_some() {
             data["account_id"] = json!(0);
         }
@@ -139,7 +139,7 @@ async fn who_is_forgotten_is_erased_and_everything_verifies() {
         assert_eq!(read.len(), 22, "{read:#?}");
         for (id, name, value, is_nonce) in read {
             let event = events.iter().find(|event| event.id == id).unwrap();
-            assert_eq!((&event.data[&name], is_nonce), (&value, true));
+            assert_eq!((&event.data[&name], is_nonce), (&value.into(), true));
         }
     }
     let forgotten = forget(&database.pool, "customer:42", Some("dpo")).await.unwrap().unwrap();
@@ -151,7 +151,7 @@ async fn who_is_forgotten_is_erased_and_everything_verifies() {
         let erased = json!({"account_id": 0, "email": "[erased]", "phone": "[erased]", "price": 1.1});
         assert_eq!(by_type(&events, "account.closed", Outcome::Ok), erased);
         let told = events.iter().find(|event| event.event_type == "audit.forgotten").unwrap();
-        assert_eq!((told.actor.as_str(), &told.data["key"]), ("dpo", &json!(forgotten.key)));
+        assert_eq!((told.actor.as_str(), &told.data["key"]), ("dpo", &json!(forgotten.key).into()));
     }
     let bob = read(&trail).await.into_iter().find(|event| event.data["customer"] == 43).unwrap();
     assert_eq!(bob.data["email"], "bob@example.com");
@@ -163,13 +163,13 @@ async fn who_is_forgotten_is_erased_and_everything_verifies() {
     let audit = builder(&database, &master).start().unwrap();
     close_account(&audit, 42);
     audit.shutdown(Duration::from_secs(60)).await.unwrap();
-    let mut emails: Vec<Value> = read(&trail)
+    let mut emails: Vec<Json> = read(&trail)
         .await
         .into_iter()
         .filter(|event| event.event_type == "account.closed")
         .map(|event| event.data["email"].clone())
         .collect();
-    emails.sort_by_key(Value::to_string);
+    emails.sort_by_key(Json::to_string);
     assert_eq!(emails, ["[erased]", "ann@example.com"]);
     database.is_unharmed().await;
     // Whoever owns the tables cannot bring a key back, nor remove one.

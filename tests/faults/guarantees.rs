@@ -281,8 +281,11 @@ async fn a_process_that_is_killed_inside_of_calls_leaves_a_row_for_each_that_say
         );
         // By whom, with which arguments, begun when.
         assert_eq!((event.actor.as_str(), event.created_at), ("ann", intent.created_at));
-        assert!(began < event.created_at && event.created_at < Utc::now());
-        assert_eq!((event.correlation_id, &event.context), (intent.correlation_id, &Some(json!({"tenant": "acme"}))));
+        assert!(event.created_at > began && event.created_at < Utc::now());
+        assert_eq!(
+            (event.correlation_id, &event.context),
+            (intent.correlation_id, &Some(json!({"tenant": "acme"}).into()))
+        );
         let mut data = event.data.clone();
         let interrupted = data.as_object_mut().unwrap().remove("$interrupted").unwrap();
         assert_eq!(data, json!({"number": 0, "ticker": "AAPL", "key": "k-0"}));

@@ -1,6 +1,6 @@
 //! Rows that PostgreSQL refuses: isolated, kept with their bytes, listed and tried again.
 
-use audit_runtime::{Event, Quarantine, Retried, audited};
+use audit_runtime::{Event, Quarantine, Retried, Timestamp, audited};
 use serde_json::json;
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -45,7 +45,7 @@ async fn many_among_many_are_isolated_and_can_be_tried_again() {
     execute(&database, "ALTER TABLE audit_events_default ADD CONSTRAINT nothing_old CHECK (false) NOT VALID").await;
     let audit = database.audit().start().unwrap();
     audit.scope(async { (0..2_000).for_each(submit) }).await;
-    let old = "2001-01-01T00:00:00Z".parse().unwrap();
+    let old: Timestamp = "2001-01-01T00:00:00Z".parse().unwrap();
     audit.record_at(Event::new("order.remembered").data(&json!({"number": 1})).unwrap(), old).unwrap();
     audit.record(Event::new("order.coded")).unwrap();
     audit.flush().await.unwrap();

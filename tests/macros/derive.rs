@@ -119,7 +119,7 @@ fn what_serde_skips_is_not_recorded_and_a_unit_struct_has_no_data() {
         internal: u8,
     }
     let row = recorded(Noted { id: ID.to_string(), password: "hunter2".into(), internal: 3 });
-    assert_eq!((row.entity_id, row.data), (Some(ID), json!({"id": ID})));
+    assert_eq!((row.entity_id, row.data), (Some(ID), json!({"id": ID}).into()));
 
     #[derive(AuditEvent)]
     #[audit(event = "market.closed", id = None::<Uuid>)]

@@ -228,7 +228,10 @@ async fn axum_handlers() {
     let (status, _) = serve(router.clone(), client.get(placeholder), &format!("/users/{ID}")).await;
     assert_eq!(status, 200);
     let event: TrailEvent = probe.only("user.shown");
-    assert_eq!((event.entity_id, event.data), (Some(ID), json!({"user_id": ID, "result": format!("users {ID}")})));
+    assert_eq!(
+        (event.entity_id, event.data),
+        (Some(ID), json!({"user_id": ID, "result": format!("users {ID}")}).into())
+    );
     let body = json!("because");
     let (status, body) = serve(router, client.post(placeholder).json(&body), &format!("/users/{ID}/root")).await;
     assert_eq!((status, body.as_str()), (200, "not that one"));

@@ -306,7 +306,7 @@ fn nothing_that_changed_is_told_as_nothing_and_a_panic_tells_no_change() {
     let ((), event) = caught(|| look(&mut position, &mut count, false));
     assert_eq!(event.data["changes"], json!({"position": {}, "count": {"from": 1, "to": 3}}));
     let (_, event) = caught(|| catch_unwind(AssertUnwindSafe(|| look(&mut position, &mut count, true))));
-    assert_eq!((event.outcome, event.data), (Outcome::Panicked, json!({"panics": true})));
+    assert_eq!((event.outcome, event.data), (Outcome::Panicked, json!({"panics": true}).into()));
 }
 
 #[test]
@@ -419,9 +419,12 @@ fn fields_of_self_and_parameters_are_compared_in_every_shape() {
     result.unwrap_err();
     assert_eq!(event.data["changes"], json!({"mode": {"from": 4, "to": 0}, "other": {}}));
     let (quantity, event) = caught_later(async { Desk::change_by_future(&mut position).await });
-    assert_eq!((quantity, &event.data["changes"]), (2, &json!({"position": {"quantity": {"from": 1, "to": 2}}})));
+    assert_eq!(
+        (quantity, &event.data["changes"]),
+        (2, &json!({"position": {"quantity": {"from": 1, "to": 2}}}).into())
+    );
     let (mode, event) = caught(|| *desk.borrowed());
-    assert_eq!((mode, &event.data["changes"]), (0, &json!({"mode": {}})));
+    assert_eq!((mode, &event.data["changes"]), (0, &json!({"mode": {}}).into()));
     let probe = Probe::new();
     pollster::block_on(probe.scope(desk.set(9))).unwrap();
     let set = &probe.events()[1];

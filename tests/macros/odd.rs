@@ -4,10 +4,10 @@
 
 use crate::support::ID;
 use audit_runtime::testing::Probe;
-use audit_runtime::{IntentState, RecordError, audited};
+use audit_runtime::{IntentState, Json, RecordError, audited};
 use futures_util::future::BoxFuture;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgConnection;
@@ -119,7 +119,7 @@ async fn they_are_recorded_as_any_other() {
             assert_eq!(made(&mut vec![]), 1);
         })
         .await;
-    let ended: Vec<Value> =
+    let ended: Vec<Json> =
         probe.events().into_iter().filter(|event| event.intent.is_none()).map(|event| event.data).collect();
     assert!(probe.events().iter().all(|event| event.intent.is_none_or(|state| state == IntentState::Completed)));
     let change = |from: u32, to: u32| json!({"from": from, "to": to});

@@ -49,9 +49,9 @@ fn return_and_question_mark_leave_the_body_and_not_the_record() {
     assert_eq!(
         ends,
         [
-            (Outcome::Ok, json!({"text": "", "result": 0})),
-            (Outcome::Ok, json!({"text": "12", "result": 12})),
-            (Outcome::Error, json!({"text": "x", "error": {"message": "cannot parse", "causes": causes}})),
+            (Outcome::Ok, json!({"text": "", "result": 0}).into()),
+            (Outcome::Ok, json!({"text": "12", "result": 12}).into()),
+            (Outcome::Error, json!({"text": "x", "error": {"message": "cannot parse", "causes": causes}}).into()),
         ]
     );
 }
@@ -85,7 +85,7 @@ fn a_panic_is_recorded_and_goes_on() {
     drop(entered);
     let events = probe.events();
     assert_eq!(events[0].event_type, "order.submitted");
-    assert_eq!((events[0].outcome, &events[0].data), (Outcome::Panicked, &json!({"number": 3})));
+    assert_eq!((events[0].outcome, &events[0].data), (Outcome::Panicked, &json!({"number": 3}).into()));
     assert_eq!((events[1].outcome, events[1].event_type.as_str()), (Outcome::Panicked, "order.panicked"));
     assert_eq!((events[2].outcome, events[2].event_type.as_str()), (Outcome::Ok, "order.submitted"));
 }

@@ -3,14 +3,14 @@
 use crate::support::{ID, caught};
 use audit_runtime::testing::Probe;
 use audit_runtime::tower::ContextLayer;
-use audit_runtime::{Context, Event, TrailEvent, audited};
+use audit_runtime::{Context, Event, Json, TrailEvent, audited};
 use axum::body::Body;
 use axum::http::Request;
 use axum::routing::post;
 use axum::{Extension, Router};
 use opentelemetry::trace::{TraceContextExt, Tracer, TracerProvider};
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use serde_json::{Value, json};
+use serde_json::json;
 use tower::ServiceExt;
 use tracing::Instrument;
 use tracing_subscriber::layer::SubscriberExt;
@@ -111,11 +111,11 @@ fn a_traceparent_is_a_context_like_any_other() {
     drop((nested, inside));
     assert_eq!((event.actor.as_str(), event.correlation_id), ("ann", Some(ID)));
     let context = event.context.unwrap();
-    assert_eq!((&context["tenant"], &context["span_id"]), (&json!("acme"), &json!("00f067aa0ba902b7")));
+    assert_eq!((&context["tenant"], &context["span_id"]), (&json!("acme").into(), &json!("00f067aa0ba902b7").into()));
 }
 
-fn ids(span: &opentelemetry::trace::SpanContext) -> Value {
-    json!({"trace_id": span.trace_id().to_string(), "span_id": span.span_id().to_string()})
+fn ids(span: &opentelemetry::trace::SpanContext) -> Json {
+    json!({"trace_id": span.trace_id().to_string(), "span_id": span.span_id().to_string()}).into()
 }
 
 #[test]
@@ -157,6 +157,6 @@ async fn so_is_the_span_of_tracing_that_it_came_from_also_across_an_await() {
     for event in probe.events() {
         let context = event.context.unwrap();
         assert_eq!((&context["trace_id"], &context["span_id"]), (&expected["trace_id"], &expected["span_id"]));
-        assert_eq!((&context["tenant"], event.correlation_id), (&json!("acme"), Some(TRACE)));
+        assert_eq!((&context["tenant"], event.correlation_id), (&json!("acme").into(), Some(TRACE)));
     }
 }

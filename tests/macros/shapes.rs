@@ -31,11 +31,11 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 fn data<R>(call: impl FnOnce() -> R) -> Value {
-    caught(call).1.data
+    caught(call).1.data.value()
 }
 
 fn data_later<R>(future: impl Future<Output = R>) -> Value {
-    caught_later(future).1.data
+    caught_later(future).1.data.value()
 }
 
 #[audited(event = "a.b")]
@@ -125,14 +125,14 @@ fn generics_and_impl_trait() {
     );
     let (returned, event) = caught_later(generic_later(ID, "x"));
     assert_eq!((returned, event.data["item"].as_str()), (Err("x"), Some("\"x\"")));
-    assert_eq!((event.outcome, &event.data["error"]["message"]), (Outcome::Error, &json!("\"x\"")));
+    assert_eq!((event.outcome, &event.data["error"]["message"]), (Outcome::Error, &json!("\"x\"").into()));
     assert_eq!(data(|| opaque_arguments("ab", &3_u8)), json!({"text": "ab", "number": 3, "result": 5}));
     assert_eq!(data(|| opaque_closure(|| 3)), json!({"result": 3}));
     let (twice, event) = caught(|| opaque_result(3));
-    assert_eq!((twice.collect::<Vec<_>>(), event.data), (vec![0, 2, 4], json!({"number": 3})));
+    assert_eq!((twice.collect::<Vec<_>>(), event.data), (vec![0, 2, 4], json!({"number": 3}).into()));
     assert_eq!(data(|| opaque_serialisable(3)), json!({"number": 3, "result": [3, "x"]}));
     let (counted, event) = caught(|| opaque_in_a_result(2));
-    assert_eq!((counted.map(Iterator::count), event.data), (Ok(2), json!({"number": 2})));
+    assert_eq!((counted.map(Iterator::count), event.data), (Ok(2), json!({"number": 2}).into()));
     assert_eq!(caught(|| opaque_in_a_result(10).map(Iterator::count)).1.outcome, Outcome::Error);
 }
 
@@ -377,7 +377,7 @@ fn with_question_marks(text: &str) -> Option<u32> {
 fn returns_from_within() {
     assert_eq!(data(|| from_a_loop(30)), json!({"number": 30, "result": 120}));
     let panicked = caught(|| catch_unwind(|| never(1)).is_err()).1;
-    assert_eq!((panicked.outcome, panicked.data), (Outcome::Panicked, json!({"number": 1})));
+    assert_eq!((panicked.outcome, panicked.data), (Outcome::Panicked, json!({"number": 1}).into()));
     let panicked = caught(|| catch_unwind(|| pollster::block_on(never_later(1))).is_err()).1;
     assert_eq!(panicked.outcome, Outcome::Panicked);
     assert_eq!(data(|| with_closures(vec![1, 2])), json!({"numbers": [1, 2], "result": [10, 3]}));
@@ -457,7 +457,7 @@ fn futures_and_streams() {
     assert_eq!(probe.only("a.b").outcome, Outcome::Cancelled);
     // A stream is on record when it is returned, whatever is taken from it.
     let (stream, event) = caught(|| is_send(numbers(3)));
-    assert_eq!((event.outcome, event.data), (Outcome::Ok, json!({"count": 3})));
+    assert_eq!((event.outcome, event.data), (Outcome::Ok, json!({"count": 3}).into()));
     assert_eq!(pollster::block_on(stream.collect::<Vec<_>>()), [0, 1, 2]);
 }
 

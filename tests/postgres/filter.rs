@@ -107,7 +107,7 @@ async fn pages_neither_repeat_nor_skip_while_rows_come_in() {
             assert!(page.events.len() <= 7 && !page.events.is_empty());
             seen.extend(page.events.iter().map(|event| event.id));
             // Rows before, at and behind the page's end.
-            let at = page.events.last().unwrap().created_at;
+            let at = DateTime::try_from(page.events.last().unwrap().created_at).unwrap();
             for (seconds, kind) in [(-5, "order.late"), (0, "order.late"), (5, "other.x")] {
                 sqlx::query(
                     "INSERT INTO audit_events (id, event_type, entity_type, created_at) VALUES ($1, $2, 'x', $3)",

@@ -85,7 +85,7 @@ async fn a_nested_call_names_its_cause_and_inherits_the_context() {
     assert_eq!((inner.event_type.as_str(), inner.actor.as_str()), ("order.submitted", "broker_service"));
     assert_eq!((outer.causation_id, inner.causation_id), (None, Some(outer.id)));
     assert_eq!((outer.correlation_id, inner.correlation_id), (Some(correlation), Some(correlation)));
-    assert_eq!(outer.context, Some(json!({"tenant": "acme"})));
+    assert_eq!(outer.context, Some(json!({"tenant": "acme"}).into()));
     audit.shutdown(Duration::from_secs(10)).await.unwrap();
 }
 
@@ -99,7 +99,7 @@ async fn events_by_hand_have_the_time_they_are_given_and_can_be_waited_for() {
     let receipt = audit.record_at(&event, at).unwrap();
     receipt.stored().await.unwrap();
     let [row] = Trail::new(database.pool.clone()).entity("order", id).await.unwrap().try_into().unwrap();
-    assert_eq!((row.id, row.created_at, row.data), (receipt.id(), at, json!({"a": 1})));
+    assert_eq!((row.id, row.created_at, row.data), (receipt.id(), at.into(), json!({"a": 1}).into()));
     let error = audit.record(Event::new("Not a type")).unwrap_err();
     assert!(error.to_string().contains("noun.verb"), "{error}");
     audit.shutdown(Duration::from_secs(10)).await.unwrap();

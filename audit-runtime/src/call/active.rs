@@ -10,7 +10,7 @@ use crate::context::{self, Around, Frame};
 use crate::core::Core;
 use crate::event::Outcome;
 use crate::ids;
-use crate::json::Json;
+use crate::json::JsonWriter;
 use crate::payload;
 use crate::trace::Trace;
 use serde::Serialize;
@@ -104,7 +104,7 @@ impl Active {
         active
     }
 
-    pub(super) fn field(&mut self, name: &str, write: &mut dyn FnMut(&mut Json<'_>) -> serde_json::Result<()>) {
+    pub(super) fn field(&mut self, name: &str, write: &mut dyn FnMut(&mut JsonWriter<'_>) -> serde_json::Result<()>) {
         self.fields.field(self.recorder.rules(), name, write);
     }
 

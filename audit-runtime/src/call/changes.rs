@@ -4,28 +4,43 @@ use super::Call;
 use crate::bounds::Capture;
 use crate::capture::{self, Fields, Rules};
 use crate::changes::changes;
-use serde_json::{Map, Value, json};
+use crate::json::Json;
+use std::collections::BTreeMap;
 
-/// Values before the body, and what differed after it.
+/// Values before the body, and after it.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
-    before: Vec<(&'static str, Result<Value, String>)>,
-    changed: Map<String, Value>,
+    before: Vec<(&'static str, Result<Json, String>)>,
+    compared: BTreeMap<&'static str, Result<(Json, Json), String>>,
 }
 
 impl Changes {
     pub(super) fn clear(&mut self) {
         self.before.clear();
-        if !self.changed.is_empty() {
-            self.changed.clear();
+        if !self.compared.is_empty() {
+            self.compared.clear();
         }
     }
 
-    /// Writes them, if there are any, masked like everything else.
+    /// Writes their differences, if values were compared.
     pub(super) fn write(&mut self, fields: &mut Fields, rules: &Rules) {
-        if !self.changed.is_empty() {
-            fields.serialize(rules, "changes", &std::mem::take(&mut self.changed));
+        if self.compared.is_empty() {
+            return;
         }
+        // A part of the room that is left, so that neither one value's leaves crowd out another's, nor all of them the rest.
+        let limit = rules.limit.saturating_sub(fields.len()) / 2 / self.compared.len();
+        let differences = std::mem::take(&mut self.compared).into_iter().map(|(name, compared)| {
+            let difference = match compared {
+                Ok((before, after)) => changes(&before, &after, limit),
+                Err(error) => [("$error", error)].into_iter().collect(),
+            };
+            (name, difference)
+        });
+        let json = differences.collect::<Json>().to_string();
+        fields.field(rules, "changes", &mut |out| {
+            out.verbatim(&json);
+            Ok(())
+        });
     }
 }
 
@@ -33,7 +48,8 @@ impl Call {
     /// Notes a value that the body may change.
     pub fn before<T: Capture + ?Sized>(&mut self, name: &'static str, value: &T) {
         if let Some(active) = &mut *self.active {
-            active.changes.before.push((name, capture::to_value(value)));
+            let value = capture::comparable(&active.recorder.rules().mask, value);
+            active.changes.before.push((name, value));
         }
     }
 
@@ -46,10 +62,8 @@ impl Call {
         let Some(at) = before.iter().position(|(noted, _)| *noted == name) else {
             return;
         };
-        let changed = match (before.swap_remove(at).1, capture::to_value(value)) {
-            (Ok(before), Ok(after)) => changes(&before, &after),
-            (Err(error), _) | (_, Err(error)) => json!({"$error": error}),
-        };
-        active.changes.changed.insert(name.to_owned(), changed);
+        let before = before.swap_remove(at).1;
+        let after = capture::comparable(&active.recorder.rules().mask, value);
+        active.changes.compared.insert(name, before.and_then(|before| Ok((before, after?))));
     }
 }

@@ -4,6 +4,7 @@
 use super::{Fields, KEY, Key};
 use crate::json::Room;
 use crate::payload::data;
+use crate::url::may_hold_url;
 use std::any::TypeId;
 use uuid::Uuid;
 
@@ -69,7 +70,8 @@ impl Fields {
     #[inline]
     pub(crate) fn text(&mut self, key: &Key, text: &str) -> bool {
         let bytes = text.as_bytes();
-        if bytes.len() > TEXT {
+        // A URL may hold a password.
+        if bytes.len() > TEXT || may_hold_url(bytes) {
             return false;
         }
         self.put(key, bytes.len(), |room| data::text(bytes, room))

@@ -8,8 +8,7 @@ use super::copy_out::{self, Row};
 use super::key::{NUMBER, SignedHead, SigningKey, TIME};
 use super::merkle::{Frontier, Hash, leaf_hash};
 use super::{EvidenceError, Reach, copy_in, copy_in_row, late};
-use crate::clock;
-use chrono::{DateTime, Utc};
+use crate::timestamp::Timestamp;
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{Connection, Executor, Row as _};
 use uuid::Uuid;
@@ -41,7 +40,7 @@ pub struct Checkpoint {
     /// Rows that had come without a batch and were sealed now.
     pub sealed_late: u64,
     /// When it was made, by this machine's clock.
-    pub time: DateTime<Utc>,
+    pub time: Timestamp,
 }
 
 /// Makes a checkpoint of all that is stored: seals the rows that came without a batch, puts the batches that are new into the tree, signs its
@@ -68,8 +67,8 @@ pub(crate) async fn make(
     let (mut frontier, number) = last(&mut transaction, key).await?;
     let before = frontier.size();
     while grow(&mut transaction, &mut frontier, reach).await? == CHUNK {}
-    let time = Utc::now();
-    let lines = format!("{TIME}{}\n{NUMBER}{number}\n", clock::iso_8601(time));
+    let time = Timestamp::now();
+    let lines = format!("{TIME}{time}\n{NUMBER}{number}\n");
     let note = key.sign(frontier.size(), frontier.root(), &lines)?;
     sqlx::query("INSERT INTO audit_checkpoints (tree_size, note, frontier) VALUES ($1, $2, $3)")
         .bind(frontier.size().cast_signed())

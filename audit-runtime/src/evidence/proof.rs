@@ -12,8 +12,8 @@ use super::merkle::{self, Frontier, Hash, leaf_hash};
 use super::row::{EventRow, time_field};
 use super::seal::{self, Entry, Sealer};
 use super::{KeyError, late};
+use crate::timestamp::Timestamp;
 use crate::writer::copy::push_field;
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::AssertSqlSafe;
 use sqlx::Row as _;
@@ -70,7 +70,7 @@ pub struct Proven {
     /// The event.
     pub event_id: Uuid,
     /// When the checkpoint was made that it was in by then, as that says.
-    pub by: Option<DateTime<Utc>>,
+    pub by: Option<Timestamp>,
     /// Whose checkpoint it is.
     pub name: String,
 }
@@ -196,7 +196,7 @@ impl Proof {
         if self.tree_path.size != head.size || !self.tree_path.leads(batch_leaf(Row(&fields)), head.root)? {
             return Err(ProofError::Wrong("the batch is not one that the checkpoint covers"));
         }
-        let by = head.time.as_deref().and_then(|time| DateTime::parse_from_rfc3339(time).ok()).map(Into::into);
+        let by = head.time.as_deref().and_then(|time| time.parse().ok());
         Ok(Proven { event_id: entry.id, by, name: head.name })
     }
 }
@@ -213,7 +213,7 @@ fn bytes(text: &str) -> Result<Vec<u8>, ProofError> {
 impl BatchRow {
     /// As it is hashed.
     fn fields(&self) -> Result<Vec<u8>, ProofError> {
-        let time = |text: &str| time_field(text).ok_or_else(|| ProofError::Malformed(format!("no time: {text}")));
+        let time = |text: &str| time_field(text).ok_or_else(|| ProofError::Malformed(format!("invalid time {text:?}")));
         let mut row = Vec::new();
         for field in [
             Some(self.id.as_bytes().to_vec()),

@@ -2,8 +2,8 @@
 
 use super::canonical::NotJson;
 use super::seal::{Entry, Sealer};
-use crate::writer::copy::{POSTGRES_EPOCH, push_field};
-use chrono::{DateTime, Utc};
+use crate::timestamp::Timestamp;
+use crate::writer::copy::push_field;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -61,15 +61,25 @@ impl EventRow {
 
 /// A time that PostgreSQL wrote into JSON, as binary COPY has it.
 pub(crate) fn time_field(text: &str) -> Option<Vec<u8>> {
-    let micros = match text {
-        "infinity" => i64::MAX,
-        "-infinity" => i64::MIN,
-        _ => {
-            // Years of more than four digits have a sign in ISO 8601, and none here.
-            let signed = if text.find('-') > Some(4) { format!("+{text}") } else { text.to_owned() };
-            let time = DateTime::parse_from_str(&signed, "%Y-%m-%dT%H:%M:%S%.f%:z").ok()?;
-            time.with_timezone(&Utc).timestamp_micros() - POSTGRES_EPOCH
+    text.parse().ok().map(|time: Timestamp| time.postgres().to_be_bytes().to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_time_that_postgresql_writes_into_json_is_read() {
+        for (text, micros) in [
+            ("infinity", i64::MAX),
+            ("-infinity", i64::MIN),
+            ("2000-01-01T00:00:00.000001+00:00", 1),
+            ("1999-12-31T23:07:28+00:53:28", -6_360_000_000),
+            ("294276-12-31T23:59:59.999999+00:00", 9_223_371_331_199_999_999),
+            ("4714-11-24T00:00:00+00:00 BC", -211_813_488_000_000_000),
+        ] {
+            assert_eq!(time_field(text), Some(micros.to_be_bytes().to_vec()), "{text}");
         }
-    };
-    Some(micros.to_be_bytes().to_vec())
+        assert_eq!(time_field("yesterday"), None);
+    }
 }

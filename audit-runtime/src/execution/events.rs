@@ -2,8 +2,8 @@
 //! has a default for, so that `..Default::default()` may stand for it.
 
 use super::*;
+use crate::Timestamp;
 use audit_macros::AuditEvent;
-use chrono::{DateTime, Utc};
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
@@ -186,19 +186,17 @@ pub struct PositionChange {
 /// A time inside of `data`, as text in the form in which the existing system writes one: `2026-05-04 03:02:01.000123+00:00`,
 /// without a fraction where that is zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TextTime(pub DateTime<Utc>);
+pub struct TextTime(pub Timestamp);
 
-impl From<DateTime<Utc>> for TextTime {
-    fn from(time: DateTime<Utc>) -> Self {
-        Self(time)
+impl<T: Into<Timestamp>> From<T> for TextTime {
+    fn from(time: T) -> Self {
+        Self(time.into())
     }
 }
 
 impl Serialize for TextTime {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let whole = self.0.timestamp_subsec_micros() == 0;
-        let format = if whole { "%Y-%m-%d %H:%M:%S+00:00" } else { "%Y-%m-%d %H:%M:%S%.6f+00:00" };
-        serializer.collect_str(&self.0.format(format))
+        serializer.collect_str(&self.0.to_string().replacen('T', " ", 1).replacen(".000000", "", 1))
     }
 }
 

@@ -4,7 +4,7 @@ use super::directory::is_held;
 use super::format::HEADER;
 use super::recovery::scan;
 use crate::payload;
-use chrono::{DateTime, Utc};
+use crate::timestamp::Timestamp;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -27,9 +27,9 @@ pub struct JournalStatus {
     /// Those of them that hold personal data: shipping them takes the master key.
     pub personal: u64,
     /// When the first of them began.
-    pub oldest: Option<DateTime<Utc>>,
+    pub oldest: Option<Timestamp>,
     /// When the last of them began.
-    pub newest: Option<DateTime<Utc>>,
+    pub newest: Option<Timestamp>,
 }
 
 /// Whether somebody has a journal.
@@ -79,7 +79,7 @@ fn status(id: Uuid, path: PathBuf) -> io::Result<JournalStatus> {
             written = record.end - base;
             status.events += 1;
             status.personal += u64::from(payload::is_personal(record.payload()));
-            let time = payload::created_at(record.payload()).and_then(DateTime::from_timestamp_micros);
+            let time = payload::created_at(record.payload()).map(Timestamp::from_unix_micros);
             status.oldest = status.oldest.into_iter().chain(time).min();
             status.newest = status.newest.into_iter().chain(time).max();
         }

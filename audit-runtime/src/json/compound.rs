@@ -1,22 +1,36 @@
 //! The insides of arrays and objects.
 
-use super::Json;
 use super::key::Key;
+use super::writer::JsonWriter;
+use crate::mask::Role;
 use serde::ser::{self, Error as _, Serialize};
 use serde_json::{Error, Result, Value};
+use std::ops::Range;
 
 /// An array or object whose inside is written.
 pub(crate) struct Compound<'b, 'a> {
-    pub(super) json: &'b mut Json<'a>,
+    pub(super) json: &'b mut JsonWriter<'a>,
     pub(super) kind: Kind,
     pub(super) is_first: bool,
-    /// The next value of a map is.
-    pub(super) is_secret: bool,
+    /// What the key of a map says of the value that comes next.
+    pub(super) role: Role,
+    pub(super) beside: Beside,
+}
+
+/// Values that may carry their name beside them: `{"kind": "password", "value": ..}`, `("Cookie", ..)`.
+#[derive(Debug, Default)]
+pub(super) struct Beside {
+    /// The name says secret.
+    is_secret: bool,
+    /// Where the value is that stands before its name.
+    value: Option<Range<usize>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Plain,
+    /// An array of two elements, the first of which may name the second.
+    Pair,
     /// Around it is the object of an enum's variant.
     Variant,
     /// What the variant holds is a secret: nothing of it is written.
@@ -29,28 +43,60 @@ pub(super) enum Kind {
 impl Compound<'_, '_> {
     #[inline]
     fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
-        if self.kind == Kind::SecretVariant {
-            return Ok(());
+        let is_first = std::mem::take(&mut self.is_first);
+        match self.kind {
+            Kind::SecretVariant => return Ok(()),
+            Kind::Pair => return self.half(is_first, value),
+            _ => {}
         }
-        if !std::mem::take(&mut self.is_first) {
+        if !is_first {
             self.json.put(b",");
         }
-        value.serialize(&mut *self.json)
+        self.json.is_element = true;
+        value.serialize(&mut *self.json)?;
+        self.json.is_element = false;
+        Ok(())
+    }
+
+    /// Writes one of two elements.
+    fn half<T: Serialize + ?Sized>(&mut self, is_first: bool, value: &T) -> Result<()> {
+        if is_first {
+            return self.value(Role::Names, value);
+        }
+        self.json.put(b",");
+        self.value(Role::Named, value)
     }
 
     #[inline]
     fn field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<()> {
         match self.kind {
-            Kind::Plain | Kind::Variant => {}
+            Kind::Plain | Kind::Pair | Kind::Variant => {}
             Kind::SecretVariant => return Ok(()),
             Kind::Raw | Kind::Number => return self.passed_on(value),
         }
         self.json.key(key, std::mem::take(&mut self.is_first));
-        if self.json.is_secret(key) {
-            self.json.redacted();
-            return Ok(());
+        let role = self.json.mask.role_of_field(key);
+        if role == Role::Ordinary { value.serialize(&mut *self.json) } else { self.value(role, value) }
+    }
+
+    /// Writes a value whose name says something of it.
+    fn value<T: Serialize + ?Sized>(&mut self, role: Role, value: &T) -> Result<()> {
+        if role == Role::Secret || (role == Role::Named && self.beside.is_secret) {
+            return self.json.secret(value);
         }
-        value.serialize(&mut *self.json)
+        let begin = self.json.out.len();
+        value.serialize(&mut *self.json)?;
+        match role {
+            Role::Named => self.beside.value = Some(begin..self.json.out.len()),
+            Role::Names if self.json.wrote_secret_name(begin) => {
+                self.beside.is_secret = true;
+                if let Some(value) = self.beside.value.take() {
+                    self.json.redact(value);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     #[cold]
@@ -58,8 +104,7 @@ impl Compound<'_, '_> {
         match serde_json::to_value(value)? {
             Value::String(text) if self.kind == Kind::Raw => self.json.raw(&text),
             Value::String(text) => {
-                self.json.put(text.as_bytes());
-                self.json.check_room();
+                self.json.raw_number(&text);
                 Ok(())
             }
             _ => Err(Error::custom("what passes for JSON is no text")),
@@ -69,7 +114,7 @@ impl Compound<'_, '_> {
     #[inline]
     fn end(self, bracket: &[u8]) -> Result<()> {
         match self.kind {
-            Kind::Plain => self.json.close(bracket),
+            Kind::Plain | Kind::Pair => self.json.close(bracket),
             Kind::Variant => {
                 self.json.close(bracket);
                 self.json.close(b"}");
@@ -139,17 +184,13 @@ impl ser::SerializeMap for Compound<'_, '_> {
     #[inline]
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<()> {
         let is_first = std::mem::take(&mut self.is_first);
-        self.is_secret = key.serialize(Key { json: &mut *self.json, is_first })?;
+        self.role = key.serialize(Key { json: &mut *self.json, is_first })?;
         Ok(())
     }
 
     #[inline]
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
-        if self.is_secret {
-            self.json.redacted();
-            return Ok(());
-        }
-        value.serialize(&mut *self.json)
+        if self.role == Role::Ordinary { value.serialize(&mut *self.json) } else { self.value(self.role, value) }
     }
 
     #[inline]

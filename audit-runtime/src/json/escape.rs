@@ -17,7 +17,7 @@ fn is_special(bytes: u64) -> bool {
 
 /// Whether a text has to be changed to stand in a JSON string.
 #[inline]
-fn needs_escapes(text: &[u8]) -> bool {
+pub(super) fn needs_escapes(text: &[u8]) -> bool {
     let half = |at: usize| u64::from(u32::from_le_bytes(text[at..at + 4].try_into().unwrap_or_default()));
     match text.len() {
         // The last word overlaps the one before.

@@ -1,26 +1,27 @@
 //! The keys of maps.
 
-use super::Json;
+use super::writer::JsonWriter;
+use crate::mask::Role;
 use serde::ser::{self, Error as _, Impossible, Serialize};
 use serde_json::{Error, Result};
 use std::fmt::Display;
 
-/// Writes the key of a map; says whether it names a secret.
+/// Writes the key of a map; returns what it says of its value.
 pub(super) struct Key<'b, 'a> {
-    pub(super) json: &'b mut Json<'a>,
+    pub(super) json: &'b mut JsonWriter<'a>,
     pub(super) is_first: bool,
 }
 
 impl Key<'_, '_> {
     #[inline]
-    fn text(self, key: &str) -> Result<bool> {
+    fn text(self, key: &str) -> Result<Role> {
         self.json.key(key, self.is_first);
-        Ok(self.json.mask.covers(key))
+        Ok(self.json.mask.role(key))
     }
 
-    fn number(self, key: &str) -> Result<bool> {
+    fn number(self, key: &str) -> Result<Role> {
         self.json.key(key, self.is_first);
-        Ok(false)
+        Ok(Role::Ordinary)
     }
 }
 
@@ -35,7 +36,7 @@ fn no_finite_key<T>() -> Result<T> {
 macro_rules! number_keys {
     ($($method:ident $number:ty),*) => {
         $(
-            fn $method(self, key: $number) -> Result<bool> {
+            fn $method(self, key: $number) -> Result<Role> {
                 self.number(itoa::Buffer::new().format(key))
             }
         )*
@@ -45,7 +46,7 @@ macro_rules! number_keys {
 macro_rules! float_keys {
     ($($method:ident $number:ty),*) => {
         $(
-            fn $method(self, key: $number) -> Result<bool> {
+            fn $method(self, key: $number) -> Result<Role> {
                 if key.is_finite() { self.number(zmij::Buffer::new().format_finite(key)) } else { no_finite_key() }
             }
         )*
@@ -53,15 +54,15 @@ macro_rules! float_keys {
 }
 
 impl ser::Serializer for Key<'_, '_> {
-    type Ok = bool;
+    type Ok = Role;
     type Error = Error;
-    type SerializeSeq = Impossible<bool, Error>;
-    type SerializeTuple = Impossible<bool, Error>;
-    type SerializeTupleStruct = Impossible<bool, Error>;
-    type SerializeTupleVariant = Impossible<bool, Error>;
-    type SerializeMap = Impossible<bool, Error>;
-    type SerializeStruct = Impossible<bool, Error>;
-    type SerializeStructVariant = Impossible<bool, Error>;
+    type SerializeSeq = Impossible<Role, Error>;
+    type SerializeTuple = Impossible<Role, Error>;
+    type SerializeTupleStruct = Impossible<Role, Error>;
+    type SerializeTupleVariant = Impossible<Role, Error>;
+    type SerializeMap = Impossible<Role, Error>;
+    type SerializeStruct = Impossible<Role, Error>;
+    type SerializeStructVariant = Impossible<Role, Error>;
 
     number_keys! {
         serialize_i8 i8, serialize_i16 i16, serialize_i32 i32, serialize_i64 i64, serialize_i128 i128,
@@ -70,47 +71,47 @@ impl ser::Serializer for Key<'_, '_> {
     float_keys! { serialize_f32 f32, serialize_f64 f64 }
 
     #[inline]
-    fn serialize_str(self, key: &str) -> Result<bool> {
+    fn serialize_str(self, key: &str) -> Result<Role> {
         self.text(key)
     }
 
-    fn serialize_bool(self, key: bool) -> Result<bool> {
+    fn serialize_bool(self, key: bool) -> Result<Role> {
         self.number(if key { "true" } else { "false" })
     }
 
-    fn serialize_char(self, key: char) -> Result<bool> {
+    fn serialize_char(self, key: char) -> Result<Role> {
         self.text(key.encode_utf8(&mut [0; 4]))
     }
 
-    fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<bool> {
+    fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<Role> {
         self.text(variant)
     }
 
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, key: &T) -> Result<bool> {
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, key: &T) -> Result<Role> {
         key.serialize(self)
     }
 
-    fn serialize_some<T: Serialize + ?Sized>(self, key: &T) -> Result<bool> {
+    fn serialize_some<T: Serialize + ?Sized>(self, key: &T) -> Result<Role> {
         key.serialize(self)
     }
 
-    fn collect_str<T: Display + ?Sized>(self, key: &T) -> Result<bool> {
+    fn collect_str<T: Display + ?Sized>(self, key: &T) -> Result<Role> {
         self.text(&key.to_string())
     }
 
-    fn serialize_bytes(self, _: &[u8]) -> Result<bool> {
+    fn serialize_bytes(self, _: &[u8]) -> Result<Role> {
         no_key()
     }
 
-    fn serialize_none(self) -> Result<bool> {
+    fn serialize_none(self) -> Result<Role> {
         no_key()
     }
 
-    fn serialize_unit(self) -> Result<bool> {
+    fn serialize_unit(self) -> Result<Role> {
         no_key()
     }
 
-    fn serialize_unit_struct(self, _: &'static str) -> Result<bool> {
+    fn serialize_unit_struct(self, _: &'static str) -> Result<Role> {
         no_key()
     }
 
@@ -120,7 +121,7 @@ impl ser::Serializer for Key<'_, '_> {
         _: u32,
         _: &'static str,
         _: &T,
-    ) -> Result<bool> {
+    ) -> Result<Role> {
         no_key()
     }
 

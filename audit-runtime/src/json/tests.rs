@@ -1,16 +1,19 @@
 //! What is written is what `serde_json` writes.
 
 use super::*;
+use crate::mask::Mask;
 use proptest::prelude::*;
-use serde::Serialize;
+use serde::{Serialize, ser};
+use serde_json::Value;
 use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 static NO_MASK: Mask = Mask::NONE;
 
 fn written<T: Serialize + ?Sized>(value: &T) -> std::result::Result<String, String> {
     let mut out = b"before ".to_vec();
-    let mut json = Json::new(&mut out, &NO_MASK, usize::MAX);
+    let mut json = JsonWriter::new(&mut out, &NO_MASK, usize::MAX);
     value.serialize(&mut json).map_err(|error| error.to_string())?;
     assert_eq!(json.end(), None);
     Ok(String::from_utf8(out).unwrap().split_off(7))
@@ -61,7 +64,7 @@ fn every_kind_of_value_is_written_as_serde_json_writes_it() {
     same_as_serde_json(&uuid::Uuid::now_v7());
     same_as_serde_json(&chrono::Utc::now());
     same_as_serde_json(&std::net::Ipv4Addr::LOCALHOST);
-    same_as_serde_json(&RawValue::from_string(r#"{"a" : [1.50, 1e40]}"#.into()).unwrap());
+    same_as_serde_json(&RawValue::from_string(r#"{"a":[1.50,1e40]}"#.into()).unwrap());
 }
 
 #[test]
@@ -111,14 +114,14 @@ fn what_does_not_fit_is_known_by_its_length_and_hash_whatever_its_parts_are() {
     let shown = std::fmt::from_fn(|f| (0..3_000).try_for_each(|number| write!(f, "{number} \" ")));
     for (room, fits) in [(0, false), (10_000, false), (whole.len() - 1, false), (whole.len(), true)] {
         let mut out = b"before ".to_vec();
-        let mut json = Json::new(&mut out, &NO_MASK, 7 + room);
+        let mut json = JsonWriter::new(&mut out, &NO_MASK, 7 + room);
         value.serialize(&mut json).unwrap();
         let hashed = json.end();
         assert_eq!(hashed, (!fits).then(|| (whole.len() as u64, Sha256::digest(&whole).into())), "{room}");
         assert_eq!(out.len(), if fits { 7 + whole.len() } else { 7 });
     }
     let mut out = Vec::new();
-    let mut json = Json::new(&mut out, &NO_MASK, 100);
+    let mut json = JsonWriter::new(&mut out, &NO_MASK, 100);
     ser::Serializer::collect_str(&mut json, &shown).unwrap();
     let text = serde_json::to_string(&shown.to_string()).unwrap();
     assert_eq!(json.end(), Some((text.len() as u64, Sha256::digest(text).into())));

@@ -3,10 +3,10 @@
 use super::master::MasterKey;
 use super::value::{SubjectKey, encrypted};
 use crate::event::Outcome;
+use crate::json::Json;
 use crate::trail::TrailEvent;
-use serde_json::Value;
 use sqlx::postgres::PgPool;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
 
 /// In place of a value whose key was destroyed.
@@ -31,7 +31,7 @@ pub(crate) async fn reveal(
     events: &mut [TrailEvent],
 ) -> Result<(), sqlx::Error> {
     let values = |event: &TrailEvent| -> Vec<Uuid> {
-        let fields = event.data.as_object().into_iter().flat_map(serde_json::Map::values);
+        let fields = event.data.as_object().into_iter().flat_map(BTreeMap::values);
         fields.filter_map(encrypted).map(|(id, _)| id).collect()
     };
     let mut ids: Vec<Uuid> = events.iter().flat_map(values).collect();
@@ -79,8 +79,8 @@ fn show(event: &mut TrailEvent, keys: &HashMap<Uuid, Found>) {
         *value = match keys.get(&id) {
             // Somebody recorded what only looks like it.
             None => continue,
-            Some(Found::Destroyed) => Value::from(ERASED),
-            Some(Found::Wrapped) => Value::from(ENCRYPTED),
+            Some(Found::Destroyed) => Json::from(ERASED),
+            Some(Found::Wrapped) => Json::from(ENCRYPTED),
             Some(Found::Key(key)) => {
                 match sources.iter().flatten().find_map(|event_id| key.decrypt(*event_id, name, text)) {
                     Some(value) => value,

@@ -10,6 +10,7 @@
 //! The same value of the same event is the same text each time: whoever ships the journal of a dead process makes the rows that were sealed.
 
 use super::master::{KEY, NONCE};
+use crate::json::Json;
 use crate::mask::REDACTED;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -147,17 +148,17 @@ impl SubjectKey {
     }
 
     /// The JSON of a value of this event; `None` if it is none of this key.
-    pub(super) fn decrypt(&self, event_id: Uuid, name: &str, text: &str) -> Option<serde_json::Value> {
+    pub(super) fn decrypt(&self, event_id: Uuid, name: &str, text: &str) -> Option<Json> {
         let bytes = STANDARD.decode(text).ok()?;
         let (nonce, bytes) = bytes.split_first_chunk::<NONCE>()?;
         let cipher = XChaCha20Poly1305::new(&self.key.into());
         let payload = Payload { msg: bytes, aad: &aad(event_id, name) };
-        serde_json::from_slice(&cipher.decrypt(&XNonce::from(*nonce), payload).ok()?).ok()
+        String::from_utf8(cipher.decrypt(&XNonce::from(*nonce), payload).ok()?).ok()?.parse().ok()
     }
 }
 
 /// The key's id and the text of an encrypted value.
-pub(super) fn encrypted(value: &serde_json::Value) -> Option<(Uuid, &str)> {
+pub(super) fn encrypted(value: &Json) -> Option<(Uuid, &str)> {
     let fields = value.as_object().filter(|fields| fields.len() == 1)?.get(ENCRYPTED)?;
     Some((fields["key"].as_str()?.parse().ok()?, fields["value"].as_str()?))
 }
@@ -187,11 +188,11 @@ mod tests {
         assert!(stored.ends_with(r#","n":12345678901234567890123}"#), "{stored}");
         assert!(!stored.contains("ann") && !stored.contains("customer"), "{stored}");
         assert_eq!(stored, key.encrypt(event, DATA));
-        let value: serde_json::Value = serde_json::from_str(&stored).unwrap();
+        let value: Json = stored.parse().unwrap();
         for (name, expected) in [("email", json!("ann@example.com")), ("a\"b", json!({"x": [1, {}]}))] {
             let (id, text) = encrypted(&value[name]).unwrap();
             assert_eq!(id, key.id);
-            assert_eq!(key.decrypt(event, name, text), Some(expected));
+            assert_eq!(key.decrypt(event, name, text), Some(expected.into()));
             // What is copied elsewhere is not read there.
             assert_eq!(key.decrypt(Uuid::now_v7(), name, text), None);
             assert_eq!(key.decrypt(event, "other", text), None);
@@ -203,7 +204,7 @@ mod tests {
     fn the_same_value_of_another_event_or_name_has_another_text() {
         let key = key();
         let stored = key.encrypt(Uuid::now_v7(), r#"{"a":{"$personal":1},"b":{"$personal":1}}"#);
-        let value: serde_json::Value = serde_json::from_str(&stored).unwrap();
+        let value: Json = stored.parse().unwrap();
         assert_ne!(encrypted(&value["a"]), encrypted(&value["b"]));
         assert_ne!(stored, key.encrypt(Uuid::now_v7(), r#"{"a":{"$personal":1},"b":{"$personal":1}}"#));
     }

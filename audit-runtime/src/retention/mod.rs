@@ -14,9 +14,9 @@ mod month;
 use crate::evidence::{EvidenceError, Verification, VerificationStep, seal_late};
 use crate::schema::existing::{LOCK_TIMEOUT, turn};
 use crate::schema::partitions::{self, LOCK};
+use crate::timestamp::Timestamp;
 use crate::{clock, ids};
 use archive::Archive;
-use chrono::{DateTime, Utc};
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{Connection, Executor};
@@ -34,7 +34,7 @@ type Holds = (Vec<String>, Vec<Uuid>);
 /// ```no_run
 /// use audit_runtime::Prune;
 /// # async fn prune(pool: sqlx::PgPool) -> Result<(), audit_runtime::PruneError> {
-/// let before = "2020-01-01T00:00:00Z".parse().expect("a time");
+/// let before: audit_runtime::Timestamp = "2020-01-01T00:00:00Z".parse().expect("a time");
 /// let pruned = Prune::new(before).archive("/archive/2019.ndjson").actor("retention job").run(&pool, |step| println!("{step}")).await?;
 /// println!("{} rows in {} months", pruned.rows, pruned.months);
 /// # Ok(())
@@ -42,7 +42,7 @@ type Holds = (Vec<String>, Vec<Uuid>);
 /// ```
 #[derive(Debug, Clone)]
 pub struct Prune {
-    before: DateTime<Utc>,
+    before: Timestamp,
     archive: Option<PathBuf>,
     holds: Holds,
     actor: Option<String>,
@@ -70,7 +70,7 @@ pub struct Pruned {
 pub enum PruneError {
     /// The time is still to come.
     #[error("{0} is in the future: nothing is pruned that may still be written")]
-    Future(DateTime<Utc>),
+    Future(Timestamp),
     /// The trail is not what was recorded, and the proof of that would go.
     #[error(
         "verification found {0} problems, and pruning would remove what shows them: nothing is pruned; see audit-trail verify, \
@@ -99,8 +99,15 @@ pub enum PruneError {
 impl Prune {
     /// Of all months that end at this time or before: a part of a month is not pruned. Months are those of UTC.
     #[must_use]
-    pub fn new(before: DateTime<Utc>) -> Self {
-        Self { before, archive: None, holds: Holds::default(), actor: None, despite_problems: false, only_say: false }
+    pub fn new(before: impl Into<Timestamp>) -> Self {
+        Self {
+            before: before.into(),
+            archive: None,
+            holds: Holds::default(),
+            actor: None,
+            despite_problems: false,
+            only_say: false,
+        }
     }
 
     /// Exports the rows to this file first, which must not exist: each as a line of JSON, as PostgreSQL's `row_to_json` writes it. The file is
@@ -146,7 +153,7 @@ impl Prune {
     /// The trail is not what was recorded, the archive cannot be written, the database cannot be reached or does not allow it: it takes the
     /// tables' owner. Months before the one that failed are pruned, and their events say so.
     pub async fn run(&self, pool: &PgPool, mut tell: impl FnMut(&str)) -> Result<Pruned, PruneError> {
-        if self.before > Utc::now() {
+        if self.before > Timestamp::now() {
             return Err(PruneError::Future(self.before));
         }
         if self.only_say {

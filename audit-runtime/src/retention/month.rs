@@ -5,7 +5,7 @@ use crate::evidence::copy_out;
 use crate::personal::FORGOTTEN;
 use crate::schema::existing::{Patience, execute};
 use crate::schema::partitions::{COLUMNS, batch, mirror, no_truncate};
-use chrono::{DateTime, Utc};
+use crate::timestamp::Timestamp;
 use sha2::{Digest, Sha256};
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgConnection;
@@ -22,8 +22,8 @@ pub(super) struct Month {
     bound: String,
     /// The same as a condition.
     condition: String,
-    pub(super) begin: DateTime<Utc>,
-    pub(super) end: DateTime<Utc>,
+    pub(super) begin: Timestamp,
+    pub(super) end: Timestamp,
     /// Of the table with what stays.
     pub(super) kept: String,
 }
@@ -38,12 +38,12 @@ pub(super) struct Account {
 
 impl fmt::Display for Month {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} to {}", self.begin.format("%Y-%m-%d"), self.end.format("%Y-%m-%d"))
+        write!(f, "{} to {}", self.begin.date(), self.end.date())
     }
 }
 
 /// Those that end by then. What the default partition holds is of no month.
-pub(super) async fn before(connection: &mut PgConnection, time: DateTime<Utc>) -> Result<Vec<Month>, sqlx::Error> {
+pub(super) async fn before(connection: &mut PgConnection, time: Timestamp) -> Result<Vec<Month>, sqlx::Error> {
     sqlx::query_as(
         "SELECT c.oid::regclass::text AS name, bound, pg_get_partition_constraintdef(c.oid) AS condition, \
          b[1]::timestamptz AS begin, b[2]::timestamptz AS end, 'audit_keep_' || row_number() OVER (ORDER BY b[1]::timestamptz) AS kept \
@@ -57,7 +57,7 @@ pub(super) async fn before(connection: &mut PgConnection, time: DateTime<Utc>) -
 }
 
 /// Whether the default partition holds rows that may be of such a month.
-pub(super) async fn are_in_default(connection: &mut PgConnection, time: DateTime<Utc>) -> Result<bool, sqlx::Error> {
+pub(super) async fn are_in_default(connection: &mut PgConnection, time: Timestamp) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar(
         "SELECT EXISTS (SELECT FROM audit_events_default WHERE created_at >= '2000-01-01' AND created_at < $1)",
     )

@@ -1,11 +1,12 @@
 //! A row as it is read.
 
-use crate::clock;
 use crate::event::Outcome;
+use crate::json::Json;
+use crate::nul::{without_nul, without_nul_escapes};
 use crate::payload::EventRef;
-use chrono::{DateTime, Utc};
-use serde::{Serialize, Serializer};
-use serde_json::Value;
+use crate::timestamp::Timestamp;
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
 use sqlx::postgres::PgRow;
 use sqlx::{FromRow, Row};
 use std::collections::HashMap;
@@ -14,7 +15,10 @@ use std::time::Duration;
 use uuid::Uuid;
 
 /// A row of `audit_events`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+///
+/// It is written and read by serde as `audit-trail export` writes it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(from = "Exported")]
 #[non_exhaustive]
 pub struct TrailEvent {
     /// The event's id.
@@ -28,11 +32,10 @@ pub struct TrailEvent {
     /// Who did it.
     pub actor: String,
     /// What belongs to it.
-    pub data: Value,
-    /// When it began, to the microsecond; serialises as ISO 8601.
-    #[serde(serialize_with = "iso_8601")]
-    pub created_at: DateTime<Utc>,
-    /// How it ended.
+    pub data: Json,
+    /// When it began, to the microsecond.
+    pub created_at: Timestamp,
+    /// How it ended; see [`outcome_text`](Self::outcome_text) for what other programs wrote.
     pub outcome: Outcome,
     /// How long it took, in microseconds.
     pub duration_us: Option<i64>,
@@ -41,18 +44,99 @@ pub struct TrailEvent {
     /// The event within whose call this one happened.
     pub causation_id: Option<Uuid>,
     /// The attributes of the context it happened in.
-    pub context: Option<Value>,
+    pub context: Option<Json>,
     /// The process that recorded it, as `service@host:process id`.
     pub origin: Option<String>,
     /// The batch that brought it.
     pub batch_id: Option<Uuid>,
     /// What became of the call, if this is its intent.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub intent: Option<IntentState>,
+    /// The text in the column `outcome`, where this library writes no such text.
+    other_outcome: Option<Box<str>>,
+}
+
+/// An event as it is exported.
+#[derive(Deserialize)]
+struct Exported {
+    id: Uuid,
+    event_type: String,
+    entity_type: String,
+    entity_id: Option<Uuid>,
+    actor: String,
+    data: Json,
+    created_at: Timestamp,
+    outcome: String,
+    duration_us: Option<i64>,
+    correlation_id: Option<Uuid>,
+    causation_id: Option<Uuid>,
+    context: Option<Json>,
+    origin: Option<String>,
+    batch_id: Option<Uuid>,
+    #[serde(default)]
+    intent: Option<IntentState>,
+}
+
+impl From<Exported> for TrailEvent {
+    fn from(event: Exported) -> Self {
+        let Exported { id, event_type, entity_type, entity_id, actor, data, created_at, duration_us, .. } = event;
+        let (outcome, other_outcome) = outcome(&event.outcome);
+        let Exported { correlation_id, causation_id, context, origin, batch_id, intent, .. } = event;
+        Self {
+            id,
+            event_type,
+            entity_type,
+            entity_id,
+            actor,
+            data,
+            created_at,
+            outcome,
+            duration_us,
+            correlation_id,
+            causation_id,
+            context,
+            origin,
+            batch_id,
+            intent,
+            other_outcome,
+        }
+    }
+}
+
+impl Serialize for TrailEvent {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut event = serializer.serialize_struct("TrailEvent", 14 + usize::from(self.intent.is_some()))?;
+        event.serialize_field("id", &self.id)?;
+        event.serialize_field("event_type", &self.event_type)?;
+        event.serialize_field("entity_type", &self.entity_type)?;
+        event.serialize_field("entity_id", &self.entity_id)?;
+        event.serialize_field("actor", &self.actor)?;
+        event.serialize_field("data", &self.data)?;
+        event.serialize_field("created_at", &self.created_at)?;
+        event.serialize_field("outcome", self.outcome_text())?;
+        event.serialize_field("duration_us", &self.duration_us)?;
+        event.serialize_field("correlation_id", &self.correlation_id)?;
+        event.serialize_field("causation_id", &self.causation_id)?;
+        event.serialize_field("context", &self.context)?;
+        event.serialize_field("origin", &self.origin)?;
+        event.serialize_field("batch_id", &self.batch_id)?;
+        match &self.intent {
+            Some(intent) => event.serialize_field("intent", intent)?,
+            None => event.skip_field("intent")?,
+        }
+        event.end()
+    }
+}
+
+/// Reads the column `outcome`; returns the text, too, if it is not one of this library's.
+fn outcome(text: &str) -> (Outcome, Option<Box<str>>) {
+    match text.parse() {
+        Ok(outcome) => (outcome, None),
+        Err(_) => (Outcome::Other, Some(text.into())),
+    }
 }
 
 /// What became of a call whose intent is on record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum IntentState {
@@ -85,11 +169,13 @@ impl fmt::Display for IntentState {
     }
 }
 
-fn iso_8601<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&clock::iso_8601(*time))
-}
-
 impl TrailEvent {
+    /// Returns the text in the column `outcome`, whoever wrote it.
+    #[must_use]
+    pub fn outcome_text(&self) -> &str {
+        self.other_outcome.as_deref().unwrap_or_else(|| self.outcome.as_str())
+    }
+
     /// How long the call took.
     #[must_use]
     pub fn duration(&self) -> Option<Duration> {
@@ -100,34 +186,33 @@ impl TrailEvent {
 impl From<&EventRef<'_>> for TrailEvent {
     /// What the event's row will be.
     fn from(event: &EventRef<'_>) -> Self {
-        let json = |text: &str| match serde_json::from_str(text) {
-            Ok(value) => value,
-            Err(error) => Value::String(format!("no JSON: {error}: {text}")),
-        };
+        let json = |text: &str| Json::read(&without_nul_escapes(text));
+        let text = |text: &str| without_nul(text).into_owned();
         Self {
             id: event.id,
-            event_type: event.event_type.to_owned(),
-            entity_type: event.entity_type.to_owned(),
+            event_type: text(event.event_type),
+            entity_type: text(event.entity_type),
             entity_id: event.entity_id,
-            actor: event.actor.to_owned(),
+            actor: text(event.actor),
             data: json(event.data),
-            created_at: DateTime::from_timestamp_micros(event.created_at).unwrap_or_default(),
+            created_at: Timestamp::from_unix_micros(event.created_at),
             outcome: event.outcome,
             duration_us: event.duration,
             correlation_id: event.correlation_id,
             causation_id: event.causation_id,
             context: (!event.context.is_empty()).then(|| json(event.context)),
-            origin: Some(event.origin.to_owned()),
+            origin: Some(text(event.origin)),
             batch_id: None,
             intent: None,
+            other_outcome: None,
         }
     }
 }
 
 /// Says of each intent what became of it, as far as these events tell.
 pub(crate) fn mark_intents(events: &mut [TrailEvent]) {
-    let completions: HashMap<(Uuid, DateTime<Utc>), Outcome> =
-        events.iter().filter_map(|event| Some(((event.causation_id?, event.created_at), event.outcome))).collect();
+    let completion = |event: &TrailEvent| Some(((event.causation_id?, event.created_at), event.outcome));
+    let completions: HashMap<(Uuid, Timestamp), Outcome> = events.iter().filter_map(completion).collect();
     for event in events.iter_mut().filter(|event| event.outcome == Outcome::Started) {
         let completion = completions.get(&(event.id, event.created_at));
         event.intent = Some(IntentState::of(completion.map(|outcome| outcome.as_str())));
@@ -136,8 +221,7 @@ pub(crate) fn mark_intents(events: &mut [TrailEvent]) {
 
 impl FromRow<'_, PgRow> for TrailEvent {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
-        let outcome: Outcome =
-            row.try_get::<&str, _>("outcome")?.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+        let (outcome, other_outcome) = outcome(row.try_get("outcome")?);
         // A query of somebody's own need not ask.
         let intent = match row.try_get("completion") {
             Ok(completion) if outcome == Outcome::Started => Some(IntentState::of(completion)),
@@ -160,6 +244,7 @@ impl FromRow<'_, PgRow> for TrailEvent {
             origin: row.try_get("origin")?,
             batch_id: row.try_get("batch_id")?,
             intent,
+            other_outcome,
         })
     }
 }

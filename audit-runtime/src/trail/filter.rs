@@ -2,8 +2,9 @@
 
 use super::TrailEvent;
 use crate::event::Outcome;
-use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::Value;
+use crate::json::Json;
+use crate::nul::{without_nul, without_nul_escapes};
+use crate::timestamp::{POSTGRES_EPOCH, Timestamp};
 use sqlx::{Postgres, QueryBuilder};
 use std::fmt;
 use std::str::FromStr;
@@ -29,12 +30,13 @@ pub struct EventFilter {
     entity_type: Option<String>,
     entity_id: Option<Uuid>,
     actor: Option<String>,
-    outcomes: Vec<Outcome>,
-    since: Option<DateTime<Utc>>,
-    until: Option<DateTime<Utc>>,
+    outcomes: Vec<String>,
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
     at_least: Option<Duration>,
-    data: Vec<Value>,
-    context: Vec<Value>,
+    /// Of each, the data contain at least one.
+    data: Vec<Vec<Json>>,
+    context: Vec<Vec<Json>>,
     correlation: Option<Uuid>,
     causation: Option<Uuid>,
     origin: Option<String>,
@@ -43,21 +45,26 @@ pub struct EventFilter {
     newest_first: bool,
     limit: Option<u32>,
     after: Option<Cursor>,
+    before: Option<Cursor>,
 }
 
 /// Where a page ends and the next one begins; its text can be kept and read back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
-    created_at: DateTime<Utc>,
+    created_at: Timestamp,
     id: Uuid,
 }
 
 /// A text is no cursor.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no cursor; give one as a page or `audit-trail events` printed it")]
+#[error("invalid cursor {0:?}: expected one as a page or `audit-trail events` printed it")]
 pub struct CursorError(String);
 
 impl Cursor {
+    pub(super) const fn at(created_at: Timestamp, id: Uuid) -> Self {
+        Self { created_at, id }
+    }
+
     /// Behind (or, newest first, before) this event.
     #[must_use]
     pub fn of(event: &TrailEvent) -> Self {
@@ -67,7 +74,11 @@ impl Cursor {
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.created_at.timestamp_micros(), self.id.simple())
+        match self.created_at {
+            time if time.is_finite() => write!(f, "{}", i128::from(time.postgres()) + i128::from(POSTGRES_EPOCH))?,
+            infinite => write!(f, "{infinite}")?,
+        }
+        write!(f, ".{}", self.id.simple())
     }
 }
 
@@ -76,8 +87,14 @@ impl FromStr for Cursor {
 
     fn from_str(text: &str) -> Result<Self, CursorError> {
         let read = || {
-            let (micros, id) = text.split_once('.')?;
-            let created_at = DateTime::from_timestamp_micros(micros.parse().ok()?)?;
+            let (time, id) = text.rsplit_once('.')?;
+            let created_at = match time {
+                "infinity" => Timestamp::INFINITY,
+                "-infinity" => Timestamp::NEG_INFINITY,
+                micros => Timestamp::from_postgres(
+                    i64::try_from(micros.parse::<i128>().ok()? - i128::from(POSTGRES_EPOCH)).ok()?,
+                ),
+            };
             Some(Self { created_at, id: Uuid::try_parse(id).ok()? })
         };
         read().ok_or_else(|| CursorError(text.to_owned()))
@@ -131,20 +148,25 @@ impl EventFilter {
     }
 
     /// Calls that ended like this. Called again, it adds an outcome.
-    pub fn outcome(mut self, outcome: Outcome) -> Self {
-        self.outcomes.push(outcome);
+    pub fn outcome(self, outcome: Outcome) -> Self {
+        self.outcome_text(outcome.as_str())
+    }
+
+    /// Calls that ended like this, as a text that another program may have written. Called again, it adds an outcome.
+    pub fn outcome_text(mut self, outcome: impl Into<String>) -> Self {
+        self.outcomes.push(outcome.into());
         self
     }
 
     /// What began at this time or later.
-    pub fn since(mut self, time: DateTime<Utc>) -> Self {
-        self.since = Some(time);
+    pub fn since(mut self, time: impl Into<Timestamp>) -> Self {
+        self.since = Some(time.into());
         self
     }
 
     /// What began before this time.
-    pub fn until(mut self, time: DateTime<Utc>) -> Self {
-        self.until = Some(time);
+    pub fn until(mut self, time: impl Into<Timestamp>) -> Self {
+        self.until = Some(time.into());
         self
     }
 
@@ -154,15 +176,21 @@ impl EventFilter {
         self
     }
 
-    /// Events whose data contain this, as `jsonb` means it (`@>`): objects by their keys, arrays by their elements.
-    pub fn data(mut self, part: Value) -> Self {
-        self.data.push(part);
+    /// Events whose data contain this, as `jsonb` means it (`@>`): objects by their keys, arrays by their elements, numbers by their
+    /// value to the last digit.
+    pub fn data(self, part: impl Into<Json>) -> Self {
+        self.data_any([part])
+    }
+
+    /// Events whose data contain at least one of these.
+    pub fn data_any(mut self, parts: impl IntoIterator<Item = impl Into<Json>>) -> Self {
+        self.data.push(parts.into_iter().map(Into::into).collect());
         self
     }
 
     /// Events whose context contains this: `json!({"tenant": "acme"})`.
-    pub fn context(mut self, part: Value) -> Self {
-        self.context.push(part);
+    pub fn context(mut self, part: impl Into<Json>) -> Self {
+        self.context.push(vec![part.into()]);
         self
     }
 
@@ -191,15 +219,20 @@ impl EventFilter {
     }
 
     /// Within these times, both included, beside those it has.
-    pub(super) fn within(mut self, first: DateTime<Utc>, last: DateTime<Utc>) -> Self {
-        let end = last + TimeDelta::microseconds(1);
-        self.since = Some(self.since.map_or(first, |since| since.max(first)));
-        self.until = Some(self.until.map_or(end, |until| until.min(end)));
+    pub(super) fn within(mut self, first: Timestamp, last: Timestamp) -> Self {
+        // The writer names no time of a batch beyond these years, and its rows may lie there.
+        if first > Timestamp::YEAR_1 {
+            self.since = Some(self.since.map_or(first, |since| since.max(first)));
+        }
+        if last < Timestamp::YEAR_9999 {
+            let end = last.saturating_add(Duration::from_micros(1));
+            self.until = Some(self.until.map_or(end, |until| until.min(end)));
+        }
         self
     }
 
     /// What no batch brought, since this time.
-    pub(super) fn unbatched(mut self, since: DateTime<Utc>) -> Self {
+    pub(super) fn unbatched(mut self, since: Timestamp) -> Self {
         self.unbatched = true;
         self.since = Some(self.since.map_or(since, |given| given.max(since)));
         self
@@ -208,6 +241,17 @@ impl EventFilter {
     /// The newest event first.
     pub fn newest_first(mut self) -> Self {
         self.newest_first = true;
+        self
+    }
+
+    pub(super) fn oldest_first(mut self) -> Self {
+        self.newest_first = false;
+        self
+    }
+
+    /// Up to this event, and not with it.
+    pub fn before(mut self, cursor: Cursor) -> Self {
+        self.before = Some(cursor);
         self
     }
 
@@ -245,19 +289,19 @@ impl EventFilter {
             and.matching("event_type", &self.events);
         }
         if let Some(entity_type) = &self.entity_type {
-            and.then("entity_type = ").push_bind(entity_type.clone());
+            and.then("entity_type = ").push_bind(text(entity_type));
         }
         if let Some(entity_id) = self.entity_id {
             and.then("entity_id = ").push_bind(entity_id);
         }
         if let Some(actor) = &self.actor {
-            and.then("actor = ").push_bind(actor.clone());
+            and.then("actor = ").push_bind(text(actor));
         }
         match &*self.outcomes {
             [] => {}
-            [outcome] => drop(and.then("outcome = ").push_bind(outcome.as_str())),
+            [outcome] => drop(and.then("outcome = ").push_bind(text(outcome))),
             outcomes => {
-                let outcomes: Vec<&'static str> = outcomes.iter().map(|outcome| outcome.as_str()).collect();
+                let outcomes: Vec<String> = outcomes.iter().map(|outcome| text(outcome)).collect();
                 and.then("outcome = ANY (").push_bind(outcomes).push(")");
             }
         }
@@ -271,11 +315,8 @@ impl EventFilter {
             let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
             and.then("duration_us >= ").push_bind(micros);
         }
-        for part in &self.data {
-            and.then("data @> ").push_bind(part.clone());
-        }
-        for part in &self.context {
-            and.then("context @> ").push_bind(part.clone());
+        for (column, parts) in [("data", &self.data), ("context", &self.context)] {
+            parts.iter().for_each(|any| and.containing(column, any));
         }
         if let Some(correlation) = self.correlation {
             and.then("correlation_id = ").push_bind(correlation);
@@ -298,6 +339,9 @@ impl EventFilter {
         };
         if let Some(Cursor { created_at, id }) = self.after {
             and.then(behind).push_bind(created_at).push(", ").push_bind(id).push(")");
+        }
+        if let Some(Cursor { created_at, id }) = self.before {
+            and.then("(created_at, id) < (").push_bind(created_at).push(", ").push_bind(id).push(")");
         }
         if !and.any {
             query.push("true");
@@ -328,12 +372,28 @@ impl And<'_> {
             let or = if number == 0 { "" } else { " OR " };
             self.query.push(or).push(column);
             match pattern.contains('*') {
-                true => self.query.push(" LIKE ").push_bind(like(pattern)),
-                false => self.query.push(" = ").push_bind(pattern.clone()),
+                true => self.query.push(" LIKE ").push_bind(like(&without_nul(pattern))),
+                false => self.query.push(" = ").push_bind(text(pattern)),
             };
         }
         self.query.push(")");
     }
+
+    /// A column that contains one of these values. They are texts on their way, for a number of `serde_json` is rounded.
+    fn containing(&mut self, column: &'static str, any: &[Json]) {
+        self.then(if any.is_empty() { "(false" } else { "(" });
+        for (number, part) in any.iter().enumerate() {
+            self.query.push(if number == 0 { "" } else { " OR " }).push(column).push(" @> ");
+            let part = without_nul_escapes(&part.to_string()).into_owned();
+            self.query.push_bind(part).push("::jsonb");
+        }
+        self.query.push(")");
+    }
+}
+
+/// A text as the writer stores it.
+fn text(text: &str) -> String {
+    without_nul(text).into_owned()
 }
 
 /// A glob as LIKE has it.
@@ -362,9 +422,14 @@ mod tests {
 
     #[test]
     fn a_cursor_survives_its_text() {
-        let cursor =
-            Cursor { created_at: DateTime::from_timestamp_micros(-1_764_000_000_123_456).unwrap(), id: Uuid::max() };
-        assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        let cursor = Cursor { created_at: Timestamp::from_unix_micros(-1_764_000_000_123_456), id: Uuid::max() };
+        assert_eq!(cursor.to_string(), format!("-1764000000123456.{}", Uuid::max().simple()));
+        for created_at in
+            [cursor.created_at, Timestamp::MIN, Timestamp::MAX, Timestamp::INFINITY, Timestamp::NEG_INFINITY]
+        {
+            let cursor = Cursor { created_at, ..cursor };
+            assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        }
         for bad in ["", "1", "1.2", ".00000000000000000000000000000000", "x.00000000000000000000000000000000"] {
             assert_eq!(bad.parse::<Cursor>(), Err(CursorError(bad.into())));
         }

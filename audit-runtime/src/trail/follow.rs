@@ -5,7 +5,7 @@
 //! none can be open any more. What others wrote has no batch and is looked for by its own time.
 
 use super::{EventFilter, Trail, TrailEvent, columns};
-use chrono::{DateTime, TimeDelta, Utc};
+use crate::timestamp::Timestamp;
 use futures_util::stream::{self, Stream, TryStreamExt};
 use sqlx::{Connection, Postgres, QueryBuilder, Row};
 use std::collections::{HashMap, VecDeque};
@@ -15,10 +15,10 @@ use uuid::Uuid;
 /// How often it is looked.
 const EVERY: Duration = Duration::from_millis(500);
 /// A batch's transaction is open for less than this: its statements have a limit of 50 seconds.
-const OPEN_BATCH: TimeDelta = TimeDelta::minutes(5);
+const OPEN_BATCH: Duration = Duration::from_mins(5);
 /// How old what others insert may be: looked for each time, and once a minute.
-const RECENT: TimeDelta = TimeDelta::minutes(2);
-const LATE: TimeDelta = TimeDelta::hours(1);
+const RECENT: Duration = Duration::from_mins(2);
+const LATE: Duration = Duration::from_hours(1);
 const LATE_EVERY: u32 = 120;
 
 impl Trail {
@@ -46,21 +46,21 @@ struct Following {
     trail: Trail,
     filter: EventFilter,
     /// The server's time when it was last looked; `None` before the beginning.
-    looked: Option<DateTime<Utc>>,
+    looked: Option<Timestamp>,
     rounds: u32,
     /// Batches that were seen, by when they came.
-    batches: HashMap<Uuid, DateTime<Utc>>,
+    batches: HashMap<Uuid, Timestamp>,
     /// Events of others that were seen, by when they happened.
-    others: HashMap<Uuid, DateTime<Utc>>,
+    others: HashMap<Uuid, Timestamp>,
     ready: VecDeque<TrailEvent>,
 }
 
 /// A batch that was not seen before.
 struct Arrived {
     id: Uuid,
-    at: DateTime<Utc>,
-    first: Option<DateTime<Utc>>,
-    last: Option<DateTime<Utc>>,
+    at: Timestamp,
+    first: Option<Timestamp>,
+    last: Option<Timestamp>,
 }
 
 impl Following {
@@ -83,13 +83,13 @@ impl Following {
     async fn begin(&mut self) -> Result<(), sqlx::Error> {
         let mut connection = self.trail.pool.acquire().await?;
         let mut transaction = connection.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-        let now: DateTime<Utc> = sqlx::query_scalar("SELECT now()").fetch_one(&mut *transaction).await?;
+        let now: Timestamp = sqlx::query_scalar("SELECT now()").fetch_one(&mut *transaction).await?;
         let seen = "SELECT id, created_at, true FROM audit_batches WHERE created_at > $1 \
                     UNION ALL SELECT id, created_at, false FROM audit_events WHERE batch_id IS NULL AND created_at > $2";
         let rows = sqlx::query(seen)
             .persistent(false)
-            .bind(now - OPEN_BATCH)
-            .bind(now - LATE - RECENT)
+            .bind(now.saturating_sub(OPEN_BATCH))
+            .bind(now.saturating_sub(LATE + RECENT))
             .fetch_all(&mut *transaction)
             .await?;
         for row in rows {
@@ -107,10 +107,10 @@ impl Following {
         Ok(())
     }
 
-    async fn look(&mut self, looked: DateTime<Utc>) -> Result<(), sqlx::Error> {
+    async fn look(&mut self, looked: Timestamp) -> Result<(), sqlx::Error> {
         let mut found = Vec::new();
-        let now: DateTime<Utc> = sqlx::query_scalar("SELECT now()").fetch_one(&self.trail.pool).await?;
-        let arrived = self.arrived(looked - OPEN_BATCH).await?;
+        let now: Timestamp = sqlx::query_scalar("SELECT now()").fetch_one(&self.trail.pool).await?;
+        let arrived = self.arrived(looked.saturating_sub(OPEN_BATCH)).await?;
         for batch in &arrived {
             let mut filter = self.filter.clone().batch(batch.id);
             if let (Some(first), Some(last)) = (batch.first, batch.last) {
@@ -119,7 +119,11 @@ impl Following {
             found.extend(self.trail.stream(filter).try_collect::<Vec<_>>().await?);
         }
         let age = if self.rounds % LATE_EVERY == LATE_EVERY - 1 { LATE } else { RECENT };
-        let others = self.trail.stream(self.filter.clone().unbatched(looked - age)).try_collect::<Vec<_>>().await?;
+        let others = self
+            .trail
+            .stream(self.filter.clone().unbatched(looked.saturating_sub(age)))
+            .try_collect::<Vec<_>>()
+            .await?;
         // Only now that all was read does it count as seen: after an error it is read again.
         self.rounds = self.rounds.wrapping_add(1);
         self.batches.extend(arrived.iter().map(|batch| (batch.id, batch.at)));
@@ -128,8 +132,8 @@ impl Following {
                 found.push(event);
             }
         }
-        self.batches.retain(|_, at| *at > now - OPEN_BATCH);
-        self.others.retain(|_, at| *at > now - LATE - RECENT);
+        self.batches.retain(|_, at| *at > now.saturating_sub(OPEN_BATCH));
+        self.others.retain(|_, at| *at > now.saturating_sub(LATE + RECENT));
         self.looked = Some(now);
         found.sort_by_key(|event| (event.created_at, event.id));
         self.ready = found.into();
@@ -137,7 +141,7 @@ impl Following {
     }
 
     /// Batches that came since then and were not seen.
-    async fn arrived(&self, since: DateTime<Utc>) -> Result<Vec<Arrived>, sqlx::Error> {
+    async fn arrived(&self, since: Timestamp) -> Result<Vec<Arrived>, sqlx::Error> {
         let rows = sqlx::query(
             "SELECT id, created_at, first_event_at, last_event_at FROM audit_batches WHERE created_at > $1 ORDER BY created_at",
         )

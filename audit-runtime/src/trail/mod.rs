@@ -1,18 +1,21 @@
 //! Reading the trail back.
 
+mod changed;
+mod decode;
 mod event;
 mod filter;
 mod follow;
 
+pub use changed::Change;
 pub(crate) use event::mark_intents;
 pub use event::{IntentState, TrailEvent};
 pub use filter::{Cursor, CursorError, EventFilter, Page};
 
 use crate::personal::{MasterKey, reveal};
-use futures_util::stream::{self, Stream, TryStreamExt};
+use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
 use sqlx::postgres::{PgArguments, PgPool};
 use sqlx::query::QueryAs;
-use sqlx::{Postgres, QueryBuilder};
+use sqlx::{Postgres, QueryBuilder, Row};
 use uuid::Uuid;
 
 /// Reads events from PostgreSQL, whoever wrote them.
@@ -150,9 +153,38 @@ impl Trail {
         Ok(filter.page(self.read(query.build_query_as().persistent(false)).await?))
     }
 
+    /// The newest events that a filter lets through, at most so many, oldest first: any number of them in the memory of one page. An event
+    /// that is stored meanwhile may be among them. [`newest_first`](EventFilter::newest_first) changes nothing.
+    pub fn newest(
+        &self,
+        filter: EventFilter,
+        events: u64,
+    ) -> impl Stream<Item = Result<TrailEvent, sqlx::Error>> + Send + 'static {
+        let trail = self.clone();
+        stream::once(async move {
+            let begin = trail.cursor_before_newest(&filter, events).await?;
+            let filter = begin.into_iter().fold(filter.oldest_first(), EventFilter::after);
+            let most = usize::try_from(events).unwrap_or(usize::MAX);
+            Ok::<_, sqlx::Error>(trail.stream(filter).take(most))
+        })
+        .try_flatten()
+    }
+
+    /// The event behind which the newest ones begin, if there are more than these.
+    async fn cursor_before_newest(&self, filter: &EventFilter, events: u64) -> Result<Option<Cursor>, sqlx::Error> {
+        let mut query = QueryBuilder::<Postgres>::new("SELECT created_at, id FROM audit_events e WHERE ");
+        filter.clone().newest_first().limit(1).conditions(&mut query);
+        query.push(" OFFSET ").push_bind(i64::try_from(events).unwrap_or(i64::MAX));
+        let row = query.build().persistent(false).fetch_optional(&self.pool).await?;
+        row.map(|row| Ok(Cursor::at(row.try_get(0)?, row.try_get(1)?))).transpose()
+    }
+
     /// All events that a filter lets through, read in pages of its [`limit`](EventFilter::limit): any number of them in the
     /// memory of one page.
-    pub fn stream(&self, filter: EventFilter) -> impl Stream<Item = Result<TrailEvent, sqlx::Error>> + Send + 'static {
+    pub fn stream(
+        &self,
+        filter: EventFilter,
+    ) -> impl Stream<Item = Result<TrailEvent, sqlx::Error>> + Send + 'static + use<> {
         let trail = self.clone();
         let pages = stream::try_unfold(Some(filter), move |filter| {
             let trail = trail.clone();

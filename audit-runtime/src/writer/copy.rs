@@ -11,8 +11,9 @@
 //! Everything is big endian. A `timestamptz` is microseconds since 2000-01-01 UTC, a `jsonb` a version byte 1 and
 //! the JSON text, a `uuid` its 16 bytes.
 
+use crate::nul::{without_nul, without_nul_escapes};
 use crate::payload::EventRef;
-use std::borrow::Cow;
+use crate::timestamp::POSTGRES_EPOCH;
 use std::ops::Range;
 use uuid::Uuid;
 
@@ -22,8 +23,6 @@ pub(crate) const STATEMENT: &str = "COPY audit_events (id, event_type, entity_ty
 
 const COLUMNS: i16 = 14;
 const JSONB_VERSION: u8 = 1;
-/// Microseconds from 1970-01-01 to 2000-01-01.
-pub(crate) const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
 
 /// What goes before the first row.
 pub(crate) const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
@@ -137,57 +136,5 @@ impl RowBytes<'_> {
         push_length(self.0, json.len() + 1);
         self.0.push(JSONB_VERSION);
         self.0.extend_from_slice(json.as_bytes());
-    }
-}
-
-/// PostgreSQL's `text` holds no NUL: it becomes U+FFFD, the replacement character.
-pub(super) fn without_nul(text: &str) -> Cow<'_, str> {
-    if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(text) }
-}
-
-/// `jsonb` refuses the escape `\u0000`: it becomes the text `\u0000`, readable, and one refused row less.
-pub(super) fn without_nul_escapes(json: &str) -> Cow<'_, str> {
-    const NUL: &str = "\\u0000";
-    if !json.contains(NUL) {
-        return Cow::Borrowed(json);
-    }
-    let mut clean = String::with_capacity(json.len() + 16);
-    let mut rest = json;
-    while let Some(at) = rest.find('\\') {
-        clean.push_str(&rest[..at]);
-        let escape = &rest[at..];
-        // A backslash and what it escapes belong together: `\\u0000` is a backslash, then plain text.
-        let bytes = if escape.starts_with(NUL) {
-            clean.push_str("\\\\u0000");
-            NUL.len()
-        } else {
-            let bytes = 1 + escape[1..].chars().next().map_or(0, char::len_utf8);
-            clean.push_str(&escape[..bytes]);
-            bytes
-        };
-        rest = &escape[bytes..];
-    }
-    clean.push_str(rest);
-    Cow::Owned(clean)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_nul_escape_becomes_readable_and_nothing_else_changes() {
-        for (given, expected) in [
-            (r#"{"a":"b"}"#, r#"{"a":"b"}"#),
-            (r#"{"a":"\u0000"}"#, r#"{"a":"\\u0000"}"#),
-            (r#"{"a":"x\u0000\u0000y"}"#, r#"{"a":"x\\u0000\\u0000y"}"#),
-            (r#"{"a":"\\u0000"}"#, r#"{"a":"\\u0000"}"#),
-            (r#"{"a":"\\\u0000"}"#, r#"{"a":"\\\\u0000"}"#),
-            (r#"{"a":"\n\"ä\u0000"}"#, r#"{"a":"\n\"ä\\u0000"}"#),
-        ] {
-            assert_eq!(without_nul_escapes(given), expected);
-            assert!(serde_json::from_str::<serde_json::Value>(expected).is_ok());
-        }
-        assert_eq!(without_nul("a\0b"), "a\u{fffd}b");
     }
 }

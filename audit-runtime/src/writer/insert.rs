@@ -1,8 +1,8 @@
 //! One row by an ordinary INSERT, through a connection that is not the writer's.
 
-use super::copy::{without_nul, without_nul_escapes};
+use crate::nul::{without_nul, without_nul_escapes};
 use crate::payload::EventRef;
-use chrono::DateTime;
+use crate::timestamp::Timestamp;
 use sqlx::postgres::PgConnection;
 
 /// Inserts an event's row. It has no batch: the transaction of the connection's owner stores it.
@@ -22,7 +22,7 @@ pub(crate) async fn insert(connection: &mut PgConnection, event: &EventRef<'_>) 
     .bind(event.entity_id)
     .bind(&*without_nul(event.actor))
     .bind(&*without_nul_escapes(event.data))
-    .bind(DateTime::from_timestamp_micros(event.created_at))
+    .bind(Timestamp::from_unix_micros(event.created_at))
     .bind(event.outcome.as_str())
     .bind(event.duration)
     .bind(event.correlation_id)

@@ -7,13 +7,14 @@
 use super::batch::{Batch, Row};
 use crate::core::Core;
 use crate::event::Outcome;
+use crate::json::Json;
 use crate::payload::{self, EventRef};
+use crate::timestamp::Timestamp;
 use crate::{clock, ids};
-use chrono::DateTime;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor, FromRow, Row as _};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use uuid::Uuid;
 
 const EVENT_TYPE: &str = "audit.interrupted";
@@ -72,19 +73,19 @@ pub(super) fn batches(core: &Core, journal_id: Uuid, end: u64, why: &str, intent
 impl OpenIntent {
     /// The event in place of the completion: by whom, with which arguments, begun when.
     fn interruption(&self, core: &Core, why: &str, noticed_at: i64) -> Vec<u8> {
-        let mut data = match serde_json::from_str(&self.data) {
-            Ok(Value::Object(data)) => data,
-            _ => Map::new(),
+        let mut data = match self.data.parse() {
+            Ok(Json::Object(data)) => data,
+            _ => BTreeMap::new(),
         };
-        let noticed_at = DateTime::from_timestamp_micros(noticed_at).unwrap_or_default();
         data.insert(
             "$interrupted".into(),
             json!({
                 "event_type": self.event_type,
                 "origin": self.origin,
                 "why": why,
-                "noticed_at": clock::iso_8601(noticed_at),
-            }),
+                "noticed_at": Timestamp::from_unix_micros(noticed_at),
+            })
+            .into(),
         );
         let mut bytes = Vec::new();
         payload::encode(
@@ -95,7 +96,7 @@ impl OpenIntent {
                 entity_type: &self.entity_type,
                 entity_id: self.entity_id,
                 actor: &self.actor,
-                data: &Value::Object(data).to_string(),
+                data: &Json::from(data).to_string(),
                 created_at: self.created_at,
                 outcome: Outcome::Interrupted,
                 duration: None,

@@ -15,7 +15,7 @@ use crate::core::Settings;
 use crate::evidence::merkle::Hash;
 use crate::evidence::seal;
 use crate::payload::EventRef;
-use chrono::DateTime;
+use crate::timestamp::Timestamp;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor, Row as _};
 use std::fmt::{self, Write};
@@ -123,17 +123,11 @@ async fn begin(connection: &mut PgConnection, batch: &Batch, settings: &Settings
     Ok(false)
 }
 
-/// The years 1 to 9999, in microseconds since 1970: what both sides write alike. An event may say any time; its batch is found all
-/// the same.
-const WRITABLE: std::ops::RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
-
-/// Microseconds since 1970 as an SQL expression.
+/// Microseconds since 1970 as an SQL expression, within the years that both sides write alike. An event may say any time; its batch is
+/// found all the same.
 fn time(micros: Option<i64>) -> String {
-    let micros = micros.map(|micros| micros.clamp(*WRITABLE.start(), *WRITABLE.end()));
-    match micros.and_then(DateTime::from_timestamp_micros) {
-        Some(time) => format!("'{}'", time.format("%Y-%m-%d %H:%M:%S%.6f+00")),
-        None => "NULL".into(),
-    }
+    let time = micros.map(|micros| Timestamp::from_unix_micros(micros).clamp(Timestamp::YEAR_1, Timestamp::YEAR_9999));
+    time.map_or_else(|| "NULL".into(), |time| format!("'{time}'"))
 }
 
 /// A text as an SQL literal, whatever `standard_conforming_strings` is.

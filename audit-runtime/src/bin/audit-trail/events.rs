@@ -1,13 +1,18 @@
 //! `audit-trail events`, and the trails of one thing.
 
 use crate::failure::Failure;
+use crate::say;
 use crate::select::Selection;
-use crate::show::{Printer, Style};
+use crate::show::{Output, Printer, Style};
 use audit_runtime::{Cursor, EventFilter, Trail, TrailEvent};
 use clap::Args;
-use futures_util::{FutureExt, StreamExt, TryStreamExt};
+use futures_util::{FutureExt, Stream, StreamExt, TryStreamExt};
 use std::io::{self, IsTerminal};
+use std::pin::pin;
 use uuid::Uuid;
+
+/// Events of a page that is read as a whole; more are read page by page.
+const PAGE: u32 = 1_000;
 
 #[derive(Debug, Args)]
 pub(crate) struct Events {
@@ -28,38 +33,73 @@ pub(crate) struct Events {
 }
 
 impl Events {
+    /// Whether it looks after lost connections and interrupts itself.
+    pub(crate) fn follows(&self) -> bool {
+        self.follow
+    }
+
     /// The newest events in their order, or those after or before one.
     pub(crate) async fn run(self, trail: &Trail, style: &Style) -> Result<(), Failure> {
-        let filter = self.selection.filter()?.limit(self.limit);
+        let filter = self.selection.filter()?;
         if self.follow {
-            return follow(trail, filter, style).await;
+            if style.output() == Output::Table {
+                return Err(Failure::Usage(
+                    "a table has an end, and --follow has none: use --output timeline, ndjson or csv".into(),
+                ));
+            }
+            return follow(trail, filter.limit(self.limit.min(PAGE)), style).await;
         }
-        let page = match (self.after, self.before) {
-            (Some(cursor), _) => trail.events(&filter.after(cursor)).await?,
+        let next = match (self.after, self.before) {
+            (Some(cursor), _) if self.limit > PAGE => {
+                let after = trail.stream(filter.after(cursor).limit(PAGE)).take(self.limit as usize);
+                print_stream(after, style, &self.selection).await?;
+                None
+            }
+            (None, before) if self.limit > PAGE => {
+                let filter = before.into_iter().fold(filter, EventFilter::before).limit(PAGE);
+                print_stream(trail.newest(filter, self.limit.into()), style, &self.selection).await?;
+                None
+            }
+            (Some(cursor), _) => {
+                let page = trail.events(&filter.after(cursor).limit(self.limit)).await?;
+                print_all(&page.events, style, || self.selection.nothing())?;
+                page.next
+            }
             (None, before) => {
                 let newest = before.into_iter().fold(filter.newest_first(), EventFilter::after);
-                let mut page = trail.events(&newest).await?;
+                let mut page = trail.events(&newest.limit(self.limit)).await?;
                 page.events.reverse();
-                page
+                print_all(&page.events, style, || self.selection.nothing())?;
+                page.next
             }
         };
-        print_all(
-            &page.events,
-            style,
-            "no event matches; leave a condition out, or look at audit-trail events --help",
-        )?;
-        if let Some(cursor) = page.next
+        if let Some(cursor) = next
             && io::stderr().is_terminal()
         {
             let (which, flag) = if self.after.is_some() { ("later", "--after") } else { ("earlier", "--before") };
-            eprintln!("\n{which} ones: {flag} {cursor}");
+            let _ = say::raw(&format!("\n{which} ones: {flag} {cursor}\n"));
         }
         Ok(())
     }
 }
 
+/// Prints events as they are read, in the memory of a page.
+async fn print_stream(
+    events: impl Stream<Item = Result<TrailEvent, sqlx::Error>>,
+    style: &Style,
+    selection: &Selection,
+) -> Result<(), Failure> {
+    let mut printer = Printer::new(style)?;
+    let mut events = pin!(events);
+    while let Some(event) = events.try_next().await? {
+        printer.event(&event)?;
+    }
+    printer.end()?;
+    if printer.printed() == 0 { Err(Failure::Nothing(selection.nothing())) } else { Ok(()) }
+}
+
 async fn follow(trail: &Trail, filter: EventFilter, style: &Style) -> Result<(), Failure> {
-    let mut printer = Printer::new(style);
+    let mut printer = Printer::new(style)?;
     let mut events = Box::pin(trail.follow(filter));
     let mut lost = false;
     let mut interrupted = Box::pin(tokio::signal::ctrl_c());
@@ -78,7 +118,7 @@ async fn follow(trail: &Trail, filter: EventFilter, style: &Style) -> Result<(),
         match event {
             Some(Ok(event)) => {
                 if std::mem::take(&mut lost) {
-                    eprintln!("audit-trail: connected again, nothing is missed");
+                    say::notice("connected again, nothing is missed");
                 }
                 printer.event(&event)?;
             }
@@ -89,7 +129,7 @@ async fn follow(trail: &Trail, filter: EventFilter, style: &Style) -> Result<(),
                     return Err(failure);
                 }
                 if !std::mem::replace(&mut lost, true) {
-                    eprintln!("audit-trail: the connection is lost, trying again: {failure}");
+                    say::notice(format!("the connection is lost, trying again: {failure}"));
                 }
                 tokio::select! {
                     () = tokio::time::sleep(std::time::Duration::from_millis(500)) => {}
@@ -102,9 +142,20 @@ async fn follow(trail: &Trail, filter: EventFilter, style: &Style) -> Result<(),
     printer.end()
 }
 
+/// Returns whether the connection is lost, or the server will be there again. An answer that cannot be read will be the same next time.
 fn is_passing(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code());
-    code.is_none_or(|code| ["08", "53", "57"].iter().any(|class| code.starts_with(class)))
+    match code {
+        Some(code) => ["08", "53", "57"].iter().any(|class| code.starts_with(class)),
+        None => matches!(
+            error,
+            sqlx::Error::Io(_)
+                | sqlx::Error::Tls(_)
+                | sqlx::Error::Protocol(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::WorkerCrashed
+        ),
+    }
 }
 
 #[derive(Debug, Args)]
@@ -134,7 +185,7 @@ impl Export {
         }
         let mut printer = match self.format {
             Format::Ndjson => Printer::ndjson(),
-            Format::Csv => Printer::csv(),
+            Format::Csv => Printer::csv(style.is_raw()),
             Format::Cloudevents => Printer::cloud_events(),
         };
         // On a terminal it would be in the way of what is printed there.
@@ -155,20 +206,20 @@ impl Export {
         printer.end()?;
         bar.finish_and_clear();
         if printer.printed() == 0 {
-            return Err(Failure::Nothing("no event matches: nothing is exported".into()));
+            return Err(Failure::Nothing(self.selection.nothing()));
         }
         Ok(())
     }
 }
 
-fn print_all(events: &[TrailEvent], style: &Style, nothing: &str) -> Result<(), Failure> {
-    let mut printer = Printer::new(style);
+fn print_all(events: &[TrailEvent], style: &Style, nothing: impl FnOnce() -> String) -> Result<(), Failure> {
+    let mut printer = Printer::new(style)?;
     for event in events {
         printer.event(event)?;
     }
     printer.end()?;
     if events.is_empty() {
-        return Err(Failure::Nothing(nothing.to_owned()));
+        return Err(Failure::Nothing(nothing()));
     }
     Ok(())
 }
@@ -182,7 +233,36 @@ pub(crate) async fn print_trail(
     events: Vec<TrailEvent>,
 ) -> Result<(), Failure> {
     let nothing = if events.is_empty() { nothing_of(trail, what, id).await? } else { String::new() };
-    print_all(&events, style, &nothing)
+    print_all(&events, style, || nothing)
+}
+
+/// The events of an order, and those of the recommendations that it names, or of the one that is given.
+pub(crate) async fn order(trail: &Trail, id: Uuid, recommendation: Option<Uuid>) -> Result<Vec<TrailEvent>, Failure> {
+    let mut events = trail.order(id, None).await?;
+    let named = |event: &TrailEvent| event.data["recommendation_id"].as_str().and_then(|id| Uuid::parse_str(id).ok());
+    let mut recommendations: Vec<Uuid> = match recommendation {
+        Some(recommendation) => vec![recommendation],
+        None => events.iter().filter_map(named).collect(),
+    };
+    recommendations.sort_unstable();
+    recommendations.dedup();
+    for recommendation in recommendations {
+        events.extend(trail.order(id, Some(recommendation)).await?);
+        events.extend(trail.entity("recommendation", recommendation).await?);
+    }
+    events.sort_by_key(|event| (event.created_at, event.id));
+    events.dedup_by_key(|event| event.id);
+    Ok(events)
+}
+
+/// One event by its id, with all that it has.
+pub(crate) async fn print_event(trail: &Trail, style: &Style, id: Uuid) -> Result<(), Failure> {
+    let events = trail.events(&EventFilter::new().id(id)).await?.events;
+    if let ([event], Output::Timeline) = (&*events, style.output()) {
+        return crate::detail::print(event);
+    }
+    let nothing = if events.is_empty() { nothing_of(trail, "event", id).await? } else { String::new() };
+    print_all(&events, style, || nothing)
 }
 
 /// Why a trail is empty: what there is of this id, if anything.
@@ -193,17 +273,20 @@ async fn nothing_of(trail: &Trail, what: &str, id: Uuid) -> Result<String, Failu
     types.dedup();
     if let [first, ..] = &*types {
         return Ok(format!(
-            "there is no {what} {id}, but events about it as {}: audit-trail entity {first} {id}",
+            "no {what} {id} was found, but events about it as {}: audit-trail entity {first} {id}",
             types.join(", ")
         ));
     }
     for (filter, hint) in [
-        (EventFilter::new().id(id), format!("it is the id of an event: audit-trail events --causation {id}")),
+        (EventFilter::new().id(id), format!("it is the id of an event: audit-trail event {id}")),
         (EventFilter::new().correlation(id), format!("it is a correlation: audit-trail events --correlation {id}")),
+        (EventFilter::new().batch(id), format!("it is a batch, which brought events: audit-trail verify checks it")),
     ] {
         if !trail.events(&filter.limit(1)).await?.events.is_empty() {
-            return Ok(format!("there is no {what} {id}, but {hint}"));
+            return Ok(format!("no {what} {id} was found, but {hint}"));
         }
     }
-    Ok(format!("there is no {what} {id}"))
+    Ok(format!(
+        "no {what} {id} was found: looked for events about it, of this id, of this correlation and of this batch"
+    ))
 }

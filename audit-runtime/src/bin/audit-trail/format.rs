@@ -1,12 +1,11 @@
 //! Events for programs: JSON, CSV, CloudEvents.
 
-use crate::timeline::iso;
-use audit_runtime::TrailEvent;
-use serde_json::{Map, Value, json};
+use audit_runtime::{Json, TrailEvent};
+use std::borrow::Cow;
 use uuid::Uuid;
 
-/// The columns of CSV and of tables.
-pub(crate) const COLUMNS: [&str; 14] = [
+/// The columns of CSV.
+pub(crate) const COLUMNS: [&str; 15] = [
     "id",
     "event_type",
     "entity_type",
@@ -21,60 +20,76 @@ pub(crate) const COLUMNS: [&str; 14] = [
     "context",
     "origin",
     "batch_id",
+    "intent",
 ];
 
-/// A row of CSV: what is NULL is empty.
-pub(crate) fn record(event: &TrailEvent) -> [String; 14] {
+/// Returns a row of CSV: a column that is NULL is empty. A spreadsheet takes no cell for a formula, unless cells are to be `raw`.
+pub(crate) fn record(event: &TrailEvent, raw: bool) -> [String; 15] {
     let id = |id: Option<Uuid>| id.map_or_else(String::new, |id| id.to_string());
-    [
+    let cells = [
         event.id.to_string(),
         event.event_type.clone(),
         event.entity_type.clone(),
         id(event.entity_id),
         event.actor.clone(),
         event.data.to_string(),
-        iso(event.created_at),
-        event.outcome.to_string(),
+        event.created_at.to_string(),
+        event.outcome_text().to_owned(),
         event.duration_us.map_or_else(String::new, |micros| micros.to_string()),
         id(event.correlation_id),
         id(event.causation_id),
-        event.context.as_ref().map_or_else(String::new, Value::to_string),
+        event.context.as_ref().map_or_else(String::new, Json::to_string),
         event.origin.clone().unwrap_or_default(),
         id(event.batch_id),
-    ]
+        event
+            .intent
+            .and_then(|intent| serde_json::to_value(intent).ok()?.as_str().map(str::to_owned))
+            .unwrap_or_default(),
+    ];
+    let mut number = 0;
+    cells.map(|cell| {
+        let is_number = COLUMNS[number] == "duration_us";
+        number += 1;
+        if raw || is_number { cell } else { without_formula(cell) }
+    })
 }
 
-/// A CloudEvent 1.0 in its JSON format (<https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md>). What has no
-/// attribute there is an extension, by its name without underscores.
-pub(crate) fn cloud_event(event: &TrailEvent) -> Value {
+/// Puts an apostrophe before a cell that a spreadsheet would take for a formula
+/// (<https://owasp.org/www-community/attacks/CSV_Injection>).
+fn without_formula(cell: String) -> String {
+    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell }
+}
+
+/// Returns a CloudEvent 1.0 in its JSON format
+/// (<https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md>). What has no attribute there is an extension, by
+/// its name without underscores. A time that RFC 3339 has no form for is the extension `createdat`.
+pub(crate) fn cloud_event(event: &TrailEvent) -> Json {
     let source = event.origin.as_deref().filter(|origin| !origin.is_empty()).map(uri_reference);
-    let mut cloud = Map::from_iter([
-        ("specversion".to_owned(), json!("1.0")),
-        ("id".to_owned(), json!(event.id)),
-        ("source".to_owned(), json!(source.unwrap_or_else(|| "/audit_events".into()))),
-        ("type".to_owned(), json!(event.event_type)),
-        ("time".to_owned(), json!(iso(event.created_at))),
-        ("datacontenttype".to_owned(), json!("application/json")),
-        ("data".to_owned(), event.data.clone()),
-        ("entitytype".to_owned(), json!(event.entity_type)),
-        ("actor".to_owned(), json!(event.actor)),
-        ("outcome".to_owned(), json!(event.outcome)),
-    ]);
-    let subject = event.entity_id.map(|id| format!("{}/{id}", event.entity_type));
-    // An integer there has 32 bits.
-    let duration = event.duration_us.map(|micros| micros.to_string());
-    for (name, value) in [
-        ("subject", subject),
-        ("correlationid", event.correlation_id.map(|id| id.to_string())),
-        ("causationid", event.causation_id.map(|id| id.to_string())),
-        ("durationus", duration),
-        ("context", event.context.as_ref().map(Value::to_string)),
-    ] {
-        if let Some(value) = value {
-            cloud.insert(name.to_owned(), json!(value));
-        }
-    }
-    Value::Object(cloud)
+    let time = if event.created_at.is_rfc_3339() { "time" } else { "createdat" };
+    let id = |id: Option<Uuid>| id.map(|id| id.to_string());
+    let intent = event.intent.and_then(|intent| serde_json::to_value(intent).ok()).map(|intent| Json::from(&intent));
+    let attributes: [(&str, Option<Json>); 18] = [
+        ("specversion", Some("1.0".into())),
+        ("id", Some(event.id.to_string().into())),
+        ("source", Some(source.unwrap_or_else(|| "/audit_events".into()).into())),
+        ("type", Some(event.event_type.as_str().into())),
+        (time, Some(event.created_at.to_string().into())),
+        ("datacontenttype", Some("application/json".into())),
+        ("data", Some(event.data.clone())),
+        ("entitytype", Some(event.entity_type.as_str().into())),
+        ("actor", Some(event.actor.as_str().into())),
+        ("outcome", Some(event.outcome_text().into())),
+        ("subject", event.entity_id.map(|id| format!("{}/{id}", event.entity_type).into())),
+        ("correlationid", id(event.correlation_id).map(Into::into)),
+        ("causationid", id(event.causation_id).map(Into::into)),
+        // An integer there has 32 bits.
+        ("durationus", event.duration_us.map(|micros| micros.to_string().into())),
+        ("context", event.context.as_ref().map(|context| context.to_string().into())),
+        ("origin", event.origin.as_deref().map(Into::into)),
+        ("batchid", id(event.batch_id).map(Into::into)),
+        ("intent", intent),
+    ];
+    attributes.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
 /// `service@host:pid` as a relative reference: what RFC 3986 does not allow in a path is percent-encoded.
@@ -89,4 +104,33 @@ fn uri_reference(origin: &str) -> String {
         }
     }
     reference
+}
+
+/// The key of the entity: its id, or the text that stands in its place in the data.
+pub(crate) fn entity_key(event: &TrailEvent) -> Option<Cow<'_, str>> {
+    let text =
+        || event.data.get("$entity_id").map(|key| key.as_str().map_or_else(|| key.to_string().into(), Cow::Borrowed));
+    event.entity_id.map(|id| id.to_string().into()).or_else(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_cell_becomes_a_formula() {
+        for (cell, expected) in [
+            ("=HYPERLINK(\"x\")", "'=HYPERLINK(\"x\")"),
+            ("@SUM(1)", "'@SUM(1)"),
+            ("-1+1", "'-1+1"),
+            ("+1", "'+1"),
+            ("\t=1", "'\t=1"),
+            ("\r=1", "'\r=1"),
+            ("-infinity", "'-infinity"),
+            ("ann", "ann"),
+            ("'=1", "'=1"),
+        ] {
+            assert_eq!(without_formula(cell.into()), expected);
+        }
+    }
 }

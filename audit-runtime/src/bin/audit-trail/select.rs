@@ -1,11 +1,10 @@
 //! Which events: the flags of `events` and `export`.
 
 use crate::failure::Failure;
-use crate::time;
-use audit_runtime::{EventFilter, Outcome};
-use chrono::{DateTime, Utc};
+use crate::time::{self, Bound, Moment, Zone};
+use audit_runtime::{EventFilter, Json, Outcome, Timestamp};
 use clap::Args;
-use serde_json::{Map, Value};
+use std::fmt::Write as _;
 use uuid::Uuid;
 
 #[derive(Debug, Args)]
@@ -17,72 +16,222 @@ pub(crate) struct Selection {
     #[arg(long, value_name = "TYPE")]
     entity_type: Option<String>,
     /// Events about this entity
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = id)]
     entity_id: Option<Uuid>,
-    /// What this actor did
+    /// Events of this actor
     #[arg(long)]
     actor: Option<String>,
-    /// Calls that ended like this: ok, error, panicked, cancelled, started, interrupted. May be given several times
-    #[arg(long)]
-    outcome: Vec<Outcome>,
-    /// What began then or later: RFC 3339, a date, '2h ago', yesterday
-    #[arg(long, value_name = "TIME", value_parser = time::parse)]
-    since: Option<DateTime<Utc>>,
-    /// What began before
-    #[arg(long, value_name = "TIME", value_parser = time::parse)]
-    until: Option<DateTime<Utc>>,
-    /// Events whose data say this; a key may be a path: error.message=halted. The value is JSON, else text. May be given
+    /// Calls that ended like this: ok, error, panicked, cancelled, started, interrupted, or a text that another program wrote. May be given
     /// several times
-    #[arg(long = "where", value_name = "KEY=VALUE", value_parser = condition)]
-    conditions: Vec<Value>,
+    #[arg(long)]
+    outcome: Vec<String>,
+    /// Events that began then or later: RFC 3339, a date, 2h (two hours ago), yesterday, monday
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Events that began before then; a date is its first moment
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// Events whose data contain this value, as a number or the like, or as a text. A key may be a path: error.message=halted,
+    /// 'limits["a.b"]=1'. May be given several times
+    #[arg(long = "where", value_name = "KEY=VALUE", value_parser = Condition::parse)]
+    conditions: Vec<Condition>,
     /// Events of this request or process
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = id)]
     correlation: Option<Uuid>,
-    /// What happened within this call
-    #[arg(long, value_name = "ID")]
+    /// Events within this call
+    #[arg(long, value_name = "ID", value_parser = id)]
     causation: Option<Uuid>,
-    /// What this process recorded; `*` stands for any text
+    /// Events that this process recorded; `*` stands for any text
     #[arg(long)]
     origin: Option<String>,
 }
 
-fn condition(text: &str) -> Result<Value, String> {
-    let (path, value) = text.split_once('=').ok_or("write key=value")?;
-    if path.split('.').any(str::is_empty) {
-        return Err("the key is empty; write key=value".into());
+/// Reads an id.
+pub(crate) fn id(text: &str) -> Result<Uuid, String> {
+    Uuid::parse_str(text).map_err(|_| {
+        "expected a UUID, as in 0190a4c1-7c4a-7bbd-8f8e-2d6c5b4a3921; for a key of another form, search the data: \
+         audit-trail events --where 'order_no=4711' (an entity's own key is in '$entity_id')"
+            .to_owned()
+    })
+}
+
+/// A key, as the names on the way to it, and its value.
+#[derive(Debug, Clone, PartialEq)]
+struct Condition {
+    text: String,
+    /// The value by every reading: as JSON, and as a text.
+    parts: Vec<Json>,
+}
+
+impl Condition {
+    fn parse(text: &str) -> Result<Self, String> {
+        let (path, value) = split(text)?;
+        let as_json = value.parse::<Json>().ok();
+        let as_text = Some(Json::from(value)).filter(|text| as_json.as_ref() != Some(text));
+        let nested =
+            |value: Json| path.iter().rev().fold(value, |value, key| [(key.as_str(), value)].into_iter().collect());
+        Ok(Self { text: text.to_owned(), parts: as_json.into_iter().chain(as_text).map(nested).collect() })
     }
-    let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
-    let nested = |value, key: &str| Value::Object(Map::from_iter([(key.to_owned(), value)]));
-    Ok(path.rsplit('.').fold(value, nested))
+}
+
+/// Splits `key.path["quoted key"]=value`.
+fn split(text: &str) -> Result<(Vec<String>, &str), String> {
+    let form = |why: &str| format!("{why}; write key=value, as in error.message=halted or 'limits[\"a.b\"]=1'");
+    let (mut path, mut rest) = (Vec::new(), text.trim_start());
+    loop {
+        if let Some(quoted) = rest.strip_prefix("[\"") {
+            let end = quoted.find("\"]").ok_or_else(|| form("the quoted key has no end"))?;
+            let key = format!("\"{}\"", &quoted[..end]).parse::<Json>();
+            let key = key.ok().and_then(|key| key.as_str().map(str::to_owned));
+            path.push(key.ok_or_else(|| form("the quoted key is not a JSON string"))?);
+            rest = &quoted[end + 2..];
+        } else {
+            let end = rest.find(['=', '.', '[']).ok_or_else(|| form("there is no `=`"))?;
+            let key = rest[..end].trim_end();
+            if key.is_empty() {
+                return Err(form("the key is empty"));
+            }
+            if key.ends_with(['!', '<', '>', '~']) {
+                return Err(form(&format!("the key would be {key:?}, and values are compared for equality alone")));
+            }
+            path.push(key.to_owned());
+            rest = &rest[end..];
+        }
+        match rest.trim_start().split_at_checked(1) {
+            Some(("=", value)) => return Ok((path, value)),
+            Some((".", after)) => rest = after,
+            Some(("[", _)) if rest.starts_with("[\"") => {}
+            _ => return Err(form("the key is followed by neither `.` nor `=`")),
+        }
+    }
+}
+
+/// An interval as it was understood.
+#[derive(Debug, Clone, Copy, Default)]
+struct Interval {
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
 }
 
 impl Selection {
+    /// Reads the flags; reports the interval that was understood.
     pub(crate) fn filter(&self) -> Result<EventFilter, Failure> {
+        let zone = Zone::system().map_err(Failure::Usage)?;
+        let interval = self.interval(&zone)?;
+        if let Some(understood) = interval.understood(&zone) {
+            crate::say::notice(understood);
+        }
         let mut filter = EventFilter::new();
         for event in &self.event {
             filter = filter.event(event);
         }
         for outcome in &self.outcome {
-            filter = filter.outcome(*outcome);
+            filter = filter.outcome_text(outcome);
         }
         for condition in &self.conditions {
-            filter = filter.data(condition.clone());
-        }
-        if let (Some(since), Some(until)) = (self.since, self.until)
-            && since >= until
-        {
-            return Err(Failure::Usage(format!("--since {since} is not before --until {until}")));
+            filter = filter.data_any(condition.parts.iter().cloned());
         }
         macro_rules! each {
-            ($($flag:ident => $condition:ident),+) => {$(
-                if let Some(value) = self.$flag.clone() {
-                    filter = filter.$condition(value);
+            ($($flag:ident => $given:expr),+ $(,)?) => {$(
+                if let Some(value) = $given {
+                    filter = filter.$flag(value);
                 }
             )+};
         }
-        each!(entity_type => entity_type, entity_id => entity_id, actor => actor, since => since, until => until,
-              correlation => correlation, causation => causation, origin => origin);
+        each! {
+            entity_type => self.entity_type.clone(), entity_id => self.entity_id, actor => self.actor.clone(),
+            since => interval.since, until => interval.until, correlation => self.correlation,
+            causation => self.causation, origin => self.origin.clone(),
+        }
         Ok(filter)
+    }
+
+    fn interval(&self, zone: &Zone) -> Result<Interval, Failure> {
+        let now = Timestamp::now().unix_micros().unwrap_or_default();
+        let read = |flag: &str, text: &Option<String>, bound| {
+            let moment = text.as_deref().map(|text| time::parse(text, now, zone, bound)).transpose();
+            let time = |moment| match moment {
+                Moment::NegativeInfinity => Timestamp::NEG_INFINITY,
+                Moment::At(micros) => Timestamp::from_unix_micros(micros),
+                Moment::Infinity => Timestamp::INFINITY,
+            };
+            moment.map(|moment| moment.map(time)).map_err(|error| Failure::Usage(format!("{flag}: {error}")))
+        };
+        let since = read("--since", &self.since, Bound::Since)?;
+        let until = read("--until", &self.until, Bound::Until)?;
+        if let (Some(since), Some(until)) = (since, until)
+            && since >= until
+        {
+            return Err(Failure::Usage(format!(
+                "the interval is empty: --since is {} and --until is {}; give --until a later time than --since",
+                show(zone, since),
+                show(zone, until)
+            )));
+        }
+        Ok(Interval { since, until })
+    }
+
+    /// Returns the conditions as they were given, for an answer that found nothing.
+    pub(crate) fn described(&self) -> String {
+        let mut described = String::new();
+        let mut flag = |flag: &str, value: &str| {
+            let _ = write!(described, " --{flag} {value}");
+        };
+        self.event.iter().for_each(|event| flag("event", event));
+        self.outcome.iter().for_each(|outcome| flag("outcome", outcome));
+        self.conditions.iter().for_each(|condition| flag("where", &condition.text));
+        for (name, value) in [
+            ("entity-type", self.entity_type.clone()),
+            ("entity-id", self.entity_id.map(|id| id.to_string())),
+            ("actor", self.actor.clone()),
+            ("since", self.since.clone()),
+            ("until", self.until.clone()),
+            ("correlation", self.correlation.map(|id| id.to_string())),
+            ("causation", self.causation.map(|id| id.to_string())),
+            ("origin", self.origin.clone()),
+        ] {
+            value.iter().for_each(|value| flag(name, value));
+        }
+        described
+    }
+
+    /// Returns the answer where no event matches: what was looked for, and what may be meant.
+    pub(crate) fn nothing(&self) -> String {
+        let described = self.described();
+        if described.is_empty() {
+            return "the trail is empty: no event is stored yet".into();
+        }
+        let mut answer = format!("no event matches{described}");
+        if let Some(event) = self.event.iter().find(|event| !event.contains(['.', '*'])) {
+            let _ =
+                write!(answer, "; an event type has a dot: --event '{event}.*' matches all that begin with {event}");
+        } else if let Some(outcome) = self.outcome.iter().find(|outcome| outcome.parse::<Outcome>().is_err()) {
+            let _ = write!(
+                answer,
+                "; no version of this library writes the outcome {outcome}: it writes ok, error, panicked, cancelled, started and interrupted"
+            );
+        } else {
+            answer.push_str("; leave a condition out, or see audit-trail events --help");
+        }
+        answer
+    }
+}
+
+fn show(zone: &Zone, time: Timestamp) -> String {
+    time.unix_micros().map_or_else(|| time.to_string(), |micros| zone.show(micros))
+}
+
+impl Interval {
+    fn understood(self, zone: &Zone) -> Option<String> {
+        let show = |time| show(zone, time);
+        match (self.since, self.until) {
+            (None, None) => None,
+            (Some(since), None) => Some(format!("since {} ({})", show(since), zone.name())),
+            (None, Some(until)) => Some(format!("until {} ({})", show(until), zone.name())),
+            (Some(since), Some(until)) => {
+                Some(format!("since {} until {} ({})", show(since), show(until), zone.name()))
+            }
+        }
     }
 }
 
@@ -92,21 +241,28 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_condition_is_json_or_text_at_a_path() {
+    fn a_condition_is_json_and_text_at_a_path() {
         for (text, expected) in [
-            ("ticker=AAPL", json!({"ticker": "AAPL"})),
-            ("quantity=10", json!({"quantity": 10})),
-            ("ticker=\"10\"", json!({"ticker": "10"})),
-            ("error.message=market closed", json!({"error": {"message": "market closed"}})),
-            ("tags=[\"a\"]", json!({"tags": ["a"]})),
-            ("note=a=b", json!({"note": "a=b"})),
-            ("note=", json!({"note": ""})),
-            ("done=true", json!({"done": true})),
+            ("ticker=AAPL", vec![json!({"ticker": "AAPL"})]),
+            ("quantity=10", vec![json!({"quantity": 10}), json!({"quantity": "10"})]),
+            ("ticker=\"10\"", vec![json!({"ticker": "10"}), json!({"ticker": "\"10\""})]),
+            ("error.message=market closed", vec![json!({"error": {"message": "market closed"}})]),
+            ("tags=[\"a\"]", vec![json!({"tags": ["a"]}), json!({"tags": "[\"a\"]"})]),
+            ("note=a=b", vec![json!({"note": "a=b"})]),
+            ("note=", vec![json!({"note": ""})]),
+            ("done=true", vec![json!({"done": true}), json!({"done": "true"})]),
+            (" zip =01234", vec![json!({"zip": "01234"})]),
+            ("limits[\"a.b\"]=x", vec![json!({"limits": {"a.b": "x"}})]),
+            ("[\"a=b\"].c=x", vec![json!({"a=b": {"c": "x"}})]),
+            ("a[\"\\u00e4\"][\"b\"]=x", vec![json!({"a": {"ä": {"b": "x"}}})]),
         ] {
-            assert_eq!(condition(text), Ok(expected), "{text}");
+            let parts = Condition::parse(text).map(|condition| condition.parts);
+            assert_eq!(parts, Ok(expected.iter().map(Json::from).collect()), "{text}");
         }
-        for bad in ["ticker", "=x", "a..b=1"] {
-            assert!(condition(bad).is_err(), "{bad}");
+        let exact = Condition::parse("x=199.39999999999998").unwrap().parts;
+        assert_eq!(exact[0].to_string(), r#"{"x":199.39999999999998}"#);
+        for bad in ["ticker", "=x", "a..b=1", "code!=1", "a[\"b=1", "a[0]=1", "a[\"b\"]c=1", "."] {
+            assert!(Condition::parse(bad).is_err(), "{bad}");
         }
     }
 }

@@ -2,12 +2,13 @@
 
 use crate::failure::Failure;
 use crate::format::{COLUMNS, cloud_event, record};
-use crate::text::{Guarded, Instead, elided, harmless};
+use crate::table::Table;
+use crate::text::{Guarded, Instead};
+use crate::time::Zone;
 use crate::timeline::Timeline;
 use anstream::AutoStream;
 use audit_runtime::TrailEvent;
 use clap::{Args, ValueEnum};
-use comfy_table::{ContentArrangement, Table, presets};
 use std::io::{self, IsTerminal, StdoutLock, Write};
 
 /// How results are printed.
@@ -33,12 +34,19 @@ pub(crate) struct Style {
     /// Cuts no value and no line
     #[arg(long, global = true)]
     wide: bool,
+    /// In CSV, leaves a cell as it is that a spreadsheet may take for a formula: by default an apostrophe is put before it
+    #[arg(long, global = true)]
+    raw: bool,
 }
 
 impl Style {
     pub(crate) fn output(&self) -> Output {
         let default = if io::stdout().is_terminal() { Output::Timeline } else { Output::Ndjson };
         self.output.unwrap_or(default)
+    }
+
+    pub(crate) const fn is_raw(&self) -> bool {
+        self.raw
     }
 
     pub(crate) fn is_given(&self) -> bool {
@@ -74,36 +82,34 @@ pub(crate) struct Printer {
 
 enum Form {
     Timeline(AutoStream<StdoutLock<'static>>, Timeline),
-    Table(Box<Table>, Option<usize>),
+    Table(StdoutLock<'static>, Table),
     Json(Programs),
     Ndjson(Programs),
     CloudEvents(Programs),
-    Csv(Box<csv::Writer<Programs>>),
+    Csv { writer: Box<csv::Writer<Programs>>, is_raw: bool },
 }
 
 impl Printer {
-    pub(crate) fn new(style: &Style) -> Self {
+    pub(crate) fn new(style: &Style) -> Result<Self, Failure> {
+        let zone = || Zone::system().map_err(Failure::Usage);
         let form = match style.output() {
-            Output::Timeline => Form::Timeline(AutoStream::auto(io::stdout().lock()), Timeline::new(style.width())),
-            Output::Table => {
-                let mut table = Table::new();
-                table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
-                table.set_header(["created_at", "event_type", "outcome", "actor", "entity", "duration", "data"]);
-                Form::Table(Box::new(table), style.width())
+            Output::Timeline => {
+                Form::Timeline(AutoStream::auto(io::stdout().lock()), Timeline::new(style.width(), zone()?))
             }
+            Output::Table => Form::Table(io::stdout().lock(), Table::new(style.width(), zone()?)),
             Output::Json => Form::Json(for_programs(Instead::Escape)),
             Output::Ndjson => Form::Ndjson(for_programs(Instead::Escape)),
-            Output::Csv => Form::csv(),
+            Output::Csv => Form::csv(style.raw),
         };
-        Self { form, printed: 0 }
+        Ok(Self { form, printed: 0 })
     }
 
     pub(crate) fn cloud_events() -> Self {
         Self { form: Form::CloudEvents(for_programs(Instead::Escape)), printed: 0 }
     }
 
-    pub(crate) fn csv() -> Self {
-        Self { form: Form::csv(), printed: 0 }
+    pub(crate) fn csv(is_raw: bool) -> Self {
+        Self { form: Form::csv(is_raw), printed: 0 }
     }
 
     pub(crate) fn ndjson() -> Self {
@@ -117,20 +123,7 @@ impl Printer {
     pub(crate) fn event(&mut self, event: &TrailEvent) -> Result<(), Failure> {
         match &mut self.form {
             Form::Timeline(output, timeline) => timeline.event(output, event)?,
-            Form::Table(table, width) => {
-                let data = harmless(&event.data.to_string());
-                let data = width.map_or_else(|| data.clone(), |width| elided(&data, width.saturating_sub(130).max(30)));
-                let entity = event.entity_id.map_or_else(String::new, |id| format!(" {id}"));
-                table.add_row([
-                    event.created_at.format("%Y-%m-%d %H:%M:%S%.6f").to_string(),
-                    harmless(&event.event_type),
-                    event.intent.map_or_else(|| event.outcome.to_string(), |state| format!("started, {state}")),
-                    harmless(&event.actor),
-                    harmless(&format!("{}{entity}", event.entity_type)),
-                    event.duration_us.map_or_else(String::new, |micros| format!("{micros} us")),
-                    data,
-                ]);
-            }
+            Form::Table(output, table) => table.event(output, event)?,
             Form::Json(output) => {
                 output.write_all(if self.printed == 0 { b"[\n" } else { b",\n" })?;
                 serde_json::to_writer(output, event)?;
@@ -139,15 +132,12 @@ impl Printer {
                 serde_json::to_writer(&mut *output, event)?;
                 output.write_all(b"\n")?;
             }
-            Form::CloudEvents(output) => {
-                serde_json::to_writer(&mut *output, &cloud_event(event))?;
-                output.write_all(b"\n")?;
-            }
-            Form::Csv(writer) => {
+            Form::CloudEvents(output) => writeln!(output, "{}", cloud_event(event))?,
+            Form::Csv { writer, is_raw } => {
                 if self.printed == 0 {
                     writer.write_record(COLUMNS)?;
                 }
-                writer.write_record(record(event))?;
+                writer.write_record(record(event, *is_raw))?;
             }
         }
         self.printed += 1;
@@ -157,10 +147,16 @@ impl Printer {
     /// Nothing more comes for now: what was printed is to be seen.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         match &mut self.form {
-            Form::Timeline(output, _) => output.flush()?,
-            Form::Table(..) => {}
+            Form::Timeline(output, timeline) => {
+                timeline.flush(output)?;
+                output.flush()?;
+            }
+            Form::Table(output, table) => {
+                table.flush(output)?;
+                output.flush()?;
+            }
             Form::Json(output) | Form::Ndjson(output) | Form::CloudEvents(output) => output.flush()?,
-            Form::Csv(writer) => writer.flush()?,
+            Form::Csv { writer, .. } => writer.flush()?,
         }
         Ok(())
     }
@@ -168,10 +164,9 @@ impl Printer {
     /// Ends what has an end.
     pub(crate) fn end(&mut self) -> Result<(), Failure> {
         match &mut self.form {
-            Form::Table(table, _) if self.printed > 0 => writeln!(io::stdout().lock(), "{table}")?,
             // An empty answer is an empty array, and a CSV of no rows has its header.
             Form::Json(output) => output.write_all(if self.printed == 0 { b"[]\n" } else { b"\n]\n" })?,
-            Form::Csv(writer) if self.printed == 0 => writer.write_record(COLUMNS)?,
+            Form::Csv { writer, .. } if self.printed == 0 => writer.write_record(COLUMNS)?,
             _ => {}
         }
         self.flush()
@@ -179,8 +174,9 @@ impl Printer {
 }
 
 impl Form {
-    fn csv() -> Self {
+    fn csv(is_raw: bool) -> Self {
         let output = for_programs(Instead::Replacement);
-        Self::Csv(Box::new(csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(output)))
+        let writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(output);
+        Self::Csv { writer: Box::new(writer), is_raw }
     }
 }

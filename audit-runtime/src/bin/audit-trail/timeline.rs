@@ -1,12 +1,12 @@
 //! Events for people: one line each, grouped by what they belong to, indented below what caused them.
 
+use crate::format::entity_key;
+use crate::summary::{context, data, other_columns};
 use crate::text::{elided, harmless, padded};
+use crate::time::Zone;
 use anstyle::{AnsiColor, Style};
-use audit_runtime::{IntentState, Outcome, TrailEvent};
-use chrono::{DateTime, Local, SecondsFormat, Utc};
-use serde_json::Value;
+use audit_runtime::{IntentState, Outcome, Timestamp, TrailEvent};
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::io::{self, Write};
 use unicode_width::UnicodeWidthStr;
 use uuid::Uuid;
@@ -15,26 +15,43 @@ const DIM: Style = Style::new().dimmed();
 const BOLD: Style = Style::new().bold();
 /// The narrowest line that is worth cutting.
 const LEAST: usize = 60;
-/// A value is not shown beyond this, unless all of it is asked for.
-const LONGEST_VALUE: usize = 48;
+/// Lines that are kept to learn how wide their columns have to be.
+const MOST_LINES: usize = 200;
 
 /// Prints events as they come.
 pub(crate) struct Timeline {
     /// Columns of a line; `None` for whole lines.
     width: Option<usize>,
+    zone: Zone,
     group: Option<Group>,
+    has_begun: bool,
 }
 
 /// Events that follow each other and have the same correlation.
 struct Group {
     correlation: Option<Uuid>,
-    begin: DateTime<Utc>,
+    begin: Timestamp,
     depths: HashMap<Uuid, usize>,
+    /// Those that are not printed yet.
+    lines: Vec<Line>,
+    is_headed: bool,
+}
+
+/// An event's columns.
+struct Line {
+    offset: String,
+    name: String,
+    outcome: String,
+    style: Style,
+    actor: String,
+    duration: String,
+    entity: String,
+    rest: String,
 }
 
 impl Timeline {
-    pub(crate) fn new(width: Option<usize>) -> Self {
-        Self { width: width.map(|width| width.max(LEAST)), group: None }
+    pub(crate) fn new(width: Option<usize>, zone: Zone) -> Self {
+        Self { width: width.map(|width| width.max(LEAST)), zone, group: None, has_begun: false }
     }
 
     pub(crate) fn event(&mut self, output: &mut impl Write, event: &TrailEvent) -> io::Result<()> {
@@ -43,58 +60,161 @@ impl Timeline {
             .as_ref()
             .is_some_and(|group| group.correlation == event.correlation_id && group.correlation.is_some());
         if !continues {
-            if self.group.is_some() {
-                writeln!(output)?;
-            }
-            let day = event.created_at.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S%.6f %:z");
-            let id = event.correlation_id.map_or_else(|| "no correlation".into(), |id| id.to_string());
-            writeln!(output, "{BOLD}{day}{BOLD:#}  {DIM}{id}{DIM:#}")?;
-            self.group =
-                Some(Group { correlation: event.correlation_id, begin: event.created_at, depths: HashMap::new() });
+            self.flush(output)?;
+            self.group = Some(Group {
+                correlation: event.correlation_id,
+                begin: event.created_at,
+                depths: HashMap::new(),
+                lines: Vec::new(),
+                is_headed: false,
+            });
         }
+        let is_whole = self.width.is_none();
         let Some(group) = &mut self.group else {
             return Ok(());
         };
-        let depth = event.causation_id.and_then(|cause| group.depths.get(&cause)).map_or(0, |depth| depth + 1);
-        group.depths.insert(event.id, depth);
-        let offset = relative(event.created_at - group.begin);
-        let name = padded(&format!("{}{}", "  ".repeat(depth), harmless(&event.event_type)), 30);
-        let (outcome, style) = outcome(event);
-        let actor = padded(&elided(&harmless(&event.actor), 22), 22);
-        let duration = event.duration_us.map_or_else(String::new, duration);
-        let head = format!("{offset:>9}  {name} {} {actor} {duration:>8}  ", padded(outcome, 11));
-        let data = summary(event, self.width.is_none());
-        let data = match self.width {
-            Some(width) => elided(&data, width.saturating_sub(head.width()).max(10)),
-            None => data,
+        group.push(event, is_whole);
+        if group.lines.len() >= MOST_LINES { self.flush(output) } else { Ok(()) }
+    }
+
+    /// Prints what is kept.
+    pub(crate) fn flush(&mut self, output: &mut impl Write) -> io::Result<()> {
+        let Some(group) = &mut self.group else {
+            return Ok(());
         };
-        writeln!(
-            output,
-            "{DIM}{offset:>9}{DIM:#}  {name} {style}{}{style:#} {actor} {DIM}{duration:>8}{DIM:#}  {data}",
-            padded(outcome, 11)
-        )
+        if !group.is_headed {
+            group.is_headed = true;
+            if std::mem::replace(&mut self.has_begun, true) {
+                writeln!(output)?;
+            } else {
+                writeln!(output, "{DIM}times are of {}{DIM:#}", self.zone.name())?;
+            }
+            let begin = shown(&self.zone, group.begin);
+            let id = group.correlation.map_or_else(|| "no correlation".into(), |id| id.to_string());
+            writeln!(output, "{BOLD}{begin}{BOLD:#}  {DIM}{id}{DIM:#}")?;
+        }
+        let columns = Columns::of(&group.lines, self.width);
+        group.lines.drain(..).try_for_each(|line| columns.print(output, &line))
     }
 }
 
-fn outcome(event: &TrailEvent) -> (&'static str, Style) {
-    let color = |color: AnsiColor| color.on_default();
-    match (event.outcome, event.intent) {
-        (Outcome::Started, Some(IntentState::InFlight)) => ("in flight", color(AnsiColor::Yellow)),
-        (Outcome::Started, _) => ("started", DIM),
-        (Outcome::Ok, _) => ("ok", color(AnsiColor::Green)),
-        (outcome @ Outcome::Error, _) => (outcome.as_str(), color(AnsiColor::Red)),
-        (outcome @ Outcome::Panicked, _) => (outcome.as_str(), color(AnsiColor::Red).bold()),
-        (outcome, _) => (outcome.as_str(), color(AnsiColor::Yellow)),
+impl Group {
+    fn push(&mut self, event: &TrailEvent, is_whole: bool) {
+        let depth = event.causation_id.and_then(|cause| self.depths.get(&cause)).map_or(0, |depth| depth + 1);
+        self.depths.insert(event.id, depth);
+        let (outcome, style) = outcome(event);
+        let entity = match entity_key(event) {
+            Some(key) if is_whole => format!("{} {key}", event.entity_type),
+            Some(key) => format!("{} {}", event.entity_type, short(&key)),
+            None => event.entity_type.clone(),
+        };
+        let mut rest = data(event, is_whole);
+        for more in [context(event, is_whole), if is_whole { other_columns(event) } else { String::new() }] {
+            if !rest.is_empty() && !more.is_empty() {
+                rest.push(' ');
+            }
+            rest.push_str(&more);
+        }
+        self.lines.push(Line {
+            offset: relative(self.begin, event.created_at),
+            name: format!("{}{}", "  ".repeat(depth), harmless(&event.event_type)),
+            outcome,
+            style,
+            actor: harmless(&event.actor),
+            duration: event.duration_us.map_or_else(String::new, duration),
+            entity: harmless(&entity),
+            rest,
+        });
     }
+}
+
+/// The end of an id: ids that were made within a minute begin alike.
+fn short(key: &str) -> String {
+    match Uuid::try_parse(key) {
+        Ok(_) if key.len() == 36 => format!("\u{2026}{}", &key[28..]),
+        _ => key.to_owned(),
+    }
+}
+
+/// How wide each column is.
+struct Columns {
+    offset: usize,
+    name: usize,
+    outcome: usize,
+    actor: usize,
+    duration: usize,
+    entity: usize,
+    line: Option<usize>,
+}
+
+impl Columns {
+    /// As wide as the lines need, and no wider than leaves room for the data.
+    fn of(lines: &[Line], width: Option<usize>) -> Self {
+        let widest = |column: fn(&Line) -> &str, most: usize| {
+            lines.iter().map(|line| column(line).width()).max().unwrap_or(0).min(most)
+        };
+        let share = |percent: usize, most: usize| width.map_or(usize::MAX, |width| (width * percent / 100).min(most));
+        Self {
+            offset: widest(|line| &line.offset, 9),
+            name: widest(|line| &line.name, share(30, 40)),
+            outcome: widest(|line| &line.outcome, 11),
+            actor: widest(|line| &line.actor, share(16, 24)),
+            duration: widest(|line| &line.duration, 8),
+            entity: widest(|line| &line.entity, share(25, 40)),
+            line: width,
+        }
+    }
+
+    fn print(&self, output: &mut impl Write, line: &Line) -> io::Result<()> {
+        let Line { style, .. } = line;
+        let cell = |text: &str, width: usize| padded(&elided(text, width), width);
+        let offset = format!("{:>width$}", line.offset, width = self.offset);
+        let duration = format!("{:>width$}", line.duration, width = self.duration);
+        let name = cell(&line.name, self.name);
+        let outcome = cell(&line.outcome, self.outcome);
+        let (actor, entity) = (cell(&line.actor, self.actor), cell(&line.entity, self.entity));
+        let taken = self.offset + self.name + self.outcome + self.actor + self.duration + self.entity + 6;
+        let rest = self.line.map_or_else(|| line.rest.clone(), |width| elided(&line.rest, width.saturating_sub(taken)));
+        let text = format!(
+            "{DIM}{offset}{DIM:#} {name} {style}{outcome}{style:#} {actor} {DIM}{duration}{DIM:#} {entity} {rest}"
+        );
+        writeln!(output, "{}", text.trim_end())
+    }
+}
+
+/// Returns a time of this place, with its offset.
+pub(crate) fn shown(zone: &Zone, time: Timestamp) -> String {
+    time.unix_micros().map_or_else(|| time.to_string(), |micros| zone.show(micros))
+}
+
+/// Returns the outcome as it is shown, and how.
+fn outcome(event: &TrailEvent) -> (String, Style) {
+    let color = |color: AnsiColor| color.on_default();
+    let style = match (event.outcome, event.intent) {
+        (Outcome::Started, Some(IntentState::InFlight)) => return ("in flight".into(), color(AnsiColor::Yellow)),
+        (Outcome::Started, _) => DIM,
+        (Outcome::Ok, _) => color(AnsiColor::Green),
+        (Outcome::Error, _) => color(AnsiColor::Red),
+        (Outcome::Panicked, _) => color(AnsiColor::Red).bold(),
+        _ => color(AnsiColor::Yellow),
+    };
+    (harmless(event.outcome_text()), style)
 }
 
 /// Since the group's first event, in a unit that fits.
-fn relative(offset: chrono::TimeDelta) -> String {
-    let micros = offset.num_microseconds().unwrap_or(i64::MAX);
-    format!("{}{}", if micros < 0 { "-" } else { "+" }, duration(micros.saturating_abs()))
+fn relative(begin: Timestamp, time: Timestamp) -> String {
+    match (time.duration_since(begin), begin.duration_since(time)) {
+        (Some(after), _) => format!("+{}", duration(micros(after))),
+        (None, Some(before)) => format!("-{}", duration(micros(before))),
+        (None, None) => time.to_string(),
+    }
 }
 
-fn duration(micros: i64) -> String {
+fn micros(duration: std::time::Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+pub(crate) fn duration(micros: i64) -> String {
     match micros {
         ..1_000 => format!("{micros}us"),
         1_000..1_000_000 => format!("{:.1}ms", micros as f64 / 1e3),
@@ -103,55 +223,4 @@ fn duration(micros: i64) -> String {
         7_200_000_000..172_800_000_000 => format!("{}h", micros / 3_600_000_000),
         _ => format!("{}d", micros / 86_400_000_000),
     }
-}
-
-/// What says most of the data: why it failed, what changed, then the plain values; ids and what is empty come last or not at all.
-fn summary(event: &TrailEvent, whole: bool) -> String {
-    let Some(data) = event.data.as_object() else {
-        return harmless(&event.data.to_string());
-    };
-    let mut line = String::new();
-    let mut part = |key: &str, value: &str| {
-        let value = if whole { value.to_owned() } else { elided(value, LONGEST_VALUE) };
-        let _ = write!(line, "{}{key}={value}", if line.is_empty() { "" } else { " " });
-    };
-    if let Some(error) = data.get("error").and_then(|error| error.get("message")) {
-        part("error", &value(error));
-    }
-    if let Some(Value::Object(changes)) = data.get("changes") {
-        for (what, leaves) in changes {
-            for (path, leaf) in leaves.as_object().into_iter().flatten() {
-                let (from, to) = (leaf.get("from"), leaf.get("to"));
-                let change = |value: Option<&Value>| value.map_or_else(|| "-".into(), self::value);
-                let name =
-                    if path == "from" || path == "to" { harmless(what) } else { harmless(&format!("{what}.{path}")) };
-                part(&name, &format!("{}\u{2192}{}", change(from), change(to)));
-            }
-        }
-    }
-    let is_shown = |key: &str, value: &Value| match value {
-        Value::Null => whole,
-        Value::Array(values) => whole || !values.is_empty(),
-        Value::Object(values) => whole || !values.is_empty(),
-        _ => whole || !key.ends_with("_id"),
-    };
-    for (key, content) in data {
-        if key != "error" && key != "changes" && is_shown(key, content) {
-            part(&harmless(key), &value(content));
-        }
-    }
-    line
-}
-
-fn value(value: &Value) -> String {
-    match value {
-        Value::String(text) if text.contains([' ', '=', '"']) || text.is_empty() => harmless(&format!("{text:?}")),
-        Value::String(text) => harmless(text),
-        other => harmless(&other.to_string()),
-    }
-}
-
-/// A time as every machine-readable output has it.
-pub(crate) fn iso(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Micros, false)
 }

@@ -2,12 +2,10 @@
 
 use super::rows::Prunes;
 use super::{Finding, FindingKind};
-use crate::clock::iso_8601;
 use crate::evidence::EvidenceError;
 use crate::evidence::copy_out;
 use crate::retention::PRUNED;
-use crate::writer::copy::POSTGRES_EPOCH;
-use chrono::{DateTime, Utc};
+use crate::timestamp::Timestamp;
 use sha2::{Digest, Sha256};
 use sqlx::postgres::PgConnection;
 use std::collections::HashMap;
@@ -18,7 +16,7 @@ use uuid::Uuid;
 struct Told {
     id: Uuid,
     actor: String,
-    created_at: DateTime<Utc>,
+    created_at: Timestamp,
     rows: Option<String>,
     account: Option<String>,
     begin: Option<String>,
@@ -28,8 +26,8 @@ struct Told {
 
 impl Told {
     /// The end of the month, which was over when it was pruned.
-    fn end(&self) -> Option<DateTime<Utc>> {
-        let end = DateTime::parse_from_rfc3339(self.end.as_deref()?).ok()?.to_utc();
+    fn end(&self) -> Option<Timestamp> {
+        let end = self.end.as_deref()?.parse::<Timestamp>().ok()?;
         (end <= self.created_at).then_some(end)
     }
 }
@@ -85,7 +83,7 @@ pub(super) async fn verify(
             found(finding(FindingKind::NotPruned, "what audit_pruned holds for it is not what it says".into()));
             continue;
         };
-        let younger = account.last.filter(|(first, _)| *first >= end.timestamp_micros() - POSTGRES_EPOCH);
+        let younger = account.last.filter(|(first, _)| *first >= end.postgres());
         if let Some((_, batch)) = younger {
             let text = format!("it says that rows of batch {batch} were pruned, which are younger than what it pruned");
             found(finding(FindingKind::NotPruned, text));
@@ -95,9 +93,9 @@ pub(super) async fn verify(
                 "{} rows of {} to {}, by {} at {}{archive}",
                 account.rows,
                 told.begin.unwrap_or_default(),
-                iso_8601(end),
+                end,
                 told.actor,
-                iso_8601(told.created_at),
+                told.created_at,
             );
             found(finding(FindingKind::Pruned, text));
             prunes.insert(told.id);

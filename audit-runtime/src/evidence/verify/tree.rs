@@ -6,7 +6,7 @@ use crate::evidence::checkpoint::{BATCH, batch_leaf};
 use crate::evidence::copy_out;
 use crate::evidence::key::{PublicKey, SignedHead};
 use crate::evidence::merkle::{Frontier, Hash};
-use chrono::{DateTime, Utc};
+use crate::timestamp::Timestamp;
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
@@ -97,13 +97,13 @@ async fn claims(
     saved: &[(String, String)],
     report: &mut Report,
     findings: &mut Vec<Finding>,
-) -> Result<(Vec<Claim>, Option<DateTime<Utc>>, u64), EvidenceError> {
+) -> Result<(Vec<Claim>, Option<Timestamp>, u64), EvidenceError> {
     let mut claims = Vec::new();
     let mut last = None;
     let mut opened = |name: String, opened: Result<SignedHead, Finding>, findings: &mut Vec<Finding>| match opened {
         Ok(head) => {
             report.signatures += u64::from(key.is_some());
-            let time = head.time.and_then(|time| DateTime::parse_from_rfc3339(&time).ok()).map(DateTime::<Utc>::from);
+            let time = head.time.and_then(|time| time.parse().ok());
             last = last.max(time);
             let (size, number) = (head.size, head.number);
             claims.push(Claim { name, size, root: head.root });
@@ -165,7 +165,7 @@ async fn claims(
 /// Batches that are not in the tree.
 async fn outside(
     connection: &mut PgConnection,
-    last: Option<DateTime<Utc>>,
+    last: Option<Timestamp>,
     report: &mut Report,
     findings: &mut Vec<Finding>,
 ) -> Result<(), EvidenceError> {

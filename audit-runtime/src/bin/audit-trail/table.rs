@@ -1,0 +1,103 @@
+//! Events as a table, whose columns are as wide as its first rows need.
+
+use crate::format::entity_key;
+use crate::summary;
+use crate::text::{elided, harmless, padded};
+use crate::time::Zone;
+use crate::timeline::{duration, shown};
+use audit_runtime::{Json, TrailEvent};
+use std::io::{self, Write};
+use unicode_width::UnicodeWidthStr;
+
+/// Rows that are kept to learn how wide the columns have to be.
+const FIRST_ROWS: usize = 200;
+/// The columns before the last one, which takes what is left.
+const NARROW: usize = 6;
+
+/// Prints rows as they come.
+pub(crate) struct Table {
+    /// Columns of a line; `None` for whole lines.
+    width: Option<usize>,
+    zone: Zone,
+    kept: Vec<[String; NARROW + 1]>,
+    widths: Option<[usize; NARROW]>,
+}
+
+impl Table {
+    pub(crate) fn new(width: Option<usize>, zone: Zone) -> Self {
+        Self { width, zone, kept: Vec::new(), widths: None }
+    }
+
+    pub(crate) fn event(&mut self, output: &mut impl Write, event: &TrailEvent) -> io::Result<()> {
+        let row = self.row(event);
+        if let Some(widths) = self.widths {
+            return self.print(output, widths, &row);
+        }
+        self.kept.push(row);
+        if self.kept.len() >= FIRST_ROWS { self.flush(output) } else { Ok(()) }
+    }
+
+    fn row(&self, event: &TrailEvent) -> [String; NARROW + 1] {
+        let is_whole = self.width.is_none();
+        let entity = entity_key(event).map_or_else(String::new, |key| format!(" {key}"));
+        let mut data = event.data.to_string();
+        if is_whole {
+            let context = event.context.as_ref().map_or_else(String::new, Json::to_string);
+            let correlation = event.correlation_id.map_or_else(String::new, |id| format!(" correlation={id}"));
+            data = format!("{data} {context} {}{correlation}", summary::other_columns(event));
+        }
+        [
+            shown(&self.zone, event.created_at),
+            harmless(&event.event_type),
+            event.intent.map_or_else(|| harmless(event.outcome_text()), |state| format!("started, {state}")),
+            harmless(&event.actor),
+            harmless(&format!("{}{entity}", event.entity_type)),
+            event.duration_us.map_or_else(String::new, duration),
+            harmless(&data),
+        ]
+    }
+
+    /// Prints what is kept, with the header before it.
+    pub(crate) fn flush(&mut self, output: &mut impl Write) -> io::Result<()> {
+        if self.kept.is_empty() {
+            return Ok(());
+        }
+        let rows = std::mem::take(&mut self.kept);
+        let time = format!("created_at ({})", self.zone.name());
+        let header = [&time, "event_type", "outcome", "actor", "entity", "duration", "data"].map(str::to_owned);
+        let widths = *self.widths.insert(widths(&header, &rows, self.width));
+        self.print(output, widths, &header)?;
+        let line = self.width.unwrap_or(widths.iter().sum::<usize>() + 2 * NARROW + 4);
+        writeln!(output, "{}", "\u{2500}".repeat(line))?;
+        rows.iter().try_for_each(|row| self.print(output, widths, row))
+    }
+
+    fn print(&self, output: &mut impl Write, widths: [usize; NARROW], row: &[String; NARROW + 1]) -> io::Result<()> {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(widths) {
+            let cell = if self.width.is_some() { elided(cell, width) } else { cell.clone() };
+            line.push_str(&padded(&cell, width + 2));
+        }
+        line.push_str(&row[NARROW]);
+        let line = self.width.map_or_else(|| line.clone(), |width| elided(&line, width));
+        writeln!(output, "{}", line.trim_end())
+    }
+}
+
+/// Returns how wide each column is: what its rows need, as long as the data keep a quarter of the line.
+fn widths(header: &[String], rows: &[[String; NARROW + 1]], line: Option<usize>) -> [usize; NARROW] {
+    let widest = |column: usize| rows.iter().map(|row| row[column].width()).chain([header[column].width()]).max();
+    let mut widths: [usize; NARROW] = std::array::from_fn(|column| widest(column).unwrap_or(0));
+    let Some(line) = line else {
+        return widths;
+    };
+    let most = (line * 3 / 4).saturating_sub(2 * NARROW);
+    // The widest column gives way first, and the time last: half of it says little.
+    while widths.iter().sum::<usize>() > most {
+        let Some(column) = (1..NARROW).filter(|column| widths[*column] > 6).max_by_key(|column| widths[*column]) else {
+            break;
+        };
+        widths[column] -= 1;
+    }
+    widths
+}

@@ -1,0 +1,316 @@
+//! JSON at the end of a buffer.
+
+use super::compound::{Beside, Compound, Kind};
+use super::escape::{escape, needs_escapes};
+use super::exact::fits_numeric;
+use super::{Json, parse_repairing, write_text};
+use crate::mask::{MAX_DEPTH, Mask, REDACTED, Role};
+use crate::nul::apart;
+use crate::url::{mask_urls, may_hold_url};
+use serde::ser::{Error as _, Serialize};
+use serde_json::{Error, Result};
+use sha2::{Digest, Sha256};
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// The most of a text that is written before there is a look at the room.
+const PIECE: usize = 1024;
+
+/// Writes one value at the end of a buffer.
+#[derive(Debug)]
+pub(crate) struct JsonWriter<'a> {
+    pub(super) out: &'a mut Vec<u8>,
+    pub(super) mask: &'a Mask,
+    /// What the value is written for.
+    pub(super) purpose: Purpose,
+    depth: usize,
+    /// The value that comes next is an element of an array.
+    pub(super) is_element: bool,
+    /// Where the value begins.
+    begin: usize,
+    /// The most bytes the buffer may have.
+    room: usize,
+    spilled: Option<Box<Spilled>>,
+}
+
+/// What a value is written for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To be on record: without secrets.
+    Record,
+    /// To be compared with another: with a hash behind what is masked, with sets in one order, and with numbers that are not finite as
+    /// texts.
+    Comparison,
+}
+
+/// What went beyond the room is hashed and not kept, so that a value of any size takes no memory.
+#[derive(Debug)]
+struct Spilled {
+    bytes: u64,
+    hash: Sha256,
+}
+
+impl<'a> JsonWriter<'a> {
+    #[inline]
+    pub(crate) fn new(out: &'a mut Vec<u8>, mask: &'a Mask, room: usize) -> Self {
+        let begin = out.len();
+        Self { out, mask, purpose: Purpose::Record, depth: 0, is_element: false, begin, room, spilled: None }
+    }
+
+    /// Writes a value to be compared.
+    pub(crate) fn for_comparison(out: &'a mut Vec<u8>, mask: &'a Mask) -> Self {
+        Self { purpose: Purpose::Comparison, ..Self::new(out, mask, usize::MAX) }
+    }
+
+    /// Writes JSON that these rules made.
+    pub(crate) fn verbatim(&mut self, json: &str) {
+        self.put(json.as_bytes());
+        self.check_room();
+    }
+
+    /// The length and SHA-256 of a value that did not fit, of which nothing is in the buffer.
+    #[inline]
+    pub(crate) fn end(self) -> Option<(u64, [u8; 32])> {
+        let spilled = *self.spilled?;
+        let rest = &self.out[self.begin..];
+        let whole = (spilled.bytes + rest.len() as u64, spilled.hash.chain_update(rest).finalize().into());
+        self.out.truncate(self.begin);
+        Some(whole)
+    }
+
+    /// Returns all that is in the buffer.
+    pub(crate) fn into_text(self) -> std::result::Result<String, String> {
+        String::from_utf8(std::mem::take(self.out)).map_err(|error| error.to_string())
+    }
+
+    #[inline]
+    pub(super) fn put(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(bytes);
+    }
+
+    /// A piece of the value is written.
+    #[inline]
+    pub(super) fn check_room(&mut self) {
+        if self.out.len() > self.room {
+            self.spill();
+        }
+    }
+
+    #[cold]
+    pub(super) fn spill(&mut self) {
+        let spilled = self.spilled.get_or_insert_with(|| Box::new(Spilled { bytes: 0, hash: Sha256::new() }));
+        let piece = &self.out[self.begin..];
+        spilled.bytes += piece.len() as u64;
+        spilled.hash.update(piece);
+        self.out.truncate(self.begin);
+        // Whatever comes next goes the same way.
+        self.room = self.begin + PIECE;
+    }
+
+    #[inline]
+    pub(super) fn text(&mut self, text: &str) {
+        if may_hold_url(text.as_bytes()) {
+            return self.text_with_urls(text);
+        }
+        self.plain_text(text);
+    }
+
+    /// Writes a text in which a URL may hold a password.
+    pub(super) fn text_with_urls(&mut self, text: &str) {
+        match mask_urls(text) {
+            Cow::Owned(masked) if self.purpose == Purpose::Comparison => {
+                self.plain_text(&format!("{masked}{HASH}{}", hash(text.as_bytes())));
+            }
+            text => self.plain_text(&text),
+        }
+    }
+
+    #[inline]
+    pub(super) fn plain_text(&mut self, text: &str) {
+        self.put(b"\"");
+        self.inside_of_text(text);
+        self.put(b"\"");
+        self.check_room();
+    }
+
+    #[inline]
+    pub(super) fn inside_of_text(&mut self, text: &str) {
+        if text.len() <= PIECE {
+            return escape(text.as_bytes(), self.out);
+        }
+        let mut rest = text;
+        while !rest.is_empty() {
+            let (piece, others) = rest.split_at(rest.floor_char_boundary(PIECE));
+            escape(piece.as_bytes(), self.out);
+            self.check_room();
+            rest = others;
+        }
+    }
+
+    #[inline]
+    pub(super) fn number(&mut self, number: impl itoa::Integer) {
+        self.put(itoa::Buffer::new().format(number).as_bytes());
+        self.check_room();
+    }
+
+    #[inline]
+    pub(super) fn key(&mut self, key: &str, is_first: bool) {
+        self.put(if is_first { b"\"" } else { b",\"" });
+        if needs_escapes(key.as_bytes()) {
+            escape(apart(key).as_bytes(), self.out);
+        } else {
+            self.put(key.as_bytes());
+        }
+        self.put(b"\":");
+    }
+
+    /// Returns whether the value that was written from here on is the name of a secret.
+    pub(super) fn wrote_secret_name(&self, begin: usize) -> bool {
+        self.spilled.is_none() && self.out.get(begin..).is_some_and(|json| self.mask.is_secret_name(json))
+    }
+
+    /// Masks a value that is written already.
+    pub(super) fn redact(&mut self, value: Range<usize>) {
+        if self.spilled.is_none() && value.end <= self.out.len() {
+            let mut masked = Vec::new();
+            let hash = (self.purpose == Purpose::Comparison).then(|| hash(&self.out[value.clone()]));
+            write_text(
+                &hash.map_or_else(|| REDACTED.to_owned(), |hash| format!("{REDACTED}{HASH}{hash}")),
+                &mut masked,
+            );
+            self.out.splice(value, masked);
+        }
+    }
+
+    /// Writes a value that is a secret: nothing of it on record, and its hash where values are compared.
+    pub(super) fn secret<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
+        if self.purpose == Purpose::Record {
+            self.redacted();
+            return Ok(());
+        }
+        let begin = self.out.len();
+        value.serialize(&mut *self)?;
+        self.redact(begin..self.out.len());
+        Ok(())
+    }
+
+    pub(super) fn redacted(&mut self) {
+        self.text(REDACTED);
+    }
+
+    #[inline]
+    pub(super) fn open(&mut self, bracket: &[u8]) -> Result<()> {
+        self.depth += 1;
+        self.is_element = false;
+        if self.depth > MAX_DEPTH {
+            return Err(Error::custom(format_args!("more than {MAX_DEPTH} arrays and objects within each other")));
+        }
+        self.put(bracket);
+        Ok(())
+    }
+
+    #[inline]
+    pub(super) fn close(&mut self, bracket: &[u8]) {
+        self.depth -= 1;
+        self.put(bracket);
+        self.check_room();
+    }
+
+    /// Opens `{"variant":`; says whether what it holds is to be written.
+    #[inline]
+    pub(super) fn open_variant(&mut self, variant: &'static str) -> Result<bool> {
+        self.open(b"{")?;
+        self.key(variant, true);
+        let is_secret = self.mask.role_of_field(variant) == Role::Secret;
+        if is_secret {
+            self.redacted();
+        }
+        Ok(!is_secret)
+    }
+
+    /// Opens `{"variant":` and the array or object it holds.
+    #[inline]
+    pub(super) fn variant(&mut self, variant: &'static str, bracket: &[u8]) -> Result<Compound<'_, 'a>> {
+        if !self.open_variant(variant)? {
+            return Ok(self.compound(Kind::SecretVariant));
+        }
+        self.open(bracket)?;
+        Ok(self.compound(Kind::Variant))
+    }
+
+    /// Writes JSON that a value is already, as every other value: it may hold keys, too.
+    pub(super) fn raw(&mut self, text: &str) -> Result<()> {
+        match parse_repairing(text).map_err(Error::custom)? {
+            Json::Number(number) => {
+                self.raw_number(number.as_str());
+                Ok(())
+            }
+            value => value.serialize(self),
+        }
+    }
+
+    /// Writes a number with its digits; one that PostgreSQL refuses as a text.
+    pub(super) fn raw_number(&mut self, number: &str) {
+        if !fits_numeric(number) {
+            return self.text(number);
+        }
+        self.put(number.as_bytes());
+        self.check_room();
+    }
+
+    #[inline]
+    pub(super) fn compound(&mut self, kind: Kind) -> Compound<'_, 'a> {
+        Compound { json: self, kind, is_first: true, role: Role::Ordinary, beside: Beside::default() }
+    }
+
+    /// Writes a number that is not finite.
+    #[cold]
+    pub(super) fn not_finite(&mut self, number: f64) {
+        match self.purpose {
+            Purpose::Record => self.put(b"null"),
+            Purpose::Comparison if number.is_nan() => self.put(b"\"NaN\""),
+            Purpose::Comparison => self.put(if number > 0.0 { b"\"Infinity\"" } else { b"\"-Infinity\"" }),
+        }
+        self.check_room();
+    }
+}
+
+/// Stands between a masked text and the hash by which it is compared; no text of a row has it.
+pub(crate) const HASH: char = '\0';
+
+fn hash(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
+}
+
+impl JsonWriter<'_> {
+    /// Brings the elements of an array that is not closed yet into the order of their JSON. The first begins at `begin`.
+    pub(super) fn sort_elements(&mut self, begin: usize, ends: &[usize]) {
+        let mut elements = Vec::with_capacity(ends.len());
+        let mut from = begin;
+        for end in ends {
+            elements.push(self.out[from..*end].to_vec());
+            // A comma is between two.
+            from = end + 1;
+        }
+        elements.sort_unstable();
+        self.out.truncate(begin);
+        self.out.extend_from_slice(&elements.join(&b','));
+    }
+
+    /// Masks URLs in a text that was written piece by piece; one that has not kept its place has become a hash.
+    #[inline]
+    pub(super) fn mask_written_urls(&mut self, begin: usize) {
+        if self.spilled.is_none() && may_hold_url(&self.out[begin..]) {
+            self.mask_urls_of(begin);
+        }
+    }
+
+    #[cold]
+    pub(super) fn mask_urls_of(&mut self, begin: usize) {
+        let written = std::str::from_utf8(&self.out[begin..]).ok().and_then(|json| json.parse().ok());
+        if let Some(Json::String(text)) = written {
+            self.out.truncate(begin);
+            self.text_with_urls(&text);
+        }
+    }
+}

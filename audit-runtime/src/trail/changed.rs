@@ -1,0 +1,94 @@
+//! What an event says it changed.
+
+use super::TrailEvent;
+use crate::json::Json;
+use std::collections::BTreeMap;
+
+/// A leaf that an event changed, as `data.changes` tells it.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Change<'a> {
+    /// The value and the way to the leaf in it: `account.limit_cents`, `mode`, `lots[0].price`.
+    pub path: String,
+    /// The leaf before; `None` if it was added.
+    pub from: Option<&'a Json>,
+    /// The leaf after; `None` if it was removed.
+    pub to: Option<&'a Json>,
+}
+
+impl TrailEvent {
+    /// Returns what the event says it changed, leaf by leaf. Of `data.changes` that have another form than
+    /// `{"value": {"path": {"from": .., "to": ..}}}` it returns nothing: they are data like any other.
+    #[must_use]
+    pub fn changes(&self) -> Vec<Change<'_>> {
+        let values = self.data.get("changes").and_then(Json::as_object);
+        values.and_then(leaves).unwrap_or_default()
+    }
+}
+
+fn leaves(values: &BTreeMap<String, Json>) -> Option<Vec<Change<'_>>> {
+    let mut changes = Vec::new();
+    for (value, leaves) in values {
+        match leaves.as_object() {
+            // A value that is a leaf itself.
+            Some(leaf) if is_leaf(leaf) => changes.push(change(value.clone(), leaf)),
+            Some(leaves) => {
+                for (path, leaf) in leaves {
+                    let joined =
+                        if path.starts_with('[') { format!("{value}{path}") } else { format!("{value}.{path}") };
+                    changes.push(match leaf.as_object().filter(|leaf| is_leaf(leaf)) {
+                        Some(leaf) => change(joined, leaf),
+                        // A note of a secret, a failure or a limit: it says that something changed, and not what.
+                        None => Change { path: joined, from: None, to: Some(leaf) },
+                    });
+                }
+            }
+            None => return None,
+        }
+    }
+    Some(changes)
+}
+
+fn change(path: String, leaf: &BTreeMap<String, Json>) -> Change<'_> {
+    Change { path, from: leaf.get("from"), to: leaf.get("to") }
+}
+
+/// Returns whether an object is one leaf: `from`, `to` and nothing else. The leaves of two paths named so are leaves themselves.
+fn is_leaf(leaf: &BTreeMap<String, Json>) -> bool {
+    let is_side = |name: &String| name == "from" || name == "to";
+    let is_leaf_itself =
+        |value: &Json| value.as_object().is_some_and(|inner| !inner.is_empty() && inner.keys().all(is_side));
+    !leaf.is_empty() && leaf.keys().all(is_side) && !leaf.values().all(is_leaf_itself)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn told(changes: serde_json::Value) -> Vec<String> {
+        let changes = Json::from(changes);
+        let found = changes.as_object().and_then(leaves).unwrap_or_default();
+        let side = |value: Option<&Json>| value.map_or_else(|| "-".into(), Json::to_string);
+        found.iter().map(|change| format!("{} {} {}", change.path, side(change.from), side(change.to))).collect()
+    }
+
+    #[test]
+    fn every_form_of_a_change_is_told() {
+        for (changes, expected) in [
+            (json!({"account": {"limit": {"from": 1, "to": 2}}}), vec!["account.limit 1 2"]),
+            (json!({"lots": {"[0].price": {"from": 1}}}), vec!["lots[0].price 1 -"]),
+            (json!({"mode": {"from": "a", "to": "b"}}), vec!["mode \"a\" \"b\""]),
+            (json!({"mode": {"to": null}}), vec!["mode - null"]),
+            (json!({"v": {"from": {"a": 1}, "to": {"a": 2}}}), vec!["v {\"a\":1} {\"a\":2}"]),
+            (json!({"v": {"from": {"from": 1, "to": 2}, "to": {"to": 3}}}), vec!["v.from 1 2", "v.to - 3"]),
+            (json!({"x": {"password": "[redacted]"}}), vec!["x.password - \"[redacted]\""]),
+            (json!({"x": {"$error": "no"}}), vec!["x.$error - \"no\""]),
+            (json!({"x": {}}), vec![]),
+            (json!(["qty 1 to 2"]), vec![]),
+            (json!({"status": "closed"}), vec![]),
+        ] {
+            assert_eq!(told(changes.clone()), expected, "{changes}");
+        }
+    }
+}
