@@ -188,7 +188,7 @@ async fn who_is_forgotten_is_erased_for_every_reader() {
     let without = run(&desk.database, &["journal", "ship", journals]);
     assert!(without.code == 2 && without.stderr.contains("give --master-key"), "{}", without.stderr);
     let shipped = run(&desk.database, &["journal", "ship", journals, "--master-key", &key]);
-    assert!(shipped.stdout.starts_with("1 events of 1 journals"), "{}{}", shipped.stdout, shipped.stderr);
+    assert!(shipped.stdout.starts_with("1 event of 1 journal shipped"), "{}{}", shipped.stdout, shipped.stderr);
 
     let emails = |arguments: &[&str]| {
         let ran =
@@ -210,7 +210,7 @@ async fn who_is_forgotten_is_erased_for_every_reader() {
     let forgotten = run(&desk.database, &["forget", "customer:42", "--actor", "dpo"]);
     assert!(forgotten.code == 0 && forgotten.stdout.contains("customer:42 is forgotten: key "), "{}", forgotten.stderr);
     let again = run(&desk.database, &["forget", "customer:42"]);
-    assert!(again.code == 1 && again.stderr.contains("there is no key of customer:42"), "{}", again.stderr);
+    assert!(again.code == 1 && again.stderr.contains("found no key of customer:42"), "{}", again.stderr);
     assert_eq!((emails(&[]), emails(&["--master-key", &key])), ("[erased]".into(), "[erased]".into()));
     desk.checkpoint(&[]);
     let verified = desk.verify(&[]);
@@ -231,7 +231,7 @@ async fn prune_says_what_it_would_do_does_it_and_who_did_is_in_the_trail() {
         (&["soon"][..], "write 2020-01-01"),
         (&["2999-01-01"], "in the future"),
         (&["2020-06-01", "--hold", "order"], "write TYPE:ID"),
-        (&["2020-06-01", "--hold", "order:7"], "is no id"),
+        (&["2020-06-01", "--hold", "order:7"], "invalid id"),
     ] {
         let refused = prune(arguments);
         assert!(refused.code == 2 && refused.stderr.contains(said), "{arguments:?}: {}", refused.stderr);
@@ -268,5 +268,5 @@ async fn prune_says_what_it_would_do_does_it_and_who_did_is_in_the_trail() {
     let verified = desk.verify(&["--proof", &desk.path("proof")]);
     assert_eq!(verified.code, 0, "{}{}", proof.stderr, verified.stderr);
     let unknown = run(&desk.database, &["proof", &Uuid::nil().to_string(), "--archive", &archive]);
-    assert!(unknown.code == 1 && unknown.stderr.contains("there is no event"), "{}", unknown.stderr);
+    assert!(unknown.code == 1 && unknown.stderr.contains("found no event"), "{}", unknown.stderr);
 }

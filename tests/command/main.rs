@@ -7,6 +7,11 @@ mod follow;
 mod forms;
 mod help;
 mod journals;
+mod messages;
+mod outputs;
+mod pipes;
+mod silence;
+mod status;
 
 use std::process::{Command, Output};
 use tests::Database;

@@ -19,6 +19,8 @@ pub enum Rule {
     LoseCommitAnswers,
     /// Takes connections and bytes and answers nothing.
     Stall,
+    /// Forwards each login, and from then on takes bytes and answers nothing.
+    StallAfterLogin,
 }
 
 /// A running proxy; it ends when it is dropped.
@@ -34,6 +36,7 @@ struct Shared {
     rule: Mutex<Rule>,
     open: Mutex<Vec<TcpStream>>,
     cuts: AtomicUsize,
+    accepted: AtomicUsize,
     ended: AtomicBool,
 }
 
@@ -51,6 +54,7 @@ impl Proxy {
             rule: Mutex::new(Rule::Pass),
             open: Mutex::default(),
             cuts: AtomicUsize::new(0),
+            accepted: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
         });
         let serving = shared.clone();
@@ -86,6 +90,11 @@ impl Proxy {
         }
     }
 
+    /// How many connections came.
+    pub fn accepted(&self) -> usize {
+        self.shared.accepted.load(Ordering::Relaxed)
+    }
+
     /// How many connections were cut.
     pub fn cuts(&self) -> usize {
         self.shared.cuts.load(Ordering::Relaxed)
@@ -106,11 +115,12 @@ fn serve(listener: &TcpListener, shared: &Arc<Shared>) {
         if shared.ended.load(Ordering::Relaxed) {
             break;
         }
+        shared.accepted.fetch_add(1, Ordering::Relaxed);
         let target = *locked(&shared.target);
         let (Ok(client), Ok(server)) = (client, TcpStream::connect(target)) else {
             continue;
         };
-        let committing = Arc::new(AtomicBool::new(false));
+        let (committing, ready) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let _ = (client.set_nodelay(true), server.set_nodelay(true));
         let copies = (client.try_clone(), client.try_clone(), server.try_clone(), server.try_clone());
         let (Ok(kept), Ok(client_in), Ok(server_kept), Ok(server_in)) = copies else {
@@ -118,9 +128,9 @@ fn serve(listener: &TcpListener, shared: &Arc<Shared>) {
         };
         locked(&shared.open).extend([kept, server_kept]);
         let (up, down) = (shared.clone(), shared.clone());
-        let commits = committing.clone();
-        thread::spawn(move || forward(client_in, server, &up, Way::Sent, &commits));
-        thread::spawn(move || forward(server_in, client, &down, Way::Received, &committing));
+        let (commits, is_ready) = (committing.clone(), ready.clone());
+        thread::spawn(move || forward(client_in, server, &up, Way::Sent, &commits, &is_ready));
+        thread::spawn(move || forward(server_in, client, &down, Way::Received, &committing, &ready));
     }
 }
 
@@ -130,7 +140,17 @@ enum Way {
     Received,
 }
 
-fn forward(mut from: TcpStream, mut to: TcpStream, shared: &Shared, way: Way, committing: &AtomicBool) {
+/// Where the server ends the answer to a login, and every other.
+const READY_FOR_QUERY: &[u8] = b"Z\0\0\0\x05";
+
+fn forward(
+    mut from: TcpStream,
+    mut to: TcpStream,
+    shared: &Shared,
+    way: Way,
+    committing: &AtomicBool,
+    ready: &AtomicBool,
+) {
     let mut buffer = vec![0; 16 * 1024];
     let mut passed = 0;
     loop {
@@ -148,10 +168,18 @@ fn forward(mut from: TcpStream, mut to: TcpStream, shared: &Shared, way: Way, co
                 passed += read;
                 continue;
             }
+            (Rule::StallAfterLogin, _) if ready.load(Ordering::Acquire) => {
+                passed += read;
+                continue;
+            }
             _ => usize::MAX,
         };
         if way == Way::Sent && buffer[..read].windows(7).any(|bytes| bytes == b"COMMIT\0") {
             committing.store(true, Ordering::Release);
+        }
+        let is_ready = |bytes: &[u8]| bytes.windows(READY_FOR_QUERY.len()).any(|bytes| bytes == READY_FOR_QUERY);
+        if way == Way::Received && is_ready(&buffer[..read]) {
+            ready.store(true, Ordering::Release);
         }
         let some = read.min(room);
         if to.write_all(&buffer[..some]).is_err() {

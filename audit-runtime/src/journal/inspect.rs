@@ -7,6 +7,7 @@ use crate::payload;
 use crate::timestamp::Timestamp;
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
@@ -53,7 +54,7 @@ pub fn journals(directory: impl AsRef<Path>) -> io::Result<Vec<JournalStatus>> {
         let Some(id) = path.file_name().and_then(|name| Uuid::try_parse(name.to_str()?).ok()) else {
             continue;
         };
-        match status(id, path) {
+        match status(id, path, &[]) {
             Ok(status) => journals.push(status),
             // Shipped and removed meanwhile.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -64,7 +65,24 @@ pub fn journals(directory: impl AsRef<Path>) -> io::Result<Vec<JournalStatus>> {
     Ok(journals)
 }
 
-fn status(id: Uuid, path: PathBuf) -> io::Result<JournalStatus> {
+impl JournalStatus {
+    /// Returns the status without the events that are stored already: those at positions that batches cover, as `audit_batches` has them
+    /// (`first_position..end_position`), in this order. Bytes stay as they are, for a segment is removed as a whole.
+    ///
+    /// # Errors
+    /// A segment cannot be read, or the journal was shipped and removed meanwhile.
+    pub fn without(&self, stored: &[Range<u64>]) -> io::Result<Self> {
+        status(self.id, self.path.clone(), stored)
+    }
+}
+
+/// Whether one of these ranges, which are in order, contains a position.
+fn is_stored(stored: &[Range<u64>], position: u64) -> bool {
+    let behind = stored.partition_point(|range| range.start <= position);
+    behind.checked_sub(1).is_some_and(|last| stored[last].contains(&position))
+}
+
+fn status(id: Uuid, path: PathBuf, stored: &[Range<u64>]) -> io::Result<JournalStatus> {
     let state = if is_held(&path)? { JournalState::Held } else { JournalState::Waiting };
     let mut status = JournalStatus { id, path, state, bytes: 0, events: 0, personal: 0, oldest: None, newest: None };
     for (base, segment) in super::directory::segments_in(&status.path)? {
@@ -77,6 +95,9 @@ fn status(id: Uuid, path: PathBuf) -> io::Result<JournalStatus> {
         let mut written = HEADER as u64;
         for record in scan(&bytes, id, base) {
             written = record.end - base;
+            if is_stored(stored, record.start) {
+                continue;
+            }
             status.events += 1;
             status.personal += u64::from(payload::is_personal(record.payload()));
             let time = payload::created_at(record.payload()).map(Timestamp::from_unix_micros);
@@ -86,4 +107,20 @@ fn status(id: Uuid, path: PathBuf) -> io::Result<JournalStatus> {
         status.bytes += written;
     }
     Ok(status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_is_stored_if_a_range_contains_it() {
+        let stored = [10..20, 20..30, 40..50];
+        for (position, expected) in
+            [(0, false), (9, false), (10, true), (19, true), (20, true), (30, false), (40, true), (50, false)]
+        {
+            assert_eq!(is_stored(&stored, position), expected, "{position}");
+        }
+        assert!(!is_stored(&[], 0));
+    }
 }

@@ -1,6 +1,8 @@
 //! `audit-trail checkpoint`
 
+use crate::environment::variable;
 use crate::failure::Failure;
+use crate::say;
 use audit_runtime::evidence::{self, SigningKey};
 use clap::Args;
 use sqlx::postgres::PgPool;
@@ -12,14 +14,13 @@ use std::process::{Command, Stdio};
 
 #[derive(Debug, Args)]
 pub(crate) struct Checkpoint {
-    /// The file of the secret key; else the key itself is taken from AUDIT_CHECKPOINT_KEY
+    /// The file of the secret key; by default, AUDIT_CHECKPOINT_KEY contains the key itself
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
-    /// Makes a key of this name instead, in the file of --key, and prints its public one; the name says whose trail it is, like a URL:
-    /// audit.example.com/desk
+    /// Makes a key of this name instead, in the file of --key, and prints its public key. Name the trail like a URL: audit.example.com/desk
     #[arg(long, value_name = "NAME", requires = "key", conflicts_with = "to")]
     new_key: Option<String>,
-    /// Where a copy goes: a file, which is replaced as a whole, or after a `|` a command that reads it; may be given several times
+    /// Sends a copy to a file, which is replaced as a whole, or after a `|` to a command that reads it. May be given several times
     #[arg(long, value_name = "FILE|'|COMMAND'")]
     to: Vec<String>,
 }
@@ -28,7 +29,7 @@ pub(crate) struct Checkpoint {
 const VARIABLE: &str = "AUDIT_CHECKPOINT_KEY";
 
 impl Checkpoint {
-    /// Whether it needs no database.
+    /// Whether it runs without a database.
     pub(crate) fn is_local(&self) -> bool {
         self.new_key.is_some()
     }
@@ -39,27 +40,27 @@ impl Checkpoint {
         };
         let key = SigningKey::generate(name).map_err(|error| Failure::Usage(error.to_string()))?;
         keep_secret(path, key.secret())?;
-        println!("{}", key.public());
-        eprintln!(
-            "audit-trail: the secret key is in {}; what was printed is the public one, for audit-trail verify --public-key",
+        say::notice(format!(
+            "the secret key is in {}; the line on standard output is the public key, for audit-trail verify --public-key",
             path.display()
-        );
-        Ok(())
+        ));
+        say::line(key.public())
     }
 
     pub(crate) async fn run(self, pool: &PgPool) -> Result<(), Failure> {
         let key = secret_key(self.key.as_deref())?;
         let made = evidence::checkpoint(pool, &key).await?;
-        io::stdout().lock().write_all(made.note.as_bytes())?;
+        let printed = say::bytes(made.note.as_bytes());
         let late =
             if made.sealed_late > 0 { format!(", {} rows sealed late", made.sealed_late) } else { String::new() };
-        eprintln!("audit-trail: {} batches, {} of them new{late}", made.batches, made.new_batches);
+        say::notice(format!("{} batches, {} of them new{late}", made.batches, made.new_batches));
         let failed: Vec<String> = self.to.iter().filter_map(|to| deliver(to, &made.note).err()).collect();
         if failed.is_empty() {
-            Ok(())
+            // Copies are made even if nobody reads this one.
+            printed
         } else {
             Err(Failure::Other(format!(
-                "the checkpoint is in the database, but not everywhere else: {}",
+                "the checkpoint is in the database, but these copies failed: {}",
                 failed.join("; ")
             )))
         }
@@ -84,9 +85,9 @@ fn secret_key(path: Option<&Path>) -> Result<SigningKey, Failure> {
             (path.display().to_string(), text)
         }
         None => {
-            let text = std::env::var(VARIABLE).map_err(|_| {
+            let text = variable(VARIABLE).ok_or_else(|| {
                 Failure::Usage(format!(
-                    "no key was named: give --key FILE or set {VARIABLE}; audit-trail checkpoint --new-key NAME --key FILE makes one"
+                    "missing key: give --key FILE or set {VARIABLE}; audit-trail checkpoint --new-key NAME --key FILE makes one"
                 ))
             })?;
             (VARIABLE.to_owned(), text)

@@ -1,37 +1,84 @@
-//! What went wrong, in words that help, and the exit code that says whose fault it was.
+//! What went wrong, in words that help, and the exit status that says whose fault it was.
 
+use crate::say;
+use crate::server::Server;
 use audit_runtime::PruneError;
 use audit_runtime::evidence::{EvidenceError, ProofError};
+use sqlx::migrate::MigrateError;
+use sqlx::postgres::PgDatabaseError;
 use std::io;
 use std::process::ExitCode;
 
-/// 1: nothing found, or not all went well.
-pub(crate) const NOTHING: u8 = 1;
+/// Nothing found, or a partial failure.
+const NOTHING: u8 = 1;
 const USAGE: u8 = 2;
 const UNREACHABLE: u8 = 3;
+/// As a shell reports a process that SIGINT ended.
+pub(crate) const INTERRUPTED: i32 = 130;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// Nothing is there: said, and no error.
+    /// Nothing was found, which is no error.
     #[error("{0}")]
     Nothing(String),
     #[error("{0}")]
     Usage(String),
-    #[error("cannot reach the database: {0}")]
-    Unreachable(#[source] sqlx::Error),
+    #[error("{0}")]
+    Unreachable(String),
     #[error("{}", describe(.0))]
     Database(#[from] sqlx::Error),
-    #[error("the audit schema cannot be made: {0}")]
-    Migrate(#[from] sqlx::migrate::MigrateError),
     #[error("{0}")]
     Io(#[from] io::Error),
     #[error("{0}")]
     Other(String),
 }
 
+/// A subcommand, as far as its failures depend on it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Task {
+    pub(crate) name: &'static str,
+    pub(crate) role: Role,
+}
+
+/// The database role that a subcommand needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    Reader,
+    Sealer,
+    Owner,
+    /// The owner, who makes the tables first.
+    Migrator,
+}
+
+impl Role {
+    fn remedy(self) -> &'static str {
+        match self {
+            Self::Reader => "connect as a role that may read: audit-trail migrate --reader ROLE grants that",
+            Self::Sealer => "connect as a role that may seal: audit-trail migrate --sealer ROLE grants that",
+            Self::Owner => "connect as the owner of the audit tables",
+            Self::Migrator => {
+                "connect as the owner of the audit tables; for new tables, as a role that may create tables in the schema"
+            }
+        }
+    }
+}
+
 impl From<serde_json::Error> for Failure {
     fn from(error: serde_json::Error) -> Self {
         Self::Io(error.into())
+    }
+}
+
+impl From<MigrateError> for Failure {
+    fn from(error: MigrateError) -> Self {
+        match error {
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => Self::Database(error),
+            MigrateError::Source(error) => Self::Other(error.to_string()),
+            MigrateError::VersionMissing(version) => Self::Other(format!(
+                "a newer audit-trail migrated this database, to version {version}; use that version of the command"
+            )),
+            other => Self::Other(other.to_string()),
+        }
     }
 }
 
@@ -60,7 +107,7 @@ impl From<PruneError> for Failure {
         match error {
             PruneError::Database(error) => Self::Database(error),
             PruneError::Evidence(error) => error.into(),
-            PruneError::Schema(error) => Self::Other(error.to_string()),
+            PruneError::Schema(error) => error.into(),
             PruneError::Future(_) => Self::Usage(format!("--before: {error}")),
             other => Self::Other(other.to_string()),
         }
@@ -76,29 +123,120 @@ impl From<csv::Error> for Failure {
     }
 }
 
+/// An error as PostgreSQL and the system word it: without the driver's words around it, and without the line of PostgreSQL's source.
+pub(crate) fn plain(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(error) => match error.try_downcast_ref::<PgDatabaseError>() {
+            Some(error) => {
+                let detail = error.detail().map_or_else(String::new, |detail| format!(" ({detail})"));
+                let hint = error.hint().map_or_else(String::new, |hint| format!("; hint: {hint}"));
+                format!("{}{detail}{hint}", error.message())
+            }
+            None => error.message().to_owned(),
+        },
+        sqlx::Error::Configuration(error) | sqlx::Error::Tls(error) => error.to_string(),
+        sqlx::Error::Io(error) => error.to_string(),
+        sqlx::Error::PoolTimedOut => "no connection could be had in time".into(),
+        other => other.to_string(),
+    }
+}
+
+/// A text that the driver made of an error, as [`plain`] words it.
+pub(crate) fn plain_text(text: &str) -> &str {
+    let text = text.strip_prefix("error returned from database: ").unwrap_or(text);
+    match text.rsplit_once(" at line ") {
+        Some((message, line)) if !line.is_empty() && line.bytes().all(|b| b.is_ascii_digit()) => message,
+        _ => text,
+    }
+}
+
+fn code(error: &sqlx::Error) -> Option<String> {
+    error.as_database_error().and_then(|error| error.code()).map(|code| code.into_owned())
+}
+
 fn describe(error: &sqlx::Error) -> String {
-    let code = error.as_database_error().and_then(|error| error.code());
-    match code.as_deref() {
+    let plain = plain(error);
+    match code(error).as_deref() {
         Some("42P01" | "42703" | "42883" | "3F000") => {
-            format!("the audit schema is missing or too old: run audit-trail migrate ({error})")
+            format!("the audit schema is missing or too old ({plain}); run audit-trail migrate")
         }
-        Some("42501") => format!("{error}; connect as a role that may read the audit tables"),
-        _ => error.to_string(),
+        Some("42501") => format!("{plain}; {}", Role::Reader.remedy()),
+        _ => plain,
+    }
+}
+
+/// Whether the server or the way to it failed, and not what was asked of it.
+pub(crate) fn is_unreachable(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::Tls(_) => true,
+        // Connection exceptions, and a server that shuts down or starts up.
+        error => code(error).is_some_and(|code| code.starts_with("08") || code.starts_with("57P0")),
     }
 }
 
 impl Failure {
-    /// Says it, and gives its code.
-    pub(crate) fn told(self) -> ExitCode {
+    /// Whether the reader of our output has seen enough.
+    pub(crate) fn is_closed_pipe(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    /// The same, as a failure of this task on this server.
+    pub(crate) fn of(self, task: Task, server: Option<&Server>) -> Self {
+        let Self::Database(error) = &self else {
+            return self;
+        };
+        let name = task.name;
+        let why = plain(error);
+        if is_unreachable(error) {
+            let place = server.map_or_else(String::new, |server| format!(" at {server}"));
+            let hint = "check the server and the network, then run it again";
+            return Self::Unreachable(format!("{name} lost the database{place}: {why}; {hint}"));
+        }
+        match code(error).as_deref() {
+            Some("42501") => Self::Other(format!("{name} failed: {why}; {}", task.role.remedy())),
+            Some("42P01" | "42703" | "42883" | "3F000") if task.role != Role::Migrator => {
+                Self::Other(format!("{name} failed: {}", describe(error)))
+            }
+            _ => Self::Other(format!("{name} failed: {why}")),
+        }
+    }
+
+    /// Prints it, and returns its exit status.
+    pub(crate) fn printed(self) -> ExitCode {
+        if self.is_closed_pipe() {
+            return ExitCode::SUCCESS;
+        }
         let code = match &self {
-            // Whoever read our output has seen enough.
-            Self::Io(error) if error.kind() == io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
             Self::Usage(_) => USAGE,
-            Self::Unreachable(_)
-            | Self::Database(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::Tls(_)) => UNREACHABLE,
+            Self::Unreachable(_) => UNREACHABLE,
+            Self::Database(error) if is_unreachable(error) => UNREACHABLE,
             _ => NOTHING,
         };
-        eprintln!("audit-trail: {}", crate::text::harmless(&self.to_string()));
-        ExitCode::from(code)
+        match (say::problem(&self), &self) {
+            // An empty answer that nobody reads to its end is no failure either.
+            (Err(error), Self::Nothing(_)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+            _ => ExitCode::from(code),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_loses_the_drivers_words_and_nothing_of_its_own() {
+        for (text, expected) in [
+            (
+                "error returned from database: permission denied for table a at line 2839",
+                "permission denied for table a",
+            ),
+            ("unsupported Unicode escape sequence at line 12", "unsupported Unicode escape sequence"),
+            ("expected value at line 1 column 2", "expected value at line 1 column 2"),
+            ("refused at line ", "refused at line "),
+            ("refused", "refused"),
+        ] {
+            assert_eq!(plain_text(text), expected);
+        }
     }
 }

@@ -1,127 +1,246 @@
-//! `audit-trail journal ..`: what waits on this machine's disk.
+//! `audit-trail journal ..`: the events that wait on this machine's disk.
 
-use crate::failure::Failure;
+use crate::failure::{Failure, plain, plain_text};
+use crate::say;
+use crate::server::{ANSWER, Server};
+use crate::show::{Output, Style};
 use crate::timeline::iso;
 use audit_runtime::{Audit, Builder, JournalState, JournalStatus, MasterKey, journals};
 use clap::Subcommand;
-use sqlx::postgres::PgConnectOptions;
-use std::io::{self, Write};
+use serde_json::{Value, json};
+use sqlx::Connection;
+use sqlx::postgres::PgConnection;
+use std::collections::HashMap;
+use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use uuid::Uuid;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Lists the journals under a directory: whose process is there, and what they hold
+    /// Lists the journals under a directory: their state, and the events that they contain. With a database, only the events that it lacks
     Status {
-        /// The directory, as the services name it
+        /// The journal directory of the services
         directory: PathBuf,
     },
-    /// Ships the journals under a directory whose processes are gone, and removes them
+    /// Ships and removes the journals under a directory whose processes have ended
     Ship {
-        /// The directory, as the services name it
+        /// The journal directory of the services
         directory: PathBuf,
-        /// Gives up after so many seconds; what is not shipped stays
+        /// Stops after so many seconds; journals that are not shipped stay
         #[arg(long, value_name = "SECONDS", default_value_t = 300)]
         timeout: u64,
     },
 }
 
-fn read(directory: &Path) -> Result<Vec<JournalStatus>, Failure> {
-    journals(directory)
-        .map_err(|error| Failure::Usage(format!("{}: {error}; name a journal directory", directory.display())))
+/// A journal, and the events of it that wait, if the database could be asked.
+struct Journal {
+    all: JournalStatus,
+    waiting: Option<JournalStatus>,
 }
 
-fn waiting(journals: &[JournalStatus]) -> impl Iterator<Item = &JournalStatus> {
-    journals.iter().filter(|journal| journal.state == JournalState::Waiting)
-}
-
-impl Command {
-    /// Whether it needs the database.
-    pub(crate) fn is_local(&self) -> bool {
-        matches!(self, Self::Status { .. })
+impl Journal {
+    /// The events that wait: at most these.
+    fn at_most(&self) -> &JournalStatus {
+        self.waiting.as_ref().unwrap_or(&self.all)
     }
 
-    pub(crate) async fn run(self, options: &PgConnectOptions, master_key: Option<MasterKey>) -> Result<(), Failure> {
-        match self {
-            Self::Status { directory } => status(&directory),
-            Self::Ship { directory, timeout } => {
-                ship(&directory, options, master_key, Duration::from_secs(timeout)).await
-            }
-        }
+    fn has_ended(&self) -> bool {
+        self.all.state == JournalState::Waiting
     }
-}
 
-fn status(directory: &Path) -> Result<(), Failure> {
-    let journals = read(directory)?;
-    if journals.is_empty() {
-        return Err(Failure::Nothing(format!("{}: there is no journal", directory.display())));
+    fn stored(&self) -> Option<u64> {
+        Some(self.all.events.saturating_sub(self.waiting.as_ref()?.events))
     }
-    let mut output = io::stdout().lock();
-    for journal in &journals {
-        let state = match journal.state {
+
+    fn state(&self) -> &'static str {
+        match self.all.state {
             JournalState::Held => "held",
             _ => "waiting",
-        };
-        let time = |time: Option<_>| time.map_or_else(|| "-".into(), iso);
-        writeln!(
-            output,
-            "{}  {state:<7}  {:>9} events  {:>11} bytes  {}  {}",
-            journal.id,
-            journal.events,
-            journal.bytes,
-            time(journal.oldest),
-            time(journal.newest)
-        )?;
+        }
     }
-    let left = waiting(&journals).count();
+
+    fn json(&self) -> Value {
+        let status = self.at_most();
+        json!({
+            "id": self.all.id,
+            "path": self.all.path.display().to_string(),
+            "state": self.state(),
+            "events": self.all.events,
+            "waiting": self.waiting.as_ref().map(|waiting| waiting.events),
+            "personal": status.personal,
+            "bytes": self.all.bytes,
+            "oldest": status.oldest.map(iso),
+            "newest": status.newest.map(iso),
+        })
+    }
+
+    fn line(&self) -> String {
+        let status = self.at_most();
+        let time = |time: Option<_>| time.map_or_else(|| "-".into(), iso);
+        let up_to = if self.waiting.is_none() { "up to " } else { "" };
+        format!(
+            "{}  {:<7}  {:>15} events  {:>11} bytes  {}  {}",
+            status.id,
+            self.state(),
+            format!("{up_to}{}", status.events),
+            status.bytes,
+            time(status.oldest),
+            time(status.newest)
+        )
+    }
+}
+
+fn read(directory: &Path) -> Result<Vec<JournalStatus>, Failure> {
+    journals(directory).map_err(|error| {
+        let failed = format!("cannot read the journals under {}: {error}", directory.display());
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => Failure::Other(format!("{failed}; run this as the user of the service")),
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                Failure::Usage(format!("{failed}; give the journal directory of the service"))
+            }
+            _ => Failure::Other(failed),
+        }
+    })
+}
+
+/// What batches cover of these journals.
+async fn stored(server: &Server, ids: Vec<Uuid>) -> Result<HashMap<Uuid, Vec<Range<u64>>>, String> {
+    let asking = async {
+        let mut connection = PgConnection::connect_with(server.options()).await?;
+        let sql = "SELECT journal_id, first_position, end_position FROM audit_batches WHERE journal_id = ANY($1) ORDER BY 1, 2";
+        let rows: Vec<(Uuid, i64, i64)> =
+            sqlx::query_as(sql).persistent(false).bind(ids).fetch_all(&mut connection).await?;
+        let _ = connection.close().await;
+        Ok::<_, sqlx::Error>(rows)
+    };
+    let mut stored: HashMap<Uuid, Vec<Range<u64>>> = HashMap::new();
+    match tokio::time::timeout(ANSWER, asking).await {
+        Ok(Ok(rows)) => {
+            for (id, first, end) in rows {
+                stored.entry(id).or_default().push(first.cast_unsigned()..end.cast_unsigned());
+            }
+            Ok(stored)
+        }
+        Ok(Err(error)) => Err(plain(&error)),
+        Err(_) => Err(format!("no answer for {} s", ANSWER.as_secs())),
+    }
+}
+
+/// The journals under a directory; with a server, without what it has stored. The database may well be out of reach: then they wait for it.
+async fn look(directory: &Path, server: Option<&Server>) -> Result<Vec<Journal>, Failure> {
+    let journals = read(directory)?;
+    let stored = match server {
+        Some(server) if !journals.is_empty() => {
+            let stored = stored(server, journals.iter().map(|journal| journal.id).collect()).await;
+            stored
+                .map_err(|why| say::notice(format!("cannot ask the database at {server} for stored events: {why}")))
+                .ok()
+        }
+        _ => None,
+    };
+    let known = |all: JournalStatus| {
+        let waiting = stored.as_ref().map(|stored| all.without(stored.get(&all.id).map_or(&[], Vec::as_slice)));
+        match waiting.transpose() {
+            Ok(waiting) => Some(Ok(Journal { all, waiting })),
+            // Shipped and removed meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => Some(Err(Failure::Other(format!("cannot read {}: {error}", all.path.display())))),
+        }
+    };
+    journals.into_iter().filter_map(known).collect()
+}
+
+pub(crate) async fn status(directory: &Path, style: &Style, server: Option<&Server>) -> Result<(), Failure> {
+    let journals = look(directory, server).await?;
+    if style.is_given() {
+        say::rows(journals.iter().map(Journal::json), style.output() == Output::Json)?;
+    } else {
+        journals.iter().try_for_each(|journal| say::line(journal.line()))?;
+    }
+    if journals.is_empty() {
+        return Err(Failure::Nothing(format!("no journal under {}", directory.display())));
+    }
+    if style.is_given() {
+        return Ok(());
+    }
+    let stored: u64 = journals.iter().filter_map(Journal::stored).sum();
+    if stored > 0 {
+        say::line(format!("{stored} further events of these files are stored already"))?;
+    }
+    if journals.iter().any(|journal| journal.waiting.is_none() && journal.all.events > 0) {
+        say::line("some of these events may be stored already; give --database-url to count those that wait")?;
+    }
+    let left = journals.iter().filter(|journal| journal.has_ended()).count();
     if left > 0 {
-        writeln!(
-            output,
-            "{left} of {} wait for a process that ships them: start their service, or audit-trail journal ship {}",
-            journals.len(),
-            directory.display()
-        )?;
+        let (of, directory) = (journals.len(), directory.display());
+        say::line(format!(
+            "{left} of {of} wait for a process that ships them: start their service, or run audit-trail journal ship {directory}"
+        ))?;
     }
     Ok(())
 }
 
-async fn ship(
+pub(crate) async fn ship(
     directory: &Path,
-    options: &PgConnectOptions,
+    server: &Server,
     master_key: Option<MasterKey>,
     timeout: Duration,
 ) -> Result<(), Failure> {
-    let before = read(directory)?;
-    let left = |journals: &[JournalStatus]| {
-        before
-            .iter()
-            .filter(|was| was.state == JournalState::Waiting && journals.iter().any(|is| is.id == was.id))
-            .count()
-    };
-    let all = waiting(&before).count();
-    if all == 0 {
-        return Err(Failure::Nothing(format!("{}: no journal waits", directory.display())));
+    let begin = Instant::now();
+    let before: Vec<Journal> = look(directory, Some(server)).await?.into_iter().filter(Journal::has_ended).collect();
+    let is_left = |was: &Journal, journals: &[JournalStatus]| journals.iter().any(|is| is.id == was.all.id);
+    if before.is_empty() {
+        return Err(Failure::Nothing(format!("no journal waits under {}", directory.display())));
     }
-    if let Some(journal) = waiting(&before).find(|journal| journal.personal > 0 && master_key.is_none()) {
+    let personal = before.iter().map(Journal::at_most).find(|journal| journal.personal > 0 && master_key.is_none());
+    if let Some(journal) = personal {
         return Err(Failure::Usage(format!(
-            "journal {} holds {} events with personal data, which are encrypted when they are shipped: give --master-key",
+            "journal {} contains {} events with personal data, which are encrypted when they are shipped; give --master-key",
             journal.id, journal.personal
         )));
     }
-    let builder = Audit::builder().postgres(options.clone()).journal(directory).service("audit-trail");
+    let builder = Audit::builder().postgres(server.options().clone()).journal(directory).service("audit-trail");
     let builder = master_key.into_iter().fold(builder, Builder::master_key);
     let audit = builder.start().map_err(|error| Failure::Other(error.to_string()))?;
-    let deadline = Instant::now() + timeout;
-    while left(&read(directory)?) > 0 && Instant::now() < deadline {
+    loop {
+        let journals = read(directory)?;
+        if !before.iter().any(|was| is_left(was, &journals)) || begin.elapsed() >= timeout {
+            break;
+        }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let stats = audit.stats();
-    audit.shutdown(Duration::from_secs(10)).await.map_err(|error| Failure::Other(error.to_string()))?;
-    let left = left(&read(directory)?);
-    writeln!(io::stdout().lock(), "{} events of {} journals shipped", stats.adopted, all - left)?;
-    if left > 0 {
-        let why = stats.last_error.unwrap_or_else(|| "the time was up, or they cannot be read".into());
-        return Err(Failure::Other(format!("{left} journals are left: {why}")));
+    audit.shutdown(ANSWER).await.map_err(|error| Failure::Other(error.to_string()))?;
+    let journals = read(directory)?;
+    let (left, gone): (Vec<&Journal>, Vec<&Journal>) = before.iter().partition(|was| is_left(was, &journals));
+    let printed = say::line(shipped(stats.adopted, &gone));
+    if !left.is_empty() {
+        let why = stats.last_error.as_deref().map_or("the time was up, or they cannot be read", plain_text);
+        return Err(Failure::Other(format!("left on the disk: {}; {why}", counted(left.len() as u64, "journal"))));
     }
-    Ok(())
+    printed
+}
+
+/// The report of events that were shipped from journals that are gone now.
+fn shipped(events: u64, gone: &[&Journal]) -> String {
+    let journals = counted(gone.len() as u64, "journal");
+    let stored = gone.iter().map(|journal| journal.stored()).sum::<Option<u64>>().filter(|stored| *stored > 0);
+    match stored {
+        Some(stored) if events == 0 => {
+            let are = if stored == 1 { "is" } else { "are" };
+            format!("nothing had to be shipped: {} of {journals} {are} stored already", counted(stored, "event"))
+        }
+        Some(stored) => {
+            let were = if stored == 1 { "was" } else { "were" };
+            let (events, stored) = (counted(events, "event"), counted(stored, "event"));
+            format!("{events} of {journals} shipped; {stored} {were} stored already")
+        }
+        None => format!("{} of {journals} shipped", counted(events, "event")),
+    }
+}
+
+fn counted(number: u64, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

@@ -1,14 +1,20 @@
 //! The command of the audit trail.
 
+#![deny(clippy::print_stdout, clippy::print_stderr, reason = "they panic at a closed pipe: say.rs")]
+
 mod checkpoint;
+mod environment;
 mod events;
 mod failure;
 mod format;
+mod globals;
 mod journal;
 mod personal;
 mod prune;
 mod quarantine;
+mod say;
 mod select;
+mod server;
 mod show;
 mod status;
 mod text;
@@ -17,31 +23,31 @@ mod timeline;
 mod verify;
 
 use audit_runtime::{Duty, MasterKey, Trail};
-use clap::{Args, CommandFactory, Parser, Subcommand};
-use clap_complete::Shell;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap_complete::{Generator, Shell};
 use events::print_trail;
-use failure::Failure;
-use sqlx::Connection;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use std::io;
-use std::path::PathBuf;
+use failure::{Failure, Role, Task};
+use say::Steps;
+use server::{ANSWER, Server, watched};
+use show::Output;
+use sqlx::postgres::PgPool;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
-use text::Steps;
 use uuid::Uuid;
 
 /// Reads an audit trail in PostgreSQL, and looks after it.
 ///
-/// Ends with 0 if it did or found something, 1 if there was nothing or not all went well, 2 for a mistake on the command line, 3 if
-/// the database cannot be reached.
+/// Exit status: 0 success, 1 nothing found or partial failure, 2 usage error, 3 database unreachable, 130 interrupted.
 #[derive(Debug, Parser)]
 #[command(name = "audit-trail", version)]
 struct Arguments {
-    /// The database; what the URL leaves out is taken from the PG* variables
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL", global = true)]
+    /// The database's URL; the PG* variables replace missing parts [env: DATABASE_URL]
+    #[arg(long, value_name = "URL", global = true)]
     database_url: Option<String>,
-    /// The file of the master key, or after a `|` a command that prints it: shows personal data, too; else the key itself is taken from
-    /// AUDIT_MASTER_KEY, if that is set
+    /// The file of the master key, or after a `|` a command that prints it. Shows personal data, too. By default, AUDIT_MASTER_KEY
+    /// contains the key itself
     #[arg(long, value_name = "FILE|'|COMMAND'", global = true)]
     master_key: Option<String>,
     #[command(flatten)]
@@ -52,25 +58,25 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Makes the tables, or brings them up to date, and makes monthly partitions ahead
+    /// Creates or updates the tables, and creates monthly partitions ahead
     Migrate(Migrate),
-    /// What happened to an order: its own events, and those of its recommendation
+    /// Shows the events of an order; with --recommendation, those of its recommendation too
     Order {
         /// The order
         id: Uuid,
-        /// The recommendation it comes from
+        /// The recommendation of the order
         #[arg(long, value_name = "ID")]
         recommendation: Option<Uuid>,
     },
-    /// What happened to an entity
+    /// Shows the events of an entity
     Entity {
-        /// Its type, as in `order`
+        /// The entity's type, as in `order`
         #[arg(value_name = "TYPE")]
         entity_type: String,
-        /// Its id
+        /// The entity's id
         id: Uuid,
     },
-    /// All that belongs to an execution: an entity's events, and those of every entity that any event links to the recommendation
+    /// Shows the events of an execution: those of an entity, and of every entity that an event links to the recommendation
     Execution {
         /// The entity
         id: Uuid,
@@ -78,40 +84,40 @@ enum Command {
         #[arg(long, value_name = "ID")]
         recommendation: Uuid,
     },
-    /// The newest events, or those that match
+    /// Shows the newest events, or those that match
     Events(events::Events),
-    /// Every event that matches, oldest first, for other programs
+    /// Exports every event that matches, oldest first, for other programs
     Export(events::Export),
-    /// Who writes, how far behind; partitions, quarantine, seal
+    /// Shows writers and their lag, partitions, quarantine and seal
     Status,
-    /// Signs what is stored: seals what came without a batch, and prints the checkpoint
+    /// Seals rows that came without a batch, signs the trail and prints the checkpoint
     Checkpoint(checkpoint::Checkpoint),
-    /// Verifies that the trail is what was recorded; 1 if it is not
+    /// Verifies that the trail is unchanged since it was recorded; exits with 1 if it was changed
     Verify(verify::Verify),
     /// Prints the proof that an event is in the trail, for `verify --proof`
     Proof(verify::Prove),
-    /// Makes monthly partitions ahead, and for rows that lie in the default partition
+    /// Creates monthly partitions ahead, and for rows of the default partition
     Partitions,
-    /// Removes months that were kept for long enough, archives them if asked, and says so in the trail
+    /// Removes months that are older than a date, archives them on request, and records that in the trail
     Prune(prune::Prune),
-    /// Destroys the key of a subject: what is personal of it can be read by nobody any more, the rows stay
+    /// Destroys the key of a subject: its personal data can never be read again, the rows stay
     Forget(personal::Forget),
     /// Makes a master key
     MasterKey(personal::NewMasterKey),
-    /// Journals on this machine's disk
+    /// Lists or ships the journals on this machine's disk
     #[command(subcommand)]
     Journal(journal::Command),
-    /// Events that PostgreSQL refused
+    /// Lists or retries the events that PostgreSQL refused
     #[command(subcommand)]
     Quarantine(quarantine::Command),
     /// Prints completions for a shell
     Completions {
-        /// Which one
+        /// The shell
         shell: Shell,
     },
     /// Prints the manual page, in roff
     Man {
-        /// Writes it and those of every command to files in this directory instead
+        /// Writes the pages of all subcommands to files in this directory instead
         #[arg(long)]
         directory: Option<PathBuf>,
     },
@@ -119,100 +125,151 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct Migrate {
-    /// Grants this role what storing events needs; it may read none
+    /// Grants this role the rights to store events, and to read none
     #[arg(long, value_name = "ROLE")]
     writer: Vec<String>,
-    /// Grants this role what reading and verifying needs
+    /// Grants this role the rights to read and verify
     #[arg(long, value_name = "ROLE")]
     reader: Vec<String>,
-    /// Grants this role what making checkpoints needs
+    /// Grants this role the rights to make checkpoints
     #[arg(long, value_name = "ROLE")]
     sealer: Vec<String>,
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let matches = match command_line().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => return printed(&error),
+    };
+    let arguments = match Arguments::from_arg_matches(&matches) {
+        Ok(arguments) => arguments,
+        Err(error) => return printed(&error),
+    };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return Failure::Io(error).told(),
+        Err(error) => return Failure::Io(error).printed(),
     };
     let done = runtime.block_on(run(arguments));
     // A name lookup that hangs holds up nothing.
     runtime.shutdown_background();
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.told(),
+        Err(failure) => failure.printed(),
+    }
+}
+
+fn command_line() -> clap::Command {
+    globals::arranged(Arguments::command())
+}
+
+/// Prints a help text, or a mistake on the command line.
+fn printed(error: &clap::Error) -> ExitCode {
+    let printed = error.print().and_then(|()| io::stdout().flush());
+    match printed {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Failure::Io(error).printed(),
+        _ => ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1)),
     }
 }
 
 async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let style = arguments.style;
-    match arguments.command {
-        Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Arguments::command(), "audit-trail", &mut io::stdout().lock());
-            return Ok(());
-        }
-        Command::Man { directory: None } => {
-            return Ok(clap_mangen::Man::new(Arguments::command()).render(&mut io::stdout().lock())?);
-        }
-        Command::Man { directory: Some(directory) } => {
-            return Ok(clap_mangen::generate_to(Arguments::command(), directory)?);
-        }
-        Command::Checkpoint(command) if command.is_local() => return command.make_key(),
+    let Arguments { database_url, master_key, style, command } = arguments;
+    command.check_output(&style)?;
+    let url = server::url(database_url);
+    let server = match &command {
+        Command::Completions { shell } => return print_completions(*shell),
+        Command::Man { directory: None } => return print_manual(),
+        Command::Man { directory: Some(directory) } => return write_manual(directory),
         Command::MasterKey(command) => return command.run(),
-        Command::Verify(command) if command.is_local() => return command.verify_proof(),
-        Command::Journal(command) if command.is_local() => return command.run(&PgConnectOptions::new(), None).await,
-        _ => {}
-    }
-    let master_key = personal::master_key(arguments.master_key.as_deref())?;
-    let options = options(arguments.database_url.as_deref())?;
-    // A pool would only say that it waited in vain.
-    PgConnection::connect_with(&options).await.map_err(Failure::Unreachable)?.close().await?;
-    let pool = PgPoolOptions::new()
-        .max_connections(2)
-        .acquire_timeout(Duration::from_secs(5))
-        .connect_lazy_with(options.clone());
-    let done = with_database(arguments.command, &pool, &options, master_key, &style).await;
-    pool.close().await;
-    done
+        Command::Checkpoint(command) if command.is_local() => return command.make_key(),
+        Command::Verify(command) if command.is_local() => return command.verify_proof(&style),
+        Command::Journal(journal::Command::Status { directory }) => {
+            let server = url.as_deref().map(|url| Server::new(Some(url))).transpose()?;
+            let status = journal::status(directory, &style, server.as_ref());
+            return watched(None, command.interrupted(), status).await;
+        }
+        _ => Server::new(url.as_deref())?,
+    };
+    let task = command.task();
+    let master_key = if command.shows_personal() { personal::master_key(master_key.as_deref())? } else { None };
+    let interrupted = command.interrupted();
+    let done = match command {
+        // It has a limit of its own.
+        Command::Journal(journal::Command::Ship { directory, timeout }) => {
+            let timeout = Duration::from_secs(timeout);
+            let shipping = async {
+                server.greet(ANSWER.min(timeout)).await?;
+                journal::ship(&directory, &server, master_key, timeout).await
+            };
+            watched(None, interrupted, shipping).await
+        }
+        // It outlasts lost connections, and ends well when it is interrupted.
+        Command::Events(events) if events.follows() => {
+            server.greet(ANSWER).await?;
+            let pool = server.pool();
+            events.run(&trail(&pool, master_key), &style).await
+        }
+        command => {
+            let asking = async {
+                server.greet(ANSWER).await?;
+                let pool = server.pool();
+                let done = with_database(command, &pool, master_key, &style).await;
+                // To say goodbye is polite, but not worth waiting for.
+                let _ = tokio::time::timeout(Duration::from_secs(1), pool.close()).await;
+                done
+            };
+            watched(Some(&server), interrupted, asking).await
+        }
+    };
+    done.map_err(|failure| failure.of(task, Some(&server)))
+}
+
+fn print_completions(shell: Shell) -> Result<(), Failure> {
+    let mut command = command_line();
+    command.set_bin_name("audit-trail");
+    command.build();
+    let mut text = Vec::new();
+    shell.try_generate(&command, &mut text)?;
+    say::bytes(&text)
+}
+
+fn print_manual() -> Result<(), Failure> {
+    let mut text = Vec::new();
+    clap_mangen::Man::new(command_line()).render(&mut text)?;
+    say::bytes(&text)
+}
+
+fn write_manual(directory: &Path) -> Result<(), Failure> {
+    let written = std::fs::create_dir_all(directory).and_then(|()| clap_mangen::generate_to(command_line(), directory));
+    written
+        .map_err(|error| Failure::Other(format!("cannot write the manual pages to {}: {error}", directory.display())))
 }
 
 impl Migrate {
     async fn run(self, pool: &PgPool) -> Result<(), Failure> {
         let mut steps = Steps::default();
-        audit_runtime::migrate_telling(pool, |step| steps.tell(step)).await?;
-        steps.or("the audit schema is up to date");
+        audit_runtime::migrate_telling(pool, |step| steps.step(step)).await?;
+        let mut printed = steps.or("the audit schema is up to date");
         for (duty, roles) in [(Duty::Writer, self.writer), (Duty::Reader, self.reader), (Duty::Sealer, self.sealer)] {
             for role in roles {
                 audit_runtime::grant(pool, duty, &role).await?;
-                println!("{} is a {duty}", text::harmless(&role));
+                printed = printed.and(say::line(format!("{} is a {duty}", text::harmless(&role))));
             }
         }
-        Ok(())
+        printed
     }
 }
 
-fn options(url: Option<&str>) -> Result<PgConnectOptions, Failure> {
-    let options = match url {
-        // Neither the URL nor a part of it is said: it may hold a password.
-        Some(url) => url.parse().map_err(|_| {
-            Failure::Usage(
-                "the database's URL cannot be read; write postgres://user:password@host:port/database".into(),
-            )
-        })?,
-        None => PgConnectOptions::new(),
-    };
-    Ok(options.application_name("audit-trail"))
+fn trail(pool: &PgPool, master_key: Option<MasterKey>) -> Trail {
+    master_key.into_iter().fold(Trail::new(pool.clone()), Trail::master_key)
 }
 
 async fn with_database(
     command: Command,
     pool: &PgPool,
-    options: &PgConnectOptions,
     master_key: Option<MasterKey>,
     style: &show::Style,
 ) -> Result<(), Failure> {
-    let trail = master_key.clone().into_iter().fold(Trail::new(pool.clone()), Trail::master_key);
+    let trail = trail(pool, master_key);
     match command {
         Command::Migrate(command) => command.run(pool).await,
         Command::Order { id, recommendation } => {
@@ -226,20 +283,101 @@ async fn with_database(
         }
         Command::Events(command) => command.run(&trail, style).await,
         Command::Export(command) => command.run(&trail, style).await,
-        Command::Status => status::run(pool).await,
+        Command::Status => status::run(pool, style).await,
         Command::Partitions => {
             let mut steps = Steps::default();
-            audit_runtime::make_partitions(pool, |step| steps.tell(step)).await?;
-            steps.or("there is nothing to do");
-            Ok(())
+            audit_runtime::make_partitions(pool, |step| steps.step(step)).await?;
+            steps.or("all partitions exist already")
         }
         Command::Prune(command) => command.run(pool).await,
         Command::Checkpoint(command) => command.run(pool).await,
-        Command::Verify(command) => command.run(pool).await,
+        Command::Verify(command) => command.run(pool, style).await,
         Command::Proof(command) => command.run(pool).await,
         Command::Forget(command) => command.run(pool).await,
-        Command::Journal(command) => command.run(options, master_key).await,
-        Command::Quarantine(command) => command.run(pool.clone()).await,
-        Command::Completions { .. } | Command::Man { .. } | Command::MasterKey(_) => Ok(()),
+        Command::Quarantine(command) => command.run(pool, style).await,
+        // They run without a pool.
+        Command::Journal(_) | Command::Completions { .. } | Command::Man { .. } | Command::MasterKey(_) => Ok(()),
+    }
+}
+
+impl Command {
+    /// The name, and the role that it needs.
+    fn task(&self) -> Task {
+        let (name, role) = match self {
+            Self::Migrate(_) => ("migrate", Role::Migrator),
+            Self::Order { .. } => ("order", Role::Reader),
+            Self::Entity { .. } => ("entity", Role::Reader),
+            Self::Execution { .. } => ("execution", Role::Reader),
+            Self::Events(_) => ("events", Role::Reader),
+            Self::Export(_) => ("export", Role::Reader),
+            Self::Status => ("status", Role::Reader),
+            Self::Checkpoint(_) => ("checkpoint", Role::Sealer),
+            Self::Verify(_) => ("verify", Role::Reader),
+            Self::Proof(_) => ("proof", Role::Reader),
+            Self::Partitions => ("partitions", Role::Owner),
+            Self::Prune(_) => ("prune", Role::Owner),
+            Self::Forget(_) => ("forget", Role::Owner),
+            Self::MasterKey(_) => ("master-key", Role::Reader),
+            Self::Journal(journal::Command::Status { .. }) => ("journal status", Role::Reader),
+            Self::Journal(journal::Command::Ship { .. }) => ("journal ship", Role::Reader),
+            Self::Quarantine(quarantine::Command::List) => ("quarantine list", Role::Reader),
+            Self::Quarantine(quarantine::Command::Retry(_)) => ("quarantine retry", Role::Owner),
+            Self::Completions { .. } => ("completions", Role::Reader),
+            Self::Man { .. } => ("man", Role::Reader),
+        };
+        Task { name, role }
+    }
+
+    /// Whether a master key changes its result. A bad one stops no other.
+    fn shows_personal(&self) -> bool {
+        matches!(
+            self,
+            Self::Order { .. }
+                | Self::Entity { .. }
+                | Self::Execution { .. }
+                | Self::Events(_)
+                | Self::Export(_)
+                | Self::Journal(journal::Command::Ship { .. })
+        )
+    }
+
+    /// Refuses a form of output that the subcommand lacks.
+    fn check_output(&self, style: &show::Style) -> Result<(), Failure> {
+        const JSON: &[Output] = &[Output::Json, Output::Ndjson];
+        let offered = match self {
+            Self::Order { .. } | Self::Entity { .. } | Self::Execution { .. } | Self::Events(_) => return Ok(()),
+            // It refuses them itself, for it has forms of its own.
+            Self::Export(_) => return Ok(()),
+            Self::Status
+            | Self::Verify(_)
+            | Self::Proof(_)
+            | Self::Journal(journal::Command::Status { .. })
+            | Self::Quarantine(quarantine::Command::List) => JSON,
+            _ => &[],
+        };
+        if !style.is_given() || offered.contains(&style.output()) {
+            return Ok(());
+        }
+        let form = style.output().to_possible_value().map_or_else(String::new, |form| form.get_name().to_owned());
+        let name = self.task().name;
+        Err(Failure::Usage(match offered {
+            [] => format!("--output {form}: audit-trail {name} prints text only; leave the option out"),
+            _ => format!("--output {form}: audit-trail {name} offers json and ndjson"),
+        }))
+    }
+
+    /// What to print when it is interrupted.
+    fn interrupted(&self) -> String {
+        let name = self.task().name;
+        match self {
+            Self::Verify(_) => "interrupted: the trail is not verified".into(),
+            Self::Prune(_) => "interrupted: months that were reported are pruned, all others are unchanged".into(),
+            Self::Export(_) => "interrupted: the export is incomplete".into(),
+            Self::Migrate(_) | Self::Partitions => format!("interrupted: run audit-trail {name} again to finish"),
+            Self::Journal(journal::Command::Ship { .. }) => {
+                "interrupted: journals that are not shipped stay on the disk".into()
+            }
+            _ => format!("interrupted: {name} did not finish"),
+        }
     }
 }

@@ -1,9 +1,11 @@
 //! `audit-trail forget` and `audit-trail master-key`
 
 use crate::checkpoint::keep_secret;
+use crate::environment::{self, variable};
 use crate::failure::Failure;
+use crate::say;
 use crate::text::harmless;
-use audit_runtime::{MasterKey, MasterKeyError, forget};
+use audit_runtime::{MasterKey, forget};
 use clap::Args;
 use sqlx::postgres::PgPool;
 use std::path::PathBuf;
@@ -11,58 +13,62 @@ use std::path::PathBuf;
 /// Where the master key is, if neither a file nor a command is named.
 const VARIABLE: &str = "AUDIT_MASTER_KEY";
 
-/// It takes the tables' owner. What is recorded of the subject afterwards has a new key, and so has what still waits in a journal: run it
-/// again when that is shipped.
+/// Requires the owner of the audit tables. Later events about the subject get a new key, and so do events that wait in a journal. Run it again
+/// when these are shipped.
 #[derive(Debug, Args)]
 pub(crate) struct Forget {
-    /// Whose data they are, as `subject = ..` says
+    /// The subject, as `subject = ..` names it
     subject: String,
-    /// Who asks for it, for the event audit.forgotten
-    #[arg(long, env = "USER", hide_env_values = true, value_name = "NAME")]
+    /// The actor of the event audit.forgotten [env: USER]
+    #[arg(long, value_name = "NAME")]
     actor: Option<String>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct NewMasterKey {
-    /// The file it is written to, which must not exist
+    /// The file for the key, which must not exist
     #[arg(value_name = "FILE")]
     path: PathBuf,
 }
 
 impl Forget {
     pub(crate) async fn run(self, pool: &PgPool) -> Result<(), Failure> {
-        let Some(forgotten) = forget(pool, &self.subject, self.actor.as_deref()).await? else {
-            let text =
-                format!("there is no key of {}: nothing personal of it was stored, or it is forgotten", self.subject);
+        let actor = self.actor.or_else(environment::user);
+        let Some(forgotten) = forget(pool, &self.subject, actor.as_deref()).await? else {
+            let text = format!(
+                "found no key of {}: no personal data of this subject was stored, or the subject is forgotten already",
+                self.subject
+            );
             return Err(Failure::Nothing(text));
         };
-        println!("{} is forgotten: key {} is destroyed", harmless(&self.subject), forgotten.key);
         if !forgotten.is_rewritten {
-            eprintln!(
-                "audit-trail: audit_keys was in use: its files hold the wrapped key until VACUUM (FULL) audit_keys is run"
+            say::notice(
+                "audit_keys was in use, so its files still contain the wrapped key; run VACUUM (FULL) audit_keys to erase it",
             );
         }
-        Ok(())
+        say::line(format!("{} is forgotten: key {} is destroyed", harmless(&self.subject), forgotten.key))
     }
 }
 
 impl NewMasterKey {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         keep_secret(&self.path, MasterKey::generate().secret())?;
-        println!("the master key is in {}: without it nobody reads what is personal", self.path.display());
-        Ok(())
+        say::line(format!("the master key is in {}; personal data can be read with this key only", self.path.display()))
     }
 }
 
-/// The master key, if there is one.
+/// The master key, if one is given or in the environment.
 pub(crate) fn master_key(given: Option<&str>) -> Result<Option<MasterKey>, Failure> {
     let key = match given.map(|given| given.strip_prefix('|').ok_or(given)) {
         Some(Ok(command)) => MasterKey::from_command(command),
         Some(Err(path)) => MasterKey::from_file(path),
-        None => match MasterKey::from_env(VARIABLE) {
-            Err(MasterKeyError::Variable(_)) => return Ok(None),
-            key => key,
+        None => match variable(VARIABLE) {
+            Some(_) => MasterKey::from_env(VARIABLE),
+            None => return Ok(None),
         },
     };
-    key.map(Some).map_err(|error| Failure::Usage(error.to_string()))
+    key.map(Some).map_err(|error| {
+        let of = if given.is_some() { "--master-key" } else { VARIABLE };
+        Failure::Usage(format!("{of}: {error}"))
+    })
 }

@@ -1,73 +1,94 @@
 //! `audit-trail quarantine ..`
 
-use crate::failure::Failure;
+use crate::failure::{Failure, plain_text};
+use crate::say;
+use crate::show::{Output, Style};
 use crate::text::harmless;
-use audit_runtime::{Quarantine, Retried};
+use audit_runtime::{Quarantine, Quarantined, Retried};
 use clap::{Args, Subcommand};
+use serde_json::{Value, json};
 use sqlx::postgres::PgPool;
-use std::io::{self, Write};
 use uuid::Uuid;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Lists them with what PostgreSQL said, oldest first
+    /// Lists the events with PostgreSQL's error, oldest first
     List,
-    /// Tries to store them again, with the batch they came with; those refused again stay
+    /// Retries events, with the batch they came with; an event that is refused again stays
     Retry(Chosen),
 }
 
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(crate) struct Chosen {
-    /// The events to be tried
+    /// The events
     #[arg(value_name = "ID")]
     ids: Vec<Uuid>,
-    /// All of them
+    /// Retries all events of the quarantine
     #[arg(long)]
     all: bool,
 }
 
+const EMPTY: &str = "the quarantine is empty";
+
 impl Command {
-    /// Fails if there was nothing, or not all of it went through.
-    pub(crate) async fn run(self, pool: PgPool) -> Result<(), Failure> {
-        let quarantine = Quarantine::new(pool);
-        let mut output = io::stdout().lock();
+    pub(crate) async fn run(self, pool: &PgPool, style: &Style) -> Result<(), Failure> {
+        let quarantine = Quarantine::new(pool.clone());
         match self {
-            Self::List => {
-                let refused = quarantine.list().await?;
-                for row in &refused {
-                    let event = row.event.as_ref().map_or("no event", |event| event.event_type.as_str());
-                    let code = row.sqlstate.as_deref().unwrap_or("-");
-                    let (event, error) = (harmless(event), harmless(&row.error));
-                    writeln!(output, "{}  {}  {event}  {code}  {error}", row.id, row.created_at.to_rfc3339())?;
-                }
-                if refused.is_empty() {
-                    return Err(Failure::Nothing("the quarantine is empty".into()));
-                }
-                Ok(())
-            }
-            Self::Retry(Chosen { mut ids, all }) => {
-                if all {
-                    ids = quarantine.list().await?.into_iter().map(|row| row.id).collect();
-                }
-                if ids.is_empty() {
-                    return Err(Failure::Nothing("the quarantine is empty".into()));
-                }
-                let mut left = 0;
-                for id in ids {
-                    let retried = quarantine.retry(id).await?;
-                    left += usize::from(retried != Retried::Stored);
-                    match retried {
-                        Retried::Stored => writeln!(output, "{id}  stored")?,
-                        Retried::RefusedAgain(error) => writeln!(output, "{id}  refused again: {}", harmless(&error))?,
-                        _ => writeln!(output, "{id}  not in the quarantine")?,
-                    }
-                }
-                if left > 0 {
-                    return Err(Failure::Other(format!("{left} were not stored")));
-                }
-                Ok(())
-            }
+            Self::List => list(&quarantine.list().await?, style),
+            Self::Retry(chosen) => retry(&quarantine, chosen).await,
         }
     }
+}
+
+fn list(refused: &[Quarantined], style: &Style) -> Result<(), Failure> {
+    if style.is_given() {
+        say::rows(refused.iter().map(json), style.output() == Output::Json)?;
+    } else {
+        for row in refused {
+            let event = row.event.as_ref().map_or("undecodable", |event| event.event_type.as_str());
+            let code = row.sqlstate.as_deref().unwrap_or("-");
+            let (event, error) = (harmless(event), harmless(plain_text(&row.error)));
+            say::line(format!("{}  {}  {event}  {code}  {error}", row.id, row.created_at.to_rfc3339()))?;
+        }
+    }
+    if refused.is_empty() {
+        return Err(Failure::Nothing(EMPTY.into()));
+    }
+    Ok(())
+}
+
+fn json(row: &Quarantined) -> Value {
+    json!({
+        "id": row.id,
+        "batch_id": row.batch_id,
+        "refused_at": row.created_at.to_rfc3339(),
+        "sqlstate": row.sqlstate,
+        "error": plain_text(&row.error),
+        "event": row.event,
+    })
+}
+
+/// Retries events; fails if the quarantine is empty or an event stays.
+async fn retry(quarantine: &Quarantine, Chosen { mut ids, all }: Chosen) -> Result<(), Failure> {
+    if all {
+        ids = quarantine.list().await?.into_iter().map(|row| row.id).collect();
+    }
+    if ids.is_empty() {
+        return Err(Failure::Nothing(EMPTY.into()));
+    }
+    let (mut left, mut steps) = (0, say::Steps::default());
+    for id in ids {
+        let retried = quarantine.retry(id).await?;
+        left += usize::from(retried != Retried::Stored);
+        match retried {
+            Retried::Stored => steps.step(&format!("{id}  stored")),
+            Retried::RefusedAgain(error) => steps.step(&format!("{id}  refused again: {}", plain_text(&error))),
+            _ => steps.step(&format!("{id}  not in the quarantine")),
+        }
+    }
+    if left > 0 {
+        return Err(Failure::Other(format!("{left} events were not stored")));
+    }
+    steps.or(EMPTY)
 }

@@ -96,24 +96,6 @@ pub(crate) fn padded(text: &str, columns: usize) -> String {
     format!("{text}{}", " ".repeat(columns.saturating_sub(text.width())))
 }
 
-/// Says each step of what takes several.
-#[derive(Debug, Default)]
-pub(crate) struct Steps(u64);
-
-impl Steps {
-    pub(crate) fn tell(&mut self, step: &str) {
-        self.0 += 1;
-        println!("{}", harmless(step));
-    }
-
-    /// Says this if there was no step.
-    pub(crate) fn or(self, nothing: &str) {
-        if self.0 == 0 {
-            println!("{nothing}");
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,11 +1,15 @@
 //! `audit-trail verify` and `audit-trail proof`
 
+use crate::environment::variable;
 use crate::failure::Failure;
+use crate::say;
+use crate::show::Style;
 use crate::text::harmless;
 use audit_runtime::evidence::{self, Finding, Proof, PublicKey, Report, Verification, VerificationStep};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 use serde::Serialize;
+use serde_json::json;
 use sqlx::postgres::PgPool;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
@@ -15,19 +19,19 @@ use uuid::Uuid;
 
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
-    /// The public key that checkpoints have to be signed with, or the file it is in
-    #[arg(long, env = "AUDIT_CHECKPOINT_PUBLIC_KEY", value_name = "KEY|FILE")]
+    /// The public key that must have signed the checkpoints, or the file of the key [env: AUDIT_CHECKPOINT_PUBLIC_KEY]
+    #[arg(long, value_name = "KEY|FILE")]
     public_key: Option<String>,
-    /// A checkpoint that was kept elsewhere: nothing it covers may have changed since; may be given several times
+    /// A checkpoint that was kept elsewhere; reports changes since then to all that it covers. May be given several times
     #[arg(long, value_name = "FILE")]
     checkpoint: Vec<PathBuf>,
     /// Verifies this proof instead, without the database
     #[arg(long, value_name = "FILE", conflicts_with = "checkpoint")]
     proof: Option<PathBuf>,
-    /// How many connections read rows; by default as many as this machine has cores
+    /// The number of connections that read rows; by default, one for each core of this machine
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
-    /// Findings and the report as JSON, one on each line
+    /// Prints findings and the report as JSON, one on each line; the same as --output json
     #[arg(long)]
     json: bool,
 }
@@ -36,7 +40,7 @@ pub(crate) struct Verify {
 pub(crate) struct Prove {
     /// The event
     id: Uuid,
-    /// The file that a prune exported it to, if it is no longer in the database
+    /// The file that a prune exported the event to, if the database no longer contains it
     #[arg(long, value_name = "FILE")]
     archive: Option<PathBuf>,
 }
@@ -47,8 +51,7 @@ impl Prove {
             None => evidence::prove(pool, self.id).await?,
             Some(path) => evidence::prove_archived(pool, &archived(path, self.id)?).await?,
         };
-        writeln!(io::stdout().lock(), "{}", proof.to_json()?)?;
-        Ok(())
+        say::line(proof.to_json()?)
     }
 }
 
@@ -62,7 +65,7 @@ fn archived(path: &Path, id: Uuid) -> Result<String, Failure> {
             return Ok(line);
         }
     }
-    Err(Failure::Nothing(format!("there is no event {id} in {}", path.display())))
+    Err(Failure::Nothing(format!("found no event {id} in {}", path.display())))
 }
 
 #[derive(Serialize)]
@@ -73,45 +76,48 @@ enum Line<'a> {
 }
 
 impl Verify {
-    /// Whether it needs no database.
+    /// Whether it runs without a database.
     pub(crate) fn is_local(&self) -> bool {
         self.proof.is_some()
     }
 
-    pub(crate) fn verify_proof(&self) -> Result<(), Failure> {
+    pub(crate) fn verify_proof(&self, style: &Style) -> Result<(), Failure> {
         let Some(path) = &self.proof else {
             return Ok(());
         };
         let key = self.key()?.ok_or_else(|| {
             Failure::Usage(
-                "a proof is worth what its key is: give --public-key, as whoever made the checkpoint published it"
-                    .into(),
+                "missing --public-key: a proof is verified by the key that the checkpoint's author published".into(),
             )
         })?;
         let proof =
             Proof::from_json(&read(path)?).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
         let proven = proof.verify(&key)?;
-        let by = proven.by.map_or_else(String::new, |by| format!(" by {}", by.to_rfc3339()));
-        println!("event {} was in the trail of {}{by}", proven.event_id, harmless(&proven.name));
-        Ok(())
+        let by = proven.by.map(|by| by.to_rfc3339());
+        if self.json || style.is_given() {
+            return say::line(json!({"proven": {"event_id": proven.event_id, "name": proven.name, "by": by}}));
+        }
+        let by = by.map_or_else(String::new, |by| format!(" by {by}"));
+        say::line(format!("event {} was in the trail of {}{by}", proven.event_id, harmless(&proven.name)))
     }
 
     fn key(&self) -> Result<Option<PublicKey>, Failure> {
-        let Some(given) = &self.public_key else {
+        let Some(given) = self.public_key.clone().or_else(|| variable("AUDIT_CHECKPOINT_PUBLIC_KEY")) else {
             return Ok(None);
         };
-        let text = match fs::read_to_string(given) {
+        let text = match fs::read_to_string(&given) {
             Ok(text) => text,
-            Err(_) => given.clone(),
+            Err(_) => given,
         };
         text.parse().map(Some).map_err(|error| Failure::Usage(format!("--public-key: {error}")))
     }
 
-    pub(crate) async fn run(self, pool: &PgPool) -> Result<(), Failure> {
+    pub(crate) async fn run(mut self, pool: &PgPool, style: &Style) -> Result<(), Failure> {
+        self.json |= style.is_given();
         let key = self.key()?;
         if key.is_none() && !self.json {
-            eprintln!(
-                "audit-trail: without --public-key, signatures are not verified: whoever can change the trail could have changed checkpoints too"
+            say::notice(
+                "signatures are not verified without --public-key; an attacker who can change the trail can forge checkpoints too",
             );
         }
         let mut verification = Verification::new(pool.clone());
@@ -122,7 +128,8 @@ impl Verify {
             verification = verification.checkpoint(path.display().to_string(), read(path)?);
         }
         let begin = Instant::now();
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        let bar =
+            ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_finish(ProgressFinish::AndClear);
         if !io::stderr().is_terminal() {
             bar.set_draw_target(ProgressDrawTarget::hidden());
         }
@@ -137,32 +144,27 @@ impl Verify {
                 bar.set_position(done);
             }
             VerificationStep::Found(finding) => {
-                let told = bar.suspend(|| self.tell(&Line::Finding(&finding)));
-                failed = failed.take().or(told.err());
+                let printed = bar.suspend(|| self.print(&Line::Finding(&finding)));
+                failed = failed.take().or(printed.err());
             }
             _ => {}
         });
-        let report = tokio::select! {
-            report = verifying => report?,
-            _ = tokio::signal::ctrl_c() => return Err(Failure::Other("interrupted: the trail is not verified".into())),
-        };
+        let report = verifying.await?;
         bar.finish_and_clear();
-        if let Some(failure) = failed {
-            return Err(failure);
-        }
-        self.tell(&Line::Report(&report))?;
-        if !self.json {
-            let took = begin.elapsed();
-            let rate = report.rows as f64 / took.as_secs_f64();
-            println!("took          {:.1} s, {rate:.0} rows/s", took.as_secs_f64());
-        }
-        match report.problems {
-            0 => Ok(()),
-            problems => Err(Failure::Other(format!("{problems} problems: the trail is not what was recorded"))),
+        let took = begin.elapsed().as_secs_f64();
+        let printed = failed.map_or(Ok(()), Err).and_then(|()| self.print(&Line::Report(&report))).and_then(|()| {
+            let rate = report.rows as f64 / took;
+            if self.json { Ok(()) } else { say::line(format!("took          {took:.1} s, {rate:.0} rows/s")) }
+        });
+        match (report.problems, printed) {
+            (0, printed) => printed,
+            (_, Err(failure)) if !failure.is_closed_pipe() => Err(failure),
+            // The exit status reports problems even if nobody reads them to the end.
+            (problems, _) => Err(Failure::Other(format!("{problems} problems: the trail is not what was recorded"))),
         }
     }
 
-    fn tell(&self, line: &Line<'_>) -> Result<(), Failure> {
+    fn print(&self, line: &Line<'_>) -> Result<(), Failure> {
         let mut output = io::stdout().lock();
         match line {
             _ if self.json => writeln!(output, "{}", serde_json::to_string(line)?)?,
@@ -192,5 +194,5 @@ impl Verify {
 }
 
 fn read(path: &Path) -> Result<String, Failure> {
-    fs::read_to_string(path).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))
+    fs::read_to_string(path).map_err(|error| Failure::Usage(format!("cannot read {}: {error}", path.display())))
 }
