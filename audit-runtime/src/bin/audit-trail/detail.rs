@@ -19,7 +19,10 @@ pub(crate) fn print(event: &TrailEvent) -> Result<(), Failure> {
         ("type", Some(event.event_type.clone())),
         ("entity", Some(format!("{}{key}", event.entity_type))),
         ("began", Some(format!("{} ({})", shown(&zone, event.created_at), zone.name()))),
-        ("outcome", Some(event.intent.map_or_else(|| event.outcome_text().to_owned(), |state| format!("started, {state}")))),
+        (
+            "outcome",
+            Some(event.intent.map_or_else(|| event.outcome_text().to_owned(), |state| format!("started, {state}"))),
+        ),
         ("took", event.duration_us.map(duration)),
         ("actor", Some(event.actor.clone())),
         ("correlation", id(event.correlation_id)),

@@ -4,23 +4,23 @@ use clap::Arg;
 
 /// Options that have no effect on a subcommand, or on all of a group, and are hidden there.
 const HIDDEN: [(&[&str], &[&str]); 17] = [
-    (&["migrate"], &["master_key", "output", "wide"]),
-    (&["status"], &["master_key", "wide"]),
+    (&["migrate"], &["master_key", "output", "wide", "raw"]),
+    (&["status"], &["master_key", "wide", "raw"]),
     (&["export"], &["output", "wide"]),
-    (&["checkpoint"], &["master_key", "output", "wide"]),
-    (&["verify"], &["master_key", "wide"]),
-    (&["proof"], &["master_key", "wide"]),
-    (&["partitions"], &["master_key", "output", "wide"]),
-    (&["prune"], &["master_key", "output", "wide"]),
-    (&["forget"], &["master_key", "output", "wide"]),
-    (&["master-key"], &["database_url", "master_key", "output", "wide"]),
-    (&["journal"], &["wide"]),
+    (&["checkpoint"], &["master_key", "output", "wide", "raw"]),
+    (&["verify"], &["master_key", "wide", "raw"]),
+    (&["proof"], &["master_key", "wide", "raw"]),
+    (&["partitions"], &["master_key", "output", "wide", "raw"]),
+    (&["prune"], &["master_key", "output", "wide", "raw"]),
+    (&["forget"], &["master_key", "output", "wide", "raw"]),
+    (&["master-key"], &["database_url", "master_key", "output", "wide", "raw"]),
+    (&["journal"], &["wide", "raw"]),
     (&["journal", "status"], &["master_key"]),
     (&["journal", "ship"], &["output"]),
-    (&["quarantine"], &["master_key", "wide"]),
+    (&["quarantine"], &["master_key", "wide", "raw"]),
     (&["quarantine", "retry"], &["output"]),
-    (&["completions"], &["database_url", "master_key", "output", "wide"]),
-    (&["man"], &["database_url", "master_key", "output", "wide"]),
+    (&["completions"], &["database_url", "master_key", "output", "wide", "raw"]),
+    (&["man"], &["database_url", "master_key", "output", "wide", "raw"]),
 ];
 
 /// Subcommands that print text, and JSON on request.

@@ -4,8 +4,7 @@ use crate::failure::{Failure, plain, plain_text};
 use crate::say;
 use crate::server::{ANSWER, Server};
 use crate::show::{Output, Style};
-use crate::timeline::iso;
-use audit_runtime::{Audit, Builder, JournalState, JournalStatus, MasterKey, journals};
+use audit_runtime::{Audit, Builder, JournalState, JournalStatus, MasterKey, Timestamp, journals};
 use clap::Subcommand;
 use serde_json::{Value, json};
 use sqlx::Connection;
@@ -71,14 +70,14 @@ impl Journal {
             "waiting": self.waiting.as_ref().map(|waiting| waiting.events),
             "personal": status.personal,
             "bytes": self.all.bytes,
-            "oldest": status.oldest.map(iso),
-            "newest": status.newest.map(iso),
+            "oldest": status.oldest,
+            "newest": status.newest,
         })
     }
 
     fn line(&self) -> String {
         let status = self.at_most();
-        let time = |time: Option<_>| time.map_or_else(|| "-".into(), iso);
+        let time = |time: Option<Timestamp>| time.map_or_else(|| "-".into(), |time| time.to_string());
         let up_to = if self.waiting.is_none() { "up to " } else { "" };
         format!(
             "{}  {:<7}  {:>15} events  {:>11} bytes  {}  {}",

@@ -3,6 +3,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr, reason = "they panic at a closed pipe: say.rs")]
 
 mod checkpoint;
+mod detail;
 mod environment;
 mod events;
 mod failure;
@@ -17,6 +18,8 @@ mod select;
 mod server;
 mod show;
 mod status;
+mod summary;
+mod table;
 mod text;
 mod time;
 mod timeline;
@@ -60,12 +63,13 @@ struct Arguments {
 enum Command {
     /// Creates or updates the tables, and creates monthly partitions ahead
     Migrate(Migrate),
-    /// Shows the events of an order; with --recommendation, those of its recommendation too
+    /// Shows the events of an order, and those of the recommendations that it names
     Order {
         /// The order
+        #[arg(value_parser = select::id)]
         id: Uuid,
-        /// The recommendation of the order
-        #[arg(long, value_name = "ID")]
+        /// The one recommendation whose events are shown, in place of those that the order names
+        #[arg(long, value_name = "ID", value_parser = select::id)]
         recommendation: Option<Uuid>,
     },
     /// Shows the events of an entity
@@ -74,15 +78,23 @@ enum Command {
         #[arg(value_name = "TYPE")]
         entity_type: String,
         /// The entity's id
+        #[arg(value_parser = select::id)]
         id: Uuid,
     },
     /// Shows the events of an execution: those of an entity, and of every entity that an event links to the recommendation
     Execution {
         /// The entity
+        #[arg(value_parser = select::id)]
         id: Uuid,
         /// The recommendation
-        #[arg(long, value_name = "ID")]
+        #[arg(long, value_name = "ID", value_parser = select::id)]
         recommendation: Uuid,
+    },
+    /// Shows one event by its id, with all that it has
+    Event {
+        /// The event
+        #[arg(value_parser = select::id)]
+        id: Uuid,
     },
     /// Shows the newest events, or those that match
     Events(events::Events),
@@ -273,7 +285,7 @@ async fn with_database(
     match command {
         Command::Migrate(command) => command.run(pool).await,
         Command::Order { id, recommendation } => {
-            print_trail(&trail, style, "order", id, trail.order(id, recommendation).await?).await
+            print_trail(&trail, style, "order", id, events::order(&trail, id, recommendation).await?).await
         }
         Command::Entity { entity_type, id } => {
             print_trail(&trail, style, &entity_type, id, trail.entity(&entity_type, id).await?).await
@@ -281,6 +293,7 @@ async fn with_database(
         Command::Execution { id, recommendation } => {
             print_trail(&trail, style, "execution", id, trail.execution(id, recommendation).await?).await
         }
+        Command::Event { id } => events::print_event(&trail, style, id).await,
         Command::Events(command) => command.run(&trail, style).await,
         Command::Export(command) => command.run(&trail, style).await,
         Command::Status => status::run(pool, style).await,
@@ -308,6 +321,7 @@ impl Command {
             Self::Order { .. } => ("order", Role::Reader),
             Self::Entity { .. } => ("entity", Role::Reader),
             Self::Execution { .. } => ("execution", Role::Reader),
+            Self::Event { .. } => ("event", Role::Reader),
             Self::Events(_) => ("events", Role::Reader),
             Self::Export(_) => ("export", Role::Reader),
             Self::Status => ("status", Role::Reader),
@@ -335,6 +349,7 @@ impl Command {
             Self::Order { .. }
                 | Self::Entity { .. }
                 | Self::Execution { .. }
+                | Self::Event { .. }
                 | Self::Events(_)
                 | Self::Export(_)
                 | Self::Journal(journal::Command::Ship { .. })
@@ -345,7 +360,11 @@ impl Command {
     fn check_output(&self, style: &show::Style) -> Result<(), Failure> {
         const JSON: &[Output] = &[Output::Json, Output::Ndjson];
         let offered = match self {
-            Self::Order { .. } | Self::Entity { .. } | Self::Execution { .. } | Self::Events(_) => return Ok(()),
+            Self::Order { .. }
+            | Self::Entity { .. }
+            | Self::Execution { .. }
+            | Self::Event { .. }
+            | Self::Events(_) => return Ok(()),
             // It refuses them itself, for it has forms of its own.
             Self::Export(_) => return Ok(()),
             Self::Status

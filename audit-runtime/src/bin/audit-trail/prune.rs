@@ -3,7 +3,7 @@
 use crate::environment;
 use crate::failure::Failure;
 use crate::say::Steps;
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use audit_runtime::Timestamp;
 use clap::Args;
 use sqlx::postgres::PgPool;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use uuid::Uuid;
 pub(crate) struct Prune {
     /// Prunes the months that end by the beginning of this day (UTC), as in 2020-01-01
     #[arg(long, value_name = "DATE", value_parser = date)]
-    before: DateTime<Utc>,
+    before: Timestamp,
     /// Exports the rows to this file first, which must not exist, as lines of JSON, and reads it again
     #[arg(long, value_name = "FILE")]
     archive: Option<PathBuf>,
@@ -41,15 +41,16 @@ impl Prune {
         prune = self.hold.into_iter().fold(prune, |prune, (entity_type, id)| prune.hold(entity_type, id));
         let mut steps = Steps::default();
         prune.run(pool, |step| steps.step(step)).await?;
-        steps.or(&format!("no month of the trail ended before {}; nothing to prune", self.before.format("%Y-%m-%d")))
+        steps.or(&format!(
+            "no month of the trail ended before {}; nothing to prune",
+            self.before.to_string().split('T').next().unwrap_or_default()
+        ))
     }
 }
 
 /// A day: the months that are pruned are those of UTC, whatever the time is here.
-fn date(text: &str) -> Result<DateTime<Utc>, String> {
-    let day =
-        NaiveDate::parse_from_str(text, "%Y-%m-%d").map_err(|_| format!("invalid date {text:?}; write 2020-01-01"))?;
-    Ok(day.and_time(NaiveTime::MIN).and_utc())
+fn date(text: &str) -> Result<Timestamp, String> {
+    format!("{text}T00:00:00Z").parse().map_err(|_| format!("invalid date {text:?}; write 2020-01-01"))
 }
 
 fn entity(text: &str) -> Result<(String, Uuid), String> {

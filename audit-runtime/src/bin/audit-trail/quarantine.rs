@@ -49,7 +49,7 @@ fn list(refused: &[Quarantined], style: &Style) -> Result<(), Failure> {
             let event = row.event.as_ref().map_or("undecodable", |event| event.event_type.as_str());
             let code = row.sqlstate.as_deref().unwrap_or("-");
             let (event, error) = (harmless(event), harmless(plain_text(&row.error)));
-            say::line(format!("{}  {}  {event}  {code}  {error}", row.id, row.created_at.to_rfc3339()))?;
+            say::line(format!("{}  {}  {event}  {code}  {error}", row.id, row.created_at))?;
         }
     }
     if refused.is_empty() {
@@ -62,7 +62,7 @@ fn json(row: &Quarantined) -> Value {
     json!({
         "id": row.id,
         "batch_id": row.batch_id,
-        "refused_at": row.created_at.to_rfc3339(),
+        "refused_at": row.created_at,
         "sqlstate": row.sqlstate,
         "error": plain_text(&row.error),
         "event": row.event,

@@ -93,7 +93,7 @@ impl Verify {
         let proof =
             Proof::from_json(&read(path)?).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
         let proven = proof.verify(&key)?;
-        let by = proven.by.map(|by| by.to_rfc3339());
+        let by = proven.by.map(|by| by.to_string());
         if self.json || style.is_given() {
             return say::line(json!({"proven": {"event_id": proven.event_id, "name": proven.name, "by": by}}));
         }
