@@ -1,6 +1,6 @@
 //! A server that does not answer, and one that takes its time.
 
-use crate::{command, morning, ran};
+use crate::{command, morning};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
@@ -39,20 +39,35 @@ fn at(port: u16, program: &Path, arguments: &[&str]) -> Command {
     command
 }
 
+/// Its end, within a limit.
+fn end_within(limit: Duration, mut child: Child, what: &str) -> (i32, String) {
+    let deadline = Instant::now() + limit;
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            panic!("{what} is still at work after {limit:?}");
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    let Output { status, stderr, .. } = child.wait_with_output().unwrap();
+    (status.code().unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+fn spawn(mut command: Command) -> Child {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
 /// All of them give up in time, and name host and port.
 fn all_give_up(port: u16) {
     let program = &audit_trail();
     thread::scope(|scope| {
         for arguments in ASKING {
             scope.spawn(move || {
-                let begin = Instant::now();
-                let ran = ran(at(port, program, arguments));
-                let took = begin.elapsed();
-                assert_eq!(ran.code, 3, "{arguments:?}: {}", ran.stderr);
-                assert!(took < Duration::from_secs(15), "{arguments:?}: {took:?}");
+                let child = spawn(at(port, program, arguments));
+                let (code, stderr) = end_within(Duration::from_secs(15), child, &format!("{arguments:?}"));
+                assert_eq!(code, 3, "{arguments:?}: {stderr}");
                 let text = format!("cannot reach the database at 127.0.0.1:{port}: no answer within 10 s; check");
-                assert!(ran.stderr.contains(&text), "{arguments:?}: {}", ran.stderr);
-                assert_eq!(ran.stdout, "", "{arguments:?}");
+                assert!(stderr.contains(&text), "{arguments:?}: {stderr}");
             });
         }
     });
@@ -76,28 +91,24 @@ fn a_server_that_answers_the_login_and_nothing_else_is_given_up_within_15_second
 fn journal_ship_gives_up_by_its_own_limit() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let program = audit_trail();
-    let begin = Instant::now();
-    let ran = ran(at(listener.local_addr().unwrap().port(), &program, &["journal", "ship", "/tmp", "--timeout", "2"]));
-    assert_eq!(ran.code, 3, "{}", ran.stderr);
-    assert!(ran.stderr.contains("no answer within 2 s") && begin.elapsed() < Duration::from_secs(8), "{}", ran.stderr);
+    let port = listener.local_addr().unwrap().port();
+    let child = spawn(at(port, &program, &["journal", "ship", "/tmp", "--timeout", "2"]));
+    let (code, stderr) = end_within(Duration::from_secs(8), child, "journal ship");
+    assert!(code == 3 && stderr.contains("no answer within 2 s"), "{stderr}");
 }
 
 /// The command on this database, by way of the proxy.
-fn through(proxy: &Proxy, database: &Database, arguments: &[&str]) -> Command {
+fn through(proxy: &Proxy, database: &Database, arguments: &[&str]) -> Child {
     let name = database.url.rsplit('/').next().unwrap();
     let mut command = command(database, arguments);
     command.env("DATABASE_URL", format!("{}?sslmode=disable", proxy.url(name)));
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
+    spawn(command)
 }
 
-fn ends_as_lost(child: Child, proxy: &Proxy, since: Instant, why: &str) {
-    let Output { status, stderr, .. } = child.wait_with_output().unwrap();
-    let stderr = String::from_utf8(stderr).unwrap();
-    assert_eq!(status.code(), Some(3), "{stderr}");
-    assert!(since.elapsed() < Duration::from_secs(60), "{:?}", since.elapsed());
+fn ends_as_lost(child: Child, proxy: &Proxy, why: &str) {
+    let (code, stderr) = end_within(Duration::from_secs(60), child, "the command");
     let text = format!("lost the database at 127.0.0.1:{}: {why}; check the ", proxy.port());
-    assert!(stderr.contains(&text), "{stderr}");
+    assert!(code == 3 && stderr.contains(&text), "{code}: {stderr}");
 }
 
 /// Waits until a session of the command waits for a lock.
@@ -113,17 +124,19 @@ async fn a_network_that_falls_silent_in_mid_stream_ends_export_within_60_seconds
     let many = "INSERT INTO audit_events (id, event_type, entity_type) SELECT gen_random_uuid(), 'a.b', 'a' FROM generate_series(1, 20000)";
     sqlx::query(many).execute(&database.pool).await.unwrap();
     let proxy = Proxy::start(Cluster::shared().port());
-    let mut child = through(&proxy, &database, &["export"]).spawn().unwrap();
+    let mut child = through(&proxy, &database, &["export"]);
     let mut output = BufReader::new(child.stdout.take().unwrap());
     output.read_line(&mut String::new()).unwrap();
     // The pipe is full long before the last page.
     proxy.rule(Rule::Stall);
-    let since = Instant::now();
-    let mut rest = String::new();
-    output.read_to_string(&mut rest).unwrap();
-    assert!(rest.lines().count() < 19_999);
+    let rest = thread::spawn(move || {
+        let mut rest = String::new();
+        output.read_to_string(&mut rest).unwrap();
+        rest
+    });
     // It asks for each page by a connection that has to answer first.
-    ends_as_lost(child, &proxy, since, "no connection could be had in time");
+    ends_as_lost(child, &proxy, "no connection could be had in time");
+    assert!(rest.join().unwrap().lines().count() < 19_999);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -132,17 +145,13 @@ async fn a_network_that_falls_silent_under_a_statement_ends_the_command_within_6
     let proxy = Proxy::start(Cluster::shared().port());
     let mut locked = database.pool.begin().await.unwrap();
     sqlx::query("LOCK TABLE audit_events IN ACCESS EXCLUSIVE MODE").execute(&mut *locked).await.unwrap();
-    let children = [&["verify"][..], &["events"], &["status"]].map(|arguments| {
-        let child = through(&proxy, &database, arguments).spawn().unwrap();
-        (arguments, child)
-    });
+    let children = [&["verify"][..], &["events"], &["status"]].map(|arguments| through(&proxy, &database, arguments));
     let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'audit-trail' \
                    AND wait_event_type = 'Lock'";
     eventually("all of them wait for the lock", async || database.count(waiting).await == 3).await;
     proxy.rule(Rule::Stall);
-    let since = Instant::now();
-    for (_, child) in children {
-        ends_as_lost(child, &proxy, since, "no answer for 30 s");
+    for child in children {
+        ends_as_lost(child, &proxy, "no answer for 30 s");
     }
 }
 
@@ -152,7 +161,7 @@ async fn a_statement_that_takes_long_on_a_server_that_lives_is_not_cut() {
     let proxy = Proxy::start(Cluster::shared().port());
     let mut locked = database.pool.begin().await.unwrap();
     sqlx::query("LOCK TABLE audit_events IN ACCESS EXCLUSIVE MODE").execute(&mut *locked).await.unwrap();
-    let child = through(&proxy, &database, &["verify"]).spawn().unwrap();
+    let child = through(&proxy, &database, &["verify"]);
     waits_for_a_lock(&database).await;
     let before = proxy.accepted();
     // Three logins are as many as a silent server is given.
@@ -160,8 +169,8 @@ async fn a_statement_that_takes_long_on_a_server_that_lives_is_not_cut() {
         (proxy.accepted() > before + 3).then_some(())
     });
     locked.rollback().await.unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let (code, stderr) = end_within(wait::PATIENCE, child, "verify");
+    assert_eq!(code, 0, "{stderr}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -170,14 +179,12 @@ async fn a_server_that_goes_away_is_named() {
     let database = Database::migrated_in(&cluster).await;
     let mut locked = database.pool.begin().await.unwrap();
     sqlx::query("LOCK TABLE audit_events IN ACCESS EXCLUSIVE MODE").execute(&mut *locked).await.unwrap();
-    let mut events = command(&database, &["events"]);
-    let child = events.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let child = spawn(command(&database, &["events"]));
     waits_for_a_lock(&database).await;
     let port = cluster.port();
     cluster.down();
-    let Output { status, stderr, .. } = child.wait_with_output().unwrap();
-    let stderr = String::from_utf8(stderr).unwrap();
-    assert_eq!(status.code(), Some(3), "{stderr}");
+    let (code, stderr) = end_within(wait::PATIENCE, child, "events");
+    assert_eq!(code, 3, "{stderr}");
     assert!(
         stderr.contains(&format!("events lost the database at 127.0.0.1:{port}: terminating connection")),
         "{stderr}"
@@ -197,16 +204,12 @@ async fn an_interrupt_ends_every_command_at_once() {
         (&["export"], "interrupted: the export is incomplete"),
         (&["partitions"], "interrupted: run audit-trail partitions again to finish"),
     ] {
-        let mut command = command(&database, arguments);
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let child = spawn(command(&database, arguments));
         waits_for_a_lock_of(&database, arguments).await;
         kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), Signal::INT).unwrap();
-        let since = Instant::now();
-        let Output { status, stderr, .. } = child.wait_with_output().unwrap();
-        let stderr = String::from_utf8(stderr).unwrap();
-        assert_eq!(status.code(), Some(130), "{arguments:?}: {stderr}");
+        let (code, stderr) = end_within(Duration::from_secs(5), child, &format!("{arguments:?}"));
+        assert_eq!(code, 130, "{arguments:?}: {stderr}");
         assert!(stderr.contains(text) && !stderr.contains("panicked"), "{arguments:?}: {stderr}");
-        assert!(since.elapsed() < Duration::from_secs(5), "{arguments:?}");
         terminate(&database).await;
     }
 }

@@ -1,5 +1,5 @@
-//! Variables of the environment. They are read here and not by clap, whose usage lines would show each that is set as an option that is
-//! required.
+//! Variables of the environment. clap does not read them: its usage lines show an option as required whose variable is
+//! set.
 
 /// The value of a variable. An empty one counts as unset: optional secrets are often mounted so.
 pub(crate) fn variable(name: &str) -> Option<String> {
@@ -7,7 +7,7 @@ pub(crate) fn variable(name: &str) -> Option<String> {
     (!value.is_empty()).then(|| value.to_string_lossy().into_owned())
 }
 
-/// Who runs this command, for events that name an actor.
+/// The user of this process, for events that name an actor.
 pub(crate) fn user() -> Option<String> {
     variable("USER")
 }

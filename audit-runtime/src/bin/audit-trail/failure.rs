@@ -18,7 +18,7 @@ pub(crate) const INTERRUPTED: i32 = 130;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// Nothing was found, which is no error.
+    /// An empty answer.
     #[error("{0}")]
     Nothing(String),
     #[error("{0}")]
@@ -73,7 +73,7 @@ impl From<MigrateError> for Failure {
     fn from(error: MigrateError) -> Self {
         match error {
             MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => Self::Database(error),
-            MigrateError::Source(error) => Self::Other(error.to_string()),
+            MigrateError::Source(error) => Self::Other(plain_text(&error.to_string())),
             MigrateError::VersionMissing(version) => Self::Other(format!(
                 "a newer audit-trail migrated this database, to version {version}; use that version of the command"
             )),
@@ -123,7 +123,8 @@ impl From<csv::Error> for Failure {
     }
 }
 
-/// An error as PostgreSQL and the system word it: without the driver's words around it, and without the line of PostgreSQL's source.
+/// Returns the words of PostgreSQL or the system, without the driver's around them and without the line of
+/// PostgreSQL's source.
 pub(crate) fn plain(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Database(error) => match error.try_downcast_ref::<PgDatabaseError>() {
@@ -141,13 +142,23 @@ pub(crate) fn plain(error: &sqlx::Error) -> String {
     }
 }
 
-/// A text that the driver made of an error, as [`plain`] words it.
-pub(crate) fn plain_text(text: &str) -> &str {
-    let text = text.strip_prefix("error returned from database: ").unwrap_or(text);
-    match text.rsplit_once(" at line ") {
-        Some((message, line)) if !line.is_empty() && line.bytes().all(|b| b.is_ascii_digit()) => message,
-        _ => text,
+/// A text that contains what the driver made of an error, as [`plain`] words it.
+pub(crate) fn plain_text(text: &str) -> String {
+    const LINE: &str = " at line ";
+    let text = text.replace("error returned from database: ", "").replace("while executing migrations: ", "");
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text.as_str();
+    while let Some((before, behind)) = rest.split_once(LINE) {
+        plain += before;
+        let digits = behind.bytes().take_while(u8::is_ascii_digit).count();
+        rest = &behind[digits..];
+        // Of PostgreSQL's source; JSON's lines have columns, too.
+        if digits == 0 || !(rest.is_empty() || rest.starts_with(')')) {
+            plain += LINE;
+            rest = behind;
+        }
     }
+    plain + rest
 }
 
 fn code(error: &sqlx::Error) -> Option<String> {
@@ -213,7 +224,7 @@ impl Failure {
             _ => NOTHING,
         };
         match (say::problem(&self), &self) {
-            // An empty answer that nobody reads to its end is no failure either.
+            // Nobody waits for the notice of an empty answer.
             (Err(error), Self::Nothing(_)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             _ => ExitCode::from(code),
         }
@@ -234,6 +245,10 @@ mod tests {
             ("unsupported Unicode escape sequence at line 12", "unsupported Unicode escape sequence"),
             ("expected value at line 1 column 2", "expected value at line 1 column 2"),
             ("refused at line ", "refused at line "),
+            (
+                "run it again (while executing migrations: error returned from database: lock not available at line 12)",
+                "run it again (lock not available)",
+            ),
             ("refused", "refused"),
         ] {
             assert_eq!(plain_text(text), expected);

@@ -104,7 +104,7 @@ fn read(directory: &Path) -> Result<Vec<JournalStatus>, Failure> {
     })
 }
 
-/// What batches cover of these journals.
+/// Returns the positions of these journals that batches cover.
 async fn stored(server: &Server, ids: Vec<Uuid>) -> Result<HashMap<Uuid, Vec<Range<u64>>>, String> {
     let asking = async {
         let mut connection = PgConnection::connect_with(server.options()).await?;
@@ -127,7 +127,8 @@ async fn stored(server: &Server, ids: Vec<Uuid>) -> Result<HashMap<Uuid, Vec<Ran
     }
 }
 
-/// The journals under a directory; with a server, without what it has stored. The database may well be out of reach: then they wait for it.
+/// Returns the journals under a directory, and, if the server can be asked, the events that it lacks. Journals often wait
+/// because it is out of reach.
 async fn look(directory: &Path, server: Option<&Server>) -> Result<Vec<Journal>, Failure> {
     let journals = read(directory)?;
     let stored = match server {
@@ -216,7 +217,8 @@ pub(crate) async fn ship(
     let (left, gone): (Vec<&Journal>, Vec<&Journal>) = before.iter().partition(|was| is_left(was, &journals));
     let printed = say::line(shipped(stats.adopted, &gone));
     if !left.is_empty() {
-        let why = stats.last_error.as_deref().map_or("the time was up, or they cannot be read", plain_text);
+        let why =
+            stats.last_error.as_deref().map_or_else(|| "the time was up, or they cannot be read".into(), plain_text);
         return Err(Failure::Other(format!("left on the disk: {}; {why}", counted(left.len() as u64, "journal"))));
     }
     printed

@@ -385,7 +385,7 @@ impl Command {
         }))
     }
 
-    /// What to print when it is interrupted.
+    /// Returns the notice of an interrupt.
     fn interrupted(&self) -> String {
         let name = self.task().name;
         match self {

@@ -48,7 +48,7 @@ fn list(refused: &[Quarantined], style: &Style) -> Result<(), Failure> {
         for row in refused {
             let event = row.event.as_ref().map_or("undecodable", |event| event.event_type.as_str());
             let code = row.sqlstate.as_deref().unwrap_or("-");
-            let (event, error) = (harmless(event), harmless(plain_text(&row.error)));
+            let (event, error) = (harmless(event), harmless(&plain_text(&row.error)));
             say::line(format!("{}  {}  {event}  {code}  {error}", row.id, row.created_at))?;
         }
     }

@@ -5,7 +5,7 @@
 //! then, on a thread  a login every 15 seconds. Three that are not answered in a row mean that server or network are silent
 //! ```
 //!
-//! A login is answered whatever the other sessions of the server do: a query may take hours, or wait for a lock, and is not cut. A pooler
+//! A server answers a login whatever its other sessions do, so that a query may take hours, or wait for a lock. A pooler
 //! answers one even if all its connections are in use.
 
 use crate::environment;
@@ -140,7 +140,7 @@ impl Server {
         }
     }
 
-    /// What a command is told whose server is silent.
+    /// Returns the failure of a command whose server is silent.
     fn silent(&self) -> Failure {
         let seconds = (ANSWER * ATTEMPTS).as_secs();
         let hint = "check the network, then run it again";
@@ -148,10 +148,10 @@ impl Server {
     }
 }
 
-/// Runs a command, ends it if its server is silent, and ends the process with these words if it is interrupted.
+/// Runs a command, ends it if its server is silent, and ends the process with this notice if it is interrupted.
 ///
-/// Both are looked after by a thread: the command may block this one, as when it prints to a pager that nobody scrolls. Its server may be
-/// silent then as long as it likes; it is looked at once the command waits for it.
+/// A thread watches for both, because the command may block this one, as when it prints to a pager that nobody scrolls.
+/// Its server may be silent meanwhile: the command ends only if it waits for the server.
 pub(crate) async fn watched<T>(
     server: Option<&Server>,
     interrupted: String,

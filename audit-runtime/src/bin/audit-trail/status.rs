@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 /// Below this size, rows are counted; above it, counting takes too long.
 const COUNTED_BYTES: i64 = 32 << 20;
 const PAGE_BYTES: f64 = 8192.0;
-/// What a page and a row take beside the row's own bytes.
+/// The overhead of a page, and of a row in it.
 const PAGE_HEADER: f64 = 24.0;
 const ROW_POINTER: f64 = 4.0;
 
