@@ -7,3 +7,13 @@ pub mod orders;
 pub mod positions;
 pub mod risk;
 pub mod timeline;
+
+use std::process::ExitCode;
+
+/// Returns how a program ends. It prints an error with its causes; a backtrace says nothing to somebody who named the wrong file.
+pub fn ended(done: anyhow::Result<ExitCode>) -> ExitCode {
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}

@@ -105,10 +105,50 @@ impl Request {
     }
 }
 
+/// The columns that every file of orders has; `limit_price` may be missing.
+const COLUMNS: [&str; 7] =
+    ["ticker", "side", "quantity", "order_type", "idempotency_key", "confidence", "requested_by"];
+
+/// Returns why no line of a file can be an order, if its header says so.
+pub fn header_problem(header: &csv::StringRecord) -> Option<String> {
+    let missing: Vec<&str> = COLUMNS.into_iter().filter(|column| !header.iter().any(|name| name == *column)).collect();
+    if header.iter().all(str::is_empty) {
+        return Some(format!("the file is empty: its first line has to name the columns {}", COLUMNS.join(", ")));
+    }
+    let there: Vec<&str> = header.iter().collect();
+    (!missing.is_empty())
+        .then(|| format!("the columns {} are missing; the first line names {}", missing.join(", "), there.join(", ")))
+}
+
 /// Reads requests from CSV with a header line; each comes with its line number.
-pub fn read(input: impl io::Read) -> impl Iterator<Item = (u64, Result<Request, InvalidRequest>)> {
+///
+/// # Errors
+/// The header lacks columns that every order has, or cannot be read.
+pub fn read(input: impl io::Read) -> Result<Vec<(u64, Result<Request, InvalidRequest>)>, BadHeader> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(false).from_reader(input);
-    let headers = reader.headers().cloned();
+    let header = reader.headers().map_err(|error| BadHeader { problem: error.to_string(), lines: Vec::new() })?.clone();
+    match header_problem(&header) {
+        None => Ok(lines(reader, header).collect()),
+        Some(problem) => {
+            let lines = lines(reader, header).filter_map(|(line, request)| Some((line, request.err()?.to_string())));
+            Err(BadHeader { problem, lines: lines.collect() })
+        }
+    }
+}
+
+/// Reports that no line of a file can be an order.
+#[derive(Debug, thiserror::Error)]
+#[error("no line is an order: {problem}")]
+pub struct BadHeader {
+    problem: String,
+    /// What is wrong with each line, by its number.
+    pub lines: Vec<(u64, String)>,
+}
+
+fn lines<R: io::Read>(
+    mut reader: csv::Reader<R>,
+    header: csv::StringRecord,
+) -> impl Iterator<Item = (u64, Result<Request, InvalidRequest>)> {
     let mut record = csv::StringRecord::new();
     let mut broken = false;
     std::iter::from_fn(move || {
@@ -120,8 +160,7 @@ pub fn read(input: impl io::Read) -> impl Iterator<Item = (u64, Result<Request, 
             Ok(false) => None,
             Ok(true) => {
                 let line = record.position().map_or(line, csv::Position::line);
-                let headers = headers.as_ref().ok();
-                let request = record.deserialize::<Request>(headers).map_err(InvalidRequest::from);
+                let request = record.deserialize::<Request>(Some(&header)).map_err(InvalidRequest::from);
                 Some((line, request.and_then(Request::check)))
             }
             Err(error) => {
@@ -145,10 +184,23 @@ mod tests {
                    AAPL,buy,-1,market,,k3,0.8,ann\n\
                    AAPL,buy\n\
                    MSFT,sell,1.5,limit,410.5,k4,0.9,bob\n";
-        let read: Vec<_> = read(csv.as_bytes()).collect();
+        let read = read(csv.as_bytes()).unwrap();
         let lines: Vec<_> = read.iter().map(|(line, request)| (*line, request.is_ok())).collect();
         assert_eq!(lines, [(2, true), (3, false), (4, false), (5, false), (6, true)]);
         let error = read[2].1.as_ref().map(|_| ()).map_err(ToString::to_string);
         assert_eq!(error, Err("quantity is -1; it must be above zero".into()));
+    }
+
+    #[test]
+    fn columns_that_are_missing_are_named_with_the_lines() {
+        for (csv, expected, lines) in [
+            ("", "the file is empty", 0),
+            ("ticker,side\nAAPL,buy\nMSFT,sell\n", "the columns quantity, order_type, idempotency_key", 2),
+            ("Ticker;side;quantity\nAAPL;buy;1\n", "the first line names Ticker;side;quantity", 1),
+        ] {
+            let error = read(csv.as_bytes()).unwrap_err();
+            assert!(error.to_string().contains(expected), "{error}");
+            assert_eq!(error.lines.len(), lines);
+        }
     }
 }

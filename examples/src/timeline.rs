@@ -1,7 +1,6 @@
 //! A trail for people.
 
-use audit_runtime::TrailEvent;
-use serde_json::Value;
+use audit_runtime::{Json, TrailEvent};
 use std::collections::HashMap;
 use std::fmt::Write;
 use uuid::Uuid;
@@ -17,13 +16,13 @@ pub fn timeline(title: &str, events: &[TrailEvent]) -> String {
     for event in events {
         let depth = event.causation_id.and_then(|cause| depths.get(&cause)).map_or(0, |depth| depth + 1);
         depths.insert(event.id, depth);
-        let offset = (event.created_at - first.created_at).num_microseconds().unwrap_or(0);
+        let offset = event.created_at.duration_since(first.created_at).unwrap_or_default().as_micros();
         let name = format!("{}{}", "  ".repeat(depth), event.event_type);
         let duration = event.duration_us.map_or_else(String::new, |micros| format!("{micros} us"));
         let _ = writeln!(
             text,
             "  +{offset:>6} us  {name:<27} {outcome:<11} {actor:<22} {duration:>7}  {data}",
-            outcome = event.outcome,
+            outcome = event.outcome_text(),
             actor = event.actor,
             data = data(&event.data),
         );
@@ -32,20 +31,17 @@ pub fn timeline(title: &str, events: &[TrailEvent]) -> String {
 }
 
 /// `key=value`, without ids and what is empty.
-fn data(data: &Value) -> String {
+fn data(data: &Json) -> String {
     let Some(object) = data.as_object() else {
         return data.to_string();
     };
-    let shown =
-        |key: &str, value: &Value| !key.ends_with("_id") && !value.is_null() && *value != Value::Array(Vec::new());
+    let shown = |key: &str, value: &Json| !key.ends_with("_id") && !value.is_null() && value.as_array() != Some(&[]);
     let parts: Vec<String> = object
         .iter()
         .filter(|(key, value)| shown(key, value))
         .map(|(key, value)| match value {
-            Value::String(text) => format!("{key}={text}"),
-            Value::Object(error) if key == "error" => {
-                format!("error={}", error.get("message").unwrap_or(&Value::Null))
-            }
+            Json::String(text) => format!("{key}={text}"),
+            error if key == "error" && error.is_object() => format!("error={}", error["message"]),
             other => format!("{key}={other}"),
         })
         .collect();

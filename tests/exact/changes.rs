@@ -111,12 +111,15 @@ async fn the_timeline_shows_every_change_and_every_error() {
         ("hand.secret", json!({"changes": {"x": {"password": "[redacted]"}}})),
         ("hand.truncated", json!({"changes": {"$truncated": 70_000, "$sha256": "ab"}})),
     ] {
-        audit.record(Event::new(event_type).entity("thing", Uuid::from_u128(0xfeed_beef)).data(&data).unwrap()).unwrap();
+        audit
+            .record(Event::new(event_type).entity("thing", Uuid::from_u128(0xfeed_beef)).data(&data).unwrap())
+            .unwrap();
     }
     audit.shutdown(Duration::from_secs(60)).await.unwrap();
     for wide in [&[][..], &["--wide"]] {
         let shown = printed(&database, &[&["events", "--output", "timeline"], wide].concat());
-        let line = |event_type: &str| shown.lines().find(|line| line.contains(event_type)).unwrap_or_default().to_owned();
+        let line =
+            |event_type: &str| shown.lines().find(|line| line.contains(event_type)).unwrap_or_default().to_owned();
         for (event_type, expected) in [
             ("leaf.changed", "mode=1\u{2192}2"),
             ("hand.leaf", "status=dormant\u{2192}closed"),

@@ -85,9 +85,7 @@ fn document() -> impl Strategy<Value = String> {
 fn documents() -> Vec<Box<RawValue>> {
     let mut runner = TestRunner::new(Config::with_cases(CASES as u32));
     let document = document();
-    (0..CASES)
-        .map(|_| RawValue::from_string(document.new_tree(&mut runner).unwrap().current()).unwrap())
-        .collect()
+    (0..CASES).map(|_| RawValue::from_string(document.new_tree(&mut runner).unwrap().current()).unwrap()).collect()
 }
 
 #[audited(event = "way.argument", id = None::<Uuid>, result = skip)]
@@ -145,7 +143,11 @@ fn record(audit: &audit_runtime::Audit, documents: &[Box<RawValue>]) {
         drop(entered);
         audit.record(Derived { n, doc }).unwrap();
         audit
-            .record(Event::new("way.by_hand").data(&BTreeMap::from([("n", Doc::Number(n)), ("doc", Doc::Raw(doc))])).unwrap())
+            .record(
+                Event::new("way.by_hand")
+                    .data(&BTreeMap::from([("n", Doc::Number(n)), ("doc", Doc::Raw(doc))]))
+                    .unwrap(),
+            )
             .unwrap();
         let _context = Context::new().attribute("doc", doc).enter();
         let _entered = audit.enter();

@@ -61,15 +61,17 @@ async fn every_reader_and_every_output_shows_every_row() {
     let rows = odd(&database).await;
     let trail = Trail::new(database.pool.clone());
     for limit in [1, 3, 500] {
-        let events: Vec<TrailEvent> =
-            trail.stream(EventFilter::new().limit(limit)).try_collect().await.unwrap();
+        let events: Vec<TrailEvent> = trail.stream(EventFilter::new().limit(limit)).try_collect().await.unwrap();
         assert_eq!(events.len() as i64, rows);
     }
     let newest = trail.events(&EventFilter::new().newest_first().limit(500)).await.unwrap();
     assert_eq!(newest.events.len() as i64, rows);
     let one = |event_type: &str| newest.events.iter().find(|event| event.event_type == event_type).unwrap();
     assert_eq!((one("t.outcome").outcome, one("t.outcome").outcome_text()), (Outcome::Other, "failed"));
-    assert_eq!((one("t.infinity").created_at, one("t.minus").created_at), (Timestamp::INFINITY, Timestamp::NEG_INFINITY));
+    assert_eq!(
+        (one("t.infinity").created_at, one("t.minus").created_at),
+        (Timestamp::INFINITY, Timestamp::NEG_INFINITY)
+    );
     assert_eq!(one("t.deep5000").data["b"], "beside");
     assert_eq!(one("t.huge").data["x"].to_string(), format!("1{}", "0".repeat(400)));
     let failed = trail.events(&EventFilter::new().outcome_text("failed")).await.unwrap();

@@ -13,8 +13,10 @@ use uuid::Uuid;
 
 /// PostgreSQL's own texts of times, by the ids of their events.
 async fn stored(database: &Database) -> HashMap<Uuid, String> {
-    let rows: Vec<(Uuid, String)> =
-        sqlx::query_as("SELECT id, to_json(created_at)#>>'{}' FROM audit_events").fetch_all(&database.pool).await.unwrap();
+    let rows: Vec<(Uuid, String)> = sqlx::query_as("SELECT id, to_json(created_at)#>>'{}' FROM audit_events")
+        .fetch_all(&database.pool)
+        .await
+        .unwrap();
     rows.into_iter().collect()
 }
 
@@ -54,7 +56,8 @@ async fn every_time_is_shown_as_it_is_stored() {
     let mut runner = TestRunner::default();
     let any = any::<i64>();
     let random = (0..10_000).map(|_| any.new_tree(&mut runner).unwrap().current());
-    let micros: Vec<i64> = random.filter(|n| (-211_813_488_000_000_000..=9_223_371_331_199_999_999).contains(n)).collect();
+    let micros: Vec<i64> =
+        random.filter(|n| (-211_813_488_000_000_000..=9_223_371_331_199_999_999).contains(n)).collect();
     // By others: each microsecond that PostgreSQL counts from 2000.
     sqlx::query(
         "INSERT INTO audit_events (id, event_type, entity_type, created_at) SELECT gen_random_uuid(), 't.foreign', 't', \
@@ -93,7 +96,9 @@ async fn every_time_is_shown_as_it_is_stored() {
         let text: serde_json::Value = serde_json::from_str(line).unwrap();
         shown.push((event.id, text["created_at"].as_str().unwrap().to_owned()));
     }
-    for row in csv::Reader::from_reader(printed(&database, &["export", "--format", "csv", "--raw"]).as_bytes()).records() {
+    for row in
+        csv::Reader::from_reader(printed(&database, &["export", "--format", "csv", "--raw"]).as_bytes()).records()
+    {
         let row = row.unwrap();
         shown.push((row[0].parse().unwrap(), row[6].to_owned()));
     }

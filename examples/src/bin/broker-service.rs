@@ -58,8 +58,12 @@ struct Service {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    examples::ended(serve().await.map(|()| ExitCode::SUCCESS))
+}
+
+async fn serve() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     // Before the trail starts: what tells metrics asks for the recorder that is there.
     let metrics = PrometheusBuilder::new().install_recorder()?;

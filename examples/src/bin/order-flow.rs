@@ -1,6 +1,6 @@
 //! Takes a file of orders through the desk, and shows what the audit trail has to say about them.
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use audit_runtime::{Audit, Trail};
 use clap::Parser;
 use examples::broker::SimulatedBroker;
@@ -39,12 +39,18 @@ struct Arguments {
 type SimulatedDesk = Desk<SimulatedBroker, InMemory>;
 
 #[tokio::main]
-async fn main() -> anyhow::Result<ExitCode> {
+async fn main() -> ExitCode {
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::WARN).init();
+    examples::ended(all().await)
+}
+
+async fn all() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     let lines = read(&arguments.orders)?;
     if lines.iter().all(|(_, request)| request.is_err()) {
-        bail!("{}: there is no order in it", arguments.orders.display());
+        let path = arguments.orders.display();
+        report(&arguments.orders, lines.iter().filter_map(|(line, request)| Some((line, request.as_ref().err()?))));
+        bail!("{path}: no line is an order, of {}", lines.len());
     }
     let database = Database::open(arguments.database_url.as_deref()).await?;
     let temporary = tempfile::tempdir()?;
@@ -191,7 +197,22 @@ fn read(path: &Path) -> anyhow::Result<Vec<(u64, Result<Request, InvalidRequest>
     } else {
         Box::new(File::open(path).with_context(|| format!("cannot open {}", path.display()))?)
     };
-    Ok(orders::read(input).collect())
+    orders::read(input).map_err(|error| {
+        report(path, error.lines.iter().map(|(line, problem)| (line, problem)));
+        anyhow!("{}: {error}", path.display())
+    })
+}
+
+/// Prints what is wrong with lines of a file: of many, the first.
+fn report<'a, E: std::fmt::Display + 'a>(path: &Path, lines: impl Iterator<Item = (&'a u64, &'a E)>) {
+    const MOST: usize = 20;
+    let lines: Vec<_> = lines.collect();
+    for (line, problem) in lines.iter().take(MOST) {
+        eprintln!("{}:{line}: {problem}", path.display());
+    }
+    if lines.len() > MOST {
+        eprintln!("{}: and {} lines more", path.display(), lines.len() - MOST);
+    }
 }
 
 /// The first order of each kind that is shown at the end.

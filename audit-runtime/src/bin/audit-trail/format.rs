@@ -1,5 +1,6 @@
 //! Events for programs: JSON, CSV, CloudEvents.
 
+use crate::text::harmless;
 use audit_runtime::{Json, TrailEvent};
 use std::borrow::Cow;
 use uuid::Uuid;
@@ -111,6 +112,23 @@ pub(crate) fn entity_key(event: &TrailEvent) -> Option<Cow<'_, str>> {
     let text =
         || event.data.get("$entity_id").map(|key| key.as_str().map_or_else(|| key.to_string().into(), Cow::Borrowed));
     event.entity_id.map(|id| id.to_string().into()).or_else(text)
+}
+
+/// The entity for people: of an id that is not shown as a whole, its end.
+pub(crate) fn entity(event: &TrailEvent, is_whole: bool) -> String {
+    harmless(&match entity_key(event) {
+        Some(key) if is_whole => format!("{} {key}", event.entity_type),
+        Some(key) => format!("{} {}", event.entity_type, short(&key)),
+        None => event.entity_type.clone(),
+    })
+}
+
+/// The end of an id: ids that were made within a minute begin alike.
+fn short(key: &str) -> String {
+    match Uuid::try_parse(key) {
+        Ok(_) if key.len() == 36 => format!("\u{2026}{}", &key[28..]),
+        _ => key.to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Events as a table, whose columns are as wide as its first rows need.
 
-use crate::format::entity_key;
+use crate::format::entity;
 use crate::summary;
 use crate::text::{elided, harmless, padded};
 use crate::time::Zone;
@@ -39,7 +39,6 @@ impl Table {
 
     fn row(&self, event: &TrailEvent) -> [String; NARROW + 1] {
         let is_whole = self.width.is_none();
-        let entity = entity_key(event).map_or_else(String::new, |key| format!(" {key}"));
         let mut data = event.data.to_string();
         if is_whole {
             let context = event.context.as_ref().map_or_else(String::new, Json::to_string);
@@ -51,7 +50,7 @@ impl Table {
             harmless(&event.event_type),
             event.intent.map_or_else(|| harmless(event.outcome_text()), |state| format!("started, {state}")),
             harmless(&event.actor),
-            harmless(&format!("{}{entity}", event.entity_type)),
+            entity(event, is_whole),
             event.duration_us.map_or_else(String::new, duration),
             harmless(&data),
         ]

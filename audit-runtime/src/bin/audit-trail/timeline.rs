@@ -1,6 +1,6 @@
 //! Events for people: one line each, grouped by what they belong to, indented below what caused them.
 
-use crate::format::entity_key;
+use crate::format::entity;
 use crate::summary::{context, data, other_columns};
 use crate::text::{elided, harmless, padded};
 use crate::time::Zone;
@@ -25,6 +25,8 @@ pub(crate) struct Timeline {
     zone: Zone,
     group: Option<Group>,
     has_begun: bool,
+    /// As wide as the groups so far needed.
+    columns: Columns,
 }
 
 /// Events that follow each other and have the same correlation.
@@ -51,7 +53,13 @@ struct Line {
 
 impl Timeline {
     pub(crate) fn new(width: Option<usize>, zone: Zone) -> Self {
-        Self { width: width.map(|width| width.max(LEAST)), zone, group: None, has_begun: false }
+        Self {
+            width: width.map(|width| width.max(LEAST)),
+            zone,
+            group: None,
+            has_begun: false,
+            columns: Columns::default(),
+        }
     }
 
     pub(crate) fn event(&mut self, output: &mut impl Write, event: &TrailEvent) -> io::Result<()> {
@@ -93,8 +101,9 @@ impl Timeline {
             let id = group.correlation.map_or_else(|| "no correlation".into(), |id| id.to_string());
             writeln!(output, "{BOLD}{begin}{BOLD:#}  {DIM}{id}{DIM:#}")?;
         }
-        let columns = Columns::of(&group.lines, self.width);
-        group.lines.drain(..).try_for_each(|line| columns.print(output, &line))
+        let columns = self.columns.widened(&group.lines, self.width);
+        self.columns = columns;
+        group.lines.drain(..).try_for_each(|line| columns.print(output, &line, self.width))
     }
 }
 
@@ -103,11 +112,6 @@ impl Group {
         let depth = event.causation_id.and_then(|cause| self.depths.get(&cause)).map_or(0, |depth| depth + 1);
         self.depths.insert(event.id, depth);
         let (outcome, style) = outcome(event);
-        let entity = match entity_key(event) {
-            Some(key) if is_whole => format!("{} {key}", event.entity_type),
-            Some(key) => format!("{} {}", event.entity_type, short(&key)),
-            None => event.entity_type.clone(),
-        };
         let mut rest = data(event, is_whole);
         for more in [context(event, is_whole), if is_whole { other_columns(event) } else { String::new() }] {
             if !rest.is_empty() && !more.is_empty() {
@@ -122,21 +126,14 @@ impl Group {
             style,
             actor: harmless(&event.actor),
             duration: event.duration_us.map_or_else(String::new, duration),
-            entity: harmless(&entity),
+            entity: entity(event, is_whole),
             rest,
         });
     }
 }
 
-/// The end of an id: ids that were made within a minute begin alike.
-fn short(key: &str) -> String {
-    match Uuid::try_parse(key) {
-        Ok(_) if key.len() == 36 => format!("\u{2026}{}", &key[28..]),
-        _ => key.to_owned(),
-    }
-}
-
 /// How wide each column is.
+#[derive(Debug, Clone, Copy, Default)]
 struct Columns {
     offset: usize,
     name: usize,
@@ -144,37 +141,38 @@ struct Columns {
     actor: usize,
     duration: usize,
     entity: usize,
-    line: Option<usize>,
 }
 
 impl Columns {
-    /// As wide as the lines need, and no wider than leaves room for the data.
-    fn of(lines: &[Line], width: Option<usize>) -> Self {
-        let widest = |column: fn(&Line) -> &str, most: usize| {
-            lines.iter().map(|line| column(line).width()).max().unwrap_or(0).min(most)
+    /// As wide as these lines need, too, and no wider than leaves room for the data.
+    fn widened(self, lines: &[Line], width: Option<usize>) -> Self {
+        let widest = |column: fn(&Line) -> &str, before: usize, most: usize| {
+            lines.iter().map(|line| column(line).width().min(most)).fold(before, usize::max)
         };
         let share = |percent: usize, most: usize| width.map_or(usize::MAX, |width| (width * percent / 100).min(most));
         Self {
-            offset: widest(|line| &line.offset, 9),
-            name: widest(|line| &line.name, share(30, 40)),
-            outcome: widest(|line| &line.outcome, 11),
-            actor: widest(|line| &line.actor, share(16, 24)),
-            duration: widest(|line| &line.duration, 8),
-            entity: widest(|line| &line.entity, share(25, 40)),
-            line: width,
+            offset: widest(|line| &line.offset, self.offset, 9),
+            name: widest(|line| &line.name, self.name, share(30, 40)),
+            outcome: widest(|line| &line.outcome, self.outcome, 11),
+            actor: widest(|line| &line.actor, self.actor, share(16, 24)),
+            duration: widest(|line| &line.duration, self.duration, 8),
+            entity: widest(|line| &line.entity, self.entity, share(25, 40)),
         }
     }
 
-    fn print(&self, output: &mut impl Write, line: &Line) -> io::Result<()> {
+    fn print(&self, output: &mut impl Write, line: &Line, width: Option<usize>) -> io::Result<()> {
         let Line { style, .. } = line;
-        let cell = |text: &str, width: usize| padded(&elided(text, width), width);
+        // Without a width nothing is cut.
+        let cell = |text: &str, columns: usize| {
+            padded(&width.map_or_else(|| text.to_owned(), |_| elided(text, columns)), columns)
+        };
         let offset = format!("{:>width$}", line.offset, width = self.offset);
         let duration = format!("{:>width$}", line.duration, width = self.duration);
         let name = cell(&line.name, self.name);
         let outcome = cell(&line.outcome, self.outcome);
         let (actor, entity) = (cell(&line.actor, self.actor), cell(&line.entity, self.entity));
         let taken = self.offset + self.name + self.outcome + self.actor + self.duration + self.entity + 6;
-        let rest = self.line.map_or_else(|| line.rest.clone(), |width| elided(&line.rest, width.saturating_sub(taken)));
+        let rest = width.map_or_else(|| line.rest.clone(), |width| elided(&line.rest, width.saturating_sub(taken)));
         let text = format!(
             "{DIM}{offset}{DIM:#} {name} {style}{outcome}{style:#} {actor} {DIM}{duration}{DIM:#} {entity} {rest}"
         );
