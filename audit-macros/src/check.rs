@@ -26,7 +26,7 @@ pub(crate) struct Plan {
     pub(crate) subject: Option<Expr>,
     pub(crate) result: ResultCapture,
     pub(crate) when: Option<Value>,
-    pub(crate) fallible: bool,
+    pub(crate) fallible: Fallible,
     pub(crate) recorder: Option<Expr>,
     pub(crate) guarantees: Guarantees,
 }
@@ -56,6 +56,56 @@ pub(crate) fn mentions(expr: &impl ToTokens, name: &Ident) -> bool {
         })
     }
     within(expr.to_token_stream(), name)
+}
+
+/// Whether `Err` is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fallible {
+    /// The user says so.
+    Said,
+    /// The compiler knows by the type; it has the name of a `Result`.
+    Named,
+    /// The compiler knows by the type, and the attribute does not.
+    ByType,
+    /// The type is no `Result`.
+    Never,
+    /// The user says that it is none.
+    Denied,
+}
+
+impl Fallible {
+    fn of(args: &Args, function: &Function) -> syn::Result<Self> {
+        let output = &function.output;
+        Ok(match args.fallible {
+            Some(true) => Self::Said,
+            Some(false) => Self::Denied,
+            None if output.is_plain() => Self::Never,
+            None if output.is_result() => Self::Named,
+            None => {
+                if let Some(ty) = output.parameter(&function.sig) {
+                    let shown = ty.to_token_stream().to_string();
+                    let shown = shown.replace(" :: ", "::").replace("< ", "<").replace(" >", ">").replace(" <", "<");
+                    return Err(syn::Error::new_spanned(
+                        ty,
+                        format!(
+                            "only the caller knows whether `{shown}` is a `Result`; add `infallible` if it is none, `fallible` if it is one"
+                        ),
+                    ));
+                }
+                Self::ByType
+            }
+        })
+    }
+
+    /// Whether there is an `Err`, as far as the attribute knows.
+    pub(crate) fn is_known(self) -> bool {
+        matches!(self, Self::Said | Self::Named)
+    }
+
+    /// Whether there is none, as far as the attribute knows.
+    pub(crate) fn is_none(self) -> bool {
+        matches!(self, Self::Never | Self::Denied)
+    }
 }
 
 /// What an event type is made of.
@@ -91,7 +141,7 @@ pub(crate) fn check(mut args: Args, function: &Function) -> syn::Result<Plan> {
             "a const fn cannot be audited: it may run while compiling; remove `const`, or audit the function that calls it",
         ));
     }
-    let fallible = args.fallible.unwrap_or_else(|| function.output.is_result());
+    let fallible = Fallible::of(&args, function)?;
     let subject = subject(&mut args, function)?;
     let guarantees = guarantees(&mut args, function, fallible)?;
     let captures = captures(&args, function, &guarantees)?;
@@ -104,7 +154,7 @@ pub(crate) fn check(mut args: Args, function: &Function) -> syn::Result<Plan> {
     };
     let records_result = !matches!(result, ResultCapture::Skip) && !function.output.is_unit();
     let has_changes = !guarantees.changes.is_empty();
-    for (taken, key) in [(records_result, "result"), (fallible, "error"), (has_changes, "changes")] {
+    for (taken, key) in [(records_result, "result"), (fallible.is_known(), "error"), (has_changes, "changes")] {
         if let Some(Capture { name, .. }) = captures.iter().find(|capture| taken && capture.name == key) {
             return Err(syn::Error::new_spanned(
                 name,
@@ -118,16 +168,17 @@ pub(crate) fn check(mut args: Args, function: &Function) -> syn::Result<Plan> {
         syn::Error::new(Span::call_site(), "no event type is given; write `#[audited(event = \"noun.verb\")]`")
     })?)?;
     let err = match args.err {
-        Some(err) if !fallible => {
+        Some(err) if fallible.is_none() => {
+            let remedy = if fallible == Fallible::Denied { "remove it, or `infallible`" } else { "remove it" };
             return Err(syn::Error::new_spanned(
                 tokens(&err),
-                "`err` names the event of an `Err`, but this function returns none; remove it, or add `fallible` if the return type is a Result by another name",
+                format!("`err` names the event of an `Err`, but this function returns none; {remedy}"),
             ));
         }
         Some(err) => Some(event_type(err)?),
         None => None,
     };
-    if let (EventType::Late(event), true, None) = (&event, fallible, &err) {
+    if let (EventType::Late(event), true, None) = (&event, fallible.is_known(), &err) {
         return Err(syn::Error::new_spanned(
             event,
             "a late event type is not known of a call that returns `Err`; name one with `err = \"noun.verb\"`",

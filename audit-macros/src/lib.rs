@@ -1,7 +1,7 @@
 //! The `#[audited]` attribute. Depend on `audit-runtime`, which re-exports it.
 //!
 //! The way of an expansion: `args` parses the attribute, `function` the function, `check` the rules across both,
-//! `expand` writes the code; after an error `fallback` leaves the function in place.
+//! `expand` and `finish` write the code; after an error `fallback` leaves the function in place.
 
 mod args;
 mod check;
@@ -10,6 +10,7 @@ mod expand;
 #[cfg(test)]
 mod expansions;
 mod fallback;
+mod finish;
 mod function;
 mod guarantee;
 mod output;

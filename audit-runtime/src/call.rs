@@ -8,10 +8,16 @@ mod changes;
 mod guarantee;
 mod kept;
 mod pool;
+mod returned;
 mod transaction;
+mod unseen;
 
 pub use body::InCall;
-pub use guarantee::{Refused, refused};
+pub use guarantee::{Refusal, Refused, refused, refused_by_type};
+pub use returned::{
+    ByCapture, ByFuture, ByName, BySerialize, Ended, Fails, Never, NoError, NoErrorBeside, Returned, Shown, fails,
+    late_error, no_error, no_error_beside,
+};
 pub use transaction::RowConnection;
 
 use crate::audit::{self, Audit};
@@ -291,10 +297,27 @@ impl Call {
         }
     }
 
-    /// Records that the call returned, `Ok` if it is fallible.
+    /// Says whether the value that was returned counts as a failure.
+    pub(super) fn fails(&mut self, fails: bool) {
+        if let Some(active) = &mut *self.active {
+            active.fails = fails;
+        }
+    }
+
+    /// Whether the value that was returned counts as a success.
+    #[inline]
+    #[must_use]
+    pub fn is_ok(&self) -> bool {
+        self.active.as_ref().is_none_or(|active| !active.fails)
+    }
+
+    /// Records that the call returned a value, or `Ok`.
     #[inline]
     pub fn finish_ok(&mut self) {
-        self.finish(Outcome::Ok);
+        if let Some(active) = &*self.active {
+            let outcome = if active.fails { Outcome::Error } else { Outcome::Ok };
+            self.record(outcome);
+        }
     }
 
     /// Records that the call returned `Err`.
@@ -366,7 +389,7 @@ pub fn as_result<T, E>(result: &Result<T, E>) -> &Result<T, E> {
 }
 
 /// Applies a late closure: fixes the type of its parameter, so that users need not write it.
-pub fn late<'a, T: ?Sized, R>(value: &'a T, closure: impl FnOnce(&'a T) -> R) -> R {
+pub fn late<V, R>(value: V, closure: impl FnOnce(V) -> R) -> R {
     closure(value)
 }
 

@@ -63,7 +63,9 @@ pub use writer::{ConnectOptions, FreshOptions, IntoConnectOptions};
 pub mod __private {
     pub use crate::bounds::Capture;
     pub use crate::call::{
-        Call, InCall, Refused, RowConnection, Site, SiteTexts, as_result, check_event_type, late, refused,
+        ByCapture, ByFuture, ByName, BySerialize, Call, Ended, Fails, InCall, Never, NoError, NoErrorBeside, Refusal,
+        Refused, Returned, RowConnection, Shown, Site, SiteTexts, as_result, check_event_type, fails, late, late_error,
+        no_error, no_error_beside, refused, refused_by_type,
     };
     pub use crate::capture::Key;
     pub use crate::error::{ByDebug, ByDisplay, ByDyn, ByError, BySend, BySendSync, ByTypeName, Described, ErrorText};

@@ -430,7 +430,7 @@ fn fields_of_self_and_parameters_are_compared_in_every_shape() {
 
 #[test]
 fn a_generic_function_compares_too() {
-    #[audited(event = "a.b", id = ID, changes(value))]
+    #[audited(event = "a.b", id = ID, changes(value), infallible)]
     fn put<T: Serialize + Clone>(value: &mut T, by: T) -> T {
         *value = by.clone();
         by

@@ -5,6 +5,7 @@
 mod context;
 mod derive;
 mod differential;
+mod failure;
 mod frameworks;
 mod grammar;
 mod guarantees;

@@ -30,6 +30,8 @@ pub(super) struct Active {
     pub(super) unpolled: bool,
     /// A caller's transaction may hold the call's row already.
     pub(super) in_doubt: bool,
+    /// It returned a value that counts as a failure.
+    pub(super) fails: bool,
 }
 
 /// Who records a call. What is installed stays for good: to count its users would have all threads write to one place.
@@ -101,6 +103,7 @@ impl Active {
         active.unwinding = std::thread::panicking();
         active.unpolled = false;
         active.in_doubt = false;
+        active.fails = false;
         active
     }
 

@@ -37,5 +37,6 @@ fn new() -> Box<Active> {
         unwinding: false,
         unpolled: false,
         in_doubt: false,
+        fails: false,
     })
 }
