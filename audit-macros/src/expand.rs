@@ -80,7 +80,7 @@ pub(crate) fn expand(plan: &Plan, function: &Function) -> TokenStream {
         // The body makes the future now, and is over when that is.
         Shape::Future | Shape::BoxedFuture => {
             let whole = pinned(&function.output.shape, &private, awaited);
-            quote!(#begun #before let #out = #body; #whole)
+            quote!(#begun #before let #out = #body; #call.suspend(); #whole)
         }
     };
     quote! {

@@ -290,6 +290,17 @@ impl Call {
         }
     }
 
+    /// The body has made its future, which waits to be polled.
+    pub fn suspend(&mut self) {
+        self.suspended(true);
+    }
+
+    fn suspended(&mut self, suspended: bool) {
+        if let Some(active) = &mut *self.active {
+            active.suspended = suspended;
+        }
+    }
+
     /// The future is polled.
     pub fn polled(&mut self) {
         if let Some(active) = &mut *self.active {

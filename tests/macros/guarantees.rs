@@ -306,7 +306,10 @@ fn nothing_that_changed_is_told_as_nothing_and_a_panic_tells_no_change() {
     let ((), event) = caught(|| look(&mut position, &mut count, false));
     assert_eq!(event.data["changes"], json!({"position": {}, "count": {"from": 1, "to": 3}}));
     let (_, event) = caught(|| catch_unwind(AssertUnwindSafe(|| look(&mut position, &mut count, true))));
-    assert_eq!((event.outcome, event.data), (Outcome::Panicked, json!({"panics": true})));
+    assert_eq!(
+        (event.outcome, event.data),
+        (Outcome::Panicked, json!({"panics": true, "$panic": "assertion failed: !panics"}))
+    );
 }
 
 #[test]

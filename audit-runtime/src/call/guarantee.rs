@@ -27,7 +27,9 @@ impl Call {
             return Ok(());
         };
         let core = active.recorder.clone();
+        self.suspended(true);
         let durable = core.durable(position).await;
+        self.suspended(false);
         if let Err(error) = &durable {
             self.fail(error);
         }
