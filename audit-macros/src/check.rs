@@ -1,6 +1,7 @@
 //! The rules across the attribute and its function; what passes is a plan that `expand` only has to write down.
 
-use crate::args::{Args, Field, ResultCapture, Value, Way, nearest};
+use crate::args::{Args, Field, Shown, SuccessIf, Value, Way, nearest};
+use crate::fallible::Fallible;
 use crate::function::Function;
 use crate::guarantee::{Guarantees, guarantees};
 use crate::personal::subject;
@@ -14,7 +15,10 @@ pub(crate) struct Plan {
     pub(crate) event: EventType,
     pub(crate) err: Option<EventType>,
     pub(crate) entity: Text,
-    pub(crate) id: Value,
+    /// `None` of an event without an id.
+    pub(crate) id: Option<Value>,
+    /// The id of a call that fails, where `id` is late.
+    pub(crate) err_id: Option<Value>,
     pub(crate) actor: Option<Text>,
     pub(crate) captures: Vec<Capture>,
     pub(crate) fields: Vec<Field>,
@@ -24,11 +28,15 @@ pub(crate) struct Plan {
     pub(crate) personal: Vec<Ident>,
     /// Whose data these are.
     pub(crate) subject: Option<Expr>,
-    pub(crate) result: ResultCapture,
+    pub(crate) result: Shown,
+    pub(crate) error: Option<(Ident, Shown)>,
+    pub(crate) ok: Option<ExprClosure>,
     pub(crate) when: Option<Value>,
     pub(crate) fallible: Fallible,
     pub(crate) recorder: Option<Expr>,
     pub(crate) guarantees: Guarantees,
+    /// Whether the status of a response is looked at.
+    pub(crate) responses: bool,
 }
 
 impl Plan {
@@ -39,7 +47,8 @@ impl Plan {
         self.captures.iter().any(|capture| capture.name == *name)
             || text(Some(&self.entity))
             || text(self.actor.as_ref())
-            || early(Some(&self.id))
+            || early(self.id.as_ref())
+            || early(self.err_id.as_ref())
             || early(self.when.as_ref())
             || self.recorder.iter().chain(&self.subject).any(|expr| mentions(expr, name))
             || self.fields.iter().any(|field| early(Some(&field.value)))
@@ -56,56 +65,6 @@ pub(crate) fn mentions(expr: &impl ToTokens, name: &Ident) -> bool {
         })
     }
     within(expr.to_token_stream(), name)
-}
-
-/// Whether `Err` is looked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fallible {
-    /// The user says so.
-    Said,
-    /// The compiler knows by the type; it has the name of a `Result`.
-    Named,
-    /// The compiler knows by the type, and the attribute does not.
-    ByType,
-    /// The type is no `Result`.
-    Never,
-    /// The user says that it is none.
-    Denied,
-}
-
-impl Fallible {
-    fn of(args: &Args, function: &Function) -> syn::Result<Self> {
-        let output = &function.output;
-        Ok(match args.fallible {
-            Some(true) => Self::Said,
-            Some(false) => Self::Denied,
-            None if output.is_plain() => Self::Never,
-            None if output.is_result() => Self::Named,
-            None => {
-                if let Some(ty) = output.parameter(&function.sig) {
-                    let shown = ty.to_token_stream().to_string();
-                    let shown = shown.replace(" :: ", "::").replace("< ", "<").replace(" >", ">").replace(" <", "<");
-                    return Err(syn::Error::new_spanned(
-                        ty,
-                        format!(
-                            "only the caller knows whether `{shown}` is a `Result`; add `infallible` if it is none, `fallible` if it is one"
-                        ),
-                    ));
-                }
-                Self::ByType
-            }
-        })
-    }
-
-    /// Whether there is an `Err`, as far as the attribute knows.
-    pub(crate) fn is_known(self) -> bool {
-        matches!(self, Self::Said | Self::Named)
-    }
-
-    /// Whether there is none, as far as the attribute knows.
-    pub(crate) fn is_none(self) -> bool {
-        matches!(self, Self::Never | Self::Denied)
-    }
 }
 
 /// What an event type is made of.
@@ -134,7 +93,8 @@ pub(crate) enum How {
     Redacted,
 }
 
-pub(crate) fn check(mut args: Args, function: &Function) -> syn::Result<Plan> {
+/// Checks; `responses` says whether the runtime knows HTTP responses.
+pub(crate) fn check(mut args: Args, function: &Function, responses: bool) -> syn::Result<Plan> {
     if let Some(constness) = &function.sig.constness {
         return Err(syn::Error::new_spanned(
             constness,
@@ -149,12 +109,14 @@ pub(crate) fn check(mut args: Args, function: &Function) -> syn::Result<Plan> {
     let result = match args.result {
         Some(result) => result,
         // A stream or an iterator is no data.
-        None if function.output.is_opaque() => ResultCapture::Skip,
-        None => ResultCapture::By(Way::Serialize),
+        None if function.output.is_opaque() && !(responses && function.output.response().is_some()) => Shown::Skip,
+        None => Shown::By(Way::Serialize),
     };
-    let records_result = !matches!(result, ResultCapture::Skip) && !function.output.is_unit();
+    let error = args.error;
+    let records_error = fallible.is_known() && !matches!(error, Some((_, Shown::Skip)));
+    let records_result = !matches!(result, Shown::Skip) && !function.output.is_unit();
     let has_changes = !guarantees.changes.is_empty();
-    for (taken, key) in [(records_result, "result"), (fallible.is_known(), "error"), (has_changes, "changes")] {
+    for (taken, key) in [(records_result, "result"), (records_error, "error"), (has_changes, "changes")] {
         if let Some(Capture { name, .. }) = captures.iter().find(|capture| taken && capture.name == key) {
             return Err(syn::Error::new_spanned(
                 name,
@@ -168,7 +130,8 @@ pub(crate) fn check(mut args: Args, function: &Function) -> syn::Result<Plan> {
         syn::Error::new(Span::call_site(), "no event type is given; write `#[audited(event = \"noun.verb\")]`")
     })?)?;
     let err = match args.err {
-        Some(err) if fallible.is_none() => {
+        // Of a value that counts as a failure there is no error, and yet an event.
+        Some(err) if fallible.is_none() && (args.ok.is_none() || matches!(err, Value::Late(_))) => {
             let remedy = if fallible == Fallible::Denied { "remove it, or `infallible`" } else { "remove it" };
             return Err(syn::Error::new_spanned(
                 tokens(&err),
@@ -178,6 +141,12 @@ pub(crate) fn check(mut args: Args, function: &Function) -> syn::Result<Plan> {
         Some(err) => Some(event_type(err)?),
         None => None,
     };
+    if let (Some((word, _)), true) = (&error, fallible.is_none()) {
+        return Err(syn::Error::new_spanned(
+            word,
+            "`error` is about an `Err`, but this function returns none; remove it",
+        ));
+    }
     if let (EventType::Late(event), true, None) = (&event, fallible.is_known(), &err) {
         return Err(syn::Error::new_spanned(
             event,
@@ -186,9 +155,16 @@ pub(crate) fn check(mut args: Args, function: &Function) -> syn::Result<Plan> {
     }
     let entity = entity(args.entity, &event)?;
     let id = match args.id {
-        Some(id) => id,
-        None => default_id(&entity, function)?,
+        Some(id) if is_no_id(&id, function) => None,
+        Some(id) => Some(id),
+        None => Some(default_id(&entity, function)?),
     };
+    if let (Some(err_id), None | Some(Value::Early(_))) = (&args.err_id, &id) {
+        return Err(syn::Error::new_spanned(
+            tokens(err_id),
+            "`err_id` is the id of a call that fails where `id` is known only of one that does not; write `id = |value| ..` beside it, or `id = ..` in place of it",
+        ));
+    }
     Ok(Plan {
         krate: args.krate.unwrap_or_else(|| parse_quote!(::audit_runtime)),
         err,
@@ -200,12 +176,16 @@ pub(crate) fn check(mut args: Args, function: &Function) -> syn::Result<Plan> {
         redacted: args.redact,
         personal: args.personal,
         subject,
+        err_id: args.err_id,
         result,
+        error,
+        ok: args.ok.map(|SuccessIf(ok)| ok),
         recorder: args.recorder.map(|recorder| early(recorder, "recorder", "the result")).transpose()?,
         when: args.when,
         fallible,
         event,
         guarantees,
+        responses,
     })
 }
 
@@ -216,6 +196,14 @@ impl From<Expr> for Text {
             other => Self::Expr(other),
         }
     }
+}
+
+/// Whether an id is given as `none` or `None`, and that is no parameter.
+fn is_no_id(id: &Value, function: &Function) -> bool {
+    let Value::Early(Expr::Path(path)) = id else {
+        return false;
+    };
+    path.path.get_ident().is_some_and(|name| (name == "none" || name == "None") && function.binding(name).is_none())
 }
 
 pub(crate) fn tokens(value: &Value) -> &dyn ToTokens {
@@ -301,7 +289,7 @@ fn default_id(entity: &Text, function: &Function) -> syn::Result<Value> {
     Err(syn::Error::new_spanned(
         &function.sig.ident,
         format!(
-            "the entity's id cannot be told: there is no parameter {}; add `id = expression`, `id = |value| ..` over the result, or `id = None::<Uuid>` if the entity has none",
+            "the entity's id cannot be told: there is no parameter {}; add `id = expression`, `id = |value| ..` over the result, or `id = none` for an event without one",
             names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ")
         ),
     ))

@@ -1,7 +1,8 @@
 //! The code that is emitted: the signature as it was, and a body that calls the runtime around the user's own.
 
 use crate::args::{Value, Way};
-use crate::check::{EventType, Fallible, How, Plan, Text};
+use crate::check::{EventType, How, Plan, Text};
+use crate::fallible::Fallible;
 use crate::finish::finish;
 use crate::function::Function;
 use crate::guarantee::{Before, Change};
@@ -180,7 +181,10 @@ fn entry(plan: &Plan, names: &Names, private: &TokenStream) -> TokenStream {
     if let Some(Text::Expr(actor)) = &plan.actor {
         steps.push(quote_spanned!(actor.span()=> #call.actor(&(#actor));));
     }
-    if let Value::Early(id) = &plan.id {
+    for id in [&plan.err_id, &plan.id].into_iter().flatten() {
+        let Value::Early(id) = id else {
+            continue;
+        };
         steps.push(quote_spanned!(id.span()=> #call.entity_id(&(#id));));
     }
     if let Some(subject) = &plan.subject {

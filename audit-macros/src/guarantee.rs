@@ -1,8 +1,9 @@
 //! The rules of `intent`, `required`, `tx` and `changes`: what needs something of the function around them.
 
 use crate::args::{Args, Value};
-use crate::check::{Fallible, early, known_name, looks_secret, mentions};
+use crate::check::{early, known_name, looks_secret, mentions};
 use crate::expand::key;
+use crate::fallible::Fallible;
 use crate::function::Function;
 use crate::output::Shape;
 use crate::secret::says_secret;

@@ -27,6 +27,13 @@ pub(crate) struct Output {
     returned: ReturnType,
 }
 
+/// Where a response is, in a value that only promises to become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Response {
+    Value,
+    Success,
+}
+
 const PRIMITIVES: &[&str] = &[
     "bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16", "u32", "u64", "u128",
     "usize",
@@ -158,6 +165,30 @@ impl Output {
         !opaque.bounds.iter().any(|bound| {
             matches!(bound, TypeParamBound::Trait(bound) if bound.path.segments.last().is_some_and(|s| s.ident == "Serialize"))
         })
+    }
+
+    /// Whether the value, or what a `Result` holds of it, is an `impl IntoResponse` and promises nothing that a response is not.
+    pub(crate) fn response(&self) -> Option<Response> {
+        let responds = |ty: &Type| {
+            let Type::ImplTrait(opaque) = ty else {
+                return false;
+            };
+            let mut responds = false;
+            let kept = opaque.bounds.iter().all(|bound| match bound {
+                TypeParamBound::Trait(bound) => bound.path.segments.last().is_some_and(|segment| {
+                    responds |= segment.ident == "IntoResponse";
+                    segment.ident == "IntoResponse" || segment.ident == "Send"
+                }),
+                TypeParamBound::Lifetime(_) | TypeParamBound::PreciseCapture(_) => true,
+                _ => false,
+            });
+            responds && kept
+        };
+        let value = self.value.as_ref()?;
+        if responds(value) {
+            return Some(Response::Value);
+        }
+        (self.is_result() && first_type_argument(value).is_some_and(responds)).then_some(Response::Success)
     }
 
     /// What the body returns, as far as it is known.

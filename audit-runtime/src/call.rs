@@ -8,6 +8,8 @@ mod changes;
 mod guarantee;
 mod kept;
 mod pool;
+#[cfg(feature = "axum")]
+pub(crate) mod response;
 mod returned;
 mod transaction;
 mod unseen;
@@ -15,8 +17,8 @@ mod unseen;
 pub use body::InCall;
 pub use guarantee::{Refusal, Refused, refused, refused_by_type};
 pub use returned::{
-    ByCapture, ByFuture, ByName, BySerialize, Ended, Fails, Never, NoError, NoErrorBeside, Returned, Shown, fails,
-    late_error, no_error, no_error_beside,
+    ByCapture, ByFuture, ByName, BySerialize, Ended, EndsInError, Fails, Never, NoError, NoErrorBeside, Returned,
+    Shown, ends_in_error, fails, late_error, no_error, no_error_beside,
 };
 pub use transaction::RowConnection;
 
@@ -313,6 +315,13 @@ impl Call {
         if let Some(active) = &mut *self.active {
             active.fails = fails;
         }
+    }
+
+    /// Asks whether the value that was returned counts as a success. If that panics, it does not.
+    pub fn ok(&mut self, ok: impl FnOnce() -> bool) {
+        self.fails(true);
+        let ok = ok();
+        self.fails(!ok);
     }
 
     /// Whether the value that was returned counts as a success.

@@ -5,6 +5,7 @@
 mod context;
 mod derive;
 mod differential;
+mod endings;
 mod failure;
 mod frameworks;
 mod grammar;
@@ -12,6 +13,7 @@ mod guarantees;
 mod odd;
 mod outcomes;
 mod requests;
+mod responses;
 mod shapes;
 mod silence;
 mod support;

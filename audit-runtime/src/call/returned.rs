@@ -216,35 +216,42 @@ impl<T> ByCapture for Shown<Poll<Option<&T>>> {
     }
 }
 
-/// A function whose call can fail: `err` names the event of that.
+/// A function whose call can fail.
 #[diagnostic::on_unimplemented(
-    message = "`err` names the event of an `Err`, and `{Self}` is no `Result`",
+    message = "`err` and `error` are about an `Err`, and `{Self}` is no `Result`",
     label = "`{Self}` has no error",
-    note = "remove `err`; for values that count as failures, write `ok = |value| ..` and `err = \"noun.verb\"`"
+    note = "remove it; for values that count as failures, write `ok = |value| ..` and `err = \"noun.verb\"`"
 )]
 pub trait Fails {
     /// Its error.
     type Error;
 }
 
-impl<T, E> Fails for Result<T, E> {
-    type Error = E;
+/// A function whose call can end as one that failed.
+#[diagnostic::on_unimplemented(
+    message = "`err` names the event of a call that fails, and one that returns `{Self}` does not",
+    label = "`{Self}` is no `Result`",
+    note = "remove it; for values that count as failures, add `ok = |value| ..`"
+)]
+pub trait EndsInError {}
+
+macro_rules! fails {
+    ($($ty:ty),*) => {$(
+        impl<T, E> Fails for $ty {
+            type Error = E;
+        }
+
+        impl<T, E> EndsInError for $ty {}
+    )*};
 }
 
-impl<T, E> Fails for Option<Result<T, E>> {
-    type Error = E;
-}
-
-impl<T, E> Fails for Poll<Result<T, E>> {
-    type Error = E;
-}
-
-impl<T, E> Fails for Poll<Option<Result<T, E>>> {
-    type Error = E;
-}
+fails! { Result<T, E>, Option<Result<T, E>>, Poll<Result<T, E>>, Poll<Option<Result<T, E>>> }
 
 /// Demands of what a function returns that it can be an error.
 pub const fn fails<R: Fails>(_: &R) {}
+
+/// Demands of what a function returns that it can end as one that failed.
+pub const fn ends_in_error<R: EndsInError>(_: &R) {}
 
 /// Applies a late closure to the error of what a function returned.
 pub fn late_error<'a, R: Fails, T>(_: &R, error: &'a R::Error, closure: impl FnOnce(&'a R::Error) -> T) -> T {
