@@ -12,6 +12,7 @@ const NAMES: &[&str] = &[
     "err",
     "entity",
     "id",
+    "err_id",
     "actor",
     "skip",
     "skip_all",
@@ -22,6 +23,8 @@ const NAMES: &[&str] = &[
     "subject",
     "fields",
     "result",
+    "error",
+    "ok",
     "changes",
     "when",
     "intent",
@@ -39,6 +42,7 @@ pub(crate) struct Args {
     pub(crate) err: Option<Value>,
     pub(crate) entity: Option<Value>,
     pub(crate) id: Option<Value>,
+    pub(crate) err_id: Option<Value>,
     pub(crate) actor: Option<Value>,
     pub(crate) skip: Vec<Ident>,
     pub(crate) skip_all: Option<Span>,
@@ -48,7 +52,9 @@ pub(crate) struct Args {
     pub(crate) personal: Vec<Ident>,
     pub(crate) subject: Option<Value>,
     pub(crate) fields: Vec<Field>,
-    pub(crate) result: Option<ResultCapture>,
+    pub(crate) result: Option<Shown>,
+    pub(crate) error: Option<(Ident, Shown)>,
+    pub(crate) ok: Option<SuccessIf>,
     pub(crate) changes: Vec<Expr>,
     pub(crate) when: Option<Value>,
     pub(crate) intent: Option<Ident>,
@@ -86,11 +92,18 @@ pub(crate) struct Field {
     pub(crate) value: Value,
 }
 
-pub(crate) enum ResultCapture {
+/// How a result or an error is captured.
+pub(crate) enum Shown {
     Skip,
     By(Way),
     Late(ExprClosure),
 }
+
+/// The same, of an error.
+struct ErrorShown(Shown);
+
+/// A closure that says whether a success value is one.
+pub(crate) struct SuccessIf(pub(crate) ExprClosure);
 
 impl Parse for Value {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
@@ -131,8 +144,9 @@ impl Parse for Field {
     }
 }
 
-impl Parse for ResultCapture {
-    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+impl Shown {
+    /// Of the result or the error, whose name is `word`.
+    fn parse_of(word: &str, input: ParseStream<'_>) -> syn::Result<Self> {
         if input.peek(Token![%]) || input.peek(Token![?]) {
             return Ok(Self::By(Way::parse_sigil(input)?));
         }
@@ -141,7 +155,33 @@ impl Parse for ResultCapture {
             Expr::Path(path) if path.path.is_ident("skip") => Ok(Self::Skip),
             other => Err(syn::Error::new_spanned(
                 other,
-                "this says nothing about the result; write `result = skip`, `result = ?`, `result = %` or `result = |value| ..`",
+                format!(
+                    "this says nothing about the {word}; write `{word} = skip`, `{word} = ?`, `{word} = %` or `{word} = |value| ..`"
+                ),
+            )),
+        }
+    }
+}
+
+impl Parse for Shown {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        Self::parse_of("result", input)
+    }
+}
+
+impl Parse for ErrorShown {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        Shown::parse_of("error", input).map(Self)
+    }
+}
+
+impl Parse for SuccessIf {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        match input.parse::<Expr>()? {
+            Expr::Closure(closure) => Ok(Self(closure)),
+            other => Err(syn::Error::new_spanned(
+                other,
+                "`ok` says of a value that was returned whether it counts as a success; write `ok = |value| ..`",
             )),
         }
     }
@@ -173,11 +213,14 @@ impl Args {
             "err" => self.err = Some(assigned(name, input)?),
             "entity" => self.entity = Some(assigned(name, input)?),
             "id" => self.id = Some(assigned(name, input)?),
+            "err_id" => self.err_id = Some(assigned(name, input)?),
             "actor" => self.actor = Some(assigned(name, input)?),
             "when" => self.when = Some(assigned(name, input)?),
             "subject" => self.subject = Some(assigned(name, input)?),
             "recorder" => self.recorder = Some(assigned(name, input)?),
             "result" => self.result = Some(assigned(name, input)?),
+            "error" => self.error = Some((name.clone(), assigned::<ErrorShown>(name, input)?.0)),
+            "ok" => self.ok = Some(assigned(name, input)?),
             "crate" => {
                 input.parse::<Token![=]>()?;
                 self.krate = Some(input.call(Path::parse_mod_style)?);

@@ -1,6 +1,7 @@
 //! The rules across the attribute and its function; what passes is a plan that `expand` only has to write down.
 
-use crate::args::{Args, Field, ResultCapture, Value, Way, nearest};
+use crate::args::{Args, Field, Shown, SuccessIf, Value, Way, nearest};
+use crate::fallible::Fallible;
 use crate::function::Function;
 use crate::guarantee::{Guarantees, guarantees};
 use crate::personal::subject;
@@ -14,7 +15,10 @@ pub(crate) struct Plan {
     pub(crate) event: EventType,
     pub(crate) err: Option<EventType>,
     pub(crate) entity: Text,
-    pub(crate) id: Value,
+    /// `None` of an event without an id.
+    pub(crate) id: Option<Value>,
+    /// The id of a call that fails, where `id` is late.
+    pub(crate) err_id: Option<Value>,
     pub(crate) actor: Option<Text>,
     pub(crate) captures: Vec<Capture>,
     pub(crate) fields: Vec<Field>,
@@ -24,11 +28,15 @@ pub(crate) struct Plan {
     pub(crate) personal: Vec<Ident>,
     /// Whose data these are.
     pub(crate) subject: Option<Expr>,
-    pub(crate) result: ResultCapture,
+    pub(crate) result: Shown,
+    pub(crate) error: Option<(Ident, Shown)>,
+    pub(crate) ok: Option<ExprClosure>,
     pub(crate) when: Option<Value>,
-    pub(crate) fallible: bool,
+    pub(crate) fallible: Fallible,
     pub(crate) recorder: Option<Expr>,
     pub(crate) guarantees: Guarantees,
+    /// Whether the status of a response is looked at.
+    pub(crate) responses: bool,
 }
 
 impl Plan {
@@ -39,7 +47,8 @@ impl Plan {
         self.captures.iter().any(|capture| capture.name == *name)
             || text(Some(&self.entity))
             || text(self.actor.as_ref())
-            || early(Some(&self.id))
+            || early(self.id.as_ref())
+            || early(self.err_id.as_ref())
             || early(self.when.as_ref())
             || self.recorder.iter().chain(&self.subject).any(|expr| mentions(expr, name))
             || self.fields.iter().any(|field| early(Some(&field.value)))
@@ -84,14 +93,15 @@ pub(crate) enum How {
     Redacted,
 }
 
-pub(crate) fn check(mut args: Args, function: &Function) -> syn::Result<Plan> {
+/// Checks; `responses` says whether the runtime knows HTTP responses.
+pub(crate) fn check(mut args: Args, function: &Function, responses: bool) -> syn::Result<Plan> {
     if let Some(constness) = &function.sig.constness {
         return Err(syn::Error::new_spanned(
             constness,
             "a const fn cannot be audited: it may run while compiling; remove `const`, or audit the function that calls it",
         ));
     }
-    let fallible = args.fallible.unwrap_or_else(|| function.output.is_result());
+    let fallible = Fallible::of(&args, function)?;
     let subject = subject(&mut args, function)?;
     let guarantees = guarantees(&mut args, function, fallible)?;
     let captures = captures(&args, function, &guarantees)?;
@@ -99,12 +109,14 @@ pub(crate) fn check(mut args: Args, function: &Function) -> syn::Result<Plan> {
     let result = match args.result {
         Some(result) => result,
         // A stream or an iterator is no data.
-        None if function.output.is_opaque() => ResultCapture::Skip,
-        None => ResultCapture::By(Way::Serialize),
+        None if function.output.is_opaque() && !(responses && function.output.response().is_some()) => Shown::Skip,
+        None => Shown::By(Way::Serialize),
     };
-    let records_result = !matches!(result, ResultCapture::Skip) && !function.output.is_unit();
+    let error = args.error;
+    let records_error = fallible.is_known() && !matches!(error, Some((_, Shown::Skip)));
+    let records_result = !matches!(result, Shown::Skip) && !function.output.is_unit();
     let has_changes = !guarantees.changes.is_empty();
-    for (taken, key) in [(records_result, "result"), (fallible, "error"), (has_changes, "changes")] {
+    for (taken, key) in [(records_result, "result"), (records_error, "error"), (has_changes, "changes")] {
         if let Some(Capture { name, .. }) = captures.iter().find(|capture| taken && capture.name == key) {
             return Err(syn::Error::new_spanned(
                 name,
@@ -118,16 +130,24 @@ pub(crate) fn check(mut args: Args, function: &Function) -> syn::Result<Plan> {
         syn::Error::new(Span::call_site(), "no event type is given; write `#[audited(event = \"noun.verb\")]`")
     })?)?;
     let err = match args.err {
-        Some(err) if !fallible => {
+        // Of a value that counts as a failure there is no error, and yet an event.
+        Some(err) if fallible.is_none() && (args.ok.is_none() || matches!(err, Value::Late(_))) => {
+            let remedy = if fallible == Fallible::Denied { "remove it, or `infallible`" } else { "remove it" };
             return Err(syn::Error::new_spanned(
                 tokens(&err),
-                "`err` names the event of an `Err`, but this function returns none; remove it, or add `fallible` if the return type is a Result by another name",
+                format!("`err` names the event of an `Err`, but this function returns none; {remedy}"),
             ));
         }
         Some(err) => Some(event_type(err)?),
         None => None,
     };
-    if let (EventType::Late(event), true, None) = (&event, fallible, &err) {
+    if let (Some((word, _)), true) = (&error, fallible.is_none()) {
+        return Err(syn::Error::new_spanned(
+            word,
+            "`error` is about an `Err`, but this function returns none; remove it",
+        ));
+    }
+    if let (EventType::Late(event), true, None) = (&event, fallible.is_known(), &err) {
         return Err(syn::Error::new_spanned(
             event,
             "a late event type is not known of a call that returns `Err`; name one with `err = \"noun.verb\"`",
@@ -135,9 +155,16 @@ pub(crate) fn check(mut args: Args, function: &Function) -> syn::Result<Plan> {
     }
     let entity = entity(args.entity, &event)?;
     let id = match args.id {
-        Some(id) => id,
-        None => default_id(&entity, function)?,
+        Some(id) if is_no_id(&id, function) => None,
+        Some(id) => Some(id),
+        None => Some(default_id(&entity, function)?),
     };
+    if let (Some(err_id), None | Some(Value::Early(_))) = (&args.err_id, &id) {
+        return Err(syn::Error::new_spanned(
+            tokens(err_id),
+            "`err_id` is the id of a call that fails where `id` is known only of one that does not; write `id = |value| ..` beside it, or `id = ..` in place of it",
+        ));
+    }
     Ok(Plan {
         krate: args.krate.unwrap_or_else(|| parse_quote!(::audit_runtime)),
         err,
@@ -149,12 +176,16 @@ pub(crate) fn check(mut args: Args, function: &Function) -> syn::Result<Plan> {
         redacted: args.redact,
         personal: args.personal,
         subject,
+        err_id: args.err_id,
         result,
+        error,
+        ok: args.ok.map(|SuccessIf(ok)| ok),
         recorder: args.recorder.map(|recorder| early(recorder, "recorder", "the result")).transpose()?,
         when: args.when,
         fallible,
         event,
         guarantees,
+        responses,
     })
 }
 
@@ -165,6 +196,14 @@ impl From<Expr> for Text {
             other => Self::Expr(other),
         }
     }
+}
+
+/// Whether an id is given as `none` or `None`, and that is no parameter.
+fn is_no_id(id: &Value, function: &Function) -> bool {
+    let Value::Early(Expr::Path(path)) = id else {
+        return false;
+    };
+    path.path.get_ident().is_some_and(|name| (name == "none" || name == "None") && function.binding(name).is_none())
 }
 
 pub(crate) fn tokens(value: &Value) -> &dyn ToTokens {
@@ -250,7 +289,7 @@ fn default_id(entity: &Text, function: &Function) -> syn::Result<Value> {
     Err(syn::Error::new_spanned(
         &function.sig.ident,
         format!(
-            "the entity's id cannot be told: there is no parameter {}; add `id = expression`, `id = |value| ..` over the result, or `id = None::<Uuid>` if the entity has none",
+            "the entity's id cannot be told: there is no parameter {}; add `id = expression`, `id = |value| ..` over the result, or `id = none` for an event without one",
             names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ")
         ),
     ))

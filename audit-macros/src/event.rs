@@ -53,8 +53,11 @@ pub(crate) fn derive(input: &DeriveInput) -> syn::Result<TokenStream> {
     })?)?;
     let entity = entity(container.entity, &event)?;
     let id = match container.id {
-        Some(id) => early(id, "id", "the event")?,
-        None => default_id(&entity, &fields, input)?,
+        Some(id) => match early(id, "id", "the event")? {
+            Expr::Path(path) if fields.iter().all(|field| !path.path.is_ident(&field.name)) && is_none(&path) => None,
+            id => Some(id),
+        },
+        None => Some(default_id(&entity, &fields, input)?),
     };
     let actor = container.actor.map(|actor| early(actor, "actor", "the event")).transpose()?;
     let subject = container.subject.map(|subject| early(subject, "subject", "the event")).transpose()?;
@@ -88,13 +91,13 @@ pub(crate) fn derive(input: &DeriveInput) -> syn::Result<TokenStream> {
         }
     });
     let texts = match &entity {
-        Text::Expr(entity) => vec![&id, entity],
-        Text::Literal(_) => vec![&id],
+        Text::Expr(entity) => vec![entity],
+        Text::Literal(_) => Vec::new(),
     };
     // Expressions name the fields as they name parameters in `#[audited]`.
     let named = fields.iter().map(|field| &field.name);
-    let named =
-        named.filter(|name| texts.iter().copied().chain(&actor).chain(&subject).any(|expr| mentions(expr, name)));
+    let named = named
+        .filter(|name| texts.iter().copied().chain(&id).chain(&actor).chain(&subject).any(|expr| mentions(expr, name)));
     let entity = match &entity {
         Text::Literal(literal) => quote!(#literal),
         Text::Expr(expr) => quote!(#expr),
@@ -108,7 +111,10 @@ pub(crate) fn derive(input: &DeriveInput) -> syn::Result<TokenStream> {
     };
     let actor = actor.as_ref().map(|actor| quote_spanned!(actor.span()=> .actor(&(#actor))));
     let subject = subject.as_ref().map(|subject| quote_spanned!(subject.span()=> #data.subject(&(#subject));));
-    let id = quote_spanned!(id.span()=> &(#id));
+    let id = match &id {
+        Some(id) => quote_spanned!(id.span()=> &(#id)),
+        None => quote!(&#krate::EntityId::None),
+    };
 
     let name = &input.ident;
     let mut generics = input.generics.clone();
@@ -274,6 +280,11 @@ fn container(input: &DeriveInput) -> syn::Result<Container> {
     Ok(container)
 }
 
+/// Whether a path is the word for no id.
+fn is_none(path: &syn::ExprPath) -> bool {
+    path.path.is_ident("none") || path.path.is_ident("None")
+}
+
 fn audit(attrs: &[Attribute]) -> impl Iterator<Item = &Attribute> {
     attrs.iter().filter(|attribute| attribute.path().is_ident("audit"))
 }
@@ -296,7 +307,7 @@ fn default_id(entity: &Text, fields: &[Field], input: &DeriveInput) -> syn::Resu
         let names = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ");
         syn::Error::new_spanned(
             &input.ident,
-            format!("the entity's id cannot be told: there is no field {names}; add `id = expression`, or `id = None::<Uuid>` if the entity has none"),
+            format!("the entity's id cannot be told: there is no field {names}; add `id = expression`, or `id = none` for an event without one"),
         )
     })
 }

@@ -1,22 +1,24 @@
 //! The code that is emitted: the signature as it was, and a body that calls the runtime around the user's own.
 
-use crate::args::{ResultCapture, Value, Way};
+use crate::args::{Value, Way};
 use crate::check::{EventType, How, Plan, Text};
+use crate::fallible::Fallible;
+use crate::finish::finish;
 use crate::function::Function;
 use crate::guarantee::{Before, Change};
 use crate::output::Shape;
 use crate::personal::personal;
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 
 /// Names of the expansion's own: user code can neither see nor shadow them.
-struct Names {
-    call: Ident,
+pub(crate) struct Names {
+    pub(crate) call: Ident,
     site: Ident,
-    out: Ident,
-    value: Ident,
-    error: Ident,
+    pub(crate) out: Ident,
+    pub(crate) value: Ident,
+    pub(crate) error: Ident,
 }
 
 impl Names {
@@ -79,7 +81,7 @@ pub(crate) fn expand(plan: &Plan, function: &Function) -> TokenStream {
         // The body makes the future now, and is over when that is.
         Shape::Future | Shape::BoxedFuture => {
             let whole = pinned(&function.output.shape, &private, awaited);
-            quote!(#begun #before let #out = #body; #whole)
+            quote!(#begun #before let #out = #body; #call.suspend(); #whole)
         }
     };
     quote! {
@@ -109,16 +111,24 @@ fn before(plan: &Plan, call: &Ident, private: &TokenStream, function: &Function)
                 Shape::Sync => quote!(#call.required_blocking()),
                 _ => quote!(#call.required().await),
             };
-            or_refused(function, private, &recorded)
+            or_refused(plan, function, private, &recorded)
         }
     }
 }
 
 /// Returns the error that an attempt of the library's gave. What is wrong with its type belongs where the function's is written.
-fn or_refused(function: &Function, private: &TokenStream, attempt: &TokenStream) -> TokenStream {
+pub(crate) fn or_refused(
+    plan: &Plan,
+    function: &Function,
+    private: &TokenStream,
+    attempt: &TokenStream,
+) -> TokenStream {
     let error = format_ident!("__audit_refusal", span = Span::mixed_site());
     let private = respanned(private, function.output.span());
-    let refused = quote_spanned!(function.output.span()=> #private::refused(#error));
+    // Where the type has the name of a `Result`, the complaint is of its error alone.
+    let name = if plan.fallible == Fallible::ByType { "refused_by_type" } else { "refused" };
+    let name = Ident::new(name, function.output.span());
+    let refused = quote_spanned!(function.output.span()=> #private::#name(#error));
     let result = quote!(#private::core::result::Result);
     quote!(if let #result::Err(#error) = #attempt { return #refused; })
 }
@@ -171,7 +181,10 @@ fn entry(plan: &Plan, names: &Names, private: &TokenStream) -> TokenStream {
     if let Some(Text::Expr(actor)) = &plan.actor {
         steps.push(quote_spanned!(actor.span()=> #call.actor(&(#actor));));
     }
-    if let Value::Early(id) = &plan.id {
+    for id in [&plan.err_id, &plan.id].into_iter().flatten() {
+        let Value::Early(id) = id else {
+            continue;
+        };
         steps.push(quote_spanned!(id.span()=> #call.entity_id(&(#id));));
     }
     if let Some(subject) = &plan.subject {
@@ -258,130 +271,12 @@ fn typed(output: Option<syn::Type>, function: &Function, names: &Names) -> Optio
     })
 }
 
-/// What is evaluated once the body has returned.
-fn finish(plan: &Plan, function: &Function, names: &Names, private: &TokenStream) -> TokenStream {
-    let Names { call, out, value, error, .. } = names;
-    let success = success(plan, function, names, private);
-    let changes = plan.guarantees.changes.iter();
-    let changed = changes.map(|Change { key, value }| quote_spanned!(value.span()=> #call.after(#key, &#value);));
-    let changed = quote!(#(#changed)*);
-    let changed = (!changed.is_empty()).then(|| quote!(#call.capture(|#call| { #changed });));
-    if !plan.fallible {
-        return quote! {
-            #changed
-            #call.capture(|#call| { let #value = &#out; #success });
-            #call.finish_ok();
-        };
-    }
-    let error_event = match &plan.err {
-        Some(EventType::Late(event)) => {
-            let event = late(private, error, event);
-            quote!(#[allow(clippy::implicit_return)] #call.error_event(#event);)
-        }
-        _ => TokenStream::new(),
-    };
-    // That the type is no `Result` is told where it is written.
-    let mut shown = out.clone();
-    shown.set_span(function.output.span().resolved_at(out.span()));
-    let shown = quote_spanned!(function.output.span()=> &#shown);
-    let result = quote!(#private::core::result::Result);
-    let success = quote!(#call.capture(|#call| { #success }););
-    let failure = quote! {
-        #call.capture(|#call| {
-            #error_event
-            #call.error(&|| {
-                use #private::{ByDebug as _, ByDisplay as _, ByDyn as _, ByError as _, BySend as _, BySendSync as _, ByTypeName as _};
-                (&&&&&&&#private::Described(#error)).describe()
-            });
-        });
-    };
-    let Some(tx) = &plan.guarantees.tx else {
-        return quote! {
-            #changed
-            match #private::as_result(#shown) {
-                #result::Ok(#value) => { #success #call.finish_ok(); }
-                #result::Err(#error) => { #failure #call.finish_error(); }
-            }
-        };
-    };
-    let ok = format_ident!("__audit_ok", span = Span::mixed_site());
-    let inserted = quote_spanned!(tx.span()=> #call.finish_in(#tx).await);
-    let inserted = or_refused(function, private, &inserted);
-    // The result is not borrowed while the row is inserted: it need not be `Sync`.
-    quote! {
-        #changed
-        let #ok = match #private::as_result(#shown) {
-            #result::Ok(#value) => { #success true }
-            #result::Err(#error) => { #failure false }
-        };
-        if #ok {
-            #inserted
-        } else {
-            #call.finish_error();
-        }
-    }
-}
-
-fn success(plan: &Plan, function: &Function, names: &Names, private: &TokenStream) -> TokenStream {
-    let Names { call, value, .. } = names;
-    // A complaint about the value's type belongs where the type is written.
-    let mut shown = value.clone();
-    shown.set_span(function.output.success_span().resolved_at(value.span()));
-    let mut steps = Vec::new();
-    if let EventType::Late(event) = &plan.event {
-        let event = late(private, value, event);
-        steps.push(quote!(#call.event(#event);));
-    }
-    if let Value::Late(id) = &plan.id {
-        let id_of = late(private, value, id);
-        steps.push(quote!(#call.entity_id(#id_of);));
-    }
-    for field in &plan.fields {
-        if let Value::Late(closure) = &field.value
-            && !plan.redacted.contains(&field.name)
-        {
-            let (key, method) = (known_key(private, &key(&field.name)), method(field.way));
-            let (personal, value) = (personal(plan, &field.name), late(private, value, closure));
-            steps.push(quote_spanned!(closure.span()=> #call #personal.#method(#key, &#value);));
-        }
-    }
-    let personal = personal(plan, &Ident::new("result", Span::call_site()));
-    let key = known_key(private, "result");
-    steps.push(match &plan.result {
-        ResultCapture::Skip => quote!(let _ = #value;),
-        ResultCapture::By(Way::Serialize) => quote!(#call #personal.result(#shown);),
-        ResultCapture::By(way) => {
-            let method = method(*way);
-            quote!(#call #personal.#method(#key, #shown);)
-        }
-        ResultCapture::Late(closure) => {
-            let value = late(private, value, closure);
-            quote_spanned!(closure.span()=> #call #personal.serialize(#key, &#value);)
-        }
-    });
-    let steps = match &plan.when {
-        Some(Value::Late(when)) => {
-            let when = late(private, value, when);
-            quote!(if #when { #(#steps)* } else { #call.discard(); })
-        }
-        _ => quote!(#(#steps)*),
-    };
-    // A closure in an attribute is no place for `return`.
-    quote!(#[allow(clippy::implicit_return)] { #steps })
-}
-
-/// What a closure makes of a value; what is wrong with that is told at the closure.
-fn late(private: &TokenStream, value: &Ident, closure: &syn::ExprClosure) -> TokenStream {
-    let private = respanned(private, closure.span());
-    quote_spanned!(closure.span()=> #private::late(#value, #closure))
-}
-
 pub(crate) fn key(name: &Ident) -> String {
     name.to_string().trim_start_matches("r#").to_owned()
 }
 
 /// A key that the compiler makes ready to be written.
-fn known_key(private: &TokenStream, key: &str) -> TokenStream {
+pub(crate) fn known_key(private: &TokenStream, key: &str) -> TokenStream {
     quote!(const { &#private::Key::new(#key) })
 }
 
@@ -417,13 +312,18 @@ fn is_associated(path: &syn::Expr) -> bool {
     path.qself.is_some() || segments.iter().rev().skip(1).any(through_a_type)
 }
 
-/// The tokens of a path, as if they stood at `span`.
-fn respanned(path: &TokenStream, span: Span) -> TokenStream {
-    path.clone()
-        .into_iter()
-        .map(|mut token| {
-            token.set_span(span.resolved_at(token.span()));
-            token
-        })
-        .collect()
+/// Tokens as if they stood at `span`.
+pub(crate) fn respanned(tokens: &TokenStream, span: Span) -> TokenStream {
+    let token = |token: TokenTree| {
+        let at = span.resolved_at(token.span());
+        let mut token = match token {
+            TokenTree::Group(group) => {
+                TokenTree::Group(Group::new(group.delimiter(), respanned(&group.stream(), span)))
+            }
+            token => token,
+        };
+        token.set_span(at);
+        token
+    };
+    tokens.clone().into_iter().map(token).collect()
 }

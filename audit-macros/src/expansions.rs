@@ -9,7 +9,7 @@ fn tokens(text: &str) -> TokenStream {
 }
 
 fn expanded(args: &str, item: &str) -> String {
-    let tokens = expand(tokens(args), tokens(item)).unwrap_or_else(|error| panic!("{error}"));
+    let tokens = expand(tokens(args), tokens(item), false).unwrap_or_else(|error| panic!("{error}"));
     prettyplease::unparse(&syn::parse2(tokens).unwrap())
 }
 
@@ -62,7 +62,7 @@ fn a_body_that_is_no_rust_yet_still_expands_with_its_tokens_in_place() {
     ] {
         let item = tokens(&format!("async fn call(order_id: Uuid) -> Result<u8, E> {body}"));
         let typed = tokens(body).to_string();
-        let expanded = expand(tokens(r#"event = "a.b", id = order_id"#), item).unwrap().to_string();
+        let expanded = expand(tokens(r#"event = "a.b", id = order_id"#), item, false).unwrap().to_string();
         assert!(expanded.contains(&typed), "{typed}\n{expanded}");
     }
 }
@@ -73,7 +73,7 @@ fn after_an_error_the_function_is_there_as_it_was_typed() {
     for args in
         ["event = ", "event = \"a.b\", id = order.", "event = \"a.b\", skip(+)", "evnt = \"a.b\"", "event = \"a.b\" id"]
     {
-        let error = expand(tokens(args), tokens(item)).err().unwrap();
+        let error = expand(tokens(args), tokens(item), false).err().unwrap();
         let left = crate::fallback::item_with_error(tokens(item), &error).to_string();
         assert!(left.contains(&tokens(item).to_string()) && left.contains("compile_error"), "{left}");
     }

@@ -3,6 +3,7 @@
 use crate::args::{Args, Value};
 use crate::check::{early, known_name, looks_secret, mentions};
 use crate::expand::key;
+use crate::fallible::Fallible;
 use crate::function::Function;
 use crate::output::Shape;
 use crate::secret::says_secret;
@@ -51,7 +52,7 @@ impl Guarantees {
     }
 }
 
-pub(crate) fn guarantees(args: &mut Args, function: &Function, fallible: bool) -> syn::Result<Guarantees> {
+pub(crate) fn guarantees(args: &mut Args, function: &Function, fallible: Fallible) -> syn::Result<Guarantees> {
     let before = before(args, function, fallible)?;
     let mut lent = Lent::default();
     let changes = changes(args, function, &mut lent)?;
@@ -62,7 +63,7 @@ pub(crate) fn guarantees(args: &mut Args, function: &Function, fallible: bool) -
     Ok(Guarantees { before, changes, tx, lent })
 }
 
-fn before(args: &Args, function: &Function, fallible: bool) -> syn::Result<Before> {
+fn before(args: &Args, function: &Function, fallible: Fallible) -> syn::Result<Before> {
     let Some(word) = args.required.as_ref().or(args.intent.as_ref()) else {
         return Ok(Before::Nothing);
     };
@@ -75,7 +76,7 @@ fn before(args: &Args, function: &Function, fallible: bool) -> syn::Result<Befor
     if args.required.is_none() {
         return Ok(Before::Intent);
     }
-    if !fallible {
+    if fallible.is_none() {
         return Err(syn::Error::new_spanned(
             word,
             "`required` needs a function that can fail: it returns `Err` if its call cannot be recorded; return a `Result` whose error is `From<audit_runtime::RecordError>`, or write `intent`",
@@ -187,12 +188,17 @@ fn check_receiver(at: &Expr, function: &Function, word: &str) -> syn::Result<()>
     }
 }
 
-fn transaction(tx: Option<Value>, function: &Function, fallible: bool, lent: &mut Lent) -> syn::Result<Option<Expr>> {
+fn transaction(
+    tx: Option<Value>,
+    function: &Function,
+    fallible: Fallible,
+    lent: &mut Lent,
+) -> syn::Result<Option<Expr>> {
     let Some(tx) = tx else {
         return Ok(None);
     };
     let tx = early(tx, "tx", "the result")?;
-    if !fallible {
+    if fallible.is_none() {
         return Err(syn::Error::new_spanned(
             &tx,
             "`tx` needs a function that can fail: it returns `Err` if its row cannot be inserted; return a `Result` whose error is `From<sqlx::Error>`",

@@ -1,7 +1,7 @@
 //! The `#[audited]` attribute. Depend on `audit-runtime`, which re-exports it.
 //!
 //! The way of an expansion: `args` parses the attribute, `function` the function, `check` the rules across both,
-//! `expand` writes the code; after an error `fallback` leaves the function in place.
+//! `expand` and `finish` write the code; after an error `fallback` leaves the function in place.
 
 mod args;
 mod check;
@@ -10,6 +10,8 @@ mod expand;
 #[cfg(test)]
 mod expansions;
 mod fallback;
+mod fallible;
+mod finish;
 mod function;
 mod guarantee;
 mod output;
@@ -22,7 +24,9 @@ use proc_macro::TokenStream;
 #[proc_macro_attribute]
 pub fn audited(args: TokenStream, item: TokenStream) -> TokenStream {
     let item = proc_macro2::TokenStream::from(item);
-    expand(args.into(), item.clone()).unwrap_or_else(|error| fallback::item_with_error(item, &error)).into()
+    expand(args.into(), item.clone(), cfg!(feature = "axum"))
+        .unwrap_or_else(|error| fallback::item_with_error(item, &error))
+        .into()
 }
 
 /// Makes a struct an event: its fields are the data.
@@ -114,9 +118,13 @@ pub fn derive_audit_event(input: TokenStream) -> TokenStream {
     derived.unwrap_or_else(|error| error.to_compile_error()).into()
 }
 
-fn expand(args: proc_macro2::TokenStream, item: proc_macro2::TokenStream) -> syn::Result<proc_macro2::TokenStream> {
+fn expand(
+    args: proc_macro2::TokenStream,
+    item: proc_macro2::TokenStream,
+    responses: bool,
+) -> syn::Result<proc_macro2::TokenStream> {
     let function: function::Function = syn::parse2(item)?;
     let args: args::Args = syn::parse2(args)?;
-    let plan = check::check(args, &function)?;
+    let plan = check::check(args, &function, responses)?;
     Ok(expand::expand(&plan, &function))
 }

@@ -27,6 +27,18 @@ pub(crate) struct Output {
     returned: ReturnType,
 }
 
+/// Where a response is, in a value that only promises to become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Response {
+    Value,
+    Success,
+}
+
+const PRIMITIVES: &[&str] = &[
+    "bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16", "u32", "u64", "u128",
+    "usize",
+];
+
 /// A type with every `impl Trait` left to inference; `None` if nothing of it is known.
 fn erased(ty: &Type) -> Option<Type> {
     struct Erase;
@@ -64,6 +76,52 @@ impl Output {
         self.value.as_ref().and_then(last_segment).is_some_and(|segment| segment.ident == "Result")
     }
 
+    /// Whether the value is of a type that is no `Result` by any name.
+    pub(crate) fn is_plain(&self) -> bool {
+        fn is_plain(ty: &Type) -> bool {
+            match ty {
+                Type::Paren(inner) => is_plain(&inner.elem),
+                Type::Group(inner) => is_plain(&inner.elem),
+                Type::Path(path) => {
+                    path.qself.is_none()
+                        && path
+                            .path
+                            .get_ident()
+                            .is_some_and(|name| PRIMITIVES.iter().any(|primitive| name == primitive))
+                }
+                Type::Array(_)
+                | Type::BareFn(_)
+                | Type::Ptr(_)
+                | Type::Reference(_)
+                | Type::Slice(_)
+                | Type::Tuple(_) => true,
+                _ => false,
+            }
+        }
+        self.value.as_ref().is_none_or(is_plain)
+    }
+
+    /// The value's type, if that is a type parameter of the function, or a type of one: only the caller knows it.
+    pub(crate) fn parameter(&self, sig: &Signature) -> Option<&Type> {
+        fn first(ty: &Type) -> Option<&syn::Ident> {
+            match ty {
+                Type::Paren(inner) => first(&inner.elem),
+                Type::Group(inner) => first(&inner.elem),
+                Type::Path(path) => match &path.qself {
+                    Some(qself) => first(&qself.ty),
+                    None => {
+                        let segments = &path.path.segments;
+                        segments.first().filter(|first| first.arguments.is_none()).map(|first| &first.ident)
+                    }
+                },
+                _ => None,
+            }
+        }
+        let value = self.value.as_ref()?;
+        let name = first(value)?;
+        sig.generics.type_params().any(|parameter| parameter.ident == *name).then_some(value)
+    }
+
     /// Where the value's type is written.
     pub(crate) fn span(&self) -> Span {
         self.value.as_ref().map_or_else(Span::call_site, Spanned::span)
@@ -94,18 +152,43 @@ impl Output {
         matches!(&self.value, Some(Type::Never(_)))
     }
 
-    /// Whether the value, or what a `Result` holds of it, is an `impl Trait` that does not promise to serialise.
+    /// Whether the value, or what a `Result` by any name holds of it, is an `impl Trait` that does not promise to serialise.
     pub(crate) fn is_opaque(&self) -> bool {
         let Some(value) = &self.value else {
             return false;
         };
-        let success = if self.is_result() { first_type_argument(value).unwrap_or(value) } else { value };
+        let is_result = last_segment(value).is_some_and(|segment| segment.ident.to_string().ends_with("Result"));
+        let success = if is_result { first_type_argument(value).unwrap_or(value) } else { value };
         let Type::ImplTrait(opaque) = success else {
             return false;
         };
         !opaque.bounds.iter().any(|bound| {
             matches!(bound, TypeParamBound::Trait(bound) if bound.path.segments.last().is_some_and(|s| s.ident == "Serialize"))
         })
+    }
+
+    /// Whether the value, or what a `Result` holds of it, is an `impl IntoResponse` and promises nothing that a response is not.
+    pub(crate) fn response(&self) -> Option<Response> {
+        let responds = |ty: &Type| {
+            let Type::ImplTrait(opaque) = ty else {
+                return false;
+            };
+            let mut responds = false;
+            let kept = opaque.bounds.iter().all(|bound| match bound {
+                TypeParamBound::Trait(bound) => bound.path.segments.last().is_some_and(|segment| {
+                    responds |= segment.ident == "IntoResponse";
+                    segment.ident == "IntoResponse" || segment.ident == "Send"
+                }),
+                TypeParamBound::Lifetime(_) | TypeParamBound::PreciseCapture(_) => true,
+                _ => false,
+            });
+            responds && kept
+        };
+        let value = self.value.as_ref()?;
+        if responds(value) {
+            return Some(Response::Value);
+        }
+        (self.is_result() && first_type_argument(value).is_some_and(responds)).then_some(Response::Success)
     }
 
     /// What the body returns, as far as it is known.

@@ -1,6 +1,6 @@
 //! What is personal, and whose it is.
 
-use crate::args::{Args, ResultCapture};
+use crate::args::{Args, Shown};
 use crate::check::{Plan, early, known_name, mentions, tokens};
 use crate::function::Function;
 use proc_macro2::TokenStream;
@@ -31,7 +31,7 @@ pub(crate) fn subject(args: &mut Args, function: &Function) -> syn::Result<Optio
         ));
     }
     for name in &args.personal {
-        let is_result = name == "result" && !matches!(args.result, Some(ResultCapture::Skip));
+        let is_result = name == "result" && !matches!(args.result, Some(Shown::Skip));
         if !is_result || function.binding(name).is_some() {
             known_name(name, function, &args.fields)?;
         }

@@ -8,10 +8,18 @@ mod changes;
 mod guarantee;
 mod kept;
 mod pool;
+#[cfg(feature = "axum")]
+pub(crate) mod response;
+mod returned;
 mod transaction;
+mod unseen;
 
 pub use body::InCall;
-pub use guarantee::{Refused, refused};
+pub use guarantee::{Refusal, Refused, refused, refused_by_type};
+pub use returned::{
+    ByCapture, ByFuture, ByName, BySerialize, Ended, EndsInError, Fails, Never, NoError, NoErrorBeside, Returned,
+    Shown, ends_in_error, fails, late_error, no_error, no_error_beside,
+};
 pub use transaction::RowConnection;
 
 use crate::audit::{self, Audit};
@@ -284,6 +292,17 @@ impl Call {
         }
     }
 
+    /// The body has made its future, which waits to be polled.
+    pub fn suspend(&mut self) {
+        self.suspended(true);
+    }
+
+    fn suspended(&mut self, suspended: bool) {
+        if let Some(active) = &mut *self.active {
+            active.suspended = suspended;
+        }
+    }
+
     /// The future is polled.
     pub fn polled(&mut self) {
         if let Some(active) = &mut *self.active {
@@ -291,10 +310,34 @@ impl Call {
         }
     }
 
-    /// Records that the call returned, `Ok` if it is fallible.
+    /// Says whether the value that was returned counts as a failure.
+    pub(super) fn fails(&mut self, fails: bool) {
+        if let Some(active) = &mut *self.active {
+            active.fails = fails;
+        }
+    }
+
+    /// Asks whether the value that was returned counts as a success. If that panics, it does not.
+    pub fn ok(&mut self, ok: impl FnOnce() -> bool) {
+        self.fails(true);
+        let ok = ok();
+        self.fails(!ok);
+    }
+
+    /// Whether the value that was returned counts as a success.
+    #[inline]
+    #[must_use]
+    pub fn is_ok(&self) -> bool {
+        self.active.as_ref().is_none_or(|active| !active.fails)
+    }
+
+    /// Records that the call returned a value, or `Ok`.
     #[inline]
     pub fn finish_ok(&mut self) {
-        self.finish(Outcome::Ok);
+        if let Some(active) = &*self.active {
+            let outcome = if active.fails { Outcome::Error } else { Outcome::Ok };
+            self.record(outcome);
+        }
     }
 
     /// Records that the call returned `Err`.
@@ -366,7 +409,7 @@ pub fn as_result<T, E>(result: &Result<T, E>) -> &Result<T, E> {
 }
 
 /// Applies a late closure: fixes the type of its parameter, so that users need not write it.
-pub fn late<'a, T: ?Sized, R>(value: &'a T, closure: impl FnOnce(&'a T) -> R) -> R {
+pub fn late<V, R>(value: V, closure: impl FnOnce(V) -> R) -> R {
     closure(value)
 }
 

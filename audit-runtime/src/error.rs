@@ -30,6 +30,16 @@ impl ErrorText {
         Self { message: error.to_string(), causes }
     }
 
+    /// By the error's `Debug`, and nothing else.
+    pub fn by_debug<E: Debug + ?Sized>(error: &E) -> Self {
+        Self::plain(format!("{error:?}"))
+    }
+
+    /// By the error's `Display`, and nothing else.
+    pub fn by_display<E: Display + ?Sized>(error: &E) -> Self {
+        Self::plain(error.to_string())
+    }
+
     fn plain(message: String) -> Self {
         Self { message, causes: Vec::new() }
     }

@@ -67,8 +67,12 @@ pub use writer::{ConnectOptions, FreshOptions, IntoConnectOptions};
 #[doc(hidden)]
 pub mod __private {
     pub use crate::bounds::Capture;
+    #[cfg(feature = "axum")]
+    pub use crate::call::response::{ByOutcome, IntoResponse, into_response, ok_into_response};
     pub use crate::call::{
-        Call, InCall, Refused, RowConnection, Site, SiteTexts, as_result, check_event_type, late, refused,
+        ByCapture, ByFuture, ByName, BySerialize, Call, Ended, EndsInError, Fails, InCall, Never, NoError,
+        NoErrorBeside, Refusal, Refused, Returned, RowConnection, Shown, Site, SiteTexts, as_result, check_event_type,
+        ends_in_error, fails, late, late_error, no_error, no_error_beside, refused, refused_by_type,
     };
     pub use crate::capture::Key;
     pub use crate::error::{ByDebug, ByDisplay, ByDyn, ByError, BySend, BySendSync, ByTypeName, Described, ErrorText};

@@ -306,7 +306,10 @@ fn nothing_that_changed_is_told_as_nothing_and_a_panic_tells_no_change() {
     let ((), event) = caught(|| look(&mut position, &mut count, false));
     assert_eq!(event.data["changes"], json!({"position": {}, "count": {"from": 1, "to": 3}}));
     let (_, event) = caught(|| catch_unwind(AssertUnwindSafe(|| look(&mut position, &mut count, true))));
-    assert_eq!((event.outcome, event.data), (Outcome::Panicked, json!({"panics": true}).into()));
+    assert_eq!(
+        (event.outcome, event.data),
+        (Outcome::Panicked, json!({"panics": true, "$panic": "assertion failed: !panics"}).into())
+    );
 }
 
 #[test]
@@ -433,7 +436,7 @@ fn fields_of_self_and_parameters_are_compared_in_every_shape() {
 
 #[test]
 fn a_generic_function_compares_too() {
-    #[audited(event = "a.b", id = ID, changes(value))]
+    #[audited(event = "a.b", id = ID, changes(value), infallible)]
     fn put<T: Serialize + Clone>(value: &mut T, by: T) -> T {
         *value = by.clone();
         by

@@ -5,12 +5,15 @@
 mod context;
 mod derive;
 mod differential;
+mod endings;
+mod failure;
 mod frameworks;
 mod grammar;
 mod guarantees;
 mod odd;
 mod outcomes;
 mod requests;
+mod responses;
 mod shapes;
 mod silence;
 mod support;

@@ -85,7 +85,7 @@ fn a_panic_is_recorded_and_goes_on() {
     drop(entered);
     let events = probe.events();
     assert_eq!(events[0].event_type, "order.submitted");
-    assert_eq!((events[0].outcome, &events[0].data), (Outcome::Panicked, &json!({"number": 3}).into()));
+    assert_eq!((events[0].outcome, &events[0].data), (Outcome::Panicked, &json!({"number": 3, "$panic": "number 3"}).into()));
     assert_eq!((events[1].outcome, events[1].event_type.as_str()), (Outcome::Panicked, "order.panicked"));
     assert_eq!((events[2].outcome, events[2].event_type.as_str()), (Outcome::Ok, "order.submitted"));
 }
@@ -177,6 +177,82 @@ fn a_future_that_is_dropped_while_its_thread_unwinds_is_cancelled_not_panicked()
     }));
     drop(entered);
     assert_eq!(probe.only("order.submitted").outcome, Outcome::Cancelled);
+}
+
+#[test]
+fn only_the_call_that_panicked_is_panicked() {
+    #[audited(event = "order.sent", id = ID)]
+    async fn send() {
+        pending::<()>().await;
+    }
+    #[audited(event = "order.made", id = ID)]
+    fn make() -> impl Future<Output = ()> {
+        Box::pin(pending())
+    }
+    #[audited(event = "order.submitted", id = ID)]
+    async fn submit() -> Result<u8, Parse> {
+        tokio::task::yield_now().await;
+        panic!("no broker");
+    }
+    #[audited(event = "order.checked", id = ID)]
+    async fn check() -> Result<u8, Parse> {
+        submit().await
+    }
+    let probe = Probe::new();
+    let calls = async { tokio::join!(send(), make(), send(), check()) };
+    let unpolled = probe.scope(async { make() });
+    let caught = catch_unwind(AssertUnwindSafe(|| {
+        let _unpolled = pollster::block_on(unpolled);
+        pollster::block_on(probe.scope(calls))
+    }));
+    assert_eq!(caught.unwrap_err().downcast_ref::<&str>(), Some(&"no broker"));
+    let outcomes = |event_type: &str| -> Vec<Outcome> {
+        probe.events().iter().filter(|event| event.event_type == event_type).map(|event| event.outcome).collect()
+    };
+    assert_eq!(outcomes("order.sent"), [Outcome::Cancelled; 2]);
+    assert_eq!(outcomes("order.made"), [Outcome::Cancelled; 2]);
+    for panicked in ["order.submitted", "order.checked"] {
+        let event = probe.only(panicked);
+        assert_eq!((event.outcome, &event.data["$panic"]), (Outcome::Panicked, &json!("no broker")));
+    }
+    assert_eq!(probe.only("order.submitted").causation_id, Some(probe.only("order.checked").id));
+}
+
+#[test]
+fn a_synchronous_call_is_never_cancelled() {
+    #[audited(event = "order.cancelled", id = ID)]
+    fn clean_up() {
+        panic!("inside");
+    }
+    struct OnDrop;
+    impl Drop for OnDrop {
+        fn drop(&mut self) {
+            catch_unwind(clean_up).unwrap_err();
+        }
+    }
+    let probe = Probe::new();
+    let entered = probe.enter();
+    let _ = catch_unwind(AssertUnwindSafe(|| {
+        let _on_drop = OnDrop;
+        panic!("outside");
+    }));
+    drop(entered);
+    let event = probe.only("order.cancelled");
+    assert_eq!((event.outcome, event.data), (Outcome::Panicked, json!({"$panic": "inside"})));
+}
+
+#[test]
+fn a_panic_with_a_value_that_is_no_text_goes_on_as_it_is() {
+    #[audited(event = "order.submitted", id = ID)]
+    fn submit() -> u8 {
+        std::panic::panic_any(7_u8)
+    }
+    let probe = Probe::new();
+    let entered = probe.enter();
+    assert_eq!(catch_unwind(submit).unwrap_err().downcast_ref::<u8>(), Some(&7));
+    drop(entered);
+    let event = probe.only("order.submitted");
+    assert_eq!((event.outcome, event.data), (Outcome::Panicked, json!({})));
 }
 
 #[test]

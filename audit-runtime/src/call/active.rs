@@ -24,12 +24,14 @@ pub(super) struct Active {
     pub(super) changes: Changes,
     pub(super) about: About,
     pub(super) intent: Intent,
-    /// The call began while its thread was already unwinding: a drop then says nothing about this call.
-    pub(super) unwinding: bool,
+    /// Its future waits to be polled: if it is dropped now, that is no panic of its own.
+    pub(super) suspended: bool,
     /// Nothing has happened yet.
     pub(super) unpolled: bool,
     /// A caller's transaction may hold the call's row already.
     pub(super) in_doubt: bool,
+    /// It returned a value that counts as a failure.
+    pub(super) fails: bool,
 }
 
 /// Who records a call. What is installed stays for good: to count its users would have all threads write to one place.
@@ -98,9 +100,10 @@ impl Active {
         active.about.trace = trace;
         active.about.is_personal = false;
         active.intent = intent;
-        active.unwinding = std::thread::panicking();
+        active.suspended = false;
         active.unpolled = false;
         active.in_doubt = false;
+        active.fails = false;
         active
     }
 
@@ -132,7 +135,8 @@ impl Active {
         pool::give(self);
     }
 
-    /// The call neither returned nor was finished.
+    /// The call neither returned nor was finished: it was dropped by its own panic, or while its future waited to be polled. (Whether
+    /// the thread unwinds tells nothing: another call's panic drops this one too, and a call may be made while a thread unwinds.)
     pub(super) fn dropped(mut self: Box<Self>) {
         if self.unpolled {
             return pool::give(self);
@@ -141,8 +145,8 @@ impl Active {
             // The row under its id may yet be committed.
             self.about.id = ids::event_id(self.about.beginning.micros());
         }
-        let panicked = std::thread::panicking() && !self.unwinding;
-        self.finish(if panicked { Outcome::Panicked } else { Outcome::Cancelled });
+        let outcome = if self.suspended { Outcome::Cancelled } else { Outcome::Panicked };
+        self.finish(outcome);
     }
 }
 

@@ -27,7 +27,9 @@ impl Call {
             return Ok(());
         };
         let core = active.recorder.clone();
+        self.suspended(true);
         let durable = core.durable(position).await;
+        self.suspended(false);
         if let Err(error) = &durable {
             self.fail(error);
         }
@@ -89,7 +91,31 @@ pub trait Refused<E>: From<E> {}
 #[diagnostic::do_not_recommend]
 impl<E, T: From<E>> Refused<E> for T {}
 
-/// What the function returns in place of its own result.
+/// What a `required` or `tx` function returns.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot say that the audit trail failed: it is no `Result`",
+    label = "no `Result`",
+    note = "a function that is `required` returns `Err` of `audit_runtime::RecordError` if its call cannot be recorded, one with `tx` of \
+            `sqlx::Error` if its row cannot be inserted: return a `Result` whose error is `From` that, or write `intent` in place of \
+            `required`"
+)]
+pub trait Refusal<E> {
+    /// Its `Err`, of such an error.
+    fn refusal(error: E) -> Self;
+}
+
+impl<T, X: Refused<E>, E> Refusal<E> for Result<T, X> {
+    fn refusal(error: E) -> Self {
+        Err(X::from(error))
+    }
+}
+
+/// What the function returns in place of its own result, if that is a `Result` by its name.
 pub fn refused<R, T: Refused<E>, E>(error: E) -> Result<R, T> {
     Err(T::from(error))
+}
+
+/// What the function returns in place of its own result, by whatever name.
+pub fn refused_by_type<R: Refusal<E>, E>(error: E) -> R {
+    R::refusal(error)
 }

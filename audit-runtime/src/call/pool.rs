@@ -34,8 +34,9 @@ fn new() -> Box<Active> {
         changes: Changes::default(),
         about: About::nothing(),
         intent: Intent::None,
-        unwinding: false,
+        suspended: false,
         unpolled: false,
         in_doubt: false,
+        fails: false,
     })
 }

@@ -42,9 +42,9 @@ impl Call {
         let mut json = buffer::take();
         let inserted = match EventRef::decode(&row, &mut json) {
             Ok(event) => {
-                active.in_doubt = true;
+                (active.in_doubt, active.suspended) = (true, true);
                 let inserted = writer::insert(connection.as_mut(), &event).await;
-                active.in_doubt = false;
+                (active.in_doubt, active.suspended) = (false, false);
                 inserted
             }
             Err(error) => Err(sqlx::Error::Encode(Box::new(error))),

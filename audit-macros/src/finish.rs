@@ -1,0 +1,240 @@
+//! The code that runs once the body has returned: which outcome it was, and what of it is captured.
+
+use crate::args::{Shown, Value, Way};
+use crate::check::{EventType, Plan};
+use crate::expand::{Names, key, known_key, method, or_refused, respanned};
+use crate::fallible::Fallible;
+use crate::function::Function;
+use crate::guarantee::Change;
+use crate::output::Response;
+use crate::personal::personal;
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::ExprClosure;
+use syn::spanned::Spanned;
+
+/// What is evaluated once the body has returned.
+pub(crate) fn finish(plan: &Plan, function: &Function, names: &Names, private: &TokenStream) -> TokenStream {
+    let Names { call, out, value, error, .. } = names;
+    let responded = responded(plan, function, names, private);
+    let success = success(plan, function, names, private);
+    let changes = plan.guarantees.changes.iter();
+    let changed = changes.map(|Change { key, value }| quote_spanned!(value.span()=> #call.after(#key, &#value);));
+    let changed = quote!(#(#changed)*);
+    let changed = (!changed.is_empty()).then(|| quote!(#call.capture(|#call| { #changed });));
+    if plan.fallible.is_none() {
+        return quote! {
+            #responded
+            #changed
+            #call.capture(|#call| { let #value = &#out; #success });
+            #call.finish_ok();
+        };
+    }
+    let returned = returned(plan, function, names, private);
+    let (result, success) = (quote!(#private::core::result::Result), quote!(#call.capture(|#call| { #success });));
+    let failure = failure(plan, names, private);
+    let Some(tx) = &plan.guarantees.tx else {
+        return quote! {
+            #responded
+            #changed
+            match #returned {
+                #result::Ok(#value) => { #success #call.finish_ok(); }
+                #result::Err(#error) => { #failure #call.finish_error(); }
+            }
+        };
+    };
+    let ok = format_ident!("__audit_ok", span = Span::mixed_site());
+    let inserted = quote_spanned!(tx.span()=> #call.finish_in(#tx).await);
+    let inserted = or_refused(plan, function, private, &inserted);
+    // The result is not borrowed while the row is inserted: it need not be `Sync`.
+    quote! {
+        #responded
+        #changed
+        let #ok = match #returned {
+            #result::Ok(#value) => { #success #call.is_ok() }
+            #result::Err(#error) => { #failure false }
+        };
+        if #ok {
+            #inserted
+        } else {
+            #call.finish_error();
+        }
+    }
+}
+
+/// The response that the value becomes.
+fn responded(plan: &Plan, function: &Function, names: &Names, private: &TokenStream) -> Option<TokenStream> {
+    let out = &names.out;
+    let response = function.output.response().filter(|_| plan.responses)?;
+    Some(match response {
+        Response::Value => quote!(let #out = #private::into_response(#out);),
+        Response::Success => quote!(let #out = #private::ok_into_response(#out);),
+    })
+}
+
+/// The success value or the error. A complaint about the type belongs where that is written.
+fn returned(plan: &Plan, function: &Function, names: &Names, private: &TokenStream) -> TokenStream {
+    let Names { call, out, .. } = names;
+    let span = function.output.span();
+    if plan.fallible == Fallible::Said {
+        let mut shown = out.clone();
+        shown.set_span(span.resolved_at(out.span()));
+        let shown = quote_spanned!(span=> &#shown);
+        return quote!(#private::as_result(#shown));
+    }
+    let split = respanned(&quote!(#private::Returned(&#out).split(&mut #call)), span);
+    quote!({
+        use #private::{ByFuture as _, ByName as _, BySerialize as _};
+        #split
+    })
+}
+
+/// What the compiler is asked of the error's type, where the attribute does not know it. Its complaints belong at what the user wrote.
+fn demands(plan: &Plan, names: &Names, private: &TokenStream) -> TokenStream {
+    let Names { out, error, .. } = names;
+    let event = match &plan.err {
+        Some(EventType::Late(_)) => None,
+        // With `ok` there are failures without an `Err`.
+        Some(_) if plan.ok.is_some() => None,
+        Some(EventType::Literal(event)) => Some((quote!(ends_in_error(&#out)), event.span())),
+        Some(EventType::Constant(event)) => Some((quote!(ends_in_error(&#out)), event.span())),
+        None => match &plan.event {
+            EventType::Late(event) => Some((quote!(no_error(#error)), event.span())),
+            _ => None,
+        },
+    };
+    // A closure over the error demands one by itself.
+    let shown = plan.error.as_ref().filter(|(_, shown)| !matches!(shown, Shown::Late(_)));
+    let shown = shown.map(|(word, _)| (quote!(fails(&#out)), word.span()));
+    let beside =
+        plan.captures.iter().find(|capture| capture.name == "error" && !matches!(plan.error, Some((_, Shown::Skip))));
+    let beside = beside.map(|capture| (quote!(no_error_beside(#error)), capture.name.span()));
+    let demands = [event, shown, beside].into_iter().flatten().filter(|_| plan.fallible != Fallible::Said);
+    let demands = demands.map(|(demand, span)| respanned(&quote!(#private::#demand;), span));
+    quote!(#(#demands)*)
+}
+
+/// What is captured of an error.
+fn failure(plan: &Plan, names: &Names, private: &TokenStream) -> TokenStream {
+    let Names { call, out, error, .. } = names;
+    let demands = demands(plan, names, private);
+    let late = |closure: &ExprClosure| {
+        let private = respanned(private, closure.span());
+        let values = respanned(&quote!(&#out, #error), closure.span());
+        quote_spanned!(closure.span()=> #private::late_error(#values, #closure))
+    };
+    let event = match &plan.err {
+        Some(EventType::Late(event)) => {
+            let event_of = late(event);
+            Some(quote_spanned!(event.span()=> #call.error_event(#event_of);))
+        }
+        _ => None,
+    };
+    let id = match &plan.err_id {
+        Some(Value::Late(id)) => {
+            let id_of = late(id);
+            Some(quote_spanned!(id.span()=> #call.entity_id(#id_of);))
+        }
+        _ => None,
+    };
+    let shown = match plan.error.as_ref().map(|(_, shown)| shown) {
+        None | Some(Shown::By(Way::Serialize)) => quote! {
+            #call.error(&|| {
+                use #private::{ByDebug as _, ByDisplay as _, ByDyn as _, ByError as _, BySend as _, BySendSync as _, ByTypeName as _};
+                (&&&&&&&#private::Described(#error)).describe()
+            });
+        },
+        Some(Shown::Skip) => quote!(let _ = #error;),
+        Some(Shown::By(Way::Debug)) => quote!(#call.error(&|| #private::ErrorText::by_debug(#error));),
+        Some(Shown::By(Way::Display)) => quote!(#call.error(&|| #private::ErrorText::by_display(#error));),
+        Some(Shown::Late(closure)) => {
+            let (key, shown) = (known_key(private, "error"), late(closure));
+            quote_spanned!(closure.span()=> #call.serialize(#key, &#shown);)
+        }
+    };
+    // A closure in an attribute is no place for `return`.
+    quote! {
+        #demands
+        #call.capture(|#call| {
+            #[allow(clippy::implicit_return)]
+            { #event #id #shown }
+        });
+    }
+}
+
+/// What is captured of a success value.
+fn success(plan: &Plan, function: &Function, names: &Names, private: &TokenStream) -> TokenStream {
+    let Names { call, value, .. } = names;
+    let mut steps = Vec::new();
+    if let EventType::Late(event) = &plan.event {
+        let event = late(private, value, event);
+        steps.push(quote!(#call.event(#event);));
+    }
+    if let Some(Value::Late(id)) = &plan.id {
+        let id_of = late(private, value, id);
+        steps.push(quote!(#call.entity_id(#id_of);));
+    }
+    for field in &plan.fields {
+        if let Value::Late(closure) = &field.value
+            && !plan.redacted.contains(&field.name)
+        {
+            let (key, method) = (known_key(private, &key(&field.name)), method(field.way));
+            let (personal, value) = (personal(plan, &field.name), late(private, value, closure));
+            steps.push(quote_spanned!(closure.span()=> #call #personal.#method(#key, &#value);));
+        }
+    }
+    steps.push(result(plan, function, names, private));
+    let ok = match &plan.ok {
+        Some(closure) => {
+            let ok = late(private, value, closure);
+            Some(quote_spanned!(closure.span()=> #call.ok(|| #ok);))
+        }
+        None if plan.responses && !plan.fallible.is_none() => Some(quote!({
+            use #private::ByOutcome as _;
+            #private::Shown(#value).outcome(#call);
+        })),
+        None => None,
+    };
+    let steps = match &plan.when {
+        Some(Value::Late(when)) => {
+            let when = late(private, value, when);
+            // A failure is recorded in any case.
+            let when = if ok.is_some() { quote!(!#call.is_ok() || #when) } else { when };
+            quote!(#ok if #when { #(#steps)* } else { #call.discard(); })
+        }
+        _ => quote!(#ok #(#steps)*),
+    };
+    // A closure in an attribute is no place for `return`.
+    quote!(#[allow(clippy::implicit_return)] { #steps })
+}
+
+fn result(plan: &Plan, function: &Function, names: &Names, private: &TokenStream) -> TokenStream {
+    let Names { call, value, .. } = names;
+    let key = known_key(private, "result");
+    let personal = personal(plan, &Ident::new("result", Span::call_site()));
+    // A complaint about the value's type belongs where the type is written.
+    let span = function.output.success_span();
+    match &plan.result {
+        Shown::Skip => quote!(let _ = #value;),
+        Shown::By(Way::Serialize) => {
+            let call = if personal.is_some() { quote!(#call.personal()) } else { quote!(#call) };
+            let shown = respanned(&quote!(#private::Shown(#value)), span);
+            quote!({ use #private::ByCapture as _; #shown.capture(#call); })
+        }
+        Shown::By(way) => {
+            let method = method(*way);
+            let shown = respanned(&quote!(&#value), span);
+            quote!(#call #personal.#method(#key, #shown);)
+        }
+        Shown::Late(closure) => {
+            let value = late(private, value, closure);
+            quote_spanned!(closure.span()=> #call #personal.serialize(#key, &#value);)
+        }
+    }
+}
+
+/// What a closure makes of a value; what is wrong with that is told at the closure.
+fn late(private: &TokenStream, value: &Ident, closure: &ExprClosure) -> TokenStream {
+    let private = respanned(private, closure.span());
+    quote_spanned!(closure.span()=> #private::late(#value, #closure))
+}

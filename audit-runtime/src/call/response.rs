@@ -1,0 +1,45 @@
+//! HTTP responses: the status is the result of the call, and decides its outcome.
+
+use super::{Call, EndsInError, Shown};
+use crate::capture::Key;
+pub use axum_core::response::IntoResponse;
+use axum_core::response::Response;
+
+impl<B> Shown<&http::Response<B>> {
+    /// Captures the status as the call's result.
+    pub fn capture(self, call: &mut Call) {
+        call.serialize(const { &Key::new("result") }, &self.0.status().as_u16());
+    }
+
+    /// Counts the call as a failure if the status is of the 4xx or 5xx.
+    pub fn outcome(self, call: &mut Call) {
+        let status = self.0.status();
+        call.fails(status.is_client_error() || status.is_server_error());
+    }
+}
+
+impl<B> EndsInError for http::Response<B> {}
+
+/// A success value that is no response.
+pub trait ByOutcome {
+    /// Does nothing.
+    fn outcome(self, call: &mut Call);
+}
+
+impl<V> ByOutcome for Shown<V> {
+    #[inline]
+    fn outcome(self, _: &mut Call) {}
+}
+
+/// Makes the response of which the status is asked.
+pub fn into_response<R: IntoResponse>(returned: R) -> Response {
+    returned.into_response()
+}
+
+/// Makes it of a success value.
+///
+/// # Errors
+/// The error, as it is.
+pub fn ok_into_response<R: IntoResponse, E>(returned: Result<R, E>) -> Result<Response, E> {
+    returned.map(R::into_response)
+}

@@ -1,0 +1,283 @@
+//! How a call ended, by the type of what it returned: the compiler knows an alias, an associated type or an opaque type by the type
+//! it stands for, where the attribute sees a name.
+//!
+//! The choice is by method probing. For `Returned(&out).split(..)` the compiler takes, in this order: a method of the type itself
+//! (a `Result`, or a type with a `Result` inside), that of a trait by value ([`ByFuture`]), by reference ([`BySerialize`]) and by
+//! mutable reference ([`ByName`]). Probing precedes monomorphisation: in a function that is generic over what it returns, the last
+//! two look at the type's name.
+
+use super::Call;
+use super::unseen::{self, Said};
+use crate::bounds::Capture;
+use serde::Serialize;
+use std::task::Poll;
+
+/// What an audited function returned.
+#[derive(Debug)]
+pub struct Returned<'a, R>(pub &'a R);
+
+/// The error of a value that is no `Result`: there is none.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub enum Never {}
+
+impl<'a, T, E> Returned<'a, Result<T, E>> {
+    /// Returns the success value, or the error.
+    #[inline(always)]
+    #[allow(clippy::missing_errors_doc)]
+    pub fn split(self, _: &mut Call) -> Result<&'a T, &'a E> {
+        self.0.as_ref()
+    }
+}
+
+impl<'a, T, E> Returned<'a, Option<Result<T, E>>> {
+    /// Returns the success value, if there is one, or the error.
+    #[inline]
+    #[allow(clippy::missing_errors_doc)]
+    pub fn split(self, _: &mut Call) -> Result<Option<&'a T>, &'a E> {
+        self.0.as_ref().map(Result::as_ref).transpose()
+    }
+}
+
+impl<'a, T, E> Returned<'a, Poll<Result<T, E>>> {
+    /// Returns the success value, once it is there, or the error.
+    #[inline]
+    #[allow(clippy::missing_errors_doc)]
+    pub fn split(self, _: &mut Call) -> Result<Poll<&'a T>, &'a E> {
+        Ok(match self.0 {
+            Poll::Ready(result) => Poll::Ready(result.as_ref()?),
+            Poll::Pending => Poll::Pending,
+        })
+    }
+}
+
+impl<'a, T, E> Returned<'a, Poll<Option<Result<T, E>>>> {
+    /// Returns the success value, once and if it is there, or the error.
+    #[inline]
+    #[allow(clippy::missing_errors_doc)]
+    pub fn split(self, _: &mut Call) -> Result<Poll<Option<&'a T>>, &'a E> {
+        Ok(match self.0 {
+            Poll::Ready(result) => Poll::Ready(result.as_ref().map(Result::as_ref).transpose()?),
+            Poll::Pending => Poll::Pending,
+        })
+    }
+}
+
+/// A value by which a call has ended.
+#[diagnostic::on_unimplemented(
+    message = "the outcome of this call is unknown when it returns: `{Self}` is a future",
+    label = "a future under another name",
+    note = "write the type out, as `impl Future<Output = ..>` or `Pin<Box<dyn Future<Output = ..> + Send>>`: the call is then recorded \
+            when its future ends; or add `infallible`: it is then recorded as `ok` when the future is made"
+)]
+pub trait Ended {}
+
+/// A future under another name.
+pub trait ByFuture<'a> {
+    /// Its type.
+    type Future;
+
+    /// Fails to compile.
+    ///
+    /// # Errors
+    /// Never.
+    fn split(self, call: &mut Call) -> Result<&'a Never, &'a Never>
+    where
+        Self::Future: Ended;
+}
+
+impl<'a, F: Future> ByFuture<'a> for Returned<'a, F> {
+    type Future = F;
+
+    fn split(self, _: &mut Call) -> Result<&'a Never, &'a Never>
+    where
+        F: Ended,
+    {
+        unreachable!("no future is `Ended`")
+    }
+}
+
+/// A value that serde can tell from a `Result`.
+pub trait BySerialize<'a> {
+    /// Its type.
+    type Value;
+
+    /// Returns the value as a success, unless it turns out to be an `Err`.
+    ///
+    /// # Errors
+    /// Never.
+    fn split(self, call: &mut Call) -> Result<&'a Self::Value, &'a Never>;
+}
+
+impl<'a, V: Serialize> BySerialize<'a> for &Returned<'a, V> {
+    type Value = V;
+
+    #[inline]
+    fn split(self, call: &mut Call) -> Result<&'a V, &'a Never> {
+        if unseen::names_a_result::<V>() {
+            let value = self.0;
+            call.capture(|call| call.unseen(unseen::said::<V>, value));
+        }
+        Ok(self.0)
+    }
+}
+
+/// Any other value.
+pub trait ByName<'a> {
+    /// Its type.
+    type Value;
+
+    /// Returns the value as a success, unless its type's name is that of a `Result`.
+    ///
+    /// # Errors
+    /// Never.
+    fn split(self, call: &mut Call) -> Result<&'a Self::Value, &'a Never>;
+}
+
+impl<'a, V> ByName<'a> for &mut Returned<'a, V> {
+    type Value = V;
+
+    #[inline]
+    fn split(self, call: &mut Call) -> Result<&'a V, &'a Never> {
+        if unseen::names_a_result::<V>() {
+            call.capture(|call| call.unseen(|_| Said::Nothing, &()));
+        }
+        Ok(self.0)
+    }
+}
+
+/// The success value, as the attribute's closures see it.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown<V>(pub V);
+
+/// A success value that serde knows.
+pub trait ByCapture {
+    /// Its type.
+    type Value;
+
+    /// Captures the value as the call's result.
+    fn capture(self, call: &mut Call)
+    where
+        Self::Value: Capture;
+}
+
+impl<T> ByCapture for Shown<&T> {
+    type Value = T;
+
+    #[inline]
+    fn capture(self, call: &mut Call)
+    where
+        T: Capture,
+    {
+        call.result(self.0);
+    }
+}
+
+impl<T> ByCapture for Shown<Option<&T>> {
+    type Value = T;
+
+    #[inline]
+    fn capture(self, call: &mut Call)
+    where
+        T: Capture,
+    {
+        // `()` is no value here either.
+        match self.0 {
+            Some(value) => call.result(value),
+            None => call.result(&self.0),
+        }
+    }
+}
+
+impl<T> ByCapture for Shown<Poll<&T>> {
+    type Value = T;
+
+    #[inline]
+    fn capture(self, call: &mut Call)
+    where
+        T: Capture,
+    {
+        if let Poll::Ready(value) = self.0 {
+            call.result(value);
+        }
+    }
+}
+
+impl<T> ByCapture for Shown<Poll<Option<&T>>> {
+    type Value = T;
+
+    #[inline]
+    fn capture(self, call: &mut Call)
+    where
+        T: Capture,
+    {
+        if let Poll::Ready(value) = self.0 {
+            Shown(value).capture(call);
+        }
+    }
+}
+
+/// A function whose call can fail.
+#[diagnostic::on_unimplemented(
+    message = "`err` and `error` are about an `Err`, and `{Self}` is no `Result`",
+    label = "`{Self}` has no error",
+    note = "remove it; for values that count as failures, write `ok = |value| ..` and `err = \"noun.verb\"`"
+)]
+pub trait Fails {
+    /// Its error.
+    type Error;
+}
+
+/// A function whose call can end as one that failed.
+#[diagnostic::on_unimplemented(
+    message = "`err` names the event of a call that fails, and one that returns `{Self}` does not",
+    label = "`{Self}` is no `Result`",
+    note = "remove it; for values that count as failures, add `ok = |value| ..`"
+)]
+pub trait EndsInError {}
+
+macro_rules! fails {
+    ($($ty:ty),*) => {$(
+        impl<T, E> Fails for $ty {
+            type Error = E;
+        }
+
+        impl<T, E> EndsInError for $ty {}
+    )*};
+}
+
+fails! { Result<T, E>, Option<Result<T, E>>, Poll<Result<T, E>>, Poll<Option<Result<T, E>>> }
+
+/// Demands of what a function returns that it can be an error.
+pub const fn fails<R: Fails>(_: &R) {}
+
+/// Demands of what a function returns that it can end as one that failed.
+pub const fn ends_in_error<R: EndsInError>(_: &R) {}
+
+/// Applies a late closure to the error of what a function returned.
+pub fn late_error<'a, R: Fails, T>(_: &R, error: &'a R::Error, closure: impl FnOnce(&'a R::Error) -> T) -> T {
+    closure(error)
+}
+
+/// The error of a call whose late event type stands alone.
+#[diagnostic::on_unimplemented(
+    message = "a late event type is unknown of a call that returns `Err`; name one with `err = \"noun.verb\"`",
+    label = "this function can return `Err`"
+)]
+pub trait NoError {}
+
+impl NoError for Never {}
+
+/// Demands that there is no error.
+pub const fn no_error<E: NoError>(_: &E) {}
+
+/// The error of a call with a parameter that is captured as `error`.
+#[diagnostic::on_unimplemented(
+    message = "the parameter `error` has the name of what the attribute itself records of an `Err`",
+    label = "`skip(error)`, and record it under another name with `fields(other = error)`"
+)]
+pub trait NoErrorBeside {}
+
+impl NoErrorBeside for Never {}
+
+/// Demands that there is no error beside a parameter of that name.
+pub const fn no_error_beside<E: NoErrorBeside>(_: &E) {}
