@@ -49,6 +49,8 @@ pub(crate) struct Args {
     pub(crate) only: Option<Vec<Captured>>,
     pub(crate) redact: Vec<Ident>,
     pub(crate) plain: Vec<Ident>,
+    /// Keys inside of values: a parameter, and the way to the key.
+    pub(crate) plain_keys: Vec<PlainKey>,
     pub(crate) personal: Vec<Ident>,
     pub(crate) subject: Option<Value>,
     pub(crate) fields: Vec<Field>,
@@ -63,6 +65,29 @@ pub(crate) struct Args {
     pub(crate) fallible: Option<bool>,
     pub(crate) recorder: Option<Value>,
     pub(crate) krate: Option<Path>,
+}
+
+/// What `plain` lists: a parameter, or a key inside of its value, as in `order.token_in`.
+pub(crate) struct PlainKey {
+    pub(crate) parameter: Ident,
+    pub(crate) path: Vec<Ident>,
+}
+
+impl PlainKey {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let parameter = input.call(Ident::parse_any)?;
+        let mut path = Vec::new();
+        while input.parse::<Option<Token![.]>>()?.is_some() {
+            path.push(input.call(Ident::parse_any)?);
+        }
+        Ok(Self { parameter, path })
+    }
+
+    /// The way as the runtime reads it.
+    pub(crate) fn keys(&self) -> String {
+        let keys = self.path.iter().map(|key| key.unraw().to_string());
+        keys.collect::<Vec<_>>().join(".")
+    }
 }
 
 /// An expression, or a closure over the function's success value.
@@ -228,7 +253,13 @@ impl Args {
             "skip" => self.skip = listed(name, input, Ident::parse_any)?,
             "only" => self.only = Some(listed(name, input, Captured::parse)?),
             "redact" => self.redact = listed(name, input, Ident::parse_any)?,
-            "plain" => self.plain = listed(name, input, Ident::parse_any)?,
+            "plain" => {
+                let (whole, keys) =
+                    listed(name, input, PlainKey::parse)?.into_iter().partition(|key| key.path.is_empty());
+                let whole: Vec<PlainKey> = whole;
+                self.plain = whole.into_iter().map(|key| key.parameter).collect();
+                self.plain_keys = keys;
+            }
             "personal" => self.personal = listed(name, input, Ident::parse_any)?,
             "fields" => self.fields = listed(name, input, Field::parse)?,
             "changes" => self.changes = listed(name, input, Expr::parse)?,

@@ -2,7 +2,7 @@
 
 use crate::args::{Args, Field, Shown, SuccessIf, Value, Way, nearest};
 use crate::fallible::Fallible;
-use crate::function::Function;
+use crate::function::{Binding, Function};
 use crate::guarantee::{Guarantees, guarantees};
 use crate::personal::subject;
 use crate::secret::says_secret;
@@ -85,6 +85,8 @@ pub(crate) struct Capture {
     pub(crate) name: Ident,
     pub(crate) cfgs: Vec<Attribute>,
     pub(crate) how: How,
+    /// Keys inside of the value that are no secrets: ways to them.
+    pub(crate) plain: Vec<String>,
 }
 
 pub(crate) enum How {
@@ -316,6 +318,9 @@ fn captures(args: &Args, function: &Function, guarantees: &Guarantees) -> syn::R
     for name in args.redact.iter().chain(&args.plain) {
         known_name(name, function, &args.fields)?;
     }
+    for key in &args.plain_keys {
+        known_name(&key.parameter, function, &[])?;
+    }
     let mut captures = Vec::new();
     for binding in function.bindings() {
         let name = &binding.name;
@@ -329,10 +334,10 @@ fn captures(args: &Args, function: &Function, guarantees: &Guarantees) -> syn::R
             None => args.skip_all.is_none() && !args.skip.contains(name) && !name.to_string().starts_with('_'),
         };
         if redacted {
-            captures.push(Capture { name: name.clone(), cfgs: binding.cfgs.clone(), how: How::Redacted });
+            captures.push(Capture::new(binding, How::Redacted));
         } else if personal {
             let way = chosen.map_or(Way::Serialize, |captured| captured.way);
-            captures.push(Capture { name: name.clone(), cfgs: binding.cfgs.clone(), how: How::Personal(way) });
+            captures.push(Capture::new(binding, How::Personal(way)));
         } else if captured {
             if says_secret(&name.to_string()) && !args.plain.contains(name) {
                 return Err(looks_secret(
@@ -340,14 +345,31 @@ fn captures(args: &Args, function: &Function, guarantees: &Guarantees) -> syn::R
                     &format!("say `redact({name})` or `skip({name})`, or `plain({name})` if it is none"),
                 ));
             }
-            captures.push(Capture {
-                name: name.clone(),
-                cfgs: binding.cfgs.clone(),
-                how: How::By(chosen.map_or(Way::Serialize, |captured| captured.way)),
-            });
+            let way = chosen.map_or(Way::Serialize, |captured| captured.way);
+            captures.push(Capture::new(binding, How::By(way)));
+        }
+    }
+    for key in &args.plain_keys {
+        // Only what serde shows has keys.
+        let capture = captures.iter_mut().find(|capture| capture.name == key.parameter);
+        match capture.filter(|capture| matches!(capture.how, How::By(Way::Serialize))) {
+            Some(capture) => capture.plain.push(key.keys()),
+            None => {
+                let message = format!(
+                    "`{}` is not captured by serde, so that nothing in it is masked; leave it out",
+                    key.parameter
+                );
+                return Err(syn::Error::new_spanned(&key.parameter, message));
+            }
         }
     }
     Ok(captures)
+}
+
+impl Capture {
+    fn new(binding: &Binding, how: How) -> Self {
+        Self { name: binding.name.clone(), cfgs: binding.cfgs.clone(), how, plain: Vec::new() }
+    }
 }
 
 /// A name that `skip`, `only`, `redact` or `plain` lists: a parameter, or one of `fields`.

@@ -195,6 +195,10 @@ fn entry(plan: &Plan, names: &Names, private: &TokenStream) -> TokenStream {
         let key = known_key(private, &key(name));
         let step = match capture.how {
             How::Redacted => quote!(#call.redacted(#key);),
+            How::By(_) if !capture.plain.is_empty() => {
+                let plain = &capture.plain;
+                quote_spanned!(name.span()=> #call.serialize_with(#key, &#name, &[#(#plain),*]);)
+            }
             How::By(way) => {
                 let method = method(way);
                 quote_spanned!(name.span()=> #call.#method(#key, &#name);)

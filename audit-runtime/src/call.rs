@@ -250,6 +250,13 @@ impl Call {
         }
     }
 
+    /// Captures a value by serde in which these keys are no secrets: ways as in `leg.token`, below the value itself.
+    pub fn serialize_with<T: Capture + ?Sized>(&mut self, key: &'static Key, value: &T, plain: &[&str]) {
+        if let Some(active) = &mut *self.active {
+            active.field(key.name(), &mut |json| json.except(value, plain));
+        }
+    }
+
     /// Captures a value by its `Display`.
     pub fn display<T: Display + ?Sized>(&mut self, key: &'static Key, value: &T) {
         if let Some(active) = &mut *self.active {

@@ -18,6 +18,7 @@ const LONGEST_NAME: usize = 40;
 pub(crate) struct Mask {
     secret: Vec<Words>,
     plain: Vec<Words>,
+    is_off: bool,
 }
 
 /// The words of a name, in lower case.
@@ -56,7 +57,9 @@ impl Role {
 
 impl Mask {
     /// Knows no further names.
-    pub(crate) const NONE: Self = Self { secret: Vec::new(), plain: Vec::new() };
+    pub(crate) const NONE: Self = Self { secret: Vec::new(), plain: Vec::new(), is_off: false };
+    /// Masks nothing at all.
+    pub(crate) const OFF: Self = Self { secret: Vec::new(), plain: Vec::new(), is_off: true };
 
     /// Adds a name, matched by whole words as the known ones are.
     pub(crate) fn add(&mut self, name: &str) {
@@ -76,7 +79,11 @@ impl Mask {
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
-        self.secret.is_empty() && self.plain.is_empty()
+        self.secret.is_empty() && self.plain.is_empty() && !self.is_off
+    }
+
+    pub(crate) const fn is_off(&self) -> bool {
+        self.is_off
     }
 
     /// Returns whether the application named this as a secret.
@@ -111,7 +118,9 @@ impl Mask {
     }
 
     fn adjusted(&self, known: Role, name: &str) -> Role {
-        if self.names(name) {
+        if self.is_off {
+            Role::Ordinary
+        } else if self.names(name) {
             Role::Secret
         } else if known == Role::Secret && self.excepts(name) {
             Role::Ordinary

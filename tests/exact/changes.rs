@@ -36,10 +36,10 @@ struct Credentials {
     url: String,
 }
 
-#[audited(event = "secret.changed", id = None::<Uuid>, changes(credentials), skip_all)]
-fn change_secret(credentials: &mut Credentials, to: &str) {
-    credentials.value = to.to_owned();
-    credentials.url = format!("redis://:{to}@host/0");
+#[audited(event = "secret.changed", id = None::<Uuid>, changes(account), skip_all)]
+fn change_secret(account: &mut Credentials, to: &str) {
+    account.value = to.to_owned();
+    account.url = format!("redis://:{to}@host/0");
 }
 
 fn state() -> State {
@@ -90,8 +90,8 @@ fn a_secret_that_changed_is_told_without_being_told() {
     change_secret(&mut credentials, "hunter3");
     let data = probe.only("secret.changed").data;
     assert!(!data.to_string().contains("hunter"), "{data}");
-    assert_eq!(data["changes"]["credentials"]["value"], "[redacted]");
-    assert_eq!(data["changes"]["credentials"]["url"]["to"], "redis://[redacted]@host/0");
+    assert_eq!(data["changes"]["account"]["value"], "[redacted]");
+    assert_eq!(data["changes"]["account"]["url"]["to"], "redis://[redacted]@host/0");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -85,7 +85,10 @@ fn a_panic_is_recorded_and_goes_on() {
     drop(entered);
     let events = probe.events();
     assert_eq!(events[0].event_type, "order.submitted");
-    assert_eq!((events[0].outcome, &events[0].data), (Outcome::Panicked, &json!({"number": 3, "$panic": "number 3"}).into()));
+    assert_eq!(
+        (events[0].outcome, &events[0].data),
+        (Outcome::Panicked, &json!({"number": 3, "$panic": "number 3"}).into())
+    );
     assert_eq!((events[1].outcome, events[1].event_type.as_str()), (Outcome::Panicked, "order.panicked"));
     assert_eq!((events[2].outcome, events[2].event_type.as_str()), (Outcome::Ok, "order.submitted"));
 }

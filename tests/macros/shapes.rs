@@ -377,7 +377,10 @@ fn with_question_marks(text: &str) -> Option<u32> {
 fn returns_from_within() {
     assert_eq!(data(|| from_a_loop(30)), json!({"number": 30, "result": 120}));
     let panicked = caught(|| catch_unwind(|| never(1)).is_err()).1;
-    assert_eq!((panicked.outcome, panicked.data), (Outcome::Panicked, json!({"number": 1, "$panic": "never 1"}).into()));
+    assert_eq!(
+        (panicked.outcome, panicked.data),
+        (Outcome::Panicked, json!({"number": 1, "$panic": "never 1"}).into())
+    );
     let panicked = caught(|| catch_unwind(|| pollster::block_on(never_later(1))).is_err()).1;
     assert_eq!(panicked.outcome, Outcome::Panicked);
     assert_eq!(data(|| with_closures(vec![1, 2])), json!({"numbers": [1, 2], "result": [10, 3]}));

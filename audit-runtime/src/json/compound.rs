@@ -40,7 +40,7 @@ pub(super) enum Kind {
     Number,
 }
 
-impl Compound<'_, '_> {
+impl<'a> Compound<'_, 'a> {
     #[inline]
     fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
         let is_first = std::mem::take(&mut self.is_first);
@@ -56,6 +56,14 @@ impl Compound<'_, '_> {
         value.serialize(&mut *self.json)?;
         self.json.is_element = false;
         Ok(())
+    }
+
+    /// Begins the next element of an array.
+    pub(super) fn next(&mut self) -> &mut JsonWriter<'a> {
+        if !std::mem::take(&mut self.is_first) {
+            self.json.put(b",");
+        }
+        self.json
     }
 
     /// Writes one of two elements.

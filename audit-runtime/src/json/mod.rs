@@ -10,6 +10,7 @@
 mod compound;
 mod escape;
 mod exact;
+mod except;
 mod float;
 mod id;
 mod key;

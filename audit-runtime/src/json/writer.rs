@@ -121,6 +121,7 @@ impl<'a> JsonWriter<'a> {
             Cow::Owned(masked) if self.purpose == Purpose::Comparison => {
                 self.plain_text(&format!("{masked}{HASH}{}", hash(text.as_bytes())));
             }
+            _ if self.mask.is_off() => self.plain_text(text),
             text => self.plain_text(&text),
         }
     }
