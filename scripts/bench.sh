@@ -12,7 +12,7 @@ if [ "${1:-}" = --instructions ]; then
 fi
 target=${CARGO_TARGET_DIR:-target}
 rm -rf "$target/criterion" "$target/bench"
-for benchmark in capture latency journal trail verify writer; do
+for benchmark in capture latency journal secrets trail verify writer; do
     cargo bench --quiet --locked -p audit-runtime --bench "$benchmark"
 done
 machine=$(mktemp)

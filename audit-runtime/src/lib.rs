@@ -82,6 +82,27 @@ pub mod __private {
 
     pub use crate::journal::BenchedJournal;
 
+    /// Looks for secrets as a captured value is looked through, for the benchmark of that.
+    pub mod looking {
+        /// Returns whether a name says secret.
+        #[must_use]
+        pub fn at_a_name(name: &str) -> bool {
+            crate::secret::says_secret(name)
+        }
+
+        /// Returns whether the name of a field says secret, which is remembered.
+        #[must_use]
+        pub fn at_a_field(name: &'static str) -> bool {
+            crate::mask::Mask::NONE.role_of_field(name) == crate::mask::Role::Secret
+        }
+
+        /// Returns the length of a text without the passwords of its URLs.
+        #[must_use]
+        pub fn at_a_text(text: &str) -> usize {
+            if crate::url::may_hold_url(text.as_bytes()) { crate::url::mask_urls(text).len() } else { text.len() }
+        }
+    }
+
     /// The canonical form of a JSON text, for the tests that compare it with what PostgreSQL makes of the text.
     #[must_use]
     pub fn canonical_json(text: &str) -> Option<Vec<u8>> {
