@@ -4,7 +4,7 @@ use crate::{command, morning, run};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use tests::terminal::Terminal;
 
 const ORDER: &str = "00000000-0000-7000-8000-0000000000aa";
@@ -100,7 +100,7 @@ async fn csv_is_read_back_as_it_was_written() {
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert!(ran.stdout.split_inclusive("\r\n").all(|line| line.ends_with("\r\n")), "RFC 4180 ends lines so");
     let mut reader = csv::Reader::from_reader(ran.stdout.as_bytes());
-    assert_eq!(reader.headers().unwrap().iter().collect::<Vec<_>>().len(), 14);
+    assert_eq!(reader.headers().unwrap().iter().collect::<Vec<_>>().len(), 15);
     let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
     assert_eq!(rows.len(), 7);
     let payment: Value = serde_json::from_str(&rows[4][5]).unwrap();
@@ -145,6 +145,109 @@ async fn pages_follow_each_other_forwards_and_backwards() {
     let after =
         run(&database, &["events", "--limit", "2", "--after", "1777885201250000.00000000000070008000000000000004"]);
     assert_eq!(types(&after.stdout), ["09:30:00", "09:31:00"]);
+}
+
+#[tokio::test]
+async fn any_number_of_events_is_printed_in_little_memory() {
+    let database = morning().await;
+    let many = "INSERT INTO audit_events (id, event_type, entity_type, data) SELECT gen_random_uuid(), 'a.b', 'a', \
+                jsonb_build_object('text', repeat('x', 4000)) FROM generate_series(1, 60000)";
+    sqlx::query(many).execute(&database.pool).await.unwrap();
+    for form in ["ndjson", "table", "timeline"] {
+        let events = command(&database, &["events", "--limit", "4000000000", "--output", form]);
+        // All of it would be a quarter of a gigabyte before it is read into anything.
+        let mut limited = Command::new("sh");
+        limited.args(["-c", "ulimit -v 400000; exec \"$@\"", "sh"]).arg(events.get_program()).args(events.get_args());
+        limited.envs(events.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let output = limited.output().unwrap();
+        assert!(output.status.success(), "{form}: {}", String::from_utf8_lossy(&output.stderr));
+        let lines = output.stdout.split(|byte| *byte == b'\n').count();
+        assert!((60_007..121_000).contains(&lines), "{form}: {lines} lines");
+    }
+}
+
+#[tokio::test]
+async fn times_are_understood_and_told() {
+    let database = morning().await;
+    for (arguments, code, told) in [
+        (vec!["--since", "2026-05-04 09:30:00+00"], 0, "since 2026-05-04 09:30:00.000000 +00:00 (UTC)"),
+        (vec!["--since", "2026-05-04 11:30:00+02"], 0, "since 2026-05-04 09:30:00.000000 +00:00 (UTC)"),
+        (
+            vec!["--since", "2026-05-04", "--until", "2026-05-05 UTC"],
+            0,
+            "until 2026-05-05 00:00:00.000000 +00:00 (UTC)",
+        ),
+        (vec!["--until", "2h"], 0, "until "),
+        (vec!["--since", "tomorrow"], 2, "in the future"),
+        (vec!["--since", "05/04/2026"], 2, "05/04/2026"),
+        (vec!["--since", "2026-05-05", "--until", "2026-05-04"], 2, "the interval is empty"),
+    ] {
+        let ran = run(&database, &[&["events"], &*arguments].concat());
+        assert_eq!(ran.code, code, "{arguments:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains(told), "{arguments:?}: {}", ran.stderr);
+    }
+    for zone in ["bad", ":bad"] {
+        let mut events = command(&database, &["events", "--since", "2h"]);
+        events.env("TZ", zone);
+        let ran = crate::ran(events);
+        assert_eq!(ran.code, 2, "{}", ran.stderr);
+        assert!(ran.stderr.contains("TZ") && ran.stderr.contains(zone), "{}", ran.stderr);
+    }
+    let mut berlin = command(&database, &["events", "--output", "table", "--event", "payment.*"]);
+    berlin.env("TZ", "Europe/Berlin");
+    let ran = crate::ran(berlin);
+    assert!(
+        ran.stdout.contains("created_at (Europe/Berlin)") && ran.stdout.contains("11:30:00.000000 +02:00"),
+        "{}",
+        ran.stdout
+    );
+}
+
+#[tokio::test]
+async fn a_bare_value_is_found_as_json_and_as_a_text() {
+    let database = morning().await;
+    let rows = r#"INSERT INTO audit_events (id, event_type, entity_type, data) SELECT gen_random_uuid(), 'w.x', 'w', d::jsonb FROM unnest(ARRAY[
+        '{"no":"12345"}', '{"no":12345}', '{"flag":"true"}', '{"n":null}', '{"n":"null"}', '{"a.b":"x"}', '{"x":199.39999999999998}',
+        '{"x":199.4}', '{"x":1e400}', '{"zip":"01234"}', '{"t":"x\\u0000y"}']) d"#;
+    sqlx::query(rows).execute(&database.pool).await.unwrap();
+    for (condition, found) in [
+        ("no=12345", 2),
+        ("no=\"12345\"", 1),
+        ("flag=true", 1),
+        ("n=null", 2),
+        ("[\"a.b\"]=x", 1),
+        ("x=199.39999999999998", 1),
+        ("x=199.4", 1),
+        ("x=1e400", 1),
+        ("zip=01234", 1),
+        ("t=\"x\\u0000y\"", 1),
+    ] {
+        let ran = run(&database, &["events", "--where", condition]);
+        assert_eq!(ran.stdout.lines().count(), found, "{condition}: {} {}", ran.stdout, ran.stderr);
+    }
+    for bad in ["code!=1", "code", "=1"] {
+        assert_eq!(run(&database, &["events", "--where", bad]).code, 2, "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn an_order_brings_the_recommendations_that_it_names() {
+    let database = morning().await;
+    let recommendation = "INSERT INTO audit_events (id, event_type, entity_type, entity_id) VALUES \
+        (gen_random_uuid(), 'recommendation.generated', 'recommendation', $1)";
+    let named: String = sqlx::query_scalar(
+        "SELECT data->>'recommendation_id' FROM audit_events WHERE data ? 'recommendation_id' LIMIT 1",
+    )
+    .fetch_one(&database.pool)
+    .await
+    .unwrap();
+    sqlx::query(recommendation).bind(named.parse::<uuid::Uuid>().unwrap()).execute(&database.pool).await.unwrap();
+    let ran = run(&database, &["order", ORDER]);
+    assert!(ran.stdout.contains("recommendation.generated"), "{}", ran.stdout);
+    let refused = run(&database, &["order", "4711"]);
+    assert!(refused.code == 2 && refused.stderr.contains("$entity_id"), "{}", refused.stderr);
+    let refused = run(&database, &["events", "--follow", "--output", "table"]);
+    assert!(refused.code == 2 && refused.stderr.contains("--follow"), "{}", refused.stderr);
 }
 
 #[tokio::test]
