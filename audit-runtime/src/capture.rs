@@ -523,12 +523,19 @@ mod tests {
 
     #[test]
     fn secrets_are_compared_without_being_told() {
+        #[derive(Serialize)]
+        enum Credential<'a> {
+            Password(&'a str),
+            Token { text: &'a str },
+        }
         let of = |secret: &str| {
             let url = format!("redis://:{secret}@host");
-            comparable(&Mask::NONE, &(json!({"password": secret}), [("pin", secret)], url)).unwrap()
+            let variants = (Credential::Password(secret), Credential::Token { text: secret });
+            let value = (json!({"password": secret}), [("pin", secret)], url, variants.0, variants.1);
+            comparable(&Mask::NONE, &value).unwrap()
         };
         assert_eq!(of("hunter2"), of("hunter2"));
-        for at in 0..3 {
+        for at in 0..5 {
             assert_ne!(of("hunter2")[at], of("hunter3")[at]);
         }
         assert!(!of("hunter2").to_string().contains("hunter2"));

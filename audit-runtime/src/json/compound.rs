@@ -35,6 +35,10 @@ pub(super) enum Kind {
     Variant,
     /// What the variant holds is a secret: nothing of it is written.
     SecretVariant,
+    /// The same where values are compared: what begins here becomes its hash.
+    HashedVariant {
+        begin: usize,
+    },
     /// `serde_json`'s own.
     Raw,
     Number,
@@ -78,7 +82,7 @@ impl<'a> Compound<'_, 'a> {
     #[inline]
     fn field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<()> {
         match self.kind {
-            Kind::Plain | Kind::Pair | Kind::Variant => {}
+            Kind::Plain | Kind::Pair | Kind::Variant | Kind::HashedVariant { .. } => {}
             Kind::SecretVariant => return Ok(()),
             Kind::Raw | Kind::Number => return self.passed_on(value),
         }
@@ -125,6 +129,11 @@ impl<'a> Compound<'_, 'a> {
             Kind::Plain | Kind::Pair => self.json.close(bracket),
             Kind::Variant => {
                 self.json.close(bracket);
+                self.json.close(b"}");
+            }
+            Kind::HashedVariant { begin } => {
+                self.json.close(bracket);
+                self.json.redact(begin..self.json.out.len());
                 self.json.close(b"}");
             }
             Kind::SecretVariant => self.json.close(b"}"),

@@ -142,6 +142,8 @@ impl<'b, 'a> ser::Serializer for &'b mut JsonWriter<'a> {
         value: &T,
     ) -> Result<()> {
         if self.open_variant(variant)? {
+            self.secret(value)?;
+        } else {
             value.serialize(&mut *self)?;
         }
         self.close(b"}");

@@ -217,26 +217,25 @@ impl<'a> JsonWriter<'a> {
         self.check_room();
     }
 
-    /// Opens `{"variant":`; says whether what it holds is to be written.
+    /// Opens `{"variant":`; returns whether its name says secret.
     #[inline]
     pub(super) fn open_variant(&mut self, variant: &'static str) -> Result<bool> {
         self.open(b"{")?;
         self.key(variant, true);
-        let is_secret = self.mask.role_of_field(variant) == Role::Secret;
-        if is_secret {
-            self.redacted();
-        }
-        Ok(!is_secret)
+        Ok(self.mask.role_of_field(variant) == Role::Secret)
     }
 
     /// Opens `{"variant":` and the array or object it holds.
     #[inline]
     pub(super) fn variant(&mut self, variant: &'static str, bracket: &[u8]) -> Result<Compound<'_, 'a>> {
-        if !self.open_variant(variant)? {
+        let is_secret = self.open_variant(variant)?;
+        if is_secret && self.purpose == Purpose::Record {
+            self.redacted();
             return Ok(self.compound(Kind::SecretVariant));
         }
+        let begin = self.out.len();
         self.open(bracket)?;
-        Ok(self.compound(Kind::Variant))
+        Ok(self.compound(if is_secret { Kind::HashedVariant { begin } } else { Kind::Variant }))
     }
 
     /// Writes JSON that a value is already, as every other value: it may hold keys, too.

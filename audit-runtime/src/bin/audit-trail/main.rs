@@ -10,6 +10,7 @@ mod failure;
 mod format;
 mod globals;
 mod journal;
+mod keepalive;
 mod personal;
 mod prune;
 mod quarantine;

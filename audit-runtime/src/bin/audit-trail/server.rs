@@ -3,6 +3,7 @@
 //! ```text
 //! at the beginning   a login and a query, within 10 seconds
 //! then, on a thread  a login every 15 seconds. Three that are not answered in a row mean that server or network are silent
+//! in the kernel      keepalive, for a connection that is forgotten while others are answered
 //! ```
 //!
 //! A server answers a login whatever its other sessions do, so that a query may take hours, or wait for a lock. A pooler
@@ -10,6 +11,7 @@
 
 use crate::environment;
 use crate::failure::{Failure, INTERRUPTED, is_unreachable, plain};
+use crate::keepalive;
 use crate::say;
 use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
@@ -74,7 +76,14 @@ impl Server {
     }
 
     pub(crate) fn pool(&self) -> PgPool {
-        PgPoolOptions::new().max_connections(2).acquire_timeout(ANSWER).connect_lazy_with(self.options.clone())
+        PgPoolOptions::new()
+            .max_connections(2)
+            .acquire_timeout(ANSWER)
+            .after_connect(|_, _| {
+                keepalive::everywhere();
+                Box::pin(std::future::ready(Ok(())))
+            })
+            .connect_lazy_with(self.options.clone())
     }
 
     /// Makes sure that the server answers. (A pool would only report that it waited in vain.)
