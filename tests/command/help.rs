@@ -12,13 +12,13 @@ async fn an_empty_answer_says_what_there_is_instead() {
     for (arguments, said) in [
         (
             ["entity", "payment", order],
-            "there is no payment 00000000-0000-7000-8000-0000000000aa, but events about it as order, position",
+            "no payment 00000000-0000-7000-8000-0000000000aa was found, but events about it as order, position",
         ),
         (["entity", "order", "00000000-0000-7000-8000-000000000003"], "it is the id of an event"),
         (["entity", "order", "00000000-0000-7000-8000-0000000000cc"], "it is a correlation"),
         (
             ["entity", "order", "00000000-0000-7000-8000-0000000000ff"],
-            "there is no order 00000000-0000-7000-8000-0000000000ff",
+            "no order 00000000-0000-7000-8000-0000000000ff was found",
         ),
     ] {
         let ran = run(&database, &arguments);
@@ -33,10 +33,13 @@ async fn mistakes_are_told_with_what_to_write_instead() {
     for (arguments, said) in [
         (vec!["order", "x"], "invalid value 'x' for '<ID>'"),
         (vec!["events", "--since", "soon"], "write 2026-05-04T03:02:01Z"),
-        (vec!["events", "--since", "2026-05-05", "--until", "2026-05-04"], "is not before --until"),
-        (vec!["events", "--outcome", "fine"], "there are ok, error, panicked, cancelled, started and interrupted"),
+        (vec!["events", "--since", "2026-05-05", "--until", "2026-05-04"], "the interval is empty"),
+        (
+            vec!["events", "--outcome", "fine"],
+            "this library writes ok, error, panicked, cancelled, started and interrupted",
+        ),
         (vec!["events", "--where", "ticker"], "write key=value"),
-        (vec!["events", "--after", "x"], "is no cursor"),
+        (vec!["events", "--after", "x"], "invalid cursor"),
         (vec!["events", "--limit", "0"], "0 is not in 1.."),
         (vec!["evnts"], "events"),
         (vec!["export", "--output", "csv"], "--format"),

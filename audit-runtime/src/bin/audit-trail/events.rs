@@ -95,7 +95,7 @@ async fn print_stream(
         printer.event(&event)?;
     }
     printer.end()?;
-    if printer.printed() == 0 { Err(Failure::Nothing(selection.nothing())) } else { Ok(()) }
+    if printer.printed() == 0 { Err(selection.nothing()) } else { Ok(()) }
 }
 
 async fn follow(trail: &Trail, filter: EventFilter, style: &Style) -> Result<(), Failure> {
@@ -206,20 +206,20 @@ impl Export {
         printer.end()?;
         bar.finish_and_clear();
         if printer.printed() == 0 {
-            return Err(Failure::Nothing(self.selection.nothing()));
+            return Err(self.selection.nothing());
         }
         Ok(())
     }
 }
 
-fn print_all(events: &[TrailEvent], style: &Style, nothing: impl FnOnce() -> String) -> Result<(), Failure> {
+fn print_all(events: &[TrailEvent], style: &Style, nothing: impl FnOnce() -> Failure) -> Result<(), Failure> {
     let mut printer = Printer::new(style)?;
     for event in events {
         printer.event(event)?;
     }
     printer.end()?;
     if events.is_empty() {
-        return Err(Failure::Nothing(nothing()));
+        return Err(nothing());
     }
     Ok(())
 }
@@ -233,7 +233,7 @@ pub(crate) async fn print_trail(
     events: Vec<TrailEvent>,
 ) -> Result<(), Failure> {
     let nothing = if events.is_empty() { nothing_of(trail, what, id).await? } else { String::new() };
-    print_all(&events, style, || nothing)
+    print_all(&events, style, || Failure::Nothing(nothing))
 }
 
 /// The events of an order, and those of the recommendations that it names, or of the one that is given.
@@ -262,7 +262,7 @@ pub(crate) async fn print_event(trail: &Trail, style: &Style, id: Uuid) -> Resul
         return crate::detail::print(event);
     }
     let nothing = if events.is_empty() { nothing_of(trail, "event", id).await? } else { String::new() };
-    print_all(&events, style, || nothing)
+    print_all(&events, style, || Failure::Nothing(nothing))
 }
 
 /// Why a trail is empty: what there is of this id, if anything.

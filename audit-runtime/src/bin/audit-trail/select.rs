@@ -196,24 +196,22 @@ impl Selection {
     }
 
     /// Returns the answer where no event matches: what was looked for, and what may be meant.
-    pub(crate) fn nothing(&self) -> String {
+    pub(crate) fn nothing(&self) -> Failure {
         let described = self.described();
         if described.is_empty() {
-            return "the trail is empty: no event is stored yet".into();
+            return Failure::Nothing("the trail is empty: no event is stored yet".into());
         }
-        let mut answer = format!("no event matches{described}");
-        if let Some(event) = self.event.iter().find(|event| !event.contains(['.', '*'])) {
-            let _ =
-                write!(answer, "; an event type has a dot: --event '{event}.*' matches all that begin with {event}");
-        } else if let Some(outcome) = self.outcome.iter().find(|outcome| outcome.parse::<Outcome>().is_err()) {
-            let _ = write!(
-                answer,
-                "; no version of this library writes the outcome {outcome}: it writes ok, error, panicked, cancelled, started and interrupted"
-            );
-        } else {
-            answer.push_str("; leave a condition out, or see audit-trail events --help");
+        if let Some(outcome) = self.outcome.iter().find(|outcome| outcome.parse::<Outcome>().is_err()) {
+            return Failure::Usage(format!(
+                "no event has the outcome {outcome:?}: this library writes ok, error, panicked, cancelled, started and interrupted"
+            ));
         }
-        answer
+        let unfinished = self.event.iter().find(|event| !event.contains(['.', '*']));
+        let hint = unfinished.map_or_else(
+            || "leave a condition out, or see audit-trail events --help".to_owned(),
+            |event| format!("an event type has a dot: --event '{event}.*' matches all that begin with {event}"),
+        );
+        Failure::Nothing(format!("no event matches{described}; {hint}"))
     }
 }
 
