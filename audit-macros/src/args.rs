@@ -105,9 +105,22 @@ struct ErrorShown(Shown);
 /// A closure that says whether a success value is one.
 pub(crate) struct SuccessIf(pub(crate) ExprClosure);
 
+/// An expression that a macro was given as a fragment (`$id:expr`, `$event:literal`, `$err:path`) stands in a group that nobody sees, and a
+/// closure may stand in parentheses.
+pub(crate) fn ungrouped(expr: Expr) -> Expr {
+    match expr {
+        Expr::Group(group) => ungrouped(*group.expr),
+        Expr::Paren(paren) => match ungrouped(*paren.expr.clone()) {
+            closure @ Expr::Closure(_) => closure,
+            _ => Expr::Paren(paren),
+        },
+        other => other,
+    }
+}
+
 impl Parse for Value {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        Ok(match input.parse()? {
+        Ok(match ungrouped(input.parse()?) {
             Expr::Closure(closure) => Self::Late(closure),
             expr => Self::Early(expr),
         })
@@ -150,7 +163,7 @@ impl Shown {
         if input.peek(Token![%]) || input.peek(Token![?]) {
             return Ok(Self::By(Way::parse_sigil(input)?));
         }
-        match input.parse::<Expr>()? {
+        match ungrouped(input.parse()?) {
             Expr::Closure(closure) => Ok(Self::Late(closure)),
             Expr::Path(path) if path.path.is_ident("skip") => Ok(Self::Skip),
             other => Err(syn::Error::new_spanned(
@@ -177,7 +190,7 @@ impl Parse for ErrorShown {
 
 impl Parse for SuccessIf {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        match input.parse::<Expr>()? {
+        match ungrouped(input.parse()?) {
             Expr::Closure(closure) => Ok(Self(closure)),
             other => Err(syn::Error::new_spanned(
                 other,
@@ -231,7 +244,7 @@ impl Args {
             "plain" => self.plain = listed(name, input, Ident::parse_any)?,
             "personal" => self.personal = listed(name, input, Ident::parse_any)?,
             "fields" => self.fields = listed(name, input, Field::parse)?,
-            "changes" => self.changes = listed(name, input, Expr::parse)?,
+            "changes" => self.changes = listed(name, input, |input| input.parse().map(ungrouped))?,
             "tx" => self.tx = Some(assigned(name, input)?),
             "intent" => self.intent = Some(name.clone()),
             "required" => self.required = Some(name.clone()),

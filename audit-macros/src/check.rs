@@ -102,6 +102,11 @@ pub(crate) fn check(mut args: Args, function: &Function, responses: bool) -> syn
         ));
     }
     let fallible = Fallible::of(&args, function)?;
+    for (word, value) in
+        [("id", &args.id), ("err_id", &args.err_id), ("actor", &args.actor), ("subject", &args.subject)]
+    {
+        literal(word, value.as_ref(), function)?;
+    }
     let subject = subject(&mut args, function)?;
     let guarantees = guarantees(&mut args, function, fallible)?;
     let captures = captures(&args, function, &guarantees)?;
@@ -196,6 +201,29 @@ impl From<Expr> for Text {
             other => Self::Expr(other),
         }
     }
+}
+
+/// Refuses a text that was meant as an expression.
+fn literal(word: &str, value: Option<&Value>, function: &Function) -> syn::Result<()> {
+    let Some(Value::Early(Expr::Lit(ExprLit { lit: Lit::Str(literal), .. }))) = value else {
+        return Ok(());
+    };
+    let text = literal.value();
+    if function.bindings().any(|binding| binding.name == text) {
+        return Err(syn::Error::new_spanned(
+            literal,
+            format!(
+                "`{word}` is the text {text:?} here, and not the parameter; write `{word} = {text}`, without quotes"
+            ),
+        ));
+    }
+    if text.trim().is_empty() {
+        return Err(syn::Error::new_spanned(
+            literal,
+            format!("`{word}` is an empty text; leave it out, or name something"),
+        ));
+    }
+    Ok(())
 }
 
 /// Whether an id is given as `none` or `None`, and that is no parameter.

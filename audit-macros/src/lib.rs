@@ -15,6 +15,7 @@ mod finish;
 mod function;
 mod guarantee;
 mod output;
+mod patterns;
 mod personal;
 mod secret;
 
