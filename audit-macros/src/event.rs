@@ -105,9 +105,10 @@ pub(crate) fn derive(input: &DeriveInput) -> syn::Result<TokenStream> {
     let (check, event) = match &event {
         EventType::Literal(literal) => (TokenStream::new(), quote!(#literal)),
         EventType::Constant(constant) => (check_constant(&private, constant), quote!(#constant)),
-        EventType::Late(closure) => {
-            (TokenStream::new(), quote!(#[allow(clippy::implicit_return)] { #private::late(self, #closure) }))
-        }
+        EventType::Late(closure) => (
+            TokenStream::new(),
+            quote!(#[allow(clippy::implicit_return, clippy::redundant_closure, clippy::redundant_closure_for_method_calls)] { #private::late(self, #closure) }),
+        ),
     };
     let actor = actor.as_ref().map(|actor| quote_spanned!(actor.span()=> .actor(&(#actor))));
     let subject = subject.as_ref().map(|subject| quote_spanned!(subject.span()=> #data.subject(&(#subject));));

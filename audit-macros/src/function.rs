@@ -55,9 +55,9 @@ impl Parse for Function {
         }
         let mut body = braces(input.parse::<TokenTree>()?)?;
         if is_async_trait(&sig) {
-            body = restored(&mut sig, body)?;
+            body = restored(&mut sig, body);
         }
-        let (parameters, output) = (parameters(&sig)?, Output::of(&sig));
+        let (parameters, output) = (parameters(&sig), Output::of(&sig));
         Ok(Self { attrs, vis, defaultness, sig, body, parameters, output })
     }
 }
@@ -99,7 +99,7 @@ fn not_a_function(input: ParseStream<'_>) -> Option<syn::Error> {
     Some(input.error(format!("#[audited] goes on a function, not on {what}; put it on each function to be recorded")))
 }
 
-fn parameters(sig: &Signature) -> syn::Result<Vec<Parameter>> {
+fn parameters(sig: &Signature) -> Vec<Parameter> {
     let typed = sig.inputs.iter().filter_map(|input| match input {
         FnArg::Typed(input) => Some(input),
         FnArg::Receiver(_) => None,
@@ -109,10 +109,10 @@ fn parameters(sig: &Signature) -> syn::Result<Vec<Parameter>> {
             input.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg")).cloned().collect();
         if let Pat::Wild(_) = *input.pat {
             let name = format_ident!("__audit_unnamed_{at}", span = Span::mixed_site());
-            return Ok(Parameter::Unnamed(Binding { name, mutability: None, cfgs }));
+            return Parameter::Unnamed(Binding { name, mutability: None, cfgs });
         }
-        let names = bound(&input.pat, Some(&input.ty))?.into_iter();
-        Ok(Parameter::Names(names.map(|(name, mutability)| Binding { name, mutability, cfgs: cfgs.clone() }).collect()))
+        let names = bound(&input.pat, Some(&input.ty)).into_iter();
+        Parameter::Names(names.map(|(name, mutability)| Binding { name, mutability, cfgs: cfgs.clone() }).collect())
     };
     typed.enumerate().map(parameter).collect()
 }
@@ -175,8 +175,18 @@ impl Function {
     /// The body, braces included. What `#[async_trait]` made of one binds the parameters once more, and there too they
     /// count as used.
     pub(crate) fn body(&self, used: impl Fn(&Ident) -> bool) -> TokenStream {
-        let body = self.body.to_token_stream();
-        if self.is_async_trait() { with_uses(body, &used) } else { body }
+        let mut body = self.body.clone();
+        if self.is_async_trait() {
+            body = Group::new(Delimiter::Brace, with_uses(body.stream(), &used));
+            body.set_span(self.body.span());
+        }
+        // Braces around a mere expression are the function's own, and not superfluous in the closure, as `unused_braces` would have it: it
+        // leaves those alone that come from an expansion.
+        let is_statement = |token: TokenTree| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ';');
+        if !body.stream().into_iter().any(is_statement) {
+            body.set_span(body.span().resolved_at(Span::mixed_site()));
+        }
+        body.into_token_stream()
     }
 
     /// Whether this is what `#[async_trait]` made of an `async fn`: its future may hold every parameter.

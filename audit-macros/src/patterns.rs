@@ -5,64 +5,32 @@ use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::parse::Parser;
 use syn::visit_mut::{self, VisitMut};
-use syn::{FieldPat, FnArg, Ident, Pat, PatIdent, Signature, Token, Type};
+use syn::{FnArg, Ident, Pat, PatIdent, Signature, Token, Type};
 
-/// The names that a parameter's pattern binds, with `mut` where the body may change what they name.
-pub(crate) fn bound(pat: &Pat, ty: Option<&Type>) -> syn::Result<Vec<(Ident, Option<Token![mut]>)>> {
-    let mut names = Names { bound: Vec::new(), error: None };
-    match pat {
-        // A name of its own, be it of upper case, unless it is the unit struct that the type names.
-        Pat::Ident(pat) if pat.subpat.is_none() => {
-            let is_constant = pat.mutability.is_none() && ty.is_some_and(|ty| is_named(ty, &pat.ident));
-            if !is_constant {
-                names.push(pat);
-            }
+/// The names that a parameter's pattern binds, with `mut` where the body may change what they name. An upper-case name may be a constant or
+/// a unit struct, which nobody sees here: it is taken for a name, and captured as what it is.
+pub(crate) fn bound(pat: &Pat, ty: Option<&Type>) -> Vec<(Ident, Option<Token![mut]>)> {
+    struct Names(Vec<(Ident, Option<Token![mut]>)>);
+    impl VisitMut for Names {
+        fn visit_pat_ident_mut(&mut self, pat: &mut PatIdent) {
+            self.0.push((pat.ident.clone(), pat.mutability.filter(|_| pat.by_ref.is_none())));
+            visit_mut::visit_pat_ident_mut(self, pat);
         }
-        pat => names.visit_pat_mut(&mut pat.clone()),
     }
-    names.error.map_or(Ok(names.bound), Err)
+    // `Unit: Unit` is the unit struct.
+    if let (Pat::Ident(pat), Some(ty)) = (pat, ty)
+        && pat.mutability.is_none()
+        && is_named(ty, &pat.ident)
+    {
+        return Vec::new();
+    }
+    let mut names = Names(Vec::new());
+    names.visit_pat_mut(&mut pat.clone());
+    names.0
 }
 
 fn is_named(ty: &Type, name: &Ident) -> bool {
     matches!(ty, Type::Path(path) if path.path.segments.last().is_some_and(|segment| segment.ident == *name))
-}
-
-struct Names {
-    bound: Vec<(Ident, Option<Token![mut]>)>,
-    error: Option<syn::Error>,
-}
-
-impl Names {
-    fn push(&mut self, pat: &PatIdent) {
-        self.bound.push((pat.ident.clone(), pat.mutability.filter(|_| pat.by_ref.is_none())));
-    }
-}
-
-impl VisitMut for Names {
-    fn visit_field_pat_mut(&mut self, field: &mut FieldPat) {
-        match (&field.colon_token, &*field.pat) {
-            // `Point { X }` binds, whatever the case.
-            (None, Pat::Ident(pat)) => self.push(pat),
-            _ => visit_mut::visit_field_pat_mut(self, field),
-        }
-    }
-
-    fn visit_pat_ident_mut(&mut self, pat: &mut PatIdent) {
-        let is_binding = pat.mutability.is_some() || pat.by_ref.is_some() || pat.subpat.is_some();
-        // Within a pattern, an upper-case name may be a constant or a unit struct.
-        if is_binding || !pat.ident.to_string().starts_with(char::is_uppercase) {
-            self.push(pat);
-        } else if self.error.is_none() {
-            let name = &pat.ident;
-            self.error = Some(syn::Error::new_spanned(
-                name,
-                format!(
-                    "`{name}` may be a name or a constant; write `{name} @ _` for a name, `{name} {{}}` for a unit struct"
-                ),
-            ));
-        }
-        visit_mut::visit_pat_ident_mut(self, pat);
-    }
 }
 
 /// Takes `mut` from a pattern: it belongs to the names that the body sees.
@@ -79,7 +47,7 @@ impl VisitMut for Immutable {
 
 /// Gives the parameters of what `#[async_trait]` made of a method the patterns that were written: it names such a parameter `__arg1`, and
 /// begins the body with `let PATTERN = { let __arg1 = __arg1; __arg1 };`. One that binds by reference has to stay there.
-pub(crate) fn restored(sig: &mut Signature, body: Group) -> syn::Result<Group> {
+pub(crate) fn restored(sig: &mut Signature, body: Group) -> Group {
     let mut tokens = body.stream();
     for input in &mut sig.inputs {
         let FnArg::Typed(input) = input else {
@@ -93,20 +61,20 @@ pub(crate) fn restored(sig: &mut Signature, body: Group) -> syn::Result<Group> {
         }
         let mut found = None;
         let replaced = replaced(tokens.clone(), ident, &mut found);
-        if let Some(mut pat) = found.transpose()? {
+        if let Some(mut pat) = found {
             Immutable.visit_pat_mut(&mut pat);
             *input.pat = pat;
             tokens = replaced;
         }
     }
-    Ok(match regrouped(&body, tokens) {
+    match regrouped(&body, tokens) {
         TokenTree::Group(group) => group,
         _ => body,
-    })
+    }
 }
 
 /// Replaces the statement that takes the parameter apart by one that binds each of its names once more.
-fn replaced(tokens: TokenStream, parameter: &Ident, found: &mut Option<syn::Result<Pat>>) -> TokenStream {
+fn replaced(tokens: TokenStream, parameter: &Ident, found: &mut Option<Pat>) -> TokenStream {
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();
     let mut result: Vec<TokenTree> = Vec::new();
     for token in tokens {
@@ -136,15 +104,12 @@ fn replaced(tokens: TokenStream, parameter: &Ident, found: &mut Option<syn::Resu
 }
 
 /// `let a = a; let mut b = b`, and the pattern; `None` for one that binds by reference.
-fn rebound(pattern: &[TokenTree]) -> Option<(TokenStream, syn::Result<Pat>)> {
+fn rebound(pattern: &[TokenTree]) -> Option<(TokenStream, Pat)> {
     let pat = Pat::parse_multi.parse2(pattern.iter().cloned().collect()).ok()?;
     if pattern.iter().any(binds_by_reference) {
         return None;
     }
-    let names = match bound(&pat, None) {
-        Ok(names) => names,
-        Err(error) => return Some((TokenStream::new(), Err(error))),
-    };
+    let names = bound(&pat, None);
     let mut statement = TokenStream::new();
     for (at, (name, mutability)) in names.iter().enumerate() {
         let end = (at + 1 < names.len()).then(|| quote!(;));
@@ -154,7 +119,7 @@ fn rebound(pattern: &[TokenTree]) -> Option<(TokenStream, syn::Result<Pat>)> {
     if names.is_empty() {
         statement.extend(quote!(()));
     }
-    Some((statement, Ok(pat)))
+    Some((statement, pat))
 }
 
 fn binds_by_reference(token: &TokenTree) -> bool {

@@ -13,6 +13,7 @@ mod grammar;
 mod guarantees;
 mod odd;
 mod outcomes;
+mod quiet;
 mod requests;
 mod responses;
 mod shapes;

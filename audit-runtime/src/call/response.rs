@@ -18,6 +18,7 @@ impl<B> Shown<&http::Response<B>> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<B> EndsInError for http::Response<B> {}
 
 /// A success value that is no response.

@@ -237,10 +237,12 @@ pub trait EndsInError {}
 
 macro_rules! fails {
     ($($ty:ty),*) => {$(
+        #[diagnostic::do_not_recommend]
         impl<T, E> Fails for $ty {
             type Error = E;
         }
 
+        #[diagnostic::do_not_recommend]
         impl<T, E> EndsInError for $ty {}
     )*};
 }
