@@ -267,10 +267,13 @@ pub(crate) fn event_type(value: Value) -> syn::Result<EventType> {
                 ))
             }
         }
-        Value::Early(constant @ Expr::Path(_)) => Ok(EventType::Constant(constant)),
+        Value::Early(constant @ (Expr::Path(_) | Expr::Const(_))) => Ok(EventType::Constant(constant)),
+        Value::Early(Expr::Macro(made)) if made.mac.path.is_ident("concat") => {
+            Ok(EventType::Constant(Expr::Macro(made)))
+        }
         Value::Early(other) => Err(syn::Error::new_spanned(
             other,
-            "an event type is a literal, a constant, or a closure over the result; write `|value| ..` for one that is computed",
+            "an event type is a literal, a constant, or a closure over the result; write `const { .. }` for one that is computed when it is compiled, `|value| ..` for one of the result",
         )),
     }
 }
@@ -338,7 +341,8 @@ fn captures(args: &Args, function: &Function, guarantees: &Guarantees) -> syn::R
         ));
     }
     let named = only.into_iter().flatten().map(|captured| &captured.name);
-    for name in args.skip.iter().chain(named) {
+    // That `self` is skipped is what happens in any case.
+    for name in args.skip.iter().filter(|name| *name != "self").chain(named) {
         known_name(name, function, &[])?;
     }
     for name in args.redact.iter().chain(&args.plain) {

@@ -1,6 +1,6 @@
 //! `#[derive(AuditEvent)]`: a struct whose fields are the event's data.
 
-use crate::args::{Value, Way, assigned, nearest};
+use crate::args::{Value, Way, assigned, nearest, path};
 use crate::check::{EventType, Text, early, entity, event_type, mentions, secret_field};
 use crate::expand::{check_constant, key, method};
 use crate::secret::says_secret;
@@ -266,7 +266,7 @@ fn container(input: &DeriveInput) -> syn::Result<Container> {
                     "subject" => container.subject = Some(assigned(&name, input)?),
                     "crate" => {
                         input.parse::<Token![=]>()?;
-                        container.krate = Some(input.call(Path::parse_mod_style)?);
+                        container.krate = Some(path(input)?);
                     }
                     _ => return Err(unknown(&name, ON_STRUCT, "on a struct")),
                 }

@@ -11,7 +11,7 @@ use crate::personal::personal;
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Attribute, Meta, parse_quote};
+use syn::{Attribute, Meta, Type, parse_quote};
 
 /// Names of the expansion's own: user code can neither see nor shadow them.
 pub(crate) struct Names {
@@ -39,7 +39,7 @@ pub(crate) fn expand(plan: &Plan, function: &Function) -> TokenStream {
     let defaultness = &function.defaultness;
     let sig = function.outer_signature();
     let begin = begin(plan, function, &private);
-    let entry = entry(plan, &names, &private);
+    let entry = entry(plan, function, &names, &private);
     let body = body(plan, function, &names);
     let finish = finish(plan, function, &names, &private);
     let before = before(plan, call, &private, function);
@@ -185,7 +185,7 @@ fn begin(plan: &Plan, function: &Function, private: &TokenStream) -> TokenStream
 }
 
 /// What is evaluated before the body runs.
-fn entry(plan: &Plan, names: &Names, private: &TokenStream) -> TokenStream {
+fn entry(plan: &Plan, function: &Function, names: &Names, private: &TokenStream) -> TokenStream {
     let call = &names.call;
     let mut steps = Vec::new();
     let constant = |method: TokenStream, event: &syn::Expr| {
@@ -219,7 +219,14 @@ fn entry(plan: &Plan, names: &Names, private: &TokenStream) -> TokenStream {
         let step = match capture.how {
             How::Redacted => quote!(#call.redacted(#key);),
             How::By(way) => {
-                let method = method(way);
+                let is_generic = function
+                    .parameter_type(name)
+                    .is_some_and(|ty| matches!(ty, Type::ImplTrait(_)) || function.is_generic(ty));
+                let method = if is_generic && way == Way::Serialize {
+                    Ident::new("serialize_generic", Span::call_site())
+                } else {
+                    method(way)
+                };
                 quote_spanned!(name.span()=> #call.#method(#key, &#name);)
             }
             How::Personal(way) => {

@@ -224,7 +224,10 @@ fn result(plan: &Plan, function: &Function, names: &Names, private: &TokenStream
         Shown::By(Way::Serialize) => {
             let call = if personal.is_some() { quote!(#call.personal()) } else { quote!(#call) };
             let shown = respanned(&quote!(#private::Shown(#value)), span);
-            quote!({ use #private::ByCapture as _; #shown.capture(#call); })
+            let is_generic = function.output.value().is_some_and(|ty| function.is_generic(ty));
+            let capture = if is_generic { "capture_generic" } else { "capture" };
+            let capture = Ident::new(capture, span.resolved_at(Span::call_site()));
+            quote!({ use #private::ByCapture as _; #shown.#capture(#call); })
         }
         Shown::By(way) => {
             let method = method(*way);

@@ -224,6 +224,11 @@ impl Function {
         locals.collect()
     }
 
+    /// Whether a type has a type parameter of the function in it.
+    pub(crate) fn is_generic(&self, ty: &Type) -> bool {
+        self.sig.generics.type_params().any(|parameter| mentions(ty, &parameter.ident))
+    }
+
     /// The type of a parameter that is a name and no other pattern.
     pub(crate) fn parameter_type(&self, name: &Ident) -> Option<&Type> {
         self.sig.inputs.iter().find_map(|input| match input {

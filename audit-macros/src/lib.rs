@@ -14,6 +14,7 @@ mod fallible;
 mod finish;
 mod function;
 mod guarantee;
+mod habits;
 mod output;
 mod patterns;
 mod personal;

@@ -250,6 +250,12 @@ impl Call {
         }
     }
 
+    /// Captures a value whose type has parameters: the compiler proposes the trait that users know.
+    #[inline]
+    pub fn serialize_generic<T: Serialize + ?Sized>(&mut self, key: &'static Key, value: &T) {
+        self.serialize(key, value);
+    }
+
     /// Captures a value by its `Display`.
     pub fn display<T: Display + ?Sized>(&mut self, key: &'static Key, value: &T) {
         if let Some(active) = &mut *self.active {

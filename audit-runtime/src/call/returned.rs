@@ -158,6 +158,16 @@ pub trait ByCapture {
     fn capture(self, call: &mut Call)
     where
         Self::Value: Capture;
+
+    /// The same of a type that has parameters: the compiler proposes the trait that users know.
+    #[inline]
+    fn capture_generic(self, call: &mut Call)
+    where
+        Self: Sized,
+        Self::Value: Serialize,
+    {
+        self.capture(call);
+    }
 }
 
 impl<T> ByCapture for Shown<&T> {
