@@ -1,10 +1,10 @@
 //! The attribute's arguments, as they were written.
 
+use crate::habits;
 use proc_macro2::Span;
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
-use syn::punctuated::Punctuated;
-use syn::{Expr, ExprClosure, Ident, Path, Token, parenthesized};
+use syn::{Expr, ExprClosure, Ident, LitStr, Path, Token, parenthesized};
 
 /// Every argument there is: what an unknown one is compared with.
 const NAMES: &[&str] = &[
@@ -35,6 +35,9 @@ const NAMES: &[&str] = &[
     "recorder",
     "crate",
 ];
+
+/// Those of which the name is all.
+const FLAGS: &[&str] = &["intent", "required", "skip_all", "fallible", "infallible"];
 
 #[derive(Default)]
 pub(crate) struct Args {
@@ -75,6 +78,9 @@ pub(crate) struct PlainKey {
 
 impl PlainKey {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        if let Some(error) = habits::quoted_name(input) {
+            return Err(error);
+        }
         let parameter = input.call(Ident::parse_any)?;
         let mut path = Vec::new();
         while input.parse::<Option<Token![.]>>()?.is_some() {
@@ -130,9 +136,22 @@ struct ErrorShown(Shown);
 /// A closure that says whether a success value is one.
 pub(crate) struct SuccessIf(pub(crate) ExprClosure);
 
+/// An expression that a macro was given as a fragment (`$id:expr`, `$event:literal`, `$err:path`) stands in a group that nobody sees, and a
+/// closure may stand in parentheses.
+pub(crate) fn ungrouped(expr: Expr) -> Expr {
+    match expr {
+        Expr::Group(group) => ungrouped(*group.expr),
+        Expr::Paren(paren) => match ungrouped(*paren.expr.clone()) {
+            closure @ Expr::Closure(_) => closure,
+            _ => Expr::Paren(paren),
+        },
+        other => other,
+    }
+}
+
 impl Parse for Value {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        Ok(match input.parse()? {
+        Ok(match ungrouped(input.parse()?) {
             Expr::Closure(closure) => Self::Late(closure),
             expr => Self::Early(expr),
         })
@@ -152,14 +171,11 @@ impl Way {
     }
 }
 
-impl Parse for Captured {
-    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        Ok(Self { way: Way::parse_sigil(input)?, name: input.call(Ident::parse_any)? })
-    }
-}
-
 impl Parse for Field {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        if let Some(error) = habits::quoted_name(input).or_else(|| habits::field_by_habit(input)) {
+            return Err(error);
+        }
         let name = input.call(Ident::parse_any)?;
         if !input.peek(Token![=]) {
             return Err(syn::Error::new_spanned(&name, format!("a field needs a value; write `{name} = expression`")));
@@ -175,7 +191,7 @@ impl Shown {
         if input.peek(Token![%]) || input.peek(Token![?]) {
             return Ok(Self::By(Way::parse_sigil(input)?));
         }
-        match input.parse::<Expr>()? {
+        match ungrouped(input.parse()?) {
             Expr::Closure(closure) => Ok(Self::Late(closure)),
             Expr::Path(path) if path.path.is_ident("skip") => Ok(Self::Skip),
             other => Err(syn::Error::new_spanned(
@@ -202,7 +218,7 @@ impl Parse for ErrorShown {
 
 impl Parse for SuccessIf {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        match input.parse::<Expr>()? {
+        match ungrouped(input.parse()?) {
             Expr::Closure(closure) => Ok(Self(closure)),
             other => Err(syn::Error::new_spanned(
                 other,
@@ -217,9 +233,12 @@ impl Parse for Args {
         let mut args = Self::default();
         let mut seen: Vec<Ident> = Vec::new();
         while !input.is_empty() {
+            if let Some(error) = habits::quoted_argument(input) {
+                return Err(error);
+            }
             let name = input.call(Ident::parse_any)?;
             if seen.contains(&name) {
-                return Err(syn::Error::new_spanned(&name, format!("`{name}` is given twice; leave one of them")));
+                return Err(habits::twice(&name, input));
             }
             args.argument(&name, input)?;
             seen.push(name);
@@ -235,7 +254,10 @@ impl Args {
     fn argument(&mut self, name: &Ident, input: ParseStream<'_>) -> syn::Result<()> {
         match name.to_string().as_str() {
             "event" => self.event = Some(assigned(name, input)?),
-            "err" => self.err = Some(assigned(name, input)?),
+            "err" => {
+                habits::err(name, input)?;
+                self.err = Some(assigned(name, input)?);
+            }
             "entity" => self.entity = Some(assigned(name, input)?),
             "id" => self.id = Some(assigned(name, input)?),
             "err_id" => self.err_id = Some(assigned(name, input)?),
@@ -248,11 +270,11 @@ impl Args {
             "ok" => self.ok = Some(assigned(name, input)?),
             "crate" => {
                 input.parse::<Token![=]>()?;
-                self.krate = Some(input.call(Path::parse_mod_style)?);
+                self.krate = Some(path(input)?);
             }
-            "skip" => self.skip = listed(name, input, Ident::parse_any)?,
-            "only" => self.only = Some(listed(name, input, Captured::parse)?),
-            "redact" => self.redact = listed(name, input, Ident::parse_any)?,
+            "skip" => self.skip = names(name, input)?,
+            "only" => self.only = Some(only(name, input)?),
+            "redact" => self.redact = names(name, input)?,
             "plain" => {
                 let (whole, keys) =
                     listed(name, input, PlainKey::parse)?.into_iter().partition(|key| key.path.is_empty());
@@ -260,9 +282,9 @@ impl Args {
                 self.plain = whole.into_iter().map(|key| key.parameter).collect();
                 self.plain_keys = keys;
             }
-            "personal" => self.personal = listed(name, input, Ident::parse_any)?,
+            "personal" => self.personal = names(name, input)?,
             "fields" => self.fields = listed(name, input, Field::parse)?,
-            "changes" => self.changes = listed(name, input, Expr::parse)?,
+            "changes" => self.changes = listed(name, input, |input| input.parse().map(ungrouped))?,
             "tx" => self.tx = Some(assigned(name, input)?),
             "intent" => self.intent = Some(name.clone()),
             "required" => self.required = Some(name.clone()),
@@ -275,17 +297,9 @@ impl Args {
                     "a function is either fallible or infallible; leave one of them",
                 ));
             }
-            unknown => {
-                return Err(syn::Error::new_spanned(
-                    name,
-                    match nearest(unknown, NAMES.iter().copied()) {
-                        Some(nearest) => format!("`audited` has no argument `{unknown}`; did you mean `{nearest}`?"),
-                        None => format!("`audited` has no argument `{unknown}`; it takes {}", NAMES.join(", ")),
-                    },
-                ));
-            }
+            _ => return Err(habits::unknown(name, NAMES)),
         }
-        Ok(())
+        if FLAGS.iter().any(|flag| name == flag) { habits::flag(name, input) } else { Ok(()) }
     }
 }
 
@@ -306,13 +320,54 @@ pub(crate) fn assigned<T: Parse>(name: &Ident, input: ParseStream<'_>) -> syn::R
     })
 }
 
-fn listed<T>(name: &Ident, input: ParseStream<'_>, item: fn(ParseStream<'_>) -> syn::Result<T>) -> syn::Result<Vec<T>> {
+/// A path, also in quotes, as serde has it.
+pub(crate) fn path(input: ParseStream<'_>) -> syn::Result<Path> {
+    if !input.peek(LitStr) {
+        return input.call(Path::parse_mod_style);
+    }
+    let text: LitStr = input.parse()?;
+    let path = text.parse_with(Path::parse_mod_style);
+    path.map_err(|_| {
+        syn::Error::new_spanned(&text, format!("{:?} is no path; write one as in `crate = my::audit`", text.value()))
+    })
+}
+
+fn names(list: &Ident, input: ParseStream<'_>) -> syn::Result<Vec<Ident>> {
+    listed(list, input, |input| listed_name(list, input))
+}
+
+fn only(list: &Ident, input: ParseStream<'_>) -> syn::Result<Vec<Captured>> {
+    listed(list, input, |input| Ok(Captured { way: Way::parse_sigil(input)?, name: listed_name(list, input)? }))
+}
+
+/// One of a list of parameters, and of fields.
+fn listed_name(list: &Ident, input: ParseStream<'_>) -> syn::Result<Ident> {
+    if let Some(error) = habits::quoted_name(input) {
+        return Err(error);
+    }
+    let name = input.call(Ident::parse_any)?;
+    habits::only_names(list, &name, input)?;
+    Ok(name)
+}
+
+fn listed<T>(
+    name: &Ident,
+    input: ParseStream<'_>,
+    item: impl Fn(ParseStream<'_>) -> syn::Result<T>,
+) -> syn::Result<Vec<T>> {
     if !input.peek(syn::token::Paren) {
         return Err(syn::Error::new_spanned(name, format!("`{name}` needs a list; write `{name}(..)`")));
     }
     let content;
     parenthesized!(content in input);
-    Ok(Punctuated::<T, Token![,]>::parse_terminated_with(&content, item)?.into_iter().collect())
+    let mut items = Vec::new();
+    while !content.is_empty() {
+        items.push(item(&content)?);
+        if !content.is_empty() {
+            content.parse::<Token![,]>()?;
+        }
+    }
+    Ok(items)
 }
 
 /// The known name that is most like a misspelt one, if any is.

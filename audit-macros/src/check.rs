@@ -104,6 +104,11 @@ pub(crate) fn check(mut args: Args, function: &Function, responses: bool) -> syn
         ));
     }
     let fallible = Fallible::of(&args, function)?;
+    for (word, value) in
+        [("id", &args.id), ("err_id", &args.err_id), ("actor", &args.actor), ("subject", &args.subject)]
+    {
+        literal(word, value.as_ref(), function)?;
+    }
     let subject = subject(&mut args, function)?;
     let guarantees = guarantees(&mut args, function, fallible)?;
     let captures = captures(&args, function, &guarantees)?;
@@ -200,6 +205,29 @@ impl From<Expr> for Text {
     }
 }
 
+/// Refuses a text that was meant as an expression.
+fn literal(word: &str, value: Option<&Value>, function: &Function) -> syn::Result<()> {
+    let Some(Value::Early(Expr::Lit(ExprLit { lit: Lit::Str(literal), .. }))) = value else {
+        return Ok(());
+    };
+    let text = literal.value();
+    if function.bindings().any(|binding| binding.name == text) {
+        return Err(syn::Error::new_spanned(
+            literal,
+            format!(
+                "`{word}` is the text {text:?} here, and not the parameter; write `{word} = {text}`, without quotes"
+            ),
+        ));
+    }
+    if text.trim().is_empty() {
+        return Err(syn::Error::new_spanned(
+            literal,
+            format!("`{word}` is an empty text; leave it out, or name something"),
+        ));
+    }
+    Ok(())
+}
+
 /// Whether an id is given as `none` or `None`, and that is no parameter.
 fn is_no_id(id: &Value, function: &Function) -> bool {
     let Value::Early(Expr::Path(path)) = id else {
@@ -241,10 +269,13 @@ pub(crate) fn event_type(value: Value) -> syn::Result<EventType> {
                 ))
             }
         }
-        Value::Early(constant @ Expr::Path(_)) => Ok(EventType::Constant(constant)),
+        Value::Early(constant @ (Expr::Path(_) | Expr::Const(_))) => Ok(EventType::Constant(constant)),
+        Value::Early(Expr::Macro(made)) if made.mac.path.is_ident("concat") => {
+            Ok(EventType::Constant(Expr::Macro(made)))
+        }
         Value::Early(other) => Err(syn::Error::new_spanned(
             other,
-            "an event type is a literal, a constant, or a closure over the result; write `|value| ..` for one that is computed",
+            "an event type is a literal, a constant, or a closure over the result; write `const { .. }` for one that is computed when it is compiled, `|value| ..` for one of the result",
         )),
     }
 }
@@ -312,7 +343,8 @@ fn captures(args: &Args, function: &Function, guarantees: &Guarantees) -> syn::R
         ));
     }
     let named = only.into_iter().flatten().map(|captured| &captured.name);
-    for name in args.skip.iter().chain(named) {
+    // That `self` is skipped is what happens in any case.
+    for name in args.skip.iter().filter(|name| *name != "self").chain(named) {
         known_name(name, function, &[])?;
     }
     for name in args.redact.iter().chain(&args.plain) {

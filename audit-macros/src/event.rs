@@ -1,6 +1,6 @@
 //! `#[derive(AuditEvent)]`: a struct whose fields are the event's data.
 
-use crate::args::{Value, Way, assigned, nearest};
+use crate::args::{Value, Way, assigned, nearest, path};
 use crate::check::{EventType, Text, early, entity, event_type, mentions, secret_field};
 use crate::expand::{check_constant, key, method};
 use crate::secret::says_secret;
@@ -105,9 +105,10 @@ pub(crate) fn derive(input: &DeriveInput) -> syn::Result<TokenStream> {
     let (check, event) = match &event {
         EventType::Literal(literal) => (TokenStream::new(), quote!(#literal)),
         EventType::Constant(constant) => (check_constant(&private, constant), quote!(#constant)),
-        EventType::Late(closure) => {
-            (TokenStream::new(), quote!(#[allow(clippy::implicit_return)] { #private::late(self, #closure) }))
-        }
+        EventType::Late(closure) => (
+            TokenStream::new(),
+            quote!(#[allow(clippy::implicit_return, clippy::redundant_closure, clippy::redundant_closure_for_method_calls)] { #private::late(self, #closure) }),
+        ),
     };
     let actor = actor.as_ref().map(|actor| quote_spanned!(actor.span()=> .actor(&(#actor))));
     let subject = subject.as_ref().map(|subject| quote_spanned!(subject.span()=> #data.subject(&(#subject));));
@@ -265,7 +266,7 @@ fn container(input: &DeriveInput) -> syn::Result<Container> {
                     "subject" => container.subject = Some(assigned(&name, input)?),
                     "crate" => {
                         input.parse::<Token![=]>()?;
-                        container.krate = Some(input.call(Path::parse_mod_style)?);
+                        container.krate = Some(path(input)?);
                     }
                     _ => return Err(unknown(&name, ON_STRUCT, "on a struct")),
                 }

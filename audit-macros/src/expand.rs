@@ -11,6 +11,7 @@ use crate::personal::personal;
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
+use syn::{Attribute, Meta, Type, parse_quote};
 
 /// Names of the expansion's own: user code can neither see nor shadow them.
 pub(crate) struct Names {
@@ -33,12 +34,12 @@ pub(crate) fn expand(plan: &Plan, function: &Function) -> TokenStream {
     let Names { call, site, out, .. } = &names;
     let krate = &plan.krate;
     let private = quote!(#krate::__private);
-    let attrs = &function.attrs;
+    let attrs = function.attrs.iter().map(kept);
     let vis = &function.vis;
     let defaultness = &function.defaultness;
     let sig = function.outer_signature();
     let begin = begin(plan, function, &private);
-    let entry = entry(plan, &names, &private);
+    let entry = entry(plan, function, &names, &private);
     let body = body(plan, function, &names);
     let finish = finish(plan, function, &names, &private);
     let before = before(plan, call, &private, function);
@@ -90,6 +91,28 @@ pub(crate) fn expand(plan: &Plan, function: &Function) -> TokenStream {
             static #site: #private::Site = #begin;
             #whole
         }
+    }
+}
+
+/// An attribute of the function's. What it expects of lints it only allows: they look at the expansion, and may find nothing.
+fn kept(attribute: &Attribute) -> Attribute {
+    fn allowed(tokens: TokenStream) -> TokenStream {
+        let allow = |token: TokenTree| match token {
+            TokenTree::Ident(word) if word == "expect" => TokenTree::Ident(Ident::new("allow", Span::call_site())),
+            token => token,
+        };
+        tokens.into_iter().map(allow).collect()
+    }
+    match &attribute.meta {
+        Meta::List(list) if list.path.is_ident("expect") => {
+            let lints = &list.tokens;
+            parse_quote!(#[allow(#lints)])
+        }
+        Meta::List(list) if list.path.is_ident("cfg_attr") => {
+            let attributes = allowed(list.tokens.clone());
+            parse_quote!(#[cfg_attr(#attributes)])
+        }
+        _ => attribute.clone(),
     }
 }
 
@@ -162,7 +185,7 @@ fn begin(plan: &Plan, function: &Function, private: &TokenStream) -> TokenStream
 }
 
 /// What is evaluated before the body runs.
-fn entry(plan: &Plan, names: &Names, private: &TokenStream) -> TokenStream {
+fn entry(plan: &Plan, function: &Function, names: &Names, private: &TokenStream) -> TokenStream {
     let call = &names.call;
     let mut steps = Vec::new();
     let constant = |method: TokenStream, event: &syn::Expr| {
@@ -200,7 +223,14 @@ fn entry(plan: &Plan, names: &Names, private: &TokenStream) -> TokenStream {
                 quote_spanned!(name.span()=> #call.serialize_with(#key, &#name, &[#(#plain),*]);)
             }
             How::By(way) => {
-                let method = method(way);
+                let is_generic = function
+                    .parameter_type(name)
+                    .is_some_and(|ty| matches!(ty, Type::ImplTrait(_)) || function.is_generic(ty));
+                let method = if is_generic && way == Way::Serialize {
+                    Ident::new("serialize_generic", Span::call_site())
+                } else {
+                    method(way)
+                };
                 quote_spanned!(name.span()=> #call.#method(#key, &#name);)
             }
             How::Personal(way) => {

@@ -152,11 +152,11 @@ fn failure(plan: &Plan, names: &Names, private: &TokenStream) -> TokenStream {
             quote_spanned!(closure.span()=> #call.serialize(#key, &#shown);)
         }
     };
-    // A closure in an attribute is no place for `return`.
+    let allowed = in_closures();
     quote! {
         #demands
         #call.capture(|#call| {
-            #[allow(clippy::implicit_return)]
+            #allowed
             { #event #id #shown }
         });
     }
@@ -204,8 +204,13 @@ fn success(plan: &Plan, function: &Function, names: &Names, private: &TokenStrea
         }
         _ => quote!(#ok #(#steps)*),
     };
-    // A closure in an attribute is no place for `return`.
-    quote!(#[allow(clippy::implicit_return)] { #steps })
+    let allowed = in_closures();
+    quote!(#allowed { #steps })
+}
+
+/// What lints would have of a closure in an attribute: it is no place for `return`, and a mere path is no closure to the attribute.
+fn in_closures() -> TokenStream {
+    quote!(#[allow(clippy::implicit_return, clippy::redundant_closure, clippy::redundant_closure_for_method_calls)])
 }
 
 fn result(plan: &Plan, function: &Function, names: &Names, private: &TokenStream) -> TokenStream {
@@ -219,7 +224,10 @@ fn result(plan: &Plan, function: &Function, names: &Names, private: &TokenStream
         Shown::By(Way::Serialize) => {
             let call = if personal.is_some() { quote!(#call.personal()) } else { quote!(#call) };
             let shown = respanned(&quote!(#private::Shown(#value)), span);
-            quote!({ use #private::ByCapture as _; #shown.capture(#call); })
+            let is_generic = function.output.value().is_some_and(|ty| function.is_generic(ty));
+            let capture = if is_generic { "capture_generic" } else { "capture" };
+            let capture = Ident::new(capture, span.resolved_at(Span::call_site()));
+            quote!({ use #private::ByCapture as _; #shown.#capture(#call); })
         }
         Shown::By(way) => {
             let method = method(*way);

@@ -3,10 +3,11 @@
 
 use crate::check::mentions;
 use crate::output::Output;
+use crate::patterns::{Immutable, bound, restored};
 use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
 use syn::parse::{Parse, ParseStream};
-use syn::visit_mut::{self, VisitMut};
+use syn::visit_mut::VisitMut;
 use syn::{Attribute, FnArg, Ident, Pat, Signature, Token, Type, Visibility};
 
 pub(crate) struct Function {
@@ -45,20 +46,39 @@ impl Parse for Function {
         if let Some(error) = not_a_function(input) {
             return Err(error);
         }
-        let sig: Signature = input.parse()?;
+        let mut sig: Signature = input.parse()?;
         if input.peek(Token![;]) {
             return Err(syn::Error::new_spanned(
                 &sig.ident,
                 "a method without a body cannot be audited; put #[audited] on the methods that implement it",
             ));
         }
-        let body = match input.parse::<TokenTree>()? {
-            TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => group,
-            other => return Err(syn::Error::new_spanned(other, "expected the function's body")),
-        };
+        let mut body = braces(input.parse::<TokenTree>()?)?;
+        if is_async_trait(&sig) {
+            body = restored(&mut sig, body);
+        }
         let (parameters, output) = (parameters(&sig), Output::of(&sig));
         Ok(Self { attrs, vis, defaultness, sig, body, parameters, output })
     }
+}
+
+/// The body, also where a macro was given it as a `$body:block`, which stands in a group of its own.
+fn braces(token: TokenTree) -> syn::Result<Group> {
+    match token {
+        TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => Ok(group),
+        TokenTree::Group(group) if group.delimiter() == Delimiter::None => {
+            let mut tokens = group.stream().into_iter();
+            match (tokens.next(), tokens.next()) {
+                (Some(token), None) => braces(token),
+                _ => Err(syn::Error::new_spanned(group, "expected the function's body")),
+            }
+        }
+        other => Err(syn::Error::new_spanned(other, "expected the function's body")),
+    }
+}
+
+fn is_async_trait(sig: &Signature) -> bool {
+    sig.generics.lifetimes().any(|parameter| parameter.lifetime.ident == "async_trait")
 }
 
 fn not_a_function(input: ParseStream<'_>) -> Option<syn::Error> {
@@ -80,38 +100,21 @@ fn not_a_function(input: ParseStream<'_>) -> Option<syn::Error> {
 }
 
 fn parameters(sig: &Signature) -> Vec<Parameter> {
-    struct Names(Vec<Binding>, Vec<Attribute>);
-    impl VisitMut for Names {
-        fn visit_pat_ident_mut(&mut self, pat: &mut syn::PatIdent) {
-            // In a pattern, an upper-case name is a constant or a unit struct, not a binding.
-            if !pat.ident.to_string().starts_with(char::is_uppercase) {
-                self.0.push(Binding {
-                    name: pat.ident.clone(),
-                    mutability: pat.mutability.filter(|_| pat.by_ref.is_none()),
-                    cfgs: self.1.clone(),
-                });
-            }
-            visit_mut::visit_pat_ident_mut(self, pat);
-        }
-    }
     let typed = sig.inputs.iter().filter_map(|input| match input {
         FnArg::Typed(input) => Some(input),
         FnArg::Receiver(_) => None,
     });
-    typed
-        .enumerate()
-        .map(|(at, input)| {
-            let cfgs: Vec<Attribute> =
-                input.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg")).cloned().collect();
-            if let Pat::Wild(_) = *input.pat {
-                let name = format_ident!("__audit_unnamed_{at}", span = Span::mixed_site());
-                return Parameter::Unnamed(Binding { name, mutability: None, cfgs });
-            }
-            let mut names = Names(Vec::new(), cfgs);
-            names.visit_pat_mut(&mut input.pat.clone());
-            Parameter::Names(names.0)
-        })
-        .collect()
+    let parameter = |(at, input): (usize, &syn::PatType)| {
+        let cfgs: Vec<Attribute> =
+            input.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg")).cloned().collect();
+        if let Pat::Wild(_) = *input.pat {
+            let name = format_ident!("__audit_unnamed_{at}", span = Span::mixed_site());
+            return Parameter::Unnamed(Binding { name, mutability: None, cfgs });
+        }
+        let names = bound(&input.pat, Some(&input.ty)).into_iter();
+        Parameter::Names(names.map(|(name, mutability)| Binding { name, mutability, cfgs: cfgs.clone() }).collect())
+    };
+    typed.enumerate().map(parameter).collect()
 }
 
 impl Function {
@@ -129,15 +132,6 @@ impl Function {
 
     /// The signature for the outer function: `mut` belongs to the bindings the body sees.
     pub(crate) fn outer_signature(&self) -> Signature {
-        struct Immutable;
-        impl VisitMut for Immutable {
-            fn visit_pat_ident_mut(&mut self, pat: &mut syn::PatIdent) {
-                if pat.by_ref.is_none() {
-                    pat.mutability = None;
-                }
-                visit_mut::visit_pat_ident_mut(self, pat);
-            }
-        }
         let mut sig = self.sig.clone();
         let typed = sig.inputs.iter_mut().filter_map(|input| match input {
             FnArg::Typed(input) => Some(&mut input.pat),
@@ -181,13 +175,23 @@ impl Function {
     /// The body, braces included. What `#[async_trait]` made of one binds the parameters once more, and there too they
     /// count as used.
     pub(crate) fn body(&self, used: impl Fn(&Ident) -> bool) -> TokenStream {
-        let body = self.body.to_token_stream();
-        if self.is_async_trait() { with_uses(body, &used) } else { body }
+        let mut body = self.body.clone();
+        if self.is_async_trait() {
+            body = Group::new(Delimiter::Brace, with_uses(body.stream(), &used));
+            body.set_span(self.body.span());
+        }
+        // Braces around a mere expression are the function's own, and not superfluous in the closure, as `unused_braces` would have it: it
+        // leaves those alone that come from an expansion.
+        let is_statement = |token: TokenTree| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ';');
+        if !body.stream().into_iter().any(is_statement) {
+            body.set_span(body.span().resolved_at(Span::mixed_site()));
+        }
+        body.into_token_stream()
     }
 
     /// Whether this is what `#[async_trait]` made of an `async fn`: its future may hold every parameter.
     pub(crate) fn is_async_trait(&self) -> bool {
-        self.sig.generics.lifetimes().any(|parameter| parameter.lifetime.ident == "async_trait")
+        is_async_trait(&self.sig)
     }
 
     /// Whether the body is nothing but an async block, boxed or not: until that is polled, nothing has happened.
@@ -218,6 +222,11 @@ impl Function {
             Some(quote!(#(#cfgs)* #[allow(clippy::shadow_same)] let #mutability #name = #value;))
         });
         locals.collect()
+    }
+
+    /// Whether a type has a type parameter of the function in it.
+    pub(crate) fn is_generic(&self, ty: &Type) -> bool {
+        self.sig.generics.type_params().any(|parameter| mentions(ty, &parameter.ident))
     }
 
     /// The type of a parameter that is a name and no other pattern.
@@ -253,13 +262,13 @@ fn with_borrowed_self(tokens: TokenStream) -> TokenStream {
 }
 
 /// A group with other tokens in it.
-fn regrouped(group: &Group, tokens: TokenStream) -> TokenTree {
+pub(crate) fn regrouped(group: &Group, tokens: TokenStream) -> TokenTree {
     let mut inner = Group::new(group.delimiter(), tokens);
     inner.set_span(group.span());
     TokenTree::Group(inner)
 }
 
-fn is_word(token: &TokenTree, word: &str) -> bool {
+pub(crate) fn is_word(token: &TokenTree, word: &str) -> bool {
     matches!(token, TokenTree::Ident(ident) if ident == word)
 }
 

@@ -8,6 +8,7 @@ use crate::function::Function;
 use crate::output::Shape;
 use crate::secret::says_secret;
 use proc_macro2::Span;
+use quote::ToTokens;
 use syn::spanned::Spanned;
 use syn::{Expr, Ident, Member, Type};
 
@@ -105,57 +106,96 @@ fn makes_a_future(at: &impl quote::ToTokens, word: &str) -> syn::Error {
 fn changes(args: &Args, function: &Function, lent: &mut Lent) -> syn::Result<Vec<Change>> {
     let mut changes: Vec<Change> = Vec::new();
     for value in &args.changes {
-        let name = match value {
-            Expr::Path(path) if path.path.get_ident().is_some_and(|name| name != "self") => {
-                let name = path.path.require_ident()?;
-                known_name(name, function, &[])?;
-                if !function.parameter_type(name).is_some_and(is_mutable_reference) {
-                    return Err(syn::Error::new_spanned(
-                        name,
-                        format!(
-                            "`{name}` is gone when the body ends; `changes` compares `&mut` parameters, and fields of `self`"
-                        ),
-                    ));
-                }
-                if args.redact.contains(name) {
-                    return Err(syn::Error::new_spanned(
-                        name,
-                        format!(
-                            "`redact({name})` tells nothing of it, `changes({name})` tells what changed; leave one of them"
-                        ),
-                    ));
-                }
-                lent.parameters.push(name.clone());
-                name.clone()
-            }
-            other => {
-                let Some(member) = field_of_self(other) else {
-                    return Err(syn::Error::new_spanned(
-                        other,
-                        "`changes` compares `&mut` parameters, and fields of `self` as in `changes(self.position)`",
-                    ));
-                };
-                check_receiver(value, function, "changes")?;
-                lent.receiver = true;
-                let Member::Named(name) = member else {
-                    return Err(syn::Error::new_spanned(
-                        value,
-                        "a field without a name has no key; name the field that holds it",
-                    ));
-                };
-                name.clone()
-            }
+        // `key = expression`, or the key is the last name.
+        let (key_of, value) = match value {
+            Expr::Assign(assign) => (&*assign.left, &*assign.right),
+            value => (value, value),
         };
-        if says_secret(&name.to_string()) && !args.plain.contains(&name) {
-            return Err(looks_secret(&name, &format!("leave it out, or say `plain({name})` if it is none")));
+        let (base, redacted) = (base(value)?, |name: &Ident| args.redact.contains(name));
+        if base == "self" {
+            check_receiver(value, function, "changes")?;
+            lent.receiver = true;
+        } else {
+            known_name(base, function, &[])?;
+            if !function.parameter_type(base).is_some_and(is_mutable_reference) {
+                return Err(syn::Error::new_spanned(
+                    base,
+                    format!(
+                        "`{base}` is gone when the body ends; `changes` compares `&mut` parameters, and fields of `self`"
+                    ),
+                ));
+            }
+            if redacted(base) {
+                return Err(syn::Error::new_spanned(
+                    base,
+                    format!(
+                        "`redact({base})` tells nothing of it, `changes({base})` tells what changed; leave one of them"
+                    ),
+                ));
+            }
+            if !lent.parameters.contains(base) {
+                lent.parameters.push(base.clone());
+            }
         }
-        let key = key(&name);
+        let member = last(key_of)?;
+        let key = match &member {
+            Member::Named(name) => key(name),
+            Member::Unnamed(index) => index.index.to_string(),
+        };
+        if let Member::Named(name) = &member
+            && says_secret(&key)
+            && !args.plain.contains(name)
+        {
+            return Err(looks_secret(name, &format!("leave it out, or say `plain({name})` if it is none")));
+        }
         if changes.iter().any(|change| change.key == key) {
-            return Err(syn::Error::new_spanned(value, format!("`changes` has a `{key}` already")));
+            return Err(syn::Error::new_spanned(
+                value,
+                format!(
+                    "`changes` has a `{key}` already; give this one another key, as in `changes(other = {})`",
+                    shown(value)
+                ),
+            ));
         }
         changes.push(Change { key, value: value.clone() });
     }
     Ok(changes)
+}
+
+/// The parameter, or `self`, that a chain of fields begins with.
+fn base(value: &Expr) -> syn::Result<&Ident> {
+    match value {
+        Expr::Path(path) => {
+            if let Some(name) = path.path.get_ident() {
+                return Ok(name);
+            }
+        }
+        Expr::Field(field) => return base(&field.base),
+        _ => {}
+    }
+    Err(syn::Error::new_spanned(
+        value,
+        "`changes` compares `&mut` parameters, and fields of these and of `self` as in `changes(self.position)`",
+    ))
+}
+
+/// The last name of such a chain.
+fn last(value: &Expr) -> syn::Result<Member> {
+    match value {
+        Expr::Path(path) if path.path.get_ident().is_some_and(|name| name != "self") => {
+            Ok(Member::Named(path.path.require_ident()?.clone()))
+        }
+        Expr::Field(field) => Ok(field.member.clone()),
+        _ => Err(syn::Error::new_spanned(
+            value,
+            "`changes` compares `&mut` parameters, and fields of these and of `self` as in `changes(self.position)`",
+        )),
+    }
+}
+
+/// An expression as it was written, but for spaces.
+fn shown(value: &Expr) -> String {
+    value.to_token_stream().to_string().replace(' ', "")
 }
 
 fn is_mutable_reference(ty: &Type) -> bool {
@@ -165,15 +205,6 @@ fn is_mutable_reference(ty: &Type) -> bool {
         Type::Group(inner) => is_mutable_reference(&inner.elem),
         _ => false,
     }
-}
-
-/// The last field of `self.a.b`.
-fn field_of_self(value: &Expr) -> Option<&Member> {
-    let Expr::Field(field) = value else {
-        return None;
-    };
-    let is_self = matches!(&*field.base, Expr::Path(path) if path.path.is_ident("self"));
-    (is_self || field_of_self(&field.base).is_some()).then_some(&field.member)
 }
 
 /// `self` has to be there after the body.

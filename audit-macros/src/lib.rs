@@ -14,7 +14,9 @@ mod fallible;
 mod finish;
 mod function;
 mod guarantee;
+mod habits;
 mod output;
+mod patterns;
 mod personal;
 mod secret;
 

@@ -122,6 +122,11 @@ impl Output {
         sig.generics.type_params().any(|parameter| parameter.ident == *name).then_some(value)
     }
 
+    /// The value's type, unless that is `()` and not written.
+    pub(crate) fn value(&self) -> Option<&Type> {
+        self.value.as_ref()
+    }
+
     /// Where the value's type is written.
     pub(crate) fn span(&self) -> Span {
         self.value.as_ref().map_or_else(Span::call_site, Spanned::span)

@@ -178,14 +178,14 @@ impl Call {
     /// The event type of a call that returns `Ok`.
     pub fn event(&mut self, event: impl EventType) {
         if let Some(active) = &mut *self.active {
-            active.about.own().event = Some(event.into_event_type());
+            active.about.own().event = Some(known_event_type(event));
         }
     }
 
     /// The event type of a call that does not.
     pub fn error_event(&mut self, event: impl EventType) {
         if let Some(active) = &mut *self.active {
-            active.about.own().error_event = Some(event.into_event_type());
+            active.about.own().error_event = Some(known_event_type(event));
         }
     }
 
@@ -255,6 +255,12 @@ impl Call {
         if let Some(active) = &mut *self.active {
             active.field(key.name(), &mut |json| json.except(value, plain));
         }
+    }
+
+    /// Captures a value whose type has parameters: the compiler proposes the trait that users know.
+    #[inline]
+    pub fn serialize_generic<T: Serialize + ?Sized>(&mut self, key: &'static Key, value: &T) {
+        self.serialize(key, value);
     }
 
     /// Captures a value by its `Display`.
@@ -373,6 +379,16 @@ impl Call {
             active.dropped();
         }
     }
+}
+
+/// A late event type. Where assertions are on, one that is malformed is noticed: it is data, like any panic of a capture.
+fn known_event_type(event: impl EventType) -> Cow<'static, str> {
+    let event = event.into_event_type();
+    debug_assert!(
+        crate::event::is_event_type(&event),
+        "{event:?} is no event type; give one of the form noun.verb in lower case, at most 128 bytes"
+    );
+    event
 }
 
 type Panic = Box<dyn Any + Send>;

@@ -45,6 +45,7 @@ mod writer;
 pub use self::core::RecordError;
 pub use audit::{AlreadyInstalled, Audit, Receipt, ShutdownReport, StoreError};
 pub use audit_macros::{AuditEvent, audited};
+pub use bounds::Capture;
 pub use builder::{Builder, StartError};
 pub use context::{Context, Entered, InContext, Scoped, in_context};
 pub use event::{

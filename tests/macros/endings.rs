@@ -61,10 +61,7 @@ const fn n_of() -> u8 {
 
 /// Only the caller knows the type, and `ok` what counts.
 #[audited(event = "a.b", id = ID, result = skip, ok = |_| false)]
-fn generic<T: Clone>(_n: T, m: &T) -> T
-where
-    T: serde::Serialize,
-{
+fn generic<T: Clone + serde::Serialize>(_n: T, m: &T) -> T {
     m.clone()
 }
 

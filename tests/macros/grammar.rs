@@ -249,3 +249,28 @@ fn expressions_are_evaluated_only_when_something_is_recorded() {
     call();
     assert_eq!(only("a.b", call).data["count"], 1);
 }
+
+#[test]
+fn an_event_type_may_be_computed_when_it_is_compiled() {
+    const fn verb(done: bool) -> &'static str {
+        if done { "order.done" } else { "order.begun" }
+    }
+    #[audited(event = const { verb(true) }, entity = "order", id = ID)]
+    fn in_a_block() {}
+    #[audited(event = concat!("order", ".", "made"), err = const { verb(false) }, entity = "order", id = ID)]
+    fn put_together() -> Result<(), ()> {
+        Err(())
+    }
+    only("order.done", in_a_block);
+    only("order.begun", put_together);
+}
+
+#[test]
+fn habits_that_do_no_harm_are_accepted() {
+    struct Desk;
+    impl Desk {
+        #[audited(event = "a.b", id = ID, skip(self), crate = "audit_runtime")]
+        fn call(&self, n: u8) {}
+    }
+    assert_eq!(only("a.b", || Desk.call(1)).data, json!({"n": 1}));
+}

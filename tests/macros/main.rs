@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod captured;
 mod context;
 mod derive;
 mod differential;
@@ -12,6 +13,7 @@ mod grammar;
 mod guarantees;
 mod odd;
 mod outcomes;
+mod quiet;
 mod requests;
 mod responses;
 mod shapes;

@@ -203,9 +203,11 @@ fn only_the_call_that_panicked_is_panicked() {
     }
     let probe = Probe::new();
     let calls = async { tokio::join!(send(), make(), send(), check()) };
-    let unpolled = probe.scope(async { make() });
+    let entered = probe.enter();
+    let unpolled = make();
+    drop(entered);
     let caught = catch_unwind(AssertUnwindSafe(|| {
-        let _unpolled = pollster::block_on(unpolled);
+        let _unpolled = unpolled;
         pollster::block_on(probe.scope(calls))
     }));
     assert_eq!(caught.unwrap_err().downcast_ref::<&str>(), Some(&"no broker"));

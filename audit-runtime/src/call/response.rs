@@ -11,6 +11,11 @@ impl<B> Shown<&http::Response<B>> {
         call.serialize(const { &Key::new("result") }, &self.0.status().as_u16());
     }
 
+    /// The same where `B` is a type parameter.
+    pub fn capture_generic(self, call: &mut Call) {
+        self.capture(call);
+    }
+
     /// Counts the call as a failure if the status is of the 4xx or 5xx.
     pub fn outcome(self, call: &mut Call) {
         let status = self.0.status();
@@ -18,6 +23,7 @@ impl<B> Shown<&http::Response<B>> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<B> EndsInError for http::Response<B> {}
 
 /// A success value that is no response.

@@ -158,6 +158,16 @@ pub trait ByCapture {
     fn capture(self, call: &mut Call)
     where
         Self::Value: Capture;
+
+    /// The same of a type that has parameters: the compiler proposes the trait that users know.
+    #[inline]
+    fn capture_generic(self, call: &mut Call)
+    where
+        Self: Sized,
+        Self::Value: Serialize,
+    {
+        self.capture(call);
+    }
 }
 
 impl<T> ByCapture for Shown<&T> {
@@ -237,10 +247,12 @@ pub trait EndsInError {}
 
 macro_rules! fails {
     ($($ty:ty),*) => {$(
+        #[diagnostic::do_not_recommend]
         impl<T, E> Fails for $ty {
             type Error = E;
         }
 
+        #[diagnostic::do_not_recommend]
         impl<T, E> EndsInError for $ty {}
     )*};
 }

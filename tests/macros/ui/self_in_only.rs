@@ -4,7 +4,7 @@ use uuid::Uuid;
 struct Desk;
 
 impl Desk {
-    #[audited(event = "order.submitted", skip(self))]
+    #[audited(event = "order.submitted", only(self))]
     fn submit(&self, order_id: Uuid) {}
 }
 
