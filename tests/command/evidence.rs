@@ -257,7 +257,9 @@ async fn prune_says_what_it_would_do_does_it_and_who_did_is_in_the_trail() {
     let verified = desk.verify(&[]);
     assert_eq!(verified.code, 0, "{}{}", verified.stdout, verified.stderr);
     assert!(
-        verified.stdout.contains("1 rows of 2020-05-01T00:00:00.000000+00:00 to 2020-06-01T00:00:00.000000+00:00, by alice at"),
+        verified
+            .stdout
+            .contains("1 rows of 2020-05-01T00:00:00.000000+00:00 to 2020-06-01T00:00:00.000000+00:00, by alice at"),
         "{}",
         verified.stdout
     );

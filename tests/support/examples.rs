@@ -1,7 +1,9 @@
 //! The example programs, as a user starts them.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 /// The binary of an example; the whole workspace is built before tests run.
 ///
@@ -19,11 +21,17 @@ pub fn audit_trail() -> PathBuf {
     built("audit-trail", &["-p", "audit-runtime", "--features", "cli"])
 }
 
+/// Builds a program once for all tests of this process.
 fn built(name: &str, package: &[&str]) -> PathBuf {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    // Up to date in a workspace test run, where this costs a moment; a lone `-p tests` builds it here.
-    let built = Command::new(cargo).args(["build", "--quiet", "--bin", name]).args(package).status().unwrap();
-    assert!(built.success(), "cargo build --bin {name}");
+    static BUILT: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut done = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if !done.contains(name) {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        // Up to date in a workspace test run, where this costs a moment; a lone `-p tests` builds it here.
+        let built = Command::new(cargo).args(["build", "--quiet", "--bin", name]).args(package).status().unwrap();
+        assert!(built.success(), "cargo build --bin {name}");
+        done.insert(name.to_owned());
+    }
     let test = std::env::current_exe().unwrap();
     test.ancestors().nth(2).unwrap().join(name)
 }
