@@ -24,7 +24,7 @@ pub(crate) struct Mask {
 /// The words of a name, in lower case.
 type Words = Vec<String>;
 
-/// What a name says of its value.
+/// The meaning of a name for its value.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Role {
     /// Nothing.
@@ -34,7 +34,7 @@ pub(crate) enum Role {
     Secret,
     /// The value may name what stands beside it: `{"kind": "password", "value": ..}`.
     Names,
-    /// What stands beside the value may name it.
+    /// The name of the value may stand beside it.
     Named,
 }
 
@@ -66,7 +66,7 @@ impl Mask {
         Self::note(&mut self.secret, name);
     }
 
-    /// Excepts a name: a value under just this name, in any style of writing it, is no secret.
+    /// Excepts a name: a value under just this name, in any style of writing it, is on record.
     pub(crate) fn except(&mut self, name: &str) {
         Self::note(&mut self.plain, name);
     }

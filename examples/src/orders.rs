@@ -141,7 +141,7 @@ pub fn read(input: impl io::Read) -> Result<Vec<(u64, Result<Request, InvalidReq
 #[error("no line is an order: {problem}")]
 pub struct BadHeader {
     problem: String,
-    /// What is wrong with each line, by its number.
+    /// The problem of each line, by its number.
     pub lines: Vec<(u64, String)>,
 }
 

@@ -1,4 +1,4 @@
-//! What a call changed is what its event says, and what the timeline shows of it.
+//! An event reports each change of a call, and the timeline shows it.
 
 use crate::printed;
 use audit_runtime::testing::Probe;

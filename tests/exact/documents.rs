@@ -195,7 +195,6 @@ async fn every_digit_survives_every_way_in_and_every_way_out() {
         .await
         .unwrap();
     for (event_type, path) in WAYS {
-        // A change to itself is none.
         let differs = format!(
             "SELECT g.doc, ({path})::text FROM audit_events JOIN given g ON g.n = (data->>'n')::int \
              WHERE event_type = '{event_type}' AND (g.doc::jsonb)::text IS DISTINCT FROM ({path})::text"

@@ -12,7 +12,7 @@ pub(crate) struct Compound<'b, 'a> {
     pub(super) json: &'b mut JsonWriter<'a>,
     pub(super) kind: Kind,
     pub(super) is_first: bool,
-    /// What the key of a map says of the value that comes next.
+    /// The meaning of a map's key for the value that comes next.
     pub(super) role: Role,
     pub(super) beside: Beside,
 }

@@ -52,7 +52,7 @@ fn member(object: &mut Compound<'_, '_>, name: &str, value: &Json, ways: &[&[&st
     }
     object.serialize_key(name)?;
     if below.iter().any(|rest| rest.is_empty()) {
-        // The user says that it is no secret; what its own keys say goes on to hold.
+        // The user excepts this key alone: its value's own keys go on to be looked at.
         value.serialize(&mut *object.json)
     } else {
         put(object.json, value, &below)

@@ -21,7 +21,7 @@ const PIECE: usize = 1024;
 pub(crate) struct JsonWriter<'a> {
     pub(super) out: &'a mut Vec<u8>,
     pub(super) mask: &'a Mask,
-    /// What the value is written for.
+    /// The use that is made of the value.
     pub(super) purpose: Purpose,
     depth: usize,
     /// The value that comes next is an element of an array.
@@ -33,7 +33,7 @@ pub(crate) struct JsonWriter<'a> {
     spilled: Option<Box<Spilled>>,
 }
 
-/// What a value is written for.
+/// The use that is made of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// To be on record: without secrets.
@@ -43,7 +43,7 @@ pub(crate) enum Purpose {
     Comparison,
 }
 
-/// What went beyond the room is hashed and not kept, so that a value of any size takes no memory.
+/// The part of a value beyond the room: hashed and not kept, so that a value of any size takes no memory.
 #[derive(Debug)]
 struct Spilled {
     bytes: u64,

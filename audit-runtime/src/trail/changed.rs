@@ -1,4 +1,4 @@
-//! What an event says it changed.
+//! The changes that an event reports.
 
 use super::TrailEvent;
 use crate::json::Json;
@@ -17,7 +17,7 @@ pub struct Change<'a> {
 }
 
 impl TrailEvent {
-    /// Returns what the event says it changed, leaf by leaf. Of `data.changes` that have another form than
+    /// Returns the changes that the event reports, leaf by leaf. Of `data.changes` that have another form than
     /// `{"value": {"path": {"from": .., "to": ..}}}` it returns nothing: they are data like any other.
     #[must_use]
     pub fn changes(&self) -> Vec<Change<'_>> {

@@ -73,7 +73,7 @@ pub(in crate::json) fn fits_numeric(text: &str) -> bool {
     let Ok(exponent) = exponent.parse::<i64>() else {
         return false;
     };
-    // What is written counts: PostgreSQL keeps trailing zeros behind the point.
+    // Zeros count as they are written: PostgreSQL keeps those behind the point.
     let behind = fraction.len() as i64 - exponent.clamp(-MOST_WHOLE * 2, MOST_WHOLE * 2);
     let leading = whole.bytes().chain(fraction.bytes()).take_while(|digit| *digit == b'0').count() as i64;
     let before = whole.len() as i64 - leading + exponent.clamp(-MOST_WHOLE * 2, MOST_WHOLE * 2);
