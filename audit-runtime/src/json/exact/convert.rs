@@ -1,5 +1,6 @@
 //! Other values as a [`Json`], and beside it.
 
+use super::decimal::is_same;
 use super::{Json, JsonNumber};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -141,7 +142,8 @@ macro_rules! numbers {
 
             impl PartialEq<$number> for Json {
                 fn eq(&self, number: &$number) -> bool {
-                    self.is_number() && *self == Self::from(*number)
+                    let format: fn($number) -> Option<String> = $format;
+                    self.as_number().zip(format(*number)).is_some_and(|(own, text)| is_same(own.as_str(), &text))
                 }
             }
 
