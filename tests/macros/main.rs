@@ -14,6 +14,7 @@ mod guarantees;
 mod odd;
 mod outcomes;
 mod quiet;
+mod real;
 mod requests;
 mod responses;
 mod shapes;
