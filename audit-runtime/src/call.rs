@@ -18,8 +18,8 @@ mod unseen;
 pub use body::InCall;
 pub use guarantee::{Refusal, Refused, refused, refused_by_type};
 pub use returned::{
-    ByCapture, ByFuture, ByName, BySerialize, Ended, EndsInError, Fails, Never, NoError, NoErrorBeside, Returned,
-    Shown, ends_in_error, fails, late_error, no_error, no_error_beside,
+    ByCapture, ByFuture, ByName, ByOutcome, BySerialize, Ended, EndsInError, Fails, Never, NoError, NoErrorBeside,
+    Returned, Shown, ends_in_error, fails, late_error, no_error, no_error_beside,
 };
 pub use transaction::RowConnection;
 

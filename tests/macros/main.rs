@@ -19,6 +19,7 @@ mod requests;
 mod responses;
 mod shapes;
 mod silence;
+mod sizes;
 mod support;
 mod ui;
 mod unrecorded;
