@@ -1,14 +1,14 @@
 //! The rules across the attribute and its function; what passes is a plan that `expand` only has to write down.
 
-use crate::args::{Args, Field, Shown, SuccessIf, Value, Way, nearest};
+use crate::args::{Args, Field, Shown, SuccessIf, Value, Way};
+use crate::captures::{Capture, captures, checked_fields};
 use crate::fallible::Fallible;
-use crate::function::{Binding, Function};
+use crate::function::Function;
 use crate::guarantee::{Guarantees, guarantees};
 use crate::personal::subject;
-use crate::secret::says_secret;
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::ToTokens;
-use syn::{Attribute, Expr, ExprClosure, ExprLit, Ident, Lit, LitStr, Path, parse_quote};
+use syn::{Expr, ExprClosure, ExprLit, Ident, Lit, LitStr, Path, parse_quote};
 
 pub(crate) struct Plan {
     pub(crate) krate: Path,
@@ -81,20 +81,6 @@ pub(crate) enum Text {
 }
 
 /// A parameter that is captured.
-pub(crate) struct Capture {
-    pub(crate) name: Ident,
-    pub(crate) cfgs: Vec<Attribute>,
-    pub(crate) how: How,
-    /// Keys inside of the value that are no secrets: ways to them.
-    pub(crate) plain: Vec<String>,
-}
-
-pub(crate) enum How {
-    By(Way),
-    Personal(Way),
-    Redacted,
-}
-
 /// Checks; `responses` says whether the runtime knows HTTP responses.
 pub(crate) fn check(mut args: Args, function: &Function, responses: bool) -> syn::Result<Plan> {
     if let Some(constness) = &function.sig.constness {
@@ -326,134 +312,6 @@ fn default_id(entity: &Text, function: &Function) -> syn::Result<Value> {
             names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ")
         ),
     ))
-}
-
-fn captures(args: &Args, function: &Function, guarantees: &Guarantees) -> syn::Result<Vec<Capture>> {
-    let only = args.only.as_deref();
-    if let (Some(only), Some(skip)) = (only, args.skip.first()) {
-        let _ = only;
-        return Err(syn::Error::new_spanned(skip, "`skip` beside `only` says nothing more; leave one of them"));
-    }
-    if let Some(span) = args.skip_all
-        && (only.is_some() || !args.skip.is_empty())
-    {
-        return Err(syn::Error::new(
-            span,
-            "`skip_all` leaves nothing to choose from; leave `skip_all`, `skip` or `only`",
-        ));
-    }
-    let named = only.into_iter().flatten().map(|captured| &captured.name);
-    // That `self` is skipped is what happens in any case.
-    for name in args.skip.iter().filter(|name| *name != "self").chain(named) {
-        known_name(name, function, &[])?;
-    }
-    for name in args.redact.iter().chain(&args.plain) {
-        known_name(name, function, &args.fields)?;
-    }
-    for key in &args.plain_keys {
-        known_name(&key.parameter, function, &[])?;
-    }
-    let mut captures = Vec::new();
-    for binding in function.bindings() {
-        let name = &binding.name;
-        let redacted = args.redact.contains(name);
-        let personal = args.personal.contains(name);
-        let chosen = only.and_then(|only| only.iter().find(|captured| captured.name == *name));
-        let captured = match only {
-            Some(_) => chosen.is_some(),
-            // What is compared before and after is not told once more, and a connection is no data.
-            None if guarantees.concern(name) => false,
-            None => args.skip_all.is_none() && !args.skip.contains(name) && !name.to_string().starts_with('_'),
-        };
-        if redacted {
-            captures.push(Capture::new(binding, How::Redacted));
-        } else if personal {
-            let way = chosen.map_or(Way::Serialize, |captured| captured.way);
-            captures.push(Capture::new(binding, How::Personal(way)));
-        } else if captured {
-            if says_secret(&name.to_string()) && !args.plain.contains(name) {
-                return Err(looks_secret(
-                    name,
-                    &format!("say `redact({name})` or `skip({name})`, or `plain({name})` if it is none"),
-                ));
-            }
-            let way = chosen.map_or(Way::Serialize, |captured| captured.way);
-            captures.push(Capture::new(binding, How::By(way)));
-        }
-    }
-    for key in &args.plain_keys {
-        // Only what serde shows has keys.
-        let capture = captures.iter_mut().find(|capture| capture.name == key.parameter);
-        match capture.filter(|capture| matches!(capture.how, How::By(Way::Serialize))) {
-            Some(capture) => capture.plain.push(key.keys()),
-            None => {
-                let message = format!(
-                    "`{}` is not captured by serde, so that nothing in it is masked; leave it out",
-                    key.parameter
-                );
-                return Err(syn::Error::new_spanned(&key.parameter, message));
-            }
-        }
-    }
-    Ok(captures)
-}
-
-impl Capture {
-    fn new(binding: &Binding, how: How) -> Self {
-        Self { name: binding.name.clone(), cfgs: binding.cfgs.clone(), how, plain: Vec::new() }
-    }
-}
-
-/// A name that `skip`, `only`, `redact` or `plain` lists: a parameter, or one of `fields`.
-pub(crate) fn known_name(name: &Ident, function: &Function, fields: &[Field]) -> syn::Result<()> {
-    if function.binding(name).is_some() || fields.iter().any(|field| field.name == *name) {
-        return Ok(());
-    }
-    let parameters = function.bindings().map(|binding| &binding.name);
-    let names: Vec<String> = parameters.chain(fields.iter().map(|field| &field.name)).map(Ident::to_string).collect();
-    let message = match nearest(&name.to_string(), names.iter().map(String::as_str)) {
-        _ if name == "self" => "`self` is never captured; name its parts with `fields(part = self.part)`".to_owned(),
-        Some(nearest) => format!("there is no parameter `{name}`; did you mean `{nearest}`?"),
-        None if names.is_empty() => format!("there is no parameter `{name}`; this function has none"),
-        None => format!("there is no parameter `{name}`; there are {}", names.join(", ")),
-    };
-    Err(syn::Error::new_spanned(name, message))
-}
-
-pub(crate) fn looks_secret(name: &Ident, remedy: &str) -> syn::Error {
-    syn::Error::new_spanned(name, format!("`{name}` looks like a secret; {remedy}"))
-}
-
-/// The complaint about a struct's field.
-pub(crate) fn secret_field(name: &Ident) -> syn::Error {
-    looks_secret(name, "say `#[audit(redact)]` or `#[audit(skip)]`, or `#[audit(plain)]` if it is none")
-}
-
-fn checked_fields(args: &Args, captures: &[Capture]) -> syn::Result<()> {
-    for (at, field) in args.fields.iter().enumerate() {
-        let name = &field.name;
-        let clash = if captures.iter().any(|capture| capture.name == *name) {
-            "a captured parameter"
-        } else if name == "result" || name == "error" || (name == "changes" && !args.changes.is_empty()) {
-            "what the attribute itself records"
-        } else if args.fields[..at].iter().any(|earlier| earlier.name == *name) {
-            "another field"
-        } else if says_secret(&name.to_string())
-            && ![&args.plain, &args.redact, &args.personal].iter().any(|names| names.contains(name))
-        {
-            return Err(looks_secret(
-                name,
-                &format!("leave the field out, or say `redact({name})`, or `plain({name})` if it is none"),
-            ));
-        } else {
-            continue;
-        };
-        return Err(syn::Error::new_spanned(
-            name,
-            format!("the field `{name}` has the name of {clash}; give it another, or `skip` the parameter"),
-        ));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

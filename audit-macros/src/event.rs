@@ -1,7 +1,8 @@
 //! `#[derive(AuditEvent)]`: a struct whose fields are the event's data.
 
 use crate::args::{Value, Way, assigned, nearest, path};
-use crate::check::{EventType, Text, early, entity, event_type, mentions, secret_field};
+use crate::captures::secret_field;
+use crate::check::{EventType, Text, early, entity, event_type, mentions};
 use crate::expand::{check_constant, key, method};
 use crate::secret::says_secret;
 use proc_macro2::{Ident, Span, TokenStream};

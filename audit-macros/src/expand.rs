@@ -1,7 +1,8 @@
 //! The code that is emitted: the signature as it was, and a body that calls the runtime around the user's own.
 
 use crate::args::{Value, Way};
-use crate::check::{EventType, How, Plan, Text};
+use crate::captures::How;
+use crate::check::{EventType, Plan, Text};
 use crate::fallible::Fallible;
 use crate::finish::finish;
 use crate::function::Function;

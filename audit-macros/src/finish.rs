@@ -189,7 +189,7 @@ fn success(plan: &Plan, function: &Function, names: &Names, private: &TokenStrea
             let ok = late(private, value, closure);
             Some(quote_spanned!(closure.span()=> #call.ok(|| #ok);))
         }
-        None if plan.responses && !plan.fallible.is_none() => Some(quote!({
+        None if !plan.fallible.is_none() => Some(quote!({
             use #private::ByOutcome as _;
             #private::Shown(#value).outcome(#call);
         })),

@@ -1,7 +1,8 @@
 //! The rules of `intent`, `required`, `tx` and `changes`: what needs something of the function around them.
 
 use crate::args::{Args, Value};
-use crate::check::{early, known_name, looks_secret, mentions};
+use crate::captures::{known_name, looks_secret};
+use crate::check::{early, mentions};
 use crate::expand::key;
 use crate::fallible::Fallible;
 use crate::function::Function;

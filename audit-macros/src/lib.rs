@@ -4,6 +4,7 @@
 //! `expand` and `finish` write the code; after an error `fallback` leaves the function in place.
 
 mod args;
+mod captures;
 mod check;
 mod event;
 mod expand;

@@ -1,7 +1,8 @@
 //! What is personal, and whose it is.
 
 use crate::args::{Args, Shown};
-use crate::check::{Plan, early, known_name, mentions, tokens};
+use crate::captures::known_name;
+use crate::check::{Plan, early, mentions, tokens};
 use crate::function::Function;
 use proc_macro2::TokenStream;
 use quote::quote;

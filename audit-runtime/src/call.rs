@@ -5,6 +5,7 @@ mod active;
 mod body;
 pub(crate) mod buffer;
 mod changes;
+mod ending;
 mod guarantee;
 mod kept;
 mod pool;
@@ -17,8 +18,8 @@ mod unseen;
 pub use body::InCall;
 pub use guarantee::{Refusal, Refused, refused, refused_by_type};
 pub use returned::{
-    ByCapture, ByFuture, ByName, BySerialize, Ended, EndsInError, Fails, Never, NoError, NoErrorBeside, Returned,
-    Shown, ends_in_error, fails, late_error, no_error, no_error_beside,
+    ByCapture, ByFuture, ByName, ByOutcome, BySerialize, Ended, EndsInError, Fails, Never, NoError, NoErrorBeside,
+    Returned, Shown, ends_in_error, fails, late_error, no_error, no_error_beside,
 };
 pub use transaction::RowConnection;
 
@@ -27,7 +28,7 @@ use crate::bounds::{Capture, EventType};
 use crate::capture::{self, Key, Next, Rules, Simple};
 use crate::context::Around;
 use crate::error::ErrorText;
-use crate::event::{EntityId, IntoEntityId, Outcome};
+use crate::event::{EntityId, IntoEntityId};
 use crate::mask::{Mask, REDACTED};
 use crate::payload::EncodedTexts;
 use crate::personal::SUBJECT;
@@ -320,56 +321,6 @@ impl Call {
     pub fn polled(&mut self) {
         if let Some(active) = &mut *self.active {
             active.unpolled = false;
-        }
-    }
-
-    /// Says whether the value that was returned counts as a failure.
-    pub(super) fn fails(&mut self, fails: bool) {
-        if let Some(active) = &mut *self.active {
-            active.fails = fails;
-        }
-    }
-
-    /// Asks whether the value that was returned counts as a success. If that panics, it does not.
-    pub fn ok(&mut self, ok: impl FnOnce() -> bool) {
-        self.fails(true);
-        let ok = ok();
-        self.fails(!ok);
-    }
-
-    /// Whether the value that was returned counts as a success.
-    #[inline]
-    #[must_use]
-    pub fn is_ok(&self) -> bool {
-        self.active.as_ref().is_none_or(|active| !active.fails)
-    }
-
-    /// Records that the call returned a value, or `Ok`.
-    #[inline]
-    pub fn finish_ok(&mut self) {
-        if let Some(active) = &*self.active {
-            let outcome = if active.fails { Outcome::Error } else { Outcome::Ok };
-            self.record(outcome);
-        }
-    }
-
-    /// Records that the call returned `Err`.
-    #[inline]
-    pub fn finish_error(&mut self) {
-        self.finish(Outcome::Error);
-    }
-
-    #[inline]
-    fn finish(&mut self, outcome: Outcome) {
-        if self.active.is_some() {
-            self.record(outcome);
-        }
-    }
-
-    #[inline(never)]
-    fn record(&mut self, outcome: Outcome) {
-        if let Some(active) = self.active.take() {
-            active.finish(outcome);
         }
     }
 

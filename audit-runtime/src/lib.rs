@@ -69,9 +69,9 @@ pub use writer::{ConnectOptions, FreshOptions, IntoConnectOptions};
 pub mod __private {
     pub use crate::bounds::Capture;
     #[cfg(feature = "axum")]
-    pub use crate::call::response::{ByOutcome, IntoResponse, into_response, ok_into_response};
+    pub use crate::call::response::{IntoResponse, into_response, ok_into_response};
     pub use crate::call::{
-        ByCapture, ByFuture, ByName, BySerialize, Call, Ended, EndsInError, Fails, InCall, Never, NoError,
+        ByCapture, ByFuture, ByName, ByOutcome, BySerialize, Call, Ended, EndsInError, Fails, InCall, Never, NoError,
         NoErrorBeside, Refusal, Refused, Returned, RowConnection, Shown, Site, SiteTexts, as_result, check_event_type,
         ends_in_error, fails, late, late_error, no_error, no_error_beside, refused, refused_by_type,
     };

@@ -124,7 +124,7 @@ pub fn header_problem(header: &csv::StringRecord) -> Option<String> {
 ///
 /// # Errors
 /// The header lacks columns that every order has, or cannot be read.
-pub fn read(input: impl io::Read) -> Result<Vec<(u64, Result<Request, InvalidRequest>)>, BadHeader> {
+pub fn read(input: impl io::Read) -> Result<Vec<Line>, BadHeader> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(false).from_reader(input);
     let header = reader.headers().map_err(|error| BadHeader { problem: error.to_string(), lines: Vec::new() })?.clone();
     match header_problem(&header) {
@@ -135,6 +135,9 @@ pub fn read(input: impl io::Read) -> Result<Vec<(u64, Result<Request, InvalidReq
         }
     }
 }
+
+/// A line by its number, and the request that it is.
+pub type Line = (u64, Result<Request, InvalidRequest>);
 
 /// Reports that no line of a file can be an order.
 #[derive(Debug, thiserror::Error)]
@@ -148,7 +151,7 @@ pub struct BadHeader {
 fn lines<R: io::Read>(
     mut reader: csv::Reader<R>,
     header: csv::StringRecord,
-) -> impl Iterator<Item = (u64, Result<Request, InvalidRequest>)> {
+) -> impl Iterator<Item = Line> {
     let mut record = csv::StringRecord::new();
     let mut broken = false;
     std::iter::from_fn(move || {

@@ -297,6 +297,24 @@ fn late_closures_see_the_success_value_by_whatever_name() {
 }
 
 #[test]
+fn an_err_within_an_ok_is_none() {
+    #[audited(event = "order.submitted", err = "order.refused", id = ID)]
+    fn nested(n: u8) -> AppResult<Result<u8, String>> {
+        Listed::number(n).map(|n| n.checked_sub(2).ok_or_else(|| "too few".to_owned()))
+    }
+    #[audited(event = "order.submitted", id = ID, ok = |_| true)]
+    fn overruled(n: u8) -> AppResult<Result<u8, u8>> {
+        Listed::number(n).map(Err)
+    }
+    assert_failed("nested", &caught(|| nested(0).is_ok()).1);
+    let event = caught(|| nested(1).is_ok()).1;
+    assert_eq!((event.outcome, event.event_type.as_str()), (Outcome::Error, "order.refused"));
+    assert_eq!(event.data["result"], json!({"Err": "too few"}));
+    assert_eq!(caught(|| nested(2).is_ok()).1.outcome, Outcome::Ok);
+    assert_eq!(caught(|| overruled(1).is_ok()).1.outcome, Outcome::Ok);
+}
+
+#[test]
 fn nothing_is_recorded_of_what_is_not_there_yet() {
     #[audited(event = "order.submitted", id = ID)]
     fn pending() -> Poll<AppResult> {

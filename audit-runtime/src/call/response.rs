@@ -26,17 +26,6 @@ impl<B> Shown<&http::Response<B>> {
 #[diagnostic::do_not_recommend]
 impl<B> EndsInError for http::Response<B> {}
 
-/// A success value that is no response.
-pub trait ByOutcome {
-    /// Does nothing.
-    fn outcome(self, call: &mut Call);
-}
-
-impl<V> ByOutcome for Shown<V> {
-    #[inline]
-    fn outcome(self, _: &mut Call) {}
-}
-
 /// Makes the response of which the status is asked.
 pub fn into_response<R: IntoResponse>(returned: R) -> Response {
     returned.into_response()

@@ -226,6 +226,25 @@ impl<T> ByCapture for Shown<Poll<Option<&T>>> {
     }
 }
 
+impl<T, E> Shown<&Result<T, E>> {
+    /// Counts the call as a failure if the success value is an `Err`.
+    #[inline]
+    pub fn outcome(self, call: &mut Call) {
+        call.fails(self.0.is_err());
+    }
+}
+
+/// Any other success value.
+pub trait ByOutcome {
+    /// Leaves the outcome as it is.
+    fn outcome(self, call: &mut Call);
+}
+
+impl<V> ByOutcome for Shown<V> {
+    #[inline]
+    fn outcome(self, _: &mut Call) {}
+}
+
 /// A function whose call can fail.
 #[diagnostic::on_unimplemented(
     message = "`err` and `error` are about an `Err`, and `{Self}` is no `Result`",

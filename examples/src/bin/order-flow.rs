@@ -6,7 +6,7 @@ use clap::Parser;
 use examples::broker::SimulatedBroker;
 use examples::database::Database;
 use examples::desk::{Desk, Ids, Mode, Placed, Review};
-use examples::orders::{self, InvalidRequest, Request};
+use examples::orders::{self, Line, Request};
 use examples::positions::InMemory;
 use examples::timeline::timeline;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -62,7 +62,7 @@ async fn all() -> anyhow::Result<ExitCode> {
 
 async fn run(
     arguments: &Arguments,
-    lines: &[(u64, Result<Request, InvalidRequest>)],
+    lines: &[Line],
     database: &Database,
     journal: &Path,
 ) -> anyhow::Result<ExitCode> {
@@ -191,7 +191,7 @@ async fn one(desk: &SimulatedDesk, request: &Request) -> anyhow::Result<Placed> 
     Ok(desk.answer(approval_id, review).await?)
 }
 
-fn read(path: &Path) -> anyhow::Result<Vec<(u64, Result<Request, InvalidRequest>)>> {
+fn read(path: &Path) -> anyhow::Result<Vec<Line>> {
     let input: Box<dyn Read> = if path == Path::new("-") {
         Box::new(std::io::stdin().lock())
     } else {

@@ -1,0 +1,56 @@
+//! How a call ended, once it has returned.
+
+use super::Call;
+use crate::event::Outcome;
+
+impl Call {
+    /// Says whether the value that was returned counts as a failure.
+    pub(super) fn fails(&mut self, fails: bool) {
+        if let Some(active) = &mut *self.active {
+            active.fails = fails;
+        }
+    }
+
+    /// Asks whether the value that was returned counts as a success. If that panics, it does not.
+    pub fn ok(&mut self, ok: impl FnOnce() -> bool) {
+        self.fails(true);
+        let ok = ok();
+        self.fails(!ok);
+    }
+
+    /// Whether the value that was returned counts as a success.
+    #[inline]
+    #[must_use]
+    pub fn is_ok(&self) -> bool {
+        self.active.as_ref().is_none_or(|active| !active.fails)
+    }
+
+    /// Records that the call returned a value, or `Ok`.
+    #[inline]
+    pub fn finish_ok(&mut self) {
+        if let Some(active) = &*self.active {
+            let outcome = if active.fails { Outcome::Error } else { Outcome::Ok };
+            self.record(outcome);
+        }
+    }
+
+    /// Records that the call returned `Err`.
+    #[inline]
+    pub fn finish_error(&mut self) {
+        self.finish(Outcome::Error);
+    }
+
+    #[inline]
+    pub(super) fn finish(&mut self, outcome: Outcome) {
+        if self.active.is_some() {
+            self.record(outcome);
+        }
+    }
+
+    #[inline(never)]
+    fn record(&mut self, outcome: Outcome) {
+        if let Some(active) = self.active.take() {
+            active.finish(outcome);
+        }
+    }
+}
