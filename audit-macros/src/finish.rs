@@ -30,9 +30,9 @@ pub(crate) fn finish(plan: &Plan, function: &Function, names: &Names, private: &
             #call.finish_ok();
         };
     }
-    let returned = returned(plan, function, names, private);
+    let returned = returned(function, names, private);
     let (result, success) = (quote!(#private::core::result::Result), quote!(#call.capture(|#call| { #success });));
-    let failure = failure(plan, names, private);
+    let failure = failure(plan, function, names, private);
     let Some(tx) = &plan.guarantees.tx else {
         return quote! {
             #responded
@@ -73,15 +73,9 @@ fn responded(plan: &Plan, function: &Function, names: &Names, private: &TokenStr
 }
 
 /// The success value or the error. A complaint about the type belongs where that is written.
-fn returned(plan: &Plan, function: &Function, names: &Names, private: &TokenStream) -> TokenStream {
+fn returned(function: &Function, names: &Names, private: &TokenStream) -> TokenStream {
     let Names { call, out, .. } = names;
     let span = function.output.span();
-    if plan.fallible == Fallible::Said {
-        let mut shown = out.clone();
-        shown.set_span(span.resolved_at(out.span()));
-        let shown = quote_spanned!(span=> &#shown);
-        return quote!(#private::as_result(#shown));
-    }
     let split = respanned(&quote!(#private::Returned(&#out).split(&mut #call)), span);
     quote!({
         use #private::{ByFuture as _, ByName as _, BySerialize as _};
@@ -90,7 +84,7 @@ fn returned(plan: &Plan, function: &Function, names: &Names, private: &TokenStre
 }
 
 /// What the compiler is asked of the error's type, where the attribute does not know it. Its complaints belong at what the user wrote.
-fn demands(plan: &Plan, names: &Names, private: &TokenStream) -> TokenStream {
+fn demands(plan: &Plan, function: &Function, names: &Names, private: &TokenStream) -> TokenStream {
     let Names { out, error, .. } = names;
     let event = match &plan.err {
         Some(EventType::Late(_)) => None,
@@ -110,14 +104,18 @@ fn demands(plan: &Plan, names: &Names, private: &TokenStream) -> TokenStream {
         plan.captures.iter().find(|capture| capture.name == "error" && !matches!(plan.error, Some((_, Shown::Skip))));
     let beside = beside.map(|capture| (quote!(no_error_beside(#error)), capture.name.span()));
     let demands = [event, shown, beside].into_iter().flatten().filter(|_| plan.fallible != Fallible::Said);
+    // Where only the caller knows the type, it is taken at its word.
+    let said = (plan.fallible == Fallible::Said && !function.returns_parameter())
+        .then(|| (quote!(fallible(&#out)), function.output.span()));
+    let demands = demands.chain(said);
     let demands = demands.map(|(demand, span)| respanned(&quote!(#private::#demand;), span));
     quote!(#(#demands)*)
 }
 
 /// What is captured of an error.
-fn failure(plan: &Plan, names: &Names, private: &TokenStream) -> TokenStream {
+fn failure(plan: &Plan, function: &Function, names: &Names, private: &TokenStream) -> TokenStream {
     let Names { call, out, error, .. } = names;
-    let demands = demands(plan, names, private);
+    let demands = demands(plan, function, names, private);
     let late = |closure: &ExprClosure| {
         let private = respanned(private, closure.span());
         let values = respanned(&quote!(&#out, #error), closure.span());

@@ -229,6 +229,12 @@ impl Function {
         self.sig.generics.type_params().any(|parameter| mentions(ty, &parameter.ident))
     }
 
+    /// Whether the function returns what only its caller knows: a type parameter, or the `Self` of a trait.
+    pub(crate) fn returns_parameter(&self) -> bool {
+        let is_self = |ty: &Type| matches!(ty, Type::Path(path) if path.path.segments.first().is_some_and(|first| first.ident == "Self"));
+        self.output.parameter(&self.sig).is_some() || self.output.value().is_some_and(is_self)
+    }
+
     /// The type of a parameter that is a name and no other pattern.
     pub(crate) fn parameter_type(&self, name: &Ident) -> Option<&Type> {
         self.sig.inputs.iter().find_map(|input| match input {

@@ -18,8 +18,8 @@ mod unseen;
 pub use body::InCall;
 pub use guarantee::{Refusal, Refused, refused, refused_by_type};
 pub use returned::{
-    ByCapture, ByFuture, ByName, ByOutcome, BySerialize, Ended, EndsInError, Fails, Never, NoError, NoErrorBeside,
-    Returned, Shown, ends_in_error, fails, late_error, no_error, no_error_beside,
+    ByCapture, ByFuture, ByName, ByOutcome, BySerialize, Ended, EndsInError, Fails, Fallible, Never, NoError,
+    NoErrorBeside, Returned, Shown, ends_in_error, fails, fallible, late_error, no_error, no_error_beside,
 };
 pub use transaction::RowConnection;
 
@@ -375,11 +375,6 @@ impl Drop for Call {
             self.dropped();
         }
     }
-}
-
-/// A fallible function returns this.
-pub fn as_result<T, E>(result: &Result<T, E>) -> &Result<T, E> {
-    result
 }
 
 /// Applies a late closure: fixes the type of its parameter, so that users need not write it.

@@ -400,6 +400,12 @@ fn fallible_and_infallible_are_the_users_word() {
     fn made() -> std::future::Ready<AppResult> {
         std::future::ready(Listed::number(0))
     }
+    #[audited(event = "order.submitted", id = ID, fallible, result = skip)]
+    fn of_a_parameter<T: Serialize>(n: T) -> T {
+        n
+    }
+    assert_eq!(caught(|| of_a_parameter(Err::<u8, u8>(1)).is_ok()).1.outcome, Outcome::Error);
+    assert_eq!(caught(|| of_a_parameter(Ok::<u8, u8>(1)).is_ok()).1.outcome, Outcome::Ok);
     assert_eq!(caught(|| _ = Err::<u8, u8>(1).log()).1.outcome, Outcome::Error);
     let event = caught(|| drop(as_a_value(0))).1;
     assert_eq!((event.outcome, event.data["result"].as_str()), (Outcome::Ok, Some("Err(Number(0))")));

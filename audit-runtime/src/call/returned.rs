@@ -264,6 +264,14 @@ pub trait Fails {
 )]
 pub trait EndsInError {}
 
+/// What a function returns that is said to be `fallible`.
+#[diagnostic::on_unimplemented(
+    message = "`fallible` says that this function returns a `Result`, and `{Self}` is none",
+    label = "no `Result`",
+    note = "remove `fallible`; for values that count as failures, write `ok = |value| ..`"
+)]
+pub trait Fallible {}
+
 macro_rules! fails {
     ($($ty:ty),*) => {$(
         #[diagnostic::do_not_recommend]
@@ -273,6 +281,9 @@ macro_rules! fails {
 
         #[diagnostic::do_not_recommend]
         impl<T, E> EndsInError for $ty {}
+
+        #[diagnostic::do_not_recommend]
+        impl<T, E> Fallible for $ty {}
     )*};
 }
 
@@ -280,6 +291,9 @@ fails! { Result<T, E>, Option<Result<T, E>>, Poll<Result<T, E>>, Poll<Option<Res
 
 /// Demands of what a function returns that it can be an error.
 pub const fn fails<R: Fails>(_: &R) {}
+
+/// Demands of what a function returns that it is what `fallible` says.
+pub const fn fallible<R: Fallible>(_: &R) {}
 
 /// Demands of what a function returns that it can end as one that failed.
 pub const fn ends_in_error<R: EndsInError>(_: &R) {}
