@@ -148,10 +148,7 @@ pub struct BadHeader {
     pub lines: Vec<(u64, String)>,
 }
 
-fn lines<R: io::Read>(
-    mut reader: csv::Reader<R>,
-    header: csv::StringRecord,
-) -> impl Iterator<Item = Line> {
+fn lines<R: io::Read>(mut reader: csv::Reader<R>, header: csv::StringRecord) -> impl Iterator<Item = Line> {
     let mut record = csv::StringRecord::new();
     let mut broken = false;
     std::iter::from_fn(move || {

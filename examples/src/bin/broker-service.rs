@@ -31,6 +31,7 @@ use sqlx::postgres::{PgPool, PgPoolOptions};
 use std::error::Error;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;

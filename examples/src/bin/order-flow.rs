@@ -60,12 +60,7 @@ async fn all() -> anyhow::Result<ExitCode> {
     finished
 }
 
-async fn run(
-    arguments: &Arguments,
-    lines: &[Line],
-    database: &Database,
-    journal: &Path,
-) -> anyhow::Result<ExitCode> {
+async fn run(arguments: &Arguments, lines: &[Line], database: &Database, journal: &Path) -> anyhow::Result<ExitCode> {
     let requests: Vec<&Request> = lines.iter().filter_map(|(_, request)| request.as_ref().ok()).collect();
     // What the orders cost without an audit trail, to tell what it adds; the second round is the warm one.
     let plain = (0..2).map(|_| unaudited(&requests)).collect::<Vec<_>>();
