@@ -156,7 +156,7 @@ async fn odd_rows_are_sealed_and_proved() {
     for id in ids {
         let proof = evidence::prove(&database.pool, id).await.unwrap();
         let read = evidence::Proof::from_json(&proof.to_json().unwrap()).unwrap();
-        assert_eq!(read.verify(&key.public()).unwrap().event_id, id);
+        assert_eq!(read.verify(key.public()).unwrap().event_id, id);
     }
 }
 
@@ -189,7 +189,7 @@ async fn an_archive_keeps_every_digit_and_proves_every_row() {
         let (_, data) = stored.iter().find(|(id, _)| *id == row.id).unwrap();
         assert_eq!(row.data.get(), data);
         let proof = evidence::prove_archived(&database.pool, line).await.unwrap();
-        assert_eq!(proof.verify(&key.public()).unwrap().event_id, row.id);
+        assert_eq!(proof.verify(key.public()).unwrap().event_id, row.id);
     }
 }
 

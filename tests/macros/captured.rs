@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 fn data<R>(call: impl FnOnce() -> R) -> Value {
-    caught(call).1.data
+    caught(call).1.data.value()
 }
 
 #[allow(non_snake_case, clippy::many_single_char_names, reason = "as traders write it")]

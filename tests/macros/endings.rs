@@ -67,7 +67,7 @@ fn generic<T: Clone + serde::Serialize>(_n: T, m: &T) -> T {
 
 #[test]
 fn ok_says_of_a_value_whether_it_is_a_success() {
-    let ended = |event: audit_runtime::TrailEvent| (event.outcome, event.event_type, event.data["result"].clone());
+    let ended = |event: audit_runtime::TrailEvent| (event.outcome, event.event_type, event.data["result"].value());
     let ok = |result: u8| (Outcome::Ok, "a.b".to_owned(), json!(result));
     let error = |event: &str, result: serde_json::Value| (Outcome::Error, event.to_owned(), result);
     assert_eq!(ended(caught(|| find(2)).1), ok(1));
@@ -167,7 +167,7 @@ struct Stated {
 #[test]
 fn none_is_no_id_unless_a_parameter_is_called_so() {
     let event = caught(|| as_in_rust(ID)).1;
-    assert_eq!((event.entity_id, event.data), (None, json!({"id": ID})));
+    assert_eq!((event.entity_id, event.data), (None, json!({"id": ID}).into()));
     assert_eq!(caught(|| of_a_parameter(ID)).1.entity_id, Some(ID));
     let probe = Probe::new();
     probe.audit().record(Stated { n: 3 }).unwrap();

@@ -76,7 +76,7 @@ fn assert_failed(spelling: &str, event: &TrailEvent) {
 
 fn assert_succeeded(spelling: &str, event: &TrailEvent, result: &Value) {
     assert_eq!((event.outcome, event.event_type.as_str()), (Outcome::Ok, "order.submitted"), "{spelling}");
-    assert_eq!(event.data.get("result").unwrap_or(&Value::Null), result, "{spelling}");
+    assert_eq!(event.data["result"], *result, "{spelling}");
 }
 
 /// A spelling as a function in every way there is to write one: (spelling, type, body over `n: u8`, what is recorded of a success).
@@ -262,7 +262,10 @@ fn nor_where_the_type_is_of_no_name() {
     failed("boxed", caught_later(async { drop(boxed(0).await) }).1);
     failed("BoxFuture", caught_later(async { drop(named_boxed(0).await) }).1);
     let of_any_error = caught_later(async { drop(of_any_error::<Refused>(0).await) }).1;
-    assert_eq!((of_any_error.outcome, &of_any_error.data["error"]["message"]), (Outcome::Error, &json!("Number(0)")));
+    assert_eq!(
+        (of_any_error.outcome, &of_any_error.data["error"]["message"]),
+        (Outcome::Error, &json!("Number(0)").into())
+    );
     assert_eq!(caught_later(async { drop(an_opaque_value_of_an_async_function(0).await) }).1.outcome, Outcome::Error);
 }
 
@@ -421,5 +424,5 @@ fn an_own_type_of_that_name_is_a_value() {
         Result(1)
     }
     let event = caught(|| call().0).1;
-    assert_eq!((event.outcome, event.data), (Outcome::Ok, json!({"result": 1})));
+    assert_eq!((event.outcome, event.data), (Outcome::Ok, json!({"result": 1}).into()));
 }

@@ -218,7 +218,7 @@ fn only_the_call_that_panicked_is_panicked() {
     assert_eq!(outcomes("order.made"), [Outcome::Cancelled; 2]);
     for panicked in ["order.submitted", "order.checked"] {
         let event = probe.only(panicked);
-        assert_eq!((event.outcome, &event.data["$panic"]), (Outcome::Panicked, &json!("no broker")));
+        assert_eq!((event.outcome, &event.data["$panic"]), (Outcome::Panicked, &json!("no broker").into()));
     }
     assert_eq!(probe.only("order.submitted").causation_id, Some(probe.only("order.checked").id));
 }
@@ -243,7 +243,7 @@ fn a_synchronous_call_is_never_cancelled() {
     }));
     drop(entered);
     let event = probe.only("order.cancelled");
-    assert_eq!((event.outcome, event.data), (Outcome::Panicked, json!({"$panic": "inside"})));
+    assert_eq!((event.outcome, event.data), (Outcome::Panicked, json!({"$panic": "inside"}).into()));
 }
 
 #[test]
@@ -257,7 +257,7 @@ fn a_panic_with_a_value_that_is_no_text_goes_on_as_it_is() {
     assert_eq!(catch_unwind(submit).unwrap_err().downcast_ref::<u8>(), Some(&7));
     drop(entered);
     let event = probe.only("order.submitted");
-    assert_eq!((event.outcome, event.data), (Outcome::Panicked, json!({})));
+    assert_eq!((event.outcome, event.data), (Outcome::Panicked, json!({}).into()));
 }
 
 #[test]

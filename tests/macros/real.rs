@@ -235,11 +235,11 @@ fn what_fails_is_an_error() {
     failed(&created, "order.created");
     assert_eq!(created.data["body"], json!({"ticker": "AAPL", "quantity": 0}));
     let created = later(Box::pin(async move { create_order(State(app()), HeaderMap::new(), order(1)).await.is_ok() }));
-    assert_eq!((created.outcome, &created.data["result"]), (Outcome::Ok, &json!(201)));
+    assert_eq!((created.outcome, &created.data["result"]), (Outcome::Ok, &json!(201).into()));
     let shown =
         later(Box::pin(async move { show_order(State(app()), Path(ID)).await.into_response().status().is_success() }));
     failed(&shown, "order.shown");
-    assert_eq!((shown.entity_id, &shown.data["result"]), (Some(ID), &json!(404)));
+    assert_eq!((shown.entity_id, &shown.data["result"]), (Some(ID), &json!(404).into()));
     failed(&later(Box::pin(async move { deauthorise_user(ID, &app()).await.is_ok() })), "user.deauthorised");
     failed(
         &later(Box::pin(async move { post_password(order(0), HeaderMap::new()).await.is_ok() })),

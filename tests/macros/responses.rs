@@ -8,7 +8,6 @@ use audit_runtime::{Outcome, TrailEvent, audited};
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use serde_json::json;
 
 type Answer<T> = Result<T, (StatusCode, String)>;
 
@@ -43,13 +42,13 @@ async fn as_told(status: u16) -> impl IntoResponse {
 
 #[tokio::test]
 async fn the_status_is_the_result_and_decides_the_outcome() {
-    fn ended(event: &TrailEvent) -> (Outcome, &str, Option<&serde_json::Value>) {
+    fn ended(event: &TrailEvent) -> (Outcome, &str, Option<&audit_runtime::Json>) {
         (event.outcome, &event.event_type, event.data.get("result"))
     }
     let recorded = |call: fn() -> futures_util::future::BoxFuture<'static, ()>| {
         std::thread::spawn(move || caught_later(call()).1).join().unwrap()
     };
-    let (ok, created, missing, failed) = (json!(200), json!(201), json!(404), json!(500));
+    let [ok, created, missing, failed] = [200, 201, 404, 500].map(audit_runtime::Json::from);
     let shown = |status| (Outcome::Ok, "order.shown", status);
     let refused = |status| (Outcome::Error, "order.missing", status);
     assert_eq!(ended(&recorded(|| Box::pin(async { drop(response(200).await) }))), shown(Some(&ok)));
@@ -59,7 +58,7 @@ async fn the_status_is_the_result_and_decides_the_outcome() {
     assert_eq!(ended(&recorded(|| Box::pin(async { drop(opaque_in_a_result(200).await) }))), shown(None));
     assert_eq!(ended(&recorded(|| Box::pin(async { drop(opaque_in_a_result(404).await) }))), refused(None));
     assert_eq!(ended(&recorded(|| Box::pin(async { drop(opaque_in_a_result(0).await) }))), refused(None));
-    let (see_other, not_found) = (json!("303 See Other"), json!("404 Not Found"));
+    let [see_other, not_found] = ["303 See Other", "404 Not Found"].map(audit_runtime::Json::from);
     assert_eq!(ended(&recorded(|| Box::pin(async { drop(as_told(303).await) }))), refused(Some(&see_other)));
     assert_eq!(ended(&recorded(|| Box::pin(async { drop(as_told(404).await) }))), shown(Some(&not_found)));
 }

@@ -280,7 +280,7 @@ async fn nothing_of(trail: &Trail, what: &str, id: Uuid) -> Result<String, Failu
     for (filter, hint) in [
         (EventFilter::new().id(id), format!("it is the id of an event: audit-trail event {id}")),
         (EventFilter::new().correlation(id), format!("it is a correlation: audit-trail events --correlation {id}")),
-        (EventFilter::new().batch(id), format!("it is a batch, which brought events: audit-trail verify checks it")),
+        (EventFilter::new().batch(id), "it is a batch: audit-trail verify checks the events it brought".to_owned()),
     ] {
         if !trail.events(&filter.limit(1)).await?.events.is_empty() {
             return Ok(format!("no {what} {id} was found, but {hint}"));
