@@ -77,19 +77,34 @@ fn without_a_server_it_brings_its_own() {
 async fn orders_come_from_standard_input_too_and_none_is_an_error_that_says_so() {
     let database = Database::empty().await;
     let header = "ticker,side,quantity,order_type,limit_price,idempotency_key,confidence,requested_by\n";
-    for (lines, succeeds) in [("AAPL,buy,1,market,,k,0.9,ann\n", true), ("", false)] {
+    let csv = |lines: &str| format!("{header}{lines}");
+    for (csv, problems) in [
+        (csv("AAPL,buy,1,market,,k,0.9,ann\n"), vec![]),
+        (csv(""), vec!["no line is an order, of 0"]),
+        (
+            csv("AAPL,hold,1,market,,k,0.9,ann\nAAPL,buy,-1,market,,k,0.9,ann\n"),
+            vec!["-:2: ", "-:3: quantity is -1", "no line is an order, of 2"],
+        ),
+        (
+            "ticker,side\nAAPL,buy\n".into(),
+            vec!["-:2: ", "the columns quantity, order_type", "the first line names ticker, side"],
+        ),
+        (String::new(), vec!["the file is empty"]),
+    ] {
         let mut child = order_flow(Some(&database))
             .args(["--orders", "-"])
+            .env("RUST_BACKTRACE", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        write!(child.stdin.take().unwrap(), "{header}{lines}").unwrap();
+        write!(child.stdin.take().unwrap(), "{csv}").unwrap();
         let output = child.wait_with_output().unwrap();
         let (stdout, stderr) = text(&output);
-        assert_eq!(output.status.success(), succeeds, "{stdout}{stderr}");
-        assert!(succeeds || stderr.contains("there is no order in it"), "{stderr}");
+        assert_eq!(output.status.success(), problems.is_empty(), "{stdout}{stderr}");
+        assert!(problems.iter().all(|problem| stderr.contains(problem)), "{stderr}");
+        assert!(!stderr.contains("backtrace"), "{stderr}");
     }
 }
 
