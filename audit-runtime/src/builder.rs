@@ -186,7 +186,8 @@ impl Builder {
 
     /// Excepts names from those that are known as secrets: where a token is an asset, `token_in` hides nothing. A name is matched as a
     /// whole, in any style of writing it: `token_in` covers `tokenIn`, and not `access_token_in`. A name given to [`mask`](Self::mask)
-    /// stays a secret.
+    /// stays a secret. It concerns what `#[audited]` captures: [`Event::data`](crate::Event::data), derived events and
+    /// [`Context::attribute`](crate::Context::attribute) are masked before their handle is known.
     ///
     /// ```
     /// # use audit_runtime::Audit;

@@ -252,7 +252,12 @@ impl Call {
     }
 
     /// Captures a value by serde in which these keys are no secrets: ways as in `leg.token`, below the value itself.
-    pub fn serialize_with<T: Capture + ?Sized>(&mut self, key: &'static Key, value: &T, plain: &[&str]) {
+    pub fn serialize_with<T: Capture + ?Sized>(
+        &mut self,
+        key: &'static Key,
+        value: &T,
+        plain: &'static [&'static str],
+    ) {
         if let Some(active) = &mut *self.active {
             active.field(key.name(), &mut |json| json.except(value, plain));
         }

@@ -7,6 +7,7 @@ use crate::json::{Json, JsonError, JsonWriter};
 use crate::mask::{Mask, REDACTED};
 use crate::payload::data::{self, MOST_JSON};
 use crate::personal::MARK;
+use crate::url::mask_urls;
 use serde::{Serialize, Serializer as _};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
@@ -45,9 +46,9 @@ impl Rules {
         let mut data = Cow::Borrowed(data);
         if !self.mask.is_empty()
             && let Ok(json) = data.parse::<Json>()
-            && let Ok(masked) = written(JsonWriter::new(&mut Vec::new(), &self.mask, usize::MAX), &json)
         {
-            data = Cow::Owned(masked);
+            let masked = written(JsonWriter::again(&mut Vec::new(), &self.mask), &json);
+            data = Cow::Owned(masked.unwrap_or_else(|error| failure(&error)));
         }
         if data.len() > self.limit {
             data = Cow::Owned(truncated(data.len() as u64, &Sha256::digest(data.as_bytes())));
@@ -212,7 +213,7 @@ impl Fields {
     #[cold]
     fn failed(&mut self, begin: usize, error: &str) {
         self.buffer.truncate(begin);
-        let _ = serde_json::to_writer(&mut self.buffer, &serde_json::json!({ "$error": error }));
+        self.buffer.extend_from_slice(failure(error).as_bytes());
     }
 }
 
@@ -223,6 +224,11 @@ fn end(buffer: &mut Vec<u8>, begin: usize) {
         buffer.pop();
     }
     buffer.push(b'}');
+}
+
+/// Returns the note of a value that cannot be captured.
+fn failure(error: &str) -> String {
+    [("$error", &*mask_urls(error))].into_iter().collect::<Json>().to_string()
 }
 
 /// What stands in place of data over the limit.
@@ -490,6 +496,69 @@ mod tests {
         });
         assert!(!data.to_string().contains("hunter2"), "{data}");
         assert_eq!(data["by_debug"], "Some(\"postgres://[redacted]@db/x\")");
+    }
+
+    #[test]
+    fn just_the_keys_that_a_call_excepts_are_on_record() {
+        #[derive(Serialize)]
+        struct ApiKey(&'static str);
+        #[derive(Serialize)]
+        struct Order {
+            token_in: &'static str,
+            key: ApiKey,
+            pair: (&'static str, &'static str),
+            legs: Vec<BTreeMap<&'static str, &'static str>>,
+            inner: BTreeMap<&'static str, &'static str>,
+            credentials: BTreeMap<&'static str, &'static str>,
+        }
+        let tokens = || BTreeMap::from([("token", "USDC"), ("pin", "1")]);
+        let order = Order {
+            token_in: "USDC",
+            key: ApiKey("x"),
+            pair: ("password", "hunter2"),
+            legs: vec![tokens(), tokens()],
+            inner: BTreeMap::from([("token_in", "y")]),
+            credentials: BTreeMap::from([("user", "ann"), ("raw", "hunter2")]),
+        };
+        let data = captured(|fields| {
+            fields.field(&Rules { limit: 4_000, mask: Mask::default() }, "order", &mut |json| {
+                json.except(&order, &["token_in", "legs.token", "credentials.user"])
+            });
+        });
+        let leg = json!({"token": "USDC", "pin": "[redacted]"});
+        assert_eq!(
+            data["order"],
+            json!({"token_in": "USDC", "key": "[redacted]", "pair": ["password", "[redacted]"], "legs": [leg, leg],
+                   "inner": {"token_in": "[redacted]"}, "credentials": "[redacted]"})
+        );
+    }
+
+    #[test]
+    fn secrets_are_masked_wherever_their_names_and_urls_stand() {
+        let url = "postgres://ann:hunter2@db/x";
+        struct Failing;
+        impl Serialize for Failing {
+            fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+                Err(serde::ser::Error::custom("no answer of postgres://ann:hunter2@db/x"))
+            }
+        }
+        let data = captured(|fields| {
+            fields.serialize(&Rules { limit: 4_000, mask: Mask::default() }, "all", &json!([
+                {url: 1}, {"data": "hunter2", "body": "hunter2", "key": "password"}, {"kind": "pin", "value": "hunter2"},
+                {"type": "TokenMinted", "data": {"amount": 1}}, {"field": "password", "code": "too_short"},
+            ]));
+            fields.serialize(&rules(), "failing", &Failing);
+        });
+        assert!(!data.to_string().contains("hunter2"), "{data}");
+        assert_eq!(data["all"][3]["data"], json!({"amount": 1}));
+        assert_eq!(data["all"][4]["code"], "too_short");
+        // However deep: what a handle masks is masked, or not on record.
+        let mut rules = Rules { limit: usize::MAX, mask: Mask::default() };
+        rules.mask.add("iban");
+        let deep = format!("{{\"a\":{}{{\"iban\":\"DE89\"}}{}}}", "[".repeat(99), "]".repeat(99));
+        for deep in [deep.clone(), format!("{}{deep}{}", "[".repeat(50), "]".repeat(50))] {
+            assert!(!rules.settle(&deep).contains("DE89"));
+        }
     }
 
     #[test]

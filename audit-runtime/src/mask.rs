@@ -18,7 +18,6 @@ const LONGEST_NAME: usize = 40;
 pub(crate) struct Mask {
     secret: Vec<Words>,
     plain: Vec<Words>,
-    is_off: bool,
 }
 
 /// The words of a name, in lower case.
@@ -34,6 +33,8 @@ pub(crate) enum Role {
     Secret,
     /// The value may name what stands beside it: `{"kind": "password", "value": ..}`.
     Names,
+    /// The same of a type: what stands beside it may also be an event's data.
+    Type,
     /// The name of the value may stand beside it.
     Named,
 }
@@ -42,14 +43,11 @@ impl Role {
     fn of(name: &str) -> Self {
         match name {
             _ if says_secret(name) => Self::Secret,
-            "name" | "key" | "kind" | "type" | "field" | "header" | "label" | "param" | "parameter" | "property"
-            | "attribute" | "variable" | "tag" | "Name" | "Key" | "Kind" | "Type" | "Field" | "Header" | "Label" => {
-                Self::Names
-            }
+            "name" | "key" | "field" | "header" | "label" | "param" | "parameter" | "property" | "attribute"
+            | "variable" | "Name" | "Key" | "Field" | "Header" | "Label" => Self::Names,
+            "kind" | "type" | "tag" | "Kind" | "Type" => Self::Type,
             "value" | "values" | "val" | "v" | "content" | "contents" | "data" | "text" | "raw" | "plaintext"
-            | "string" | "body" | "payload" | "code" | "number" | "answer" | "Value" | "Values" | "Content" => {
-                Self::Named
-            }
+            | "string" | "body" | "payload" | "Value" | "Values" | "Content" => Self::Named,
             _ => Self::Ordinary,
         }
     }
@@ -57,9 +55,7 @@ impl Role {
 
 impl Mask {
     /// Knows no further names.
-    pub(crate) const NONE: Self = Self { secret: Vec::new(), plain: Vec::new(), is_off: false };
-    /// Masks nothing at all.
-    pub(crate) const OFF: Self = Self { secret: Vec::new(), plain: Vec::new(), is_off: true };
+    pub(crate) const NONE: Self = Self { secret: Vec::new(), plain: Vec::new() };
 
     /// Adds a name, matched by whole words as the known ones are.
     pub(crate) fn add(&mut self, name: &str) {
@@ -79,11 +75,7 @@ impl Mask {
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
-        self.secret.is_empty() && self.plain.is_empty() && !self.is_off
-    }
-
-    pub(crate) const fn is_off(&self) -> bool {
-        self.is_off
+        self.secret.is_empty() && self.plain.is_empty()
     }
 
     /// Returns whether the application named this as a secret.
@@ -110,7 +102,7 @@ impl Mask {
         self.adjusted(Role::of(key), key)
     }
 
-    /// Returns what the name of a field says; of which the known names are remembered, for the same fields are asked for at every call.
+    /// Returns the role of a field's name. The result is cached by the name's address.
     #[inline]
     pub(crate) fn role_of_field(&self, field: &'static str) -> Role {
         let known = role_of_field(field);
@@ -118,9 +110,7 @@ impl Mask {
     }
 
     fn adjusted(&self, known: Role, name: &str) -> Role {
-        if self.is_off {
-            Role::Ordinary
-        } else if self.names(name) {
+        if self.names(name) {
             Role::Secret
         } else if known == Role::Secret && self.excepts(name) {
             Role::Ordinary

@@ -22,7 +22,7 @@ pub(crate) enum Says {
     Secret,
 }
 
-/// Tells whether a name says secret, by its words: `user_password`, `apiKey` and `cvv2` do, `spin` and `token_count`
+/// Returns whether a name denotes a secret, by its words: `user_password`, `apiKey` and `cvv2` do, `spin` and `token_count`
 /// do not.
 pub(crate) fn says_secret(name: &str) -> bool {
     judge(name) == Says::Secret

@@ -43,7 +43,7 @@ pub enum TimestampError {
     #[error("invalid time {0:?}: expected RFC 3339, as in 2026-11-28T06:06:42Z, or infinity or -infinity")]
     Text(String),
     /// The time is beyond the years that the wanted type holds.
-    #[error("the time {0} does not fit: the wanted type holds fewer years")]
+    #[error("time {0} is out of range for the target type")]
     Range(Timestamp),
 }
 
@@ -302,6 +302,8 @@ impl From<SystemTime> for Timestamp {
 impl TryFrom<Timestamp> for SystemTime {
     type Error = TimestampError;
 
+    /// Converts a finite moment.
+    ///
     /// # Errors
     /// The moment is infinite, or the system's clock cannot hold it.
     fn try_from(time: Timestamp) -> Result<Self, TimestampError> {
@@ -341,6 +343,8 @@ mod with_chrono {
     impl TryFrom<Timestamp> for DateTime<Utc> {
         type Error = TimestampError;
 
+        /// Converts a finite moment.
+        ///
         /// # Errors
         /// The moment is infinite, or beyond the years that `chrono` holds (about 262,000 either way).
         fn try_from(time: Timestamp) -> Result<Self, TimestampError> {

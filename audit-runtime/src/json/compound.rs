@@ -14,6 +14,8 @@ pub(crate) struct Compound<'b, 'a> {
     pub(super) is_first: bool,
     /// The meaning of a map's key for the value that comes next.
     pub(super) role: Role,
+    /// That key, where the way to values is followed.
+    pub(super) key: String,
     pub(super) beside: Beside,
 }
 
@@ -22,8 +24,10 @@ pub(crate) struct Compound<'b, 'a> {
 pub(super) struct Beside {
     /// The name says secret.
     is_secret: bool,
-    /// Where the value is that stands before its name.
-    value: Option<Range<usize>>,
+    /// The name is that of a type: what it holds is a secret only if it is a single value.
+    is_type: bool,
+    /// Where values are that stand before their name.
+    values: Vec<Range<usize>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -62,14 +66,6 @@ impl<'a> Compound<'_, 'a> {
         Ok(())
     }
 
-    /// Begins the next element of an array.
-    pub(super) fn next(&mut self) -> &mut JsonWriter<'a> {
-        if !std::mem::take(&mut self.is_first) {
-            self.json.put(b",");
-        }
-        self.json
-    }
-
     /// Writes one of two elements.
     fn half<T: Serialize + ?Sized>(&mut self, is_first: bool, value: &T) -> Result<()> {
         if is_first {
@@ -87,28 +83,42 @@ impl<'a> Compound<'_, 'a> {
             Kind::Raw | Kind::Number => return self.passed_on(value),
         }
         self.json.key(key, std::mem::take(&mut self.is_first));
-        let role = self.json.mask.role_of_field(key);
-        if role == Role::Ordinary { value.serialize(&mut *self.json) } else { self.value(role, value) }
+        let role = self.json.here(self.json.mask.role_of_field(key), key);
+        self.json.enter(key);
+        let written = if role == Role::Ordinary { value.serialize(&mut *self.json) } else { self.value(role, value) };
+        self.json.leave(key);
+        written
     }
 
     /// Writes a value whose name says something of it.
     fn value<T: Serialize + ?Sized>(&mut self, role: Role, value: &T) -> Result<()> {
-        if role == Role::Secret || (role == Role::Named && self.beside.is_secret) {
+        if role == Role::Secret || (role == Role::Named && self.beside.is_secret && !self.beside.is_type) {
             return self.json.secret(value);
         }
         let begin = self.json.out.len();
         value.serialize(&mut *self.json)?;
+        let written = begin..self.json.out.len();
         match role {
-            Role::Named => self.beside.value = Some(begin..self.json.out.len()),
-            Role::Names if self.json.wrote_secret_name(begin) => {
+            Role::Named if self.beside.is_secret => self.redact_if_single(written),
+            Role::Named => self.beside.values.push(written),
+            Role::Names | Role::Type if self.json.wrote_secret_name(begin) => {
                 self.beside.is_secret = true;
-                if let Some(value) = self.beside.value.take() {
-                    self.json.redact(value);
+                self.beside.is_type = role == Role::Type;
+                // From the last one back, so that the others stay where they are.
+                while let Some(value) = self.beside.values.pop() {
+                    if self.beside.is_type { self.redact_if_single(value) } else { self.json.redact(value) }
                 }
             }
             _ => {}
         }
         Ok(())
+    }
+
+    /// Masks a value that is written already, unless it is an array or an object.
+    fn redact_if_single(&mut self, value: Range<usize>) {
+        if !matches!(self.json.out.get(value.start), Some(b'{' | b'[')) {
+            self.json.redact(value);
+        }
     }
 
     #[cold]
@@ -201,13 +211,22 @@ impl ser::SerializeMap for Compound<'_, '_> {
     #[inline]
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<()> {
         let is_first = std::mem::take(&mut self.is_first);
+        let begin = self.json.out.len();
         self.role = key.serialize(Key { json: &mut *self.json, is_first })?;
+        if self.json.follows_ways() {
+            self.key = self.json.key_from(begin);
+            self.role = self.json.here(self.role, &self.key);
+        }
         Ok(())
     }
 
     #[inline]
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
-        if self.role == Role::Ordinary { value.serialize(&mut *self.json) } else { self.value(self.role, value) }
+        self.json.enter(&self.key);
+        let written =
+            if self.role == Role::Ordinary { value.serialize(&mut *self.json) } else { self.value(self.role, value) };
+        self.json.leave(&self.key);
+        written
     }
 
     #[inline]

@@ -2,6 +2,7 @@
 
 use super::writer::JsonWriter;
 use crate::mask::Role;
+use crate::url::{mask_urls, may_hold_url};
 use serde::ser::{self, Error as _, Impossible, Serialize};
 use serde_json::{Error, Result};
 use std::fmt::Display;
@@ -15,6 +16,10 @@ pub(super) struct Key<'b, 'a> {
 impl Key<'_, '_> {
     #[inline]
     fn text(self, key: &str) -> Result<Role> {
+        if may_hold_url(key.as_bytes()) {
+            self.json.key(&mask_urls(key), self.is_first);
+            return Ok(self.json.mask.role(key));
+        }
         self.json.key(key, self.is_first);
         Ok(self.json.mask.role(key))
     }

@@ -10,7 +10,6 @@
 mod compound;
 mod escape;
 mod exact;
-mod except;
 mod float;
 mod id;
 mod key;

@@ -12,7 +12,7 @@ use std::fmt::{self, Display, Write as _};
 /// The struct by which `serde_json` passes a number on where it keeps all digits; see [`RAW`] for JSON of any kind.
 const NUMBER: &str = "$serde_json::private::Number";
 
-/// Returns whether a type is a set, whose order says nothing, by its name: serde shows sets and lists alike.
+/// Returns whether the type's name is that of an unordered set. serde serialises sets and lists alike.
 fn is_set(type_name: &str) -> bool {
     const SETS: &[&str] =
         &["HashSet", "AHashSet", "IndexSet", "LinkedHashSet", "DashSet", "HashTrieSet", "OrdSet", "BinaryHeap"];
@@ -122,12 +122,12 @@ impl<'b, 'a> ser::Serializer for &'b mut JsonWriter<'a> {
         Ok(())
     }
 
-    /// A text in a type whose name says secret is one: `ApiKey("..")`.
+    /// A text or bytes in a type whose name says secret are one: `ApiKey("..")`, `PrivateKey([..])`.
     #[inline]
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, value: &T) -> Result<()> {
         let begin = self.out.len();
         value.serialize(&mut *self)?;
-        if self.mask.role_of_field(name) == Role::Secret && self.out.get(begin) == Some(&b'"') {
+        if self.mask.role_of_field(name) == Role::Secret && matches!(self.out.get(begin), Some(b'"' | b'[')) {
             self.redact(begin..self.out.len());
         }
         Ok(())
@@ -144,7 +144,9 @@ impl<'b, 'a> ser::Serializer for &'b mut JsonWriter<'a> {
         if self.open_variant(variant)? {
             self.secret(value)?;
         } else {
+            self.enter(variant);
             value.serialize(&mut *self)?;
+            self.leave(variant);
         }
         self.close(b"}");
         Ok(())

@@ -26,6 +26,12 @@ pub(crate) struct JsonWriter<'a> {
     depth: usize,
     /// The value that comes next is an element of an array.
     pub(super) is_element: bool,
+    /// Keys that are excepted from the mask: ways below the value, as in `leg.token`. Lists are no part of a way.
+    plain: &'static [&'static str],
+    /// The way to what is written now, if there are such keys.
+    way: String,
+    /// The most arrays and objects within each other.
+    most_levels: usize,
     /// Where the value begins.
     begin: usize,
     /// The most bytes the buffer may have.
@@ -54,7 +60,73 @@ impl<'a> JsonWriter<'a> {
     #[inline]
     pub(crate) fn new(out: &'a mut Vec<u8>, mask: &'a Mask, room: usize) -> Self {
         let begin = out.len();
-        Self { out, mask, purpose: Purpose::Record, depth: 0, is_element: false, begin, room, spilled: None }
+        Self {
+            out,
+            mask,
+            purpose: Purpose::Record,
+            depth: 0,
+            is_element: false,
+            plain: &[],
+            way: String::new(),
+            most_levels: MAX_DEPTH,
+            begin,
+            room,
+            spilled: None,
+        }
+    }
+
+    /// Writes a value once more that was written already, and may stand in objects of the event's own since.
+    pub(crate) fn again(out: &'a mut Vec<u8>, mask: &'a Mask) -> Self {
+        Self { most_levels: MAX_DEPTH + 8, ..Self::new(out, mask, usize::MAX) }
+    }
+
+    /// Writes a value without masking these keys: ways below it, as in `leg.token`. A key below one that is masked stays masked.
+    pub(crate) fn except<T: Serialize + ?Sized>(&mut self, value: &T, plain: &'static [&'static str]) -> Result<()> {
+        self.plain = plain;
+        let written = value.serialize(&mut *self);
+        self.plain = &[];
+        written
+    }
+
+    /// Goes on to the value of a key.
+    #[inline]
+    pub(super) fn enter(&mut self, key: &str) {
+        if !self.plain.is_empty() {
+            self.way.push('.');
+            self.way.push_str(key);
+        }
+    }
+
+    pub(super) fn follows_ways(&self) -> bool {
+        !self.plain.is_empty()
+    }
+
+    /// Returns the key that was written from here on, with its comma, its quotation marks and its colon.
+    pub(super) fn key_from(&self, begin: usize) -> String {
+        let written = self.out.get(begin..).and_then(|json| std::str::from_utf8(json).ok()).unwrap_or_default();
+        let json = written.trim_start_matches(',').trim_end_matches(':');
+        json.parse::<Json>().ok().and_then(|key| key.as_str().map(str::to_owned)).unwrap_or_default()
+    }
+
+    /// Comes back from the value of a key.
+    #[inline]
+    pub(super) fn leave(&mut self, key: &str) {
+        if !self.plain.is_empty() {
+            self.way.truncate(self.way.len().saturating_sub(key.len() + 1));
+        }
+    }
+
+    /// Returns what a key says where it stands.
+    #[inline]
+    pub(super) fn here(&self, role: Role, key: &str) -> Role {
+        if role != Role::Secret || self.plain.is_empty() {
+            return role;
+        }
+        let is_it = |way: &&str| {
+            let before = way.strip_suffix(key);
+            before.is_some_and(|before| before.strip_suffix('.').unwrap_or(before) == self.way.trim_start_matches('.'))
+        };
+        if self.plain.iter().any(is_it) { Role::Ordinary } else { role }
     }
 
     /// Writes a value to be compared.
@@ -121,7 +193,6 @@ impl<'a> JsonWriter<'a> {
             Cow::Owned(masked) if self.purpose == Purpose::Comparison => {
                 self.plain_text(&format!("{masked}{HASH}{}", hash(text.as_bytes())));
             }
-            _ if self.mask.is_off() => self.plain_text(text),
             text => self.plain_text(&text),
         }
     }
@@ -203,7 +274,7 @@ impl<'a> JsonWriter<'a> {
     pub(super) fn open(&mut self, bracket: &[u8]) -> Result<()> {
         self.depth += 1;
         self.is_element = false;
-        if self.depth > MAX_DEPTH {
+        if self.depth > self.most_levels {
             return Err(Error::custom(format_args!("more than {MAX_DEPTH} arrays and objects within each other")));
         }
         self.put(bracket);
@@ -260,7 +331,14 @@ impl<'a> JsonWriter<'a> {
 
     #[inline]
     pub(super) fn compound(&mut self, kind: Kind) -> Compound<'_, 'a> {
-        Compound { json: self, kind, is_first: true, role: Role::Ordinary, beside: Beside::default() }
+        Compound {
+            json: self,
+            kind,
+            is_first: true,
+            role: Role::Ordinary,
+            key: String::new(),
+            beside: Beside::default(),
+        }
     }
 
     /// Writes a number that is not finite.
@@ -275,7 +353,7 @@ impl<'a> JsonWriter<'a> {
     }
 }
 
-/// Stands between a masked text and the hash by which it is compared; no text of a row has it.
+/// Separates a masked text from its comparison hash.
 pub(crate) const HASH: char = '\0';
 
 fn hash(bytes: &[u8]) -> String {

@@ -46,7 +46,7 @@ pub(super) const TABLE: &[(u32, &str, &str)] = &[
     (CUT | ENDING | OPENING, "contrasena contrasenya contrasinal pasahitza motdepasse motsdepasse palavrapasse", ""),
     (CUT | ENDING | OPENING, "passworter kennworter contrasenas wachtwoorden jelszo lozinka zaporka slaptazodis", ""),
     (CUT, "claveacceso clavedeacceso clavesecreta katasandi katalaluan matkhau codigosecreto", ""),
-    (ENDING, "senha senhas heslo haslo geslo sifre geheimnis geheimzahl zugangsdaten", ""),
+    (ENDING, "heslo haslo geslo sifre geheimnis geheimzahl zugangsdaten", ""),
     (SECRET, "mdp parool parolasi sifreniz segredo geheimwort", ""),
     (LAST, "parola parol clave", ""),
     (OTHER, "parolachiave palabraclave claveprimaria", ""),
@@ -60,6 +60,7 @@ pub(super) const TABLE: &[(u32, &str, &str)] = &[
     (ENDING | PLURAL | TOKENS, "tokens", ""),
     (SECRET, "pw psw pword creds psk cvn xprv mnemonic mnemonics passkey passkeys", ""),
     (SHORT, "pan pin", ""),
+    (CUT, "senha senhas", ""),
     (SECRET, "user card atm new old my login", "pin"),
     (LAST, "auth xauth basicauth httpauth proxyauth authorization proxyauthorization bearer csrf xsrf", ""),
     (ALONE, "pass sid", ""),
@@ -110,7 +111,7 @@ pub(super) const TABLE: &[(u32, &str, &str)] = &[
     (EVERYDAY, "tilt zoom color colour order message post comment board layout", ""),
     (REST, "hash hashed hashes value values text string plain plaintext clear raw data id ids key keys hint", ""),
     (REST, "confirm confirmation again repeat new old current encrypted header code codes number salt digest", ""),
-    (REST, "url link file json encoded bytes hex pem der s", ""),
+    (REST, "url link file json encoded bytes hex pem", ""),
 ];
 
 /// Number of the classes of two bytes.

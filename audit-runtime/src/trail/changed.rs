@@ -4,7 +4,7 @@ use super::TrailEvent;
 use crate::json::Json;
 use std::collections::BTreeMap;
 
-/// A leaf that an event changed, as `data.changes` tells it.
+/// Describes one changed leaf of `data.changes`.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Change<'a> {
@@ -17,8 +17,8 @@ pub struct Change<'a> {
 }
 
 impl TrailEvent {
-    /// Returns the changes that the event reports, leaf by leaf. Of `data.changes` that have another form than
-    /// `{"value": {"path": {"from": .., "to": ..}}}` it returns nothing: they are data like any other.
+    /// Returns the changes that the event reports, leaf by leaf. If `data.changes` has
+    /// another form than `{"value": {"path": {"from": .., "to": ..}}}`, the list is empty.
     #[must_use]
     pub fn changes(&self) -> Vec<Change<'_>> {
         let values = self.data.get("changes").and_then(Json::as_object);

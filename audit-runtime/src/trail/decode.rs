@@ -21,7 +21,7 @@ impl Type<Postgres> for Json {
 }
 
 impl<'r> Decode<'r, Postgres> for Json {
-    /// Takes any JSON there can be; what cannot be read is a text.
+    /// Decodes any JSON. Text that the parser rejects becomes a string.
     fn decode(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
         let is_binary = value.format() == PgValueFormat::Binary;
         let bytes = value.as_bytes()?;

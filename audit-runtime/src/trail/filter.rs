@@ -147,7 +147,7 @@ impl EventFilter {
         self
     }
 
-    /// Calls that ended like this. Called again, it adds an outcome.
+    /// Calls that ended like this. Called again, it adds an outcome. For what another program wrote, see [`outcome_text`](Self::outcome_text).
     pub fn outcome(self, outcome: Outcome) -> Self {
         self.outcome_text(outcome.as_str())
     }
@@ -182,7 +182,7 @@ impl EventFilter {
         self.data_any([part])
     }
 
-    /// Events whose data contain at least one of these.
+    /// Events whose data contain at least one of these; none of an empty list.
     pub fn data_any(mut self, parts: impl IntoIterator<Item = impl Into<Json>>) -> Self {
         self.data.push(parts.into_iter().map(Into::into).collect());
         self
@@ -244,8 +244,10 @@ impl EventFilter {
         self
     }
 
-    pub(super) fn oldest_first(mut self) -> Self {
+    /// Without a place to begin and an order.
+    pub(super) fn from_the_newest(mut self) -> Self {
         self.newest_first = false;
+        self.after = None;
         self
     }
 
@@ -384,7 +386,7 @@ impl And<'_> {
         self.then(if any.is_empty() { "(false" } else { "(" });
         for (number, part) in any.iter().enumerate() {
             self.query.push(if number == 0 { "" } else { " OR " }).push(column).push(" @> ");
-            let part = without_nul_escapes(&part.to_string()).into_owned();
+            let part = without_nul_escapes(&part.storable().to_string()).into_owned();
             self.query.push_bind(part).push("::jsonb");
         }
         self.query.push(")");

@@ -153,17 +153,19 @@ impl Trail {
         Ok(filter.page(self.read(query.build_query_as().persistent(false)).await?))
     }
 
-    /// The newest events that a filter lets through, at most so many, oldest first: any number of them in the memory of one page. An event
-    /// that is stored meanwhile may be among them. [`newest_first`](EventFilter::newest_first) changes nothing.
+    /// Streams the newest `events` that a filter lets through, oldest first. It holds one page in memory. Where others are stored meanwhile, the
+    /// stream ends at the same number of events. [`newest_first`](EventFilter::newest_first) and [`after`](EventFilter::after) have no effect;
+    /// [`before`](EventFilter::before) has.
     pub fn newest(
         &self,
         filter: EventFilter,
         events: u64,
     ) -> impl Stream<Item = Result<TrailEvent, sqlx::Error>> + Send + 'static {
         let trail = self.clone();
+        let filter = filter.from_the_newest();
         stream::once(async move {
             let begin = trail.cursor_before_newest(&filter, events).await?;
-            let filter = begin.into_iter().fold(filter.oldest_first(), EventFilter::after);
+            let filter = begin.into_iter().fold(filter, EventFilter::after);
             let most = usize::try_from(events).unwrap_or(usize::MAX);
             Ok::<_, sqlx::Error>(trail.stream(filter).take(most))
         })

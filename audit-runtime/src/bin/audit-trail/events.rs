@@ -251,7 +251,7 @@ pub(crate) async fn order(trail: &Trail, id: Uuid, recommendation: Option<Uuid>)
         events.extend(trail.entity("recommendation", recommendation).await?);
     }
     events.sort_by_key(|event| (event.created_at, event.id));
-    events.dedup_by_key(|event| event.id);
+    events.dedup_by_key(|event| (event.created_at, event.id));
     Ok(events)
 }
 

@@ -7,6 +7,9 @@ use std::fmt::Write as _;
 /// A value is not shown beyond this, unless all of it is asked for.
 const LONGEST_VALUE: usize = 48;
 
+/// Of a change, each side has half of that.
+const LONGEST_SIDE: usize = 23;
+
 /// Collects `key=value`.
 struct Parts {
     line: String,
@@ -36,21 +39,29 @@ pub(crate) fn data(event: &TrailEvent, is_whole: bool) -> String {
         let causes = error.get("causes").and_then(Json::as_array).unwrap_or_default();
         match error.get("message") {
             // As the library writes it.
-            Some(message) => {
+            Some(message)
+                if error
+                    .as_object()
+                    .is_some_and(|error| error.keys().all(|key| key == "message" || key == "causes")) =>
+            {
                 parts.put("error", &value(message));
                 if is_whole && !causes.is_empty() {
                     parts.put("causes", &value(&error["causes"]));
                 }
             }
-            None => parts.put("error", &value(error)),
+            _ => parts.put("error", &value(error)),
         }
     }
     let changes = event.changes();
     for change in &changes {
-        let side = |side: Option<&Json>| side.map_or_else(|| "-".into(), value);
+        let side = |side: Option<&Json>| {
+            let side = side.map_or_else(|| "-".into(), value);
+            if is_whole { side } else { elided(&side, LONGEST_SIDE) }
+        };
+        let is_note = change.path.rsplit('.').next().is_some_and(|last| last.starts_with('$'));
         match (change.from, change.to) {
             // A note in place of both.
-            (None, Some(note)) if note.is_string() && note == "[redacted]" => parts.put(&change.path, &value(note)),
+            (None, Some(note)) if is_note || note == "[redacted]" => parts.put(&change.path, &value(note)),
             (from, to) => parts.put(&change.path, &format!("{}\u{2192}{}", side(from), side(to))),
         }
     }

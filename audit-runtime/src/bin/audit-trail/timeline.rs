@@ -15,6 +15,10 @@ const DIM: Style = Style::new().dimmed();
 const BOLD: Style = Style::new().bold();
 /// The narrowest line that is worth cutting.
 const LEAST: usize = 60;
+/// Levels below a cause that are shown by indentation; deeper ones are counted.
+const MOST_LEVELS: usize = 6;
+/// Events of one correlation whose level is remembered.
+const MOST_DEPTHS: usize = 100_000;
 /// Lines that are kept to learn how wide their columns have to be.
 const MOST_LINES: usize = 200;
 
@@ -110,6 +114,9 @@ impl Timeline {
 impl Group {
     fn push(&mut self, event: &TrailEvent, is_whole: bool) {
         let depth = event.causation_id.and_then(|cause| self.depths.get(&cause)).map_or(0, |depth| depth + 1);
+        if self.depths.len() >= MOST_DEPTHS {
+            self.depths.clear();
+        }
         self.depths.insert(event.id, depth);
         let (outcome, style) = outcome(event);
         let mut rest = data(event, is_whole);
@@ -121,7 +128,10 @@ impl Group {
         }
         self.lines.push(Line {
             offset: relative(self.begin, event.created_at),
-            name: format!("{}{}", "  ".repeat(depth), harmless(&event.event_type)),
+            name: match depth {
+                0..=MOST_LEVELS => format!("{}{}", "  ".repeat(depth), harmless(&event.event_type)),
+                _ => format!("{}\u{203a}{depth} {}", "  ".repeat(MOST_LEVELS), harmless(&event.event_type)),
+            },
             outcome,
             style,
             actor: harmless(&event.actor),
@@ -149,14 +159,35 @@ impl Columns {
         let widest = |column: fn(&Line) -> &str, before: usize, most: usize| {
             lines.iter().map(|line| column(line).width().min(most)).fold(before, usize::max)
         };
-        let share = |percent: usize, most: usize| width.map_or(usize::MAX, |width| (width * percent / 100).min(most));
-        Self {
-            offset: widest(|line| &line.offset, self.offset, 9),
-            name: widest(|line| &line.name, self.name, share(30, 40)),
-            outcome: widest(|line| &line.outcome, self.outcome, 11),
-            actor: widest(|line| &line.actor, self.actor, share(16, 24)),
-            duration: widest(|line| &line.duration, self.duration, 8),
-            entity: widest(|line| &line.entity, self.entity, share(25, 40)),
+        let most = |most: usize| width.map_or(usize::MAX, |_| most);
+        let mut widened = Self {
+            offset: widest(|line| &line.offset, self.offset, most(9)),
+            name: widest(|line| &line.name, self.name, most(40)),
+            outcome: widest(|line| &line.outcome, self.outcome, most(11)),
+            actor: widest(|line| &line.actor, self.actor, most(24)),
+            duration: widest(|line| &line.duration, self.duration, most(8)),
+            entity: widest(|line| &line.entity, self.entity, most(40)),
+        };
+        if let Some(width) = width {
+            widened.leave_room(width / 3, width);
+        }
+        widened
+    }
+
+    /// The columns and the blanks behind them.
+    fn taken(&self) -> usize {
+        self.offset + self.name + self.outcome + self.actor + self.duration + self.entity + 6
+    }
+
+    /// Narrows the widest columns until the data have so much room.
+    fn leave_room(&mut self, room: usize, width: usize) {
+        const LEAST_COLUMN: usize = 8;
+        while self.taken() + room > width {
+            let columns = [&mut self.entity, &mut self.actor, &mut self.name];
+            match columns.into_iter().filter(|column| **column > LEAST_COLUMN).max_by_key(|column| **column) {
+                Some(column) => *column -= 1,
+                None => break,
+            }
         }
     }
 
@@ -171,8 +202,8 @@ impl Columns {
         let name = cell(&line.name, self.name);
         let outcome = cell(&line.outcome, self.outcome);
         let (actor, entity) = (cell(&line.actor, self.actor), cell(&line.entity, self.entity));
-        let taken = self.offset + self.name + self.outcome + self.actor + self.duration + self.entity + 6;
-        let rest = width.map_or_else(|| line.rest.clone(), |width| elided(&line.rest, width.saturating_sub(taken)));
+        let room = width.map(|width| width.saturating_sub(self.taken()));
+        let rest = room.map_or_else(|| line.rest.clone(), |room| elided(&line.rest, room));
         let text = format!(
             "{DIM}{offset}{DIM:#} {name} {style}{outcome}{style:#} {actor} {DIM}{duration}{DIM:#} {entity} {rest}"
         );

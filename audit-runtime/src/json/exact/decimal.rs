@@ -78,7 +78,7 @@ pub(in crate::json) fn fits_numeric(text: &str) -> bool {
     let leading = whole.bytes().chain(fraction.bytes()).take_while(|digit| *digit == b'0').count() as i64;
     let before = whole.len() as i64 - leading + exponent.clamp(-MOST_WHOLE * 2, MOST_WHOLE * 2);
     // It reads no exponent beyond 32 bits halved, zero or not.
-    exponent.abs() < i64::from(i32::MAX / 2) && behind <= MOST_FRACTION && before <= MOST_WHOLE
+    exponent.unsigned_abs() < u64::from(u32::MAX / 4) && behind <= MOST_FRACTION && before <= MOST_WHOLE
 }
 
 #[cfg(test)]
@@ -118,9 +118,16 @@ mod tests {
             assert!(fits_numeric(fits), "{fits}");
         }
         let long = format!("1{digits}");
-        for beyond in
-            ["1e131072", "10e131071", "1e-16384", "1.5e-16383", &long, "1e9999999999", "1e99999999999999999999"]
-        {
+        for beyond in [
+            "1e131072",
+            "10e131071",
+            "1e-16384",
+            "1.5e-16383",
+            &long,
+            "1e9999999999",
+            "1e99999999999999999999",
+            "1e-9223372036854775808",
+        ] {
             assert!(!fits_numeric(beyond), "{beyond}");
         }
     }

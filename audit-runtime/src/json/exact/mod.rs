@@ -68,6 +68,14 @@ pub struct JsonError {
     expected: &'static str,
 }
 
+impl JsonError {
+    /// Returns the byte where the text departs from JSON.
+    #[must_use]
+    pub const fn at(&self) -> usize {
+        self.at
+    }
+}
+
 static NULL: Json = Json::Null;
 
 impl JsonNumber {
@@ -205,6 +213,16 @@ impl Json {
     /// Reads JSON that is known to be valid; anything else becomes a text.
     pub(crate) fn read(text: &str) -> Self {
         text.parse().unwrap_or_else(|_| Self::String(text.to_owned()))
+    }
+
+    /// Returns it as the writer stores it: a number that PostgreSQL refuses is a text.
+    pub(crate) fn storable(&self) -> Self {
+        match self {
+            Self::Number(number) if !fits_numeric(&number.0) => Self::from(&*number.0),
+            Self::Array(values) => values.iter().map(Self::storable).collect(),
+            Self::Object(members) => members.iter().map(|(name, value)| (name.clone(), value.storable())).collect(),
+            other => other.clone(),
+        }
     }
 
     /// Makes a number of a text that is one in JSON.
