@@ -245,7 +245,7 @@ impl EventFilter {
     }
 
     /// Without a place to begin and an order.
-    pub(super) fn from_the_newest(mut self) -> Self {
+    pub(super) fn without_beginning(mut self) -> Self {
         self.newest_first = false;
         self.after = None;
         self

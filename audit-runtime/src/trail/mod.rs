@@ -162,7 +162,7 @@ impl Trail {
         events: u64,
     ) -> impl Stream<Item = Result<TrailEvent, sqlx::Error>> + Send + 'static {
         let trail = self.clone();
-        let filter = filter.from_the_newest();
+        let filter = filter.without_beginning();
         stream::once(async move {
             let begin = trail.cursor_before_newest(&filter, events).await?;
             let filter = begin.into_iter().fold(filter, EventFilter::after);
