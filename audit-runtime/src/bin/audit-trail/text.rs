@@ -46,11 +46,13 @@ impl<W: Write> Guarded<W> {
 
 impl<W: Write> Write for Guarded<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let before = self.line.len();
         self.line.extend_from_slice(bytes);
-        let Some(end) = self.line.iter().rposition(|b| *b == b'\n') else {
+        // Only what is new may end a line: one of many pieces is looked through once.
+        let Some(end) = bytes.iter().rposition(|b| *b == b'\n') else {
             return Ok(bytes.len());
         };
-        let rest = self.line.split_off(end + 1);
+        let rest = self.line.split_off(before + end + 1);
         let lines = std::mem::replace(&mut self.line, rest);
         let mut shown = String::with_capacity(lines.len());
         let text = String::from_utf8_lossy(&lines);
