@@ -139,22 +139,30 @@ fn role_of_field(name: &'static str) -> Role {
         length: u32,
         role: Role,
     }
-    const KNOWN: usize = 256;
+    /// Places for names. Each name may stand in two, so that two that are used together do not drive each other out.
+    const KNOWN: usize = 128;
     thread_local! {
-        static FIELDS: [Cell<Known>; KNOWN] =
-            const { [const { Cell::new(Known { address: 0, length: 0, role: Role::Ordinary }) }; KNOWN] };
+        static FIELDS: [[Cell<Known>; 2]; KNOWN] = const {
+            [const { [const { Cell::new(Known { address: 0, length: 0, role: Role::Ordinary }) }; 2] }; KNOWN]
+        };
     }
     #[cold]
-    fn ask(known: &Cell<Known>, name: &'static str, address: usize, length: u32) -> Role {
-        let role = Role::of(name);
-        known.set(Known { address, length, role });
-        role
+    fn ask([first, second]: &[Cell<Known>; 2], name: &'static str, address: usize, length: u32) -> Role {
+        let found = second.get();
+        let known = if found.address == address && found.length == length {
+            found
+        } else {
+            Known { address, length, role: Role::of(name) }
+        };
+        second.set(first.replace(known));
+        known.role
     }
     // No name is so long that its length is cut; and the empty one says nothing.
     let (address, length) = (name.as_ptr() as usize, name.len() as u32);
     FIELDS.with(|fields| {
-        let known = &fields[(address ^ address >> 8 ^ name.len() << 4) % KNOWN];
-        let found = known.get();
+        // Fibonacci hashing: addresses near each other, as of the fields of a struct, fall far apart.
+        let known = &fields[((address as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize % KNOWN];
+        let found = known[0].get();
         if found.address == address && found.length == length { found.role } else { ask(known, name, address, length) }
     })
 }

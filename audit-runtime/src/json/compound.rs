@@ -14,8 +14,8 @@ pub(crate) struct Compound<'b, 'a> {
     pub(super) is_first: bool,
     /// The meaning of a map's key for the value that comes next.
     pub(super) role: Role,
-    /// That key, where the way to values is followed.
-    pub(super) key: String,
+    /// The length of the way to this object while the value of one of its keys is written.
+    pub(super) way: usize,
     pub(super) beside: Beside,
 }
 
@@ -26,8 +26,25 @@ pub(super) struct Beside {
     is_secret: bool,
     /// The name is that of a type: what it holds is a secret only if it is a single value.
     is_type: bool,
-    /// Where values are that stand before their name.
-    values: Vec<Range<usize>>,
+    /// Where a value is that stands before its name.
+    first: Option<Range<usize>>,
+    /// Where further ones are.
+    more: Vec<Range<usize>>,
+}
+
+impl Beside {
+    /// Remembers a value, whose name may follow.
+    fn push(&mut self, value: Range<usize>) {
+        match &self.first {
+            None => self.first = Some(value),
+            Some(_) => self.more.push(value),
+        }
+    }
+
+    /// Returns the last value that is remembered, and forgets it.
+    fn pop(&mut self) -> Option<Range<usize>> {
+        self.more.pop().or_else(|| self.first.take())
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -83,10 +100,14 @@ impl<'a> Compound<'_, 'a> {
             Kind::Raw | Kind::Number => return self.passed_on(value),
         }
         self.json.key(key, std::mem::take(&mut self.is_first));
-        let role = self.json.here(self.json.mask.role_of_field(key), key);
-        self.json.enter(key);
+        let mut role = self.json.mask.role_of_field(key);
+        if self.json.follows_ways() {
+            (role, self.way) = self.json.enter(role, key);
+        }
         let written = if role == Role::Ordinary { value.serialize(&mut *self.json) } else { self.value(role, value) };
-        self.json.leave(key);
+        if self.json.follows_ways() {
+            self.json.leave(self.way);
+        }
         written
     }
 
@@ -100,12 +121,12 @@ impl<'a> Compound<'_, 'a> {
         let written = begin..self.json.out.len();
         match role {
             Role::Named if self.beside.is_secret => self.redact_if_single(written),
-            Role::Named => self.beside.values.push(written),
+            Role::Named => self.beside.push(written),
             Role::Names | Role::Type if self.json.wrote_secret_name(begin) => {
                 self.beside.is_secret = true;
                 self.beside.is_type = role == Role::Type;
                 // From the last one back, so that the others stay where they are.
-                while let Some(value) = self.beside.values.pop() {
+                while let Some(value) = self.beside.pop() {
                     if self.beside.is_type { self.redact_if_single(value) } else { self.json.redact(value) }
                 }
             }
@@ -214,18 +235,19 @@ impl ser::SerializeMap for Compound<'_, '_> {
         let begin = self.json.out.len();
         self.role = key.serialize(Key { json: &mut *self.json, is_first })?;
         if self.json.follows_ways() {
-            self.key = self.json.key_from(begin);
-            self.role = self.json.here(self.role, &self.key);
+            let key = self.json.key_from(begin);
+            (self.role, self.way) = self.json.enter(self.role, &key);
         }
         Ok(())
     }
 
     #[inline]
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
-        self.json.enter(&self.key);
         let written =
             if self.role == Role::Ordinary { value.serialize(&mut *self.json) } else { self.value(self.role, value) };
-        self.json.leave(&self.key);
+        if self.json.follows_ways() {
+            self.json.leave(self.way);
+        }
         written
     }
 

@@ -127,7 +127,7 @@ impl<'b, 'a> ser::Serializer for &'b mut JsonWriter<'a> {
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, value: &T) -> Result<()> {
         let begin = self.out.len();
         value.serialize(&mut *self)?;
-        if self.mask.role_of_field(name) == Role::Secret && matches!(self.out.get(begin), Some(b'"' | b'[')) {
+        if matches!(self.out.get(begin), Some(b'"' | b'[')) && self.mask.role_of_field(name) == Role::Secret {
             self.redact(begin..self.out.len());
         }
         Ok(())
@@ -143,10 +143,12 @@ impl<'b, 'a> ser::Serializer for &'b mut JsonWriter<'a> {
     ) -> Result<()> {
         if self.open_variant(variant)? {
             self.secret(value)?;
-        } else {
-            self.enter(variant);
+        } else if self.follows_ways() {
+            let (_, way) = self.enter(Role::Ordinary, variant);
             value.serialize(&mut *self)?;
-            self.leave(variant);
+            self.leave(way);
+        } else {
+            value.serialize(&mut *self)?;
         }
         self.close(b"}");
         Ok(())
@@ -220,15 +222,17 @@ impl<'b, 'a> ser::Serializer for &'b mut JsonWriter<'a> {
         let elements = elements.into_iter();
         let length = elements.size_hint();
         let mut seq = self.serialize_seq((length.1 == Some(length.0)).then_some(length.0))?;
-        let mut ends = Vec::new();
-        for element in elements {
-            seq.serialize_element(&element)?;
-            if is_sorted {
+        if is_sorted {
+            let mut ends = Vec::new();
+            for element in elements {
+                seq.serialize_element(&element)?;
                 ends.push(seq.json.out.len());
             }
-        }
-        if is_sorted {
             seq.json.sort_elements(begin + 1, &ends);
+        } else {
+            for element in elements {
+                seq.serialize_element(&element)?;
+            }
         }
         ser::SerializeSeq::end(seq)
     }

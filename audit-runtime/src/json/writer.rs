@@ -3,7 +3,7 @@
 use super::compound::{Beside, Compound, Kind};
 use super::escape::{escape, needs_escapes};
 use super::exact::fits_numeric;
-use super::{Json, parse_repairing, write_text};
+use super::{Json, Room, parse_repairing, write_text};
 use crate::mask::{MAX_DEPTH, Mask, REDACTED, Role};
 use crate::nul::apart;
 use crate::url::{mask_urls, may_hold_url};
@@ -23,15 +23,12 @@ pub(crate) struct JsonWriter<'a> {
     pub(super) mask: &'a Mask,
     /// The use that is made of the value.
     pub(super) purpose: Purpose,
-    depth: usize,
+    /// Arrays and objects that may still be opened within each other.
+    levels: usize,
     /// The value that comes next is an element of an array.
     pub(super) is_element: bool,
-    /// Keys that are excepted from the mask: ways below the value, as in `leg.token`. Lists are no part of a way.
-    plain: &'static [&'static str],
-    /// The way to what is written now, if there are such keys.
-    way: String,
-    /// The most arrays and objects within each other.
-    most_levels: usize,
+    /// Keys that are excepted from the mask, if there are any.
+    except: Option<Box<Except>>,
     /// Where the value begins.
     begin: usize,
     /// The most bytes the buffer may have.
@@ -49,6 +46,15 @@ pub(crate) enum Purpose {
     Comparison,
 }
 
+/// Keys that are excepted from the mask.
+#[derive(Debug)]
+struct Except {
+    /// Ways to them below the value, as in `leg.token`. Lists are no part of a way.
+    keys: &'static [&'static str],
+    /// The way to the object that is written now.
+    way: String,
+}
+
 /// The part of a value beyond the room: hashed and not kept, so that a value of any size takes no memory.
 #[derive(Debug)]
 struct Spilled {
@@ -64,11 +70,9 @@ impl<'a> JsonWriter<'a> {
             out,
             mask,
             purpose: Purpose::Record,
-            depth: 0,
+            levels: MAX_DEPTH,
             is_element: false,
-            plain: &[],
-            way: String::new(),
-            most_levels: MAX_DEPTH,
+            except: None,
             begin,
             room,
             spilled: None,
@@ -77,28 +81,44 @@ impl<'a> JsonWriter<'a> {
 
     /// Writes a value once more that was written already, and may stand in objects of the event's own since.
     pub(crate) fn again(out: &'a mut Vec<u8>, mask: &'a Mask) -> Self {
-        Self { most_levels: MAX_DEPTH + 8, ..Self::new(out, mask, usize::MAX) }
+        Self { levels: MAX_DEPTH + 8, ..Self::new(out, mask, usize::MAX) }
     }
 
     /// Writes a value without masking these keys: ways below it, as in `leg.token`. A key below one that is masked stays masked.
     pub(crate) fn except<T: Serialize + ?Sized>(&mut self, value: &T, plain: &'static [&'static str]) -> Result<()> {
-        self.plain = plain;
+        self.except = (!plain.is_empty()).then(|| Box::new(Except { keys: plain, way: String::new() }));
         let written = value.serialize(&mut *self);
-        self.plain = &[];
+        self.except = None;
         written
     }
 
-    /// Goes on to the value of a key.
+    /// Returns whether keys are excepted from the mask, so that the way to each value matters.
     #[inline]
-    pub(super) fn enter(&mut self, key: &str) {
-        if !self.plain.is_empty() {
-            self.way.push('.');
-            self.way.push_str(key);
-        }
+    pub(super) const fn follows_ways(&self) -> bool {
+        self.except.is_some()
     }
 
-    pub(super) fn follows_ways(&self) -> bool {
-        !self.plain.is_empty()
+    /// Goes on to the value of a key. Returns the key's role where it stands, and what [`leave`](Self::leave) is to be told.
+    #[cold]
+    pub(super) fn enter(&mut self, role: Role, key: &str) -> (Role, usize) {
+        let Some(except) = &mut self.except else {
+            return (role, 0);
+        };
+        let before = except.way.len();
+        if before > 0 {
+            except.way.push('.');
+        }
+        except.way.push_str(key);
+        let is_excepted = role == Role::Secret && except.keys.contains(&except.way.as_str());
+        (if is_excepted { Role::Ordinary } else { role }, before)
+    }
+
+    /// Comes back from the value of a key.
+    #[cold]
+    pub(super) fn leave(&mut self, before: usize) {
+        if let Some(except) = &mut self.except {
+            except.way.truncate(before);
+        }
     }
 
     /// Returns the key that was written from here on, with its comma, its quotation marks and its colon.
@@ -106,27 +126,6 @@ impl<'a> JsonWriter<'a> {
         let written = self.out.get(begin..).and_then(|json| std::str::from_utf8(json).ok()).unwrap_or_default();
         let json = written.trim_start_matches(',').trim_end_matches(':');
         json.parse::<Json>().ok().and_then(|key| key.as_str().map(str::to_owned)).unwrap_or_default()
-    }
-
-    /// Comes back from the value of a key.
-    #[inline]
-    pub(super) fn leave(&mut self, key: &str) {
-        if !self.plain.is_empty() {
-            self.way.truncate(self.way.len().saturating_sub(key.len() + 1));
-        }
-    }
-
-    /// Returns what a key says where it stands.
-    #[inline]
-    pub(super) fn here(&self, role: Role, key: &str) -> Role {
-        if role != Role::Secret || self.plain.is_empty() {
-            return role;
-        }
-        let is_it = |way: &&str| {
-            let before = way.strip_suffix(key);
-            before.is_some_and(|before| before.strip_suffix('.').unwrap_or(before) == self.way.trim_start_matches('.'))
-        };
-        if self.plain.iter().any(is_it) { Role::Ordinary } else { role }
     }
 
     /// Writes a value to be compared.
@@ -227,12 +226,23 @@ impl<'a> JsonWriter<'a> {
 
     #[inline]
     pub(super) fn key(&mut self, key: &str, is_first: bool) {
-        self.put(if is_first { b"\"" } else { b",\"" });
         if needs_escapes(key.as_bytes()) {
-            escape(apart(key).as_bytes(), self.out);
-        } else {
-            self.put(key.as_bytes());
+            return self.escaped_key(key, is_first);
         }
+        let mut room = Room::new(self.out, key.len() + 4);
+        if is_first {
+            room.put(b"\"");
+        } else {
+            room.put(b",\"");
+        }
+        room.put(key.as_bytes());
+        room.put(b"\":");
+    }
+
+    #[cold]
+    fn escaped_key(&mut self, key: &str, is_first: bool) {
+        self.put(if is_first { b"\"" } else { b",\"" });
+        escape(apart(key).as_bytes(), self.out);
         self.put(b"\":");
     }
 
@@ -272,18 +282,18 @@ impl<'a> JsonWriter<'a> {
 
     #[inline]
     pub(super) fn open(&mut self, bracket: &[u8]) -> Result<()> {
-        self.depth += 1;
         self.is_element = false;
-        if self.depth > self.most_levels {
-            return Err(Error::custom(format_args!("more than {MAX_DEPTH} arrays and objects within each other")));
-        }
+        let Some(levels) = self.levels.checked_sub(1) else {
+            return Err(too_deep());
+        };
+        self.levels = levels;
         self.put(bracket);
         Ok(())
     }
 
     #[inline]
     pub(super) fn close(&mut self, bracket: &[u8]) {
-        self.depth -= 1;
+        self.levels += 1;
         self.put(bracket);
         self.check_room();
     }
@@ -331,14 +341,7 @@ impl<'a> JsonWriter<'a> {
 
     #[inline]
     pub(super) fn compound(&mut self, kind: Kind) -> Compound<'_, 'a> {
-        Compound {
-            json: self,
-            kind,
-            is_first: true,
-            role: Role::Ordinary,
-            key: String::new(),
-            beside: Beside::default(),
-        }
+        Compound { json: self, kind, is_first: true, role: Role::Ordinary, way: 0, beside: Beside::default() }
     }
 
     /// Writes a number that is not finite.
@@ -355,6 +358,11 @@ impl<'a> JsonWriter<'a> {
 
 /// Separates a masked text from its comparison hash.
 pub(crate) const HASH: char = '\0';
+
+#[cold]
+fn too_deep() -> Error {
+    Error::custom(format_args!("more than {MAX_DEPTH} arrays and objects within each other"))
+}
 
 fn hash(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
