@@ -121,6 +121,9 @@ pub fn expected(value: &Any) -> Result<Value, Refused> {
         Any::UnitVariant(name) => json!(name),
         Any::Something(value) | Any::Newtype(value) => expected(value)?,
         Any::NewtypeVariant(name, value) => object([held(String::from(*name), value)?]),
+        Any::Tuple(values) if matches!(&values[..], [name, _] if names_secret(name)) => {
+            json!([expected(&values[0])?, "[redacted]"])
+        }
         Any::Seq(values) | Any::Tuple(values) => values.iter().map(expected).collect::<Result<_, _>>()?,
         Any::Map(entries) => {
             let entries = entries.iter().map(|(name, value)| held(key(name)?, value));
@@ -142,20 +145,45 @@ fn object(fields: impl IntoIterator<Item = (String, Value)>) -> Value {
     Value::Object(fields.into_iter().collect::<Map<_, _>>())
 }
 
+const SECRETS: [&str; 6] = ["password", "X-Api-Key", "the token\\u0000", "pin", "apiKey", "card_number"];
+
+/// The first of two may name the second.
+fn names_secret(name: &Any) -> bool {
+    matches!(expected(name), Ok(Value::String(name)) if SECRETS.contains(&&*name))
+}
+
 /// What a secret-looking key holds is not even looked at.
 fn held(name: String, value: &Any) -> Result<(String, Value), Refused> {
-    let secret = ["password", "X-Api-Key", "the token\\u0000", "pin", "apiKey", "card_number"];
-    let value = if secret.contains(&&*name) { json!("[redacted]") } else { expected(value)? };
+    let value = if SECRETS.contains(&&*name) { json!("[redacted]") } else { expected(value)? };
     Ok((name, value))
 }
 
 fn key(key: &Key) -> Result<String, Refused> {
     match key {
-        Key::Text(text) => Ok(readable(text)),
+        Key::Text(text) => Ok(readable(&kept_apart(text))),
         Key::Number(number) => Ok(number.to_string()),
         Key::Bool(value) => Ok(value.to_string()),
         Key::Sequence => Err(Refused),
     }
+}
+
+/// A key with a NUL, or with what stands for one, has the backslashes before it doubled.
+fn kept_apart(key: &str) -> String {
+    if !key.contains('\0') && !key.contains("\\u0000") {
+        return key.into();
+    }
+    let (mut kept, mut slashes) = (String::new(), 0);
+    for (at, letter) in key.char_indices() {
+        if letter == '\\' {
+            slashes += 1;
+            continue;
+        }
+        let stands_for_nul = letter == '\0' || key[at..].starts_with("u0000");
+        kept.push_str(&"\\".repeat(if stands_for_nul { 2 * slashes } else { slashes }));
+        kept.push(letter);
+        slashes = 0;
+    }
+    kept + &"\\".repeat(slashes)
 }
 
 fn text(text: &str) -> Value {
