@@ -5,6 +5,7 @@ use crate::bounds::Capture;
 use crate::capture::{self, Fields, Rules};
 use crate::changes::changes;
 use crate::json::Json;
+use crate::mask::{REDACTED, Role};
 use std::collections::BTreeMap;
 
 /// Values before the body, and after it.
@@ -31,6 +32,7 @@ impl Changes {
         let limit = rules.limit.saturating_sub(fields.len()) / 2 / self.compared.len();
         let differences = std::mem::take(&mut self.compared).into_iter().map(|(name, compared)| {
             let difference = match compared {
+                _ if rules.mask.role_of_field(name) == Role::Secret => REDACTED.into(),
                 Ok((before, after)) => changes(&before, &after, limit),
                 Err(error) => [("$error", error)].into_iter().collect(),
             };
