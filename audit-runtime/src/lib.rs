@@ -5,6 +5,7 @@ mod audit;
 mod blocking;
 mod bounds;
 mod builder;
+mod calendar;
 mod call;
 mod capture;
 mod changes;
@@ -102,6 +103,11 @@ pub mod __private {
         pub fn at_a_text(text: &str) -> usize {
             if crate::url::may_hold_url(text.as_bytes()) { crate::url::mask_urls(text).len() } else { text.len() }
         }
+    }
+
+    /// The calendar of all times that PostgreSQL knows, for the command.
+    pub mod calendar {
+        pub use crate::calendar::{date, days, month_length};
     }
 
     /// The canonical form of a JSON text, for the tests that compare it with what PostgreSQL makes of the text.

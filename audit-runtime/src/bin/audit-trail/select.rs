@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::time::{self, Bound, Moment, Zone};
+use crate::timeline::shown;
 use audit_runtime::{EventFilter, Json, Outcome, Timestamp};
 use clap::Args;
 use std::fmt::Write as _;
@@ -164,8 +165,8 @@ impl Selection {
         {
             return Err(Failure::Usage(format!(
                 "the interval is empty: --since is {} and --until is {}; give --until a later time than --since",
-                show(zone, since),
-                show(zone, until)
+                shown(zone, since),
+                shown(zone, until)
             )));
         }
         Ok(Interval { since, until })
@@ -215,13 +216,9 @@ impl Selection {
     }
 }
 
-fn show(zone: &Zone, time: Timestamp) -> String {
-    time.unix_micros().map_or_else(|| time.to_string(), |micros| zone.show(micros))
-}
-
 impl Interval {
     fn understood(self, zone: &Zone) -> Option<String> {
-        let show = |time| show(zone, time);
+        let show = |time| shown(zone, time);
         match (self.since, self.until) {
             (None, None) => None,
             (Some(since), None) => Some(format!("since {} ({})", show(since), zone.name())),

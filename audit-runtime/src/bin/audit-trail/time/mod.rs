@@ -3,7 +3,6 @@
 //! A time is read in three steps: the place at its end (an offset or a zone), then a date and a clock time, a length of
 //! time or words. Everything without a place is local time in the command's [`Zone`].
 
-mod calendar;
 mod place;
 mod span;
 mod words;

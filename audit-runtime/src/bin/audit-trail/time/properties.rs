@@ -1,4 +1,5 @@
 use super::*;
+use audit_runtime::__private::calendar;
 use proptest::prelude::*;
 
 const ZONES: [&str; 10] = [

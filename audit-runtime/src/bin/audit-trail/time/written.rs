@@ -1,6 +1,7 @@
 //! Times in digits: `2026-05-04 03:02:01.5`, `20:15`, `9am`, `@1764311202`.
 
-use super::{DAY, SECOND, Scene, calendar};
+use super::{DAY, SECOND, Scene};
+use audit_runtime::__private::calendar;
 use jiff::civil::Date;
 use std::ops::RangeInclusive;
 

@@ -1,6 +1,7 @@
 //! The time zone: where it comes from, and local time in it.
 
-use super::{DAY, SECOND, calendar};
+use super::{DAY, SECOND};
+use audit_runtime::__private::calendar;
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone, TimeZoneDatabase};
