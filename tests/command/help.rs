@@ -1,6 +1,6 @@
 //! What it says when something is not as it should be.
 
-use crate::{morning, run};
+use crate::{morning, run, run_at};
 use std::process::Command;
 use tests::Database;
 use tests::examples::audit_trail;
@@ -64,14 +64,7 @@ async fn a_missing_schema_and_a_server_that_cannot_be_reached_are_told_without_t
     assert_eq!(run(&database, &["migrate"]).code, 0);
     assert_eq!(run(&database, &["status"]).code, 0);
     for (url, code) in [("postgres://u:hunter2@127.0.0.1:1/x", 3), ("postgres://u:hunter2@host:port/x", 2)] {
-        for how in ["argument", "environment"] {
-            let mut command = Command::new(audit_trail());
-            command.arg("events").env_remove("DATABASE_URL");
-            match how {
-                "argument" => command.args(["--database-url", url]),
-                _ => command.env("DATABASE_URL", url),
-            };
-            let ran = crate::ran(command);
+        for ran in run_at(url) {
             assert_eq!(ran.code, code, "{}", ran.stderr);
             assert!(!ran.stderr.contains("hunter2") && !ran.stderr.is_empty(), "{}", ran.stderr);
         }

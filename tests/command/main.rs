@@ -45,6 +45,19 @@ fn run(database: &Database, arguments: &[&str]) -> Ran {
     ran(command(database, arguments))
 }
 
+/// Lists events of the database at a URL, which is given as an argument and then in the environment.
+fn run_at(url: &str) -> [Ran; 2] {
+    let events = || {
+        let mut command = Command::new(audit_trail());
+        command.arg("events").env_remove("DATABASE_URL");
+        command
+    };
+    let (mut by_argument, mut by_environment) = (events(), events());
+    by_argument.args(["--database-url", url]);
+    by_environment.env("DATABASE_URL", url);
+    [ran(by_argument), ran(by_environment)]
+}
+
 /// A desk's morning: an order with its broker's answer, a payment that failed, a call that is under way, and a note that speaks
 /// to terminals.
 async fn morning() -> Database {

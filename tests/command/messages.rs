@@ -1,6 +1,6 @@
 //! Errors: what failed, why, and what to do about it.
 
-use crate::{Ran, command, morning, ran, run};
+use crate::{Ran, command, morning, ran, run, run_at};
 use sqlx::AssertSqlSafe;
 use std::fs::{Permissions, copy, set_permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -110,14 +110,7 @@ async fn every_subcommand_reports_a_missing_schema_as_such() {
 #[test]
 fn a_url_of_another_database_is_refused_and_not_repeated() {
     for url in ["mysql://u:hunter2@a/b", "sqlite://hunter2", "hunter2"] {
-        for how in ["argument", "environment"] {
-            let mut command = Command::new(audit_trail());
-            command.arg("events").env_remove("DATABASE_URL");
-            match how {
-                "argument" => command.args(["--database-url", url]),
-                _ => command.env("DATABASE_URL", url),
-            };
-            let ran = ran(command);
+        for ran in run_at(url) {
             assert_eq!(ran.code, 2, "{url}: {}", ran.stderr);
             assert!(ran.stderr.contains("write postgres://") && !ran.stderr.contains("hunter2"), "{}", ran.stderr);
         }
