@@ -70,7 +70,7 @@ pub(crate) struct Args {
     pub(crate) krate: Option<Path>,
 }
 
-/// What `plain` lists: a parameter, or a key inside of its value, as in `order.token_in`.
+/// An entry of `plain`: a parameter, or a key inside of its value, as in `order.token_in`.
 pub(crate) struct PlainKey {
     pub(crate) parameter: Ident,
     pub(crate) path: Vec<Ident>,

@@ -53,7 +53,7 @@ pub(crate) fn captures(args: &Args, function: &Function, guarantees: &Guarantees
         let chosen = only.and_then(|only| only.iter().find(|captured| captured.name == *name));
         let captured = match only {
             Some(_) => chosen.is_some(),
-            // What is compared before and after is not told once more, and a connection is no data.
+            // `changes` records the values it compares, and a connection has nothing to record.
             None if guarantees.concern(name) => false,
             None => args.skip_all.is_none() && !args.skip.contains(name) && !name.to_string().starts_with('_'),
         };

@@ -13,7 +13,7 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::ExprClosure;
 use syn::spanned::Spanned;
 
-/// What is evaluated once the body has returned.
+/// Emits the code that runs once the body has returned.
 pub(crate) fn finish(plan: &Plan, function: &Function, names: &Names, private: &TokenStream) -> TokenStream {
     let Names { call, out, value, error, .. } = names;
     let responded = responded(plan, function, names, private);
@@ -83,7 +83,7 @@ fn returned(function: &Function, names: &Names, private: &TokenStream) -> TokenS
     })
 }
 
-/// What the compiler is asked of the error's type, where the attribute does not know it. Its complaints belong at what the user wrote.
+/// Emits questions to the compiler about the error's type, where the attribute does not know it. Its complaints belong at the user's tokens.
 fn demands(plan: &Plan, function: &Function, names: &Names, private: &TokenStream) -> TokenStream {
     let Names { out, error, .. } = names;
     let event = match &plan.err {
@@ -112,7 +112,7 @@ fn demands(plan: &Plan, function: &Function, names: &Names, private: &TokenStrea
     quote!(#(#demands)*)
 }
 
-/// What is captured of an error.
+/// Emits the code that captures an error.
 fn failure(plan: &Plan, function: &Function, names: &Names, private: &TokenStream) -> TokenStream {
     let Names { call, out, error, .. } = names;
     let demands = demands(plan, function, names, private);
@@ -160,7 +160,7 @@ fn failure(plan: &Plan, function: &Function, names: &Names, private: &TokenStrea
     }
 }
 
-/// What is captured of a success value.
+/// Emits the code that captures a success value.
 fn success(plan: &Plan, function: &Function, names: &Names, private: &TokenStream) -> TokenStream {
     let Names { call, value, .. } = names;
     let mut steps = Vec::new();
@@ -206,7 +206,7 @@ fn success(plan: &Plan, function: &Function, names: &Names, private: &TokenStrea
     quote!(#allowed { #steps })
 }
 
-/// What lints would have of a closure in an attribute: it is no place for `return`, and a mere path is no closure to the attribute.
+/// Silences lints that ask for `return` in a closure, or for a path in its place: the attribute takes closures alone.
 fn in_closures() -> TokenStream {
     quote!(#[allow(clippy::implicit_return, clippy::redundant_closure, clippy::redundant_closure_for_method_calls)])
 }
@@ -239,7 +239,7 @@ fn result(plan: &Plan, function: &Function, names: &Names, private: &TokenStream
     }
 }
 
-/// What a closure makes of a value; what is wrong with that is told at the closure.
+/// Emits the application of a closure to a value. Complaints about that stand at the closure.
 fn late(private: &TokenStream, value: &Ident, closure: &ExprClosure) -> TokenStream {
     let private = respanned(private, closure.span());
     quote_spanned!(closure.span()=> #private::late(#value, #closure))

@@ -1,4 +1,4 @@
-//! What people write by habit: names of columns, arguments of tracing and serde, quotes and values where none belong; and what to write
+//! Spellings that people write by habit: names of columns, arguments of tracing and serde, quotes and values where none belong; and what to write
 //! instead.
 
 use crate::args::nearest;
@@ -86,7 +86,7 @@ pub(crate) fn flag(name: &Ident, input: ParseStream<'_>) -> syn::Result<()> {
     Ok(())
 }
 
-/// What is no mere name in a list of names.
+/// Refuses an entry that is more than a name in a list of names, and says what to write.
 pub(crate) fn only_names(list: &Ident, name: &Ident, input: ParseStream<'_>) -> syn::Result<()> {
     let remedy = if input.peek(Token![=]) {
         format!("write `fields({name} = ..)` for a value of its own")

@@ -280,7 +280,7 @@ struct CloudEvent<'a> {
     context: Option<String>,
 }
 
-/// What PostgreSQL shows of each row, in its own texts.
+/// Each row in PostgreSQL's own texts.
 async fn stored(database: &Database) -> HashMap<Uuid, (String, Option<String>)> {
     let rows =
         sqlx::query("SELECT id, data::text, context::text FROM audit_events").fetch_all(&database.pool).await.unwrap();

@@ -67,7 +67,7 @@ impl Listed {
     }
 }
 
-/// What must be known of a failure, however the function is written.
+/// Checks the record of a failure, however the function is written.
 fn assert_failed(spelling: &str, event: &TrailEvent) {
     assert_eq!((event.outcome, event.event_type.as_str()), (Outcome::Error, "order.refused"), "{spelling}");
     assert_eq!(event.data["error"], json!({"message": "refused 0", "causes": []}), "{spelling}");

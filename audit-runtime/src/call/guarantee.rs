@@ -91,7 +91,7 @@ pub trait Refused<E>: From<E> {}
 #[diagnostic::do_not_recommend]
 impl<E, T: From<E>> Refused<E> for T {}
 
-/// What a `required` or `tx` function returns.
+/// The return type of a `required` or `tx` function.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot say that the audit trail failed: it is no `Result`",
     label = "no `Result`",
@@ -110,12 +110,12 @@ impl<T, X: Refused<E>, E> Refusal<E> for Result<T, X> {
     }
 }
 
-/// What the function returns in place of its own result, if that is a `Result` by its name.
+/// Returns the failure in place of the function's own result, if that is a `Result` by its name.
 pub fn refused<R, T: Refused<E>, E>(error: E) -> Result<R, T> {
     Err(T::from(error))
 }
 
-/// What the function returns in place of its own result, by whatever name.
+/// Returns the failure in place of the function's own result, by whatever name.
 pub fn refused_by_type<R: Refusal<E>, E>(error: E) -> R {
     R::refusal(error)
 }

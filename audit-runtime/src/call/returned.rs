@@ -12,7 +12,7 @@ use crate::bounds::Capture;
 use serde::Serialize;
 use std::task::Poll;
 
-/// What an audited function returned.
+/// The value that an audited function returned.
 #[derive(Debug)]
 pub struct Returned<'a, R>(pub &'a R);
 
@@ -264,7 +264,7 @@ pub trait Fails {
 )]
 pub trait EndsInError {}
 
-/// What a function returns that is said to be `fallible`.
+/// The return type of a function that is said to be `fallible`.
 #[diagnostic::on_unimplemented(
     message = "`fallible` says that this function returns a `Result`, and `{Self}` is none",
     label = "no `Result`",

@@ -8,11 +8,11 @@ use serde::{Serialize, Serializer};
 use std::fmt::{self, Display};
 use std::sync::Once;
 
-/// What is recorded of a call of which nobody knows whether it failed.
+/// The record of a call of which nobody knows whether it failed.
 const UNKNOWN: &str =
     "unknown: the call returned a `Result` that #[audited] cannot see; add `fallible` or `infallible`";
 
-/// What serde says of a value.
+/// Serde's view of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Said {
     /// It is no `Err`.
@@ -34,7 +34,7 @@ pub(super) fn names_a_result<V: ?Sized>() -> bool {
     name.starts_with("core::result::Result<")
 }
 
-/// What serde says of a value whose type has such a name.
+/// Returns serde's view of a value whose type has such a name.
 pub(super) fn said<V: Serialize + ?Sized>(value: &V) -> Said {
     value.serialize(Variant).map_or_else(|said| said.0, |()| Said::Nothing)
 }
@@ -70,7 +70,7 @@ impl Call {
     }
 }
 
-/// What is said instead of a serialised value.
+/// Stands in place of a serialised value.
 #[derive(Debug)]
 struct Answer(Said);
 

@@ -1,4 +1,4 @@
-//! What went wrong, in words that help, and the exit status that says whose fault it was.
+//! Failures of the command, in words that help, and the exit status that says whose fault it was.
 
 use crate::say;
 use crate::server::Server;
