@@ -7,6 +7,7 @@ mod follow;
 mod forms;
 mod help;
 mod journals;
+mod layout;
 mod messages;
 mod outputs;
 mod pipes;

@@ -28,8 +28,14 @@ fn built(name: &str, package: &[&str]) -> PathBuf {
     if !done.contains(name) {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         // Up to date in a workspace test run, where this costs a moment; a lone `-p tests` builds it here.
-        let built = Command::new(cargo).args(["build", "--quiet", "--bin", name]).args(package).status().unwrap();
-        assert!(built.success(), "cargo build --bin {name}");
+        let mut build = Command::new(cargo);
+        build.args(["build", "--quiet", "--bin", name]).args(package);
+        // What cargo says of the test's own package makes build scripts run again, and all that depends on them.
+        let of_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(of_package)) {
+            build.env_remove(name);
+        }
+        assert!(build.status().unwrap().success(), "cargo build --bin {name}");
         done.insert(name.to_owned());
     }
     let test = std::env::current_exe().unwrap();

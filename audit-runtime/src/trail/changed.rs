@@ -2,6 +2,7 @@
 
 use super::TrailEvent;
 use crate::json::Json;
+use crate::mask::REDACTED;
 use std::collections::BTreeMap;
 
 /// Describes one changed leaf of `data.changes`.
@@ -38,15 +39,25 @@ fn leaves(values: &BTreeMap<String, Json>) -> Option<Vec<Change<'_>>> {
                         if path.starts_with('[') { format!("{value}{path}") } else { format!("{value}.{path}") };
                     changes.push(match leaf.as_object().filter(|leaf| is_leaf(leaf)) {
                         Some(leaf) => change(joined, leaf),
-                        // A note of a secret, a failure or a limit: it says that something changed, and not what.
-                        None => Change { path: joined, from: None, to: Some(leaf) },
+                        None if is_note(path, leaf) => note(joined, leaf),
+                        None => return None,
                     });
                 }
             }
+            None if is_note(value, leaves) => changes.push(note(value.clone(), leaves)),
             None => return None,
         }
     }
     Some(changes)
+}
+
+/// Returns whether a value stands in the place of a leaf: of a secret, a failure or a limit it says that something changed, and not what.
+fn is_note(path: &str, leaf: &Json) -> bool {
+    leaf == REDACTED || path.rsplit('.').next().is_some_and(|name| name.starts_with('$'))
+}
+
+fn note(path: String, note: &Json) -> Change<'_> {
+    Change { path, from: None, to: Some(note) }
 }
 
 fn change(path: String, leaf: &BTreeMap<String, Json>) -> Change<'_> {
@@ -87,6 +98,9 @@ mod tests {
             (json!({"x": {}}), vec![]),
             (json!(["qty 1 to 2"]), vec![]),
             (json!({"status": "closed"}), vec![]),
+            (json!({"token": "[redacted]", "n": {"from": 1, "to": 2}}), vec!["n 1 2", "token - \"[redacted]\""]),
+            (json!({"v": {"from": 1, "to": 2, "by": "ann"}}), vec![]),
+            (json!({"v": {"note": "raised by ann"}}), vec![]),
         ] {
             assert_eq!(told(changes.clone()), expected, "{changes}");
         }

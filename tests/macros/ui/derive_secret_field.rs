@@ -4,7 +4,7 @@ use uuid::Uuid;
 #[derive(AuditEvent)]
 #[audit(event = "session.opened")]
 pub struct Opened {
-    pub session_id: Uuid,
+    pub session: Uuid,
     pub password: String,
 }
 

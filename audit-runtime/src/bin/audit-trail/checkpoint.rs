@@ -3,6 +3,7 @@
 use crate::environment::variable;
 use crate::failure::Failure;
 use crate::say;
+use crate::text::count;
 use audit_runtime::evidence::{self, SigningKey};
 use clap::Args;
 use sqlx::postgres::PgPool;
@@ -51,9 +52,11 @@ impl Checkpoint {
         let key = secret_key(self.key.as_deref())?;
         let made = evidence::checkpoint(pool, &key).await?;
         let printed = say::bytes(made.note.as_bytes());
-        let late =
-            if made.sealed_late > 0 { format!(", {} rows sealed late", made.sealed_late) } else { String::new() };
-        say::notice(format!("{} batches, {} of them new{late}", made.batches, made.new_batches));
+        let late = match made.sealed_late {
+            0 => String::new(),
+            rows => format!(", {} sealed late", count(rows, "row", "rows")),
+        };
+        say::notice(format!("{}, {} of them new{late}", count(made.batches, "batch", "batches"), made.new_batches));
         let failed: Vec<String> = self.to.iter().filter_map(|to| deliver(to, &made.note).err()).collect();
         if failed.is_empty() {
             // Copies are made even if nobody reads this one.

@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::format::entity_key;
-use crate::text::harmless;
+use crate::text::{harmless, harmless_json};
 use crate::time::Zone;
 use crate::timeline::{duration, shown};
 use audit_runtime::{Json, TrailEvent};
@@ -44,5 +44,5 @@ pub(crate) fn print(event: &TrailEvent) -> Result<(), Failure> {
 
 /// JSON on several lines, each of which is harmless to a terminal and begins below the first.
 fn lines(json: &Json) -> String {
-    format!("{json:#}").lines().map(harmless).collect::<Vec<_>>().join(&format!("\n{:12}", ""))
+    format!("{json:#}").lines().map(harmless_json).collect::<Vec<_>>().join(&format!("\n{:12}", ""))
 }

@@ -22,10 +22,10 @@ pub(crate) struct Events {
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
     /// The events after this one, as the last page printed it
-    #[arg(long, value_name = "CURSOR", conflicts_with_all = ["before", "follow"])]
+    #[arg(long, value_name = "CURSOR", allow_hyphen_values = true, conflicts_with_all = ["before", "follow"])]
     after: Option<Cursor>,
     /// The events before this one, as the last page printed it
-    #[arg(long, value_name = "CURSOR", conflicts_with = "follow")]
+    #[arg(long, value_name = "CURSOR", allow_hyphen_values = true, conflicts_with = "follow")]
     before: Option<Cursor>,
     /// Goes on with what arrives, until it is interrupted
     #[arg(long)]
@@ -52,24 +52,24 @@ impl Events {
         let next = match (self.after, self.before) {
             (Some(cursor), _) if self.limit > PAGE => {
                 let after = trail.stream(filter.after(cursor).limit(PAGE)).take(self.limit as usize);
-                print_stream(after, style, &self.selection).await?;
+                print_stream(after, style, || self.nothing()).await?;
                 None
             }
             (None, before) if self.limit > PAGE => {
                 let filter = before.into_iter().fold(filter, EventFilter::before).limit(PAGE);
-                print_stream(trail.newest(filter, self.limit.into()), style, &self.selection).await?;
+                print_stream(trail.newest(filter, self.limit.into()), style, || self.nothing()).await?;
                 None
             }
             (Some(cursor), _) => {
                 let page = trail.events(&filter.after(cursor).limit(self.limit)).await?;
-                print_all(&page.events, style, || self.selection.nothing())?;
+                print_all(&page.events, style, || self.nothing())?;
                 page.next
             }
             (None, before) => {
                 let newest = before.into_iter().fold(filter.newest_first(), EventFilter::after);
                 let mut page = trail.events(&newest.limit(self.limit)).await?;
                 page.events.reverse();
-                print_all(&page.events, style, || self.selection.nothing())?;
+                print_all(&page.events, style, || self.nothing())?;
                 page.next
             }
         };
@@ -77,9 +77,27 @@ impl Events {
             && io::stderr().is_terminal()
         {
             let (which, flag) = if self.after.is_some() { ("later", "--after") } else { ("earlier", "--before") };
-            let _ = say::raw(&format!("\n{which} ones: {flag} {cursor}\n"));
+            let line = format!("{which} ones: {flag} {cursor}");
+            // A cursor that is broken by the terminal cannot be copied.
+            let is_wide = style.width().is_none_or(|width| width >= line.len());
+            let line = if is_wide { line } else { line.replacen(": ", ":\n", 1) };
+            let _ = say::raw(&format!("\n{line}\n"));
         }
         Ok(())
+    }
+}
+
+impl Events {
+    /// Returns the answer where no event matches.
+    fn nothing(&self) -> Failure {
+        let side = match (self.after, self.before) {
+            (None, None) => return self.selection.nothing(),
+            (Some(_), _) => "after",
+            (None, Some(_)) => "before",
+        };
+        let described = self.selection.described();
+        let which = if described.is_empty() { "" } else { " that matches" };
+        Failure::Nothing(format!("no event{which}{described} is {side} that one: the trail ends there"))
     }
 }
 
@@ -87,7 +105,7 @@ impl Events {
 async fn print_stream(
     events: impl Stream<Item = Result<TrailEvent, sqlx::Error>>,
     style: &Style,
-    selection: &Selection,
+    nothing: impl FnOnce() -> Failure,
 ) -> Result<(), Failure> {
     let mut printer = Printer::new(style)?;
     let mut events = pin!(events);
@@ -95,7 +113,7 @@ async fn print_stream(
         printer.event(&event)?;
     }
     printer.end()?;
-    if printer.printed() == 0 { Err(selection.nothing()) } else { Ok(()) }
+    if printer.printed() == 0 { Err(nothing()) } else { Ok(()) }
 }
 
 async fn follow(trail: &Trail, filter: EventFilter, style: &Style) -> Result<(), Failure> {
@@ -267,6 +285,7 @@ pub(crate) async fn print_event(trail: &Trail, style: &Style, id: Uuid) -> Resul
 
 /// Why a trail is empty: what there is of this id, if anything.
 async fn nothing_of(trail: &Trail, what: &str, id: Uuid) -> Result<String, Failure> {
+    let what = if what.is_empty() { "\"\"" } else { what };
     let of_id = trail.events(&EventFilter::new().entity_id(id)).await?.events;
     let mut types: Vec<&str> = of_id.iter().map(|event| event.entity_type.as_str()).collect();
     types.sort_unstable();

@@ -13,6 +13,10 @@ use std::process::ExitCode;
 const NOTHING: u8 = 1;
 const USAGE: u8 = 2;
 const UNREACHABLE: u8 = 3;
+/// `statement_too_complex`: PostgreSQL reads JSON level by level, and its stack has an end.
+const TOO_DEEP: &str = "54001";
+const DEPTH: &str =
+    "a value of --where has more levels of JSON than PostgreSQL reads; look for a part of it that has fewer";
 /// As a shell reports a process that SIGINT ended.
 pub(crate) const INTERRUPTED: i32 = 130;
 
@@ -172,6 +176,7 @@ fn describe(error: &sqlx::Error) -> String {
             format!("the audit schema is missing or too old ({plain}); run audit-trail migrate")
         }
         Some("42501") => format!("{plain}; {}", Role::Reader.remedy()),
+        Some(TOO_DEEP) => DEPTH.into(),
         _ => plain,
     }
 }
@@ -208,6 +213,7 @@ impl Failure {
             Some("42P01" | "42703" | "42883" | "3F000") if task.role != Role::Migrator => {
                 Self::Other(format!("{name} failed: {}", describe(error)))
             }
+            Some(TOO_DEEP) => Self::Usage(format!("{name} failed: {DEPTH}")),
             _ => Self::Other(format!("{name} failed: {why}")),
         }
     }

@@ -1,6 +1,6 @@
 //! Events for programs: JSON, CSV, CloudEvents.
 
-use crate::text::harmless;
+use crate::text::{columns, elided, harmless, has_unseen};
 use audit_runtime::{Json, TrailEvent};
 use std::borrow::Cow;
 use uuid::Uuid;
@@ -56,9 +56,14 @@ pub(crate) fn record(event: &TrailEvent, raw: bool) -> [String; 15] {
 }
 
 /// Puts an apostrophe before a cell that a spreadsheet would take for a formula
-/// (<https://owasp.org/www-community/attacks/CSV_Injection>).
+/// (<https://owasp.org/www-community/attacks/CSV_Injection>), also behind blanks and what nobody sees.
 fn without_formula(cell: String) -> String {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell }
+    let is_skipped = |c: char| c.is_whitespace() || has_unseen(c.encode_utf8(&mut [0; 4]));
+    let begins_formula =
+        |c: char| matches!(c, '=' | '+' | '-' | '@' | '\u{ff1d}' | '\u{ff0b}' | '\u{ff0d}' | '\u{ff20}');
+    let is_formula =
+        cell.starts_with(['\t', '\r', '\n']) || cell.trim_start_matches(is_skipped).starts_with(begins_formula);
+    if is_formula { format!("'{cell}") } else { cell }
 }
 
 /// Returns a CloudEvent 1.0 in its JSON format
@@ -123,6 +128,18 @@ pub(crate) fn entity(event: &TrailEvent, is_whole: bool) -> String {
     })
 }
 
+/// Returns the entity in at most so many columns: the type gives way before the key.
+pub(crate) fn fitted_entity(entity: &str, width: usize) -> String {
+    /// Less of a type says nothing.
+    const LEAST_TYPE: usize = 3;
+    match entity.split_once(' ') {
+        Some((kind, key)) if columns(entity) > width && columns(key) + 1 + LEAST_TYPE <= width => {
+            format!("{} {key}", elided(kind, width - columns(key) - 1))
+        }
+        _ => elided(entity, width),
+    }
+}
+
 /// The end of an id: ids that were made within a minute begin alike.
 fn short(key: &str) -> String {
     match Uuid::try_parse(key) {
@@ -144,11 +161,33 @@ mod tests {
             ("+1", "'+1"),
             ("\t=1", "'\t=1"),
             ("\r=1", "'\r=1"),
+            ("\n=1", "'\n=1"),
+            ("\nann", "'\nann"),
+            (" =1", "' =1"),
+            ("\u{a0}\u{200b}\u{feff}=1", "'\u{a0}\u{200b}\u{feff}=1"),
+            ("\u{ff1d}1", "'\u{ff1d}1"),
+            ("\u{ff0b}1", "'\u{ff0b}1"),
+            ("\u{ff0d}1", "'\u{ff0d}1"),
+            ("\u{ff20}SUM(1)", "'\u{ff20}SUM(1)"),
+            (" ann", " ann"),
             ("-infinity", "'-infinity"),
             ("ann", "ann"),
             ("'=1", "'=1"),
         ] {
             assert_eq!(without_formula(cell.into()), expected);
+        }
+    }
+
+    #[test]
+    fn the_type_of_an_entity_gives_way_before_its_key() {
+        for (entity, width, expected) in [
+            ("order \u{2026}5c4b3921", 15, "order \u{2026}5c4b3921"),
+            ("recommendation \u{2026}5c4b3921", 15, "reco\u{2026} \u{2026}5c4b3921"),
+            ("order \u{2026}5c4b3921", 11, "order \u{2026}5c4\u{2026}"),
+            ("invoice INV-2026-0007", 17, "in\u{2026} INV-2026-0007"),
+            ("desk", 3, "de\u{2026}"),
+        ] {
+            assert_eq!(fitted_entity(entity, width), expected);
         }
     }
 }

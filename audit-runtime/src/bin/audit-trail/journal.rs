@@ -4,6 +4,7 @@ use crate::failure::{Failure, plain, plain_text};
 use crate::say;
 use crate::server::{ANSWER, Server};
 use crate::show::{Output, Style};
+use crate::text::count;
 use audit_runtime::{Audit, Builder, JournalState, JournalStatus, MasterKey, Timestamp, journals};
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -197,8 +198,9 @@ pub(crate) async fn ship(
     let personal = before.iter().map(Journal::at_most).find(|journal| journal.personal > 0 && master_key.is_none());
     if let Some(journal) = personal {
         return Err(Failure::Usage(format!(
-            "journal {} contains {} events with personal data, which are encrypted when they are shipped; give --master-key",
-            journal.id, journal.personal
+            "journal {} contains {} with personal data, which are encrypted when they are shipped; give --master-key",
+            journal.id,
+            count(journal.personal, "event", "events")
         )));
     }
     let builder = Audit::builder().postgres(server.options().clone()).journal(directory).service("audit-trail");

@@ -179,7 +179,8 @@ fn command_line() -> clap::Command {
 fn printed(error: &clap::Error) -> ExitCode {
     let printed = error.print().and_then(|()| io::stdout().flush());
     match printed {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Failure::Io(error).printed(),
+        // A mistake stays one where nobody can read of it.
+        Err(full) if full.kind() != io::ErrorKind::BrokenPipe && !error.use_stderr() => Failure::Io(full).printed(),
         _ => ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1)),
     }
 }

@@ -3,7 +3,7 @@
 use crate::failure::{Failure, plain_text};
 use crate::say;
 use crate::show::{Output, Style};
-use crate::text::harmless;
+use crate::text::{count, harmless};
 use audit_runtime::{Quarantine, Quarantined, Retried};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -88,7 +88,7 @@ async fn retry(quarantine: &Quarantine, Chosen { mut ids, all }: Chosen) -> Resu
         }
     }
     if left > 0 {
-        return Err(Failure::Other(format!("{left} events were not stored")));
+        return Err(Failure::Other(format!("{} not stored", count(left, "event was", "events were"))));
     }
     steps.or(EMPTY)
 }

@@ -11,30 +11,30 @@ use uuid::Uuid;
 #[derive(Debug, Args)]
 pub(crate) struct Selection {
     /// Events of this type; `*` stands for any text: 'order.*'. May be given several times
-    #[arg(long, value_name = "TYPE")]
+    #[arg(long, value_name = "TYPE", allow_hyphen_values = true)]
     event: Vec<String>,
     /// Events about entities of this type
-    #[arg(long, value_name = "TYPE")]
+    #[arg(long, value_name = "TYPE", allow_hyphen_values = true)]
     entity_type: Option<String>,
     /// Events about this entity
     #[arg(long, value_name = "ID", value_parser = id)]
     entity_id: Option<Uuid>,
     /// Events of this actor
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     actor: Option<String>,
     /// Calls that ended like this: ok, error, panicked, cancelled, started, interrupted, or a text that another program wrote. May be given
     /// several times
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     outcome: Vec<String>,
     /// Events that began then or later: RFC 3339, a date, 2h (two hours ago), yesterday, monday
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     since: Option<String>,
     /// Events that began before then; a date is its first moment
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     until: Option<String>,
     /// Events whose data contain this value, as a number or the like, or as a text. A key may be a path: error.message=halted,
     /// 'limits["a.b"]=1'. May be given several times
-    #[arg(long = "where", value_name = "KEY=VALUE", value_parser = Condition::parse)]
+    #[arg(long = "where", value_name = "KEY=VALUE", allow_hyphen_values = true, value_parser = Condition::parse)]
     conditions: Vec<Condition>,
     /// Events of this request or process
     #[arg(long, value_name = "ID", value_parser = id)]
@@ -43,7 +43,7 @@ pub(crate) struct Selection {
     #[arg(long, value_name = "ID", value_parser = id)]
     causation: Option<Uuid>,
     /// Events that this process recorded; `*` stands for any text
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     origin: Option<String>,
 }
 
@@ -67,11 +67,16 @@ struct Condition {
 impl Condition {
     fn parse(text: &str) -> Result<Self, String> {
         let (path, value) = split(text)?;
-        let as_json = value.parse::<Json>().ok();
-        let as_text = Some(Json::from(value)).filter(|text| as_json.as_ref() != Some(text));
-        let nested =
-            |value: Json| path.iter().rev().fold(value, |value, key| [(key.as_str(), value)].into_iter().collect());
-        Ok(Self { text: text.to_owned(), parts: as_json.into_iter().chain(as_text).map(nested).collect() })
+        let as_text = Json::from(value);
+        let mut readings = vec![as_text.to_string()];
+        if let Some(as_json) = value.parse::<Json>().ok().filter(|as_json| *as_json != as_text) {
+            readings.insert(0, as_json.to_string());
+        }
+        // As text, for a value is read to any depth, and built by hand it is not.
+        let keys: String = path.iter().map(|key| format!("{{{}:", Json::from(key.as_str()))).collect();
+        let nested = |value: String| format!("{keys}{value}{}", "}".repeat(path.len())).parse::<Json>();
+        let parts = readings.into_iter().map(nested).collect::<Result<_, _>>().map_err(|error| error.to_string())?;
+        Ok(Self { text: text.to_owned(), parts })
     }
 }
 
@@ -81,7 +86,8 @@ fn split(text: &str) -> Result<(Vec<String>, &str), String> {
     let (mut path, mut rest) = (Vec::new(), text.trim_start());
     loop {
         if let Some(quoted) = rest.strip_prefix("[\"") {
-            let end = quoted.find("\"]").ok_or_else(|| form("the quoted key has no end"))?;
+            let end = end_of_text(quoted).filter(|end| quoted[*end..].starts_with("\"]"));
+            let end = end.ok_or_else(|| form("the quoted key has no end"))?;
             let key = format!("\"{}\"", &quoted[..end]).parse::<Json>();
             let key = key.ok().and_then(|key| key.as_str().map(str::to_owned));
             path.push(key.ok_or_else(|| form("the quoted key is not a JSON string"))?);
@@ -105,6 +111,16 @@ fn split(text: &str) -> Result<(Vec<String>, &str), String> {
             _ => return Err(form("the key is followed by neither `.` nor `=`")),
         }
     }
+}
+
+/// Returns where the quote is that ends a JSON string.
+fn end_of_text(text: &str) -> Option<usize> {
+    let mut is_escaped = false;
+    text.bytes().position(|byte| {
+        let ends = byte == b'"' && !is_escaped;
+        is_escaped = byte == b'\\' && !is_escaped;
+        ends
+    })
 }
 
 /// An interval as it was understood.
@@ -154,6 +170,7 @@ impl Selection {
             let time = |moment| match moment {
                 Moment::NegativeInfinity => Timestamp::NEG_INFINITY,
                 Moment::At(micros) => Timestamp::from_unix_micros(micros),
+                Moment::Last(time) => time,
                 Moment::Infinity => Timestamp::INFINITY,
             };
             moment.map(|moment| moment.map(time)).map_err(|error| Failure::Usage(format!("{flag}: {error}")))
@@ -249,6 +266,8 @@ mod tests {
             (" zip =01234", vec![json!({"zip": "01234"})]),
             ("limits[\"a.b\"]=x", vec![json!({"limits": {"a.b": "x"}})]),
             ("[\"a=b\"].c=x", vec![json!({"a=b": {"c": "x"}})]),
+            ("[\"x\\\"]y\"]=x", vec![json!({"x\"]y": "x"})]),
+            ("[\"x\\\\\"].y=x", vec![json!({"x\\": {"y": "x"}})]),
             ("a[\"\\u00e4\"][\"b\"]=x", vec![json!({"a": {"ä": {"b": "x"}}})]),
         ] {
             let parts = Condition::parse(text).map(|condition| condition.parts);
@@ -256,6 +275,8 @@ mod tests {
         }
         let exact = Condition::parse("x=199.39999999999998").unwrap().parts;
         assert_eq!(exact[0].to_string(), r#"{"x":199.39999999999998}"#);
+        let deep = Condition::parse(&format!("{}=x", vec!["a"; 100_000].join("."))).unwrap().parts;
+        assert_eq!(deep[0].to_string(), format!("{}\"x\"{}", "{\"a\":".repeat(100_000), "}".repeat(100_000)));
         for bad in ["ticker", "=x", "a..b=1", "code!=1", "a[\"b=1", "a[0]=1", "a[\"b\"]c=1", "."] {
             assert!(Condition::parse(bad).is_err(), "{bad}");
         }

@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use crate::say;
 use crate::show::Style;
-use crate::text::harmless;
+use crate::text::{count, harmless, padded};
 use serde::Serialize;
 use sqlx::postgres::PgPool;
 use sqlx::{AssertSqlSafe, FromRow};
@@ -160,33 +160,36 @@ impl Status {
     }
 
     fn write(&self, text: &mut String) -> std::fmt::Result {
-        writeln!(text, "writers       {} connections now; of the last day, by their last batch:", self.connections)?;
+        let connections = count(self.connections, "connection", "connections");
+        writeln!(text, "writers       {connections} now; of the last day, by their last batch:")?;
         for writer in &self.writers {
             writeln!(
                 text,
-                "              {:<40} {:>8} ago, {} events in {} batches, lag {}",
-                harmless(&writer.origin),
+                "  {}  {:>7} ago, lag {}, {} in {}",
+                padded(&harmless(&writer.origin), 24),
                 time(writer.last_batch_age_seconds),
-                writer.events,
-                writer.batches,
-                time(writer.lag_seconds)
+                time(writer.lag_seconds),
+                count(writer.events, "event", "events"),
+                count(writer.batches, "batch", "batches"),
             )?;
         }
         if self.writers.is_empty() {
-            writeln!(text, "              none")?;
+            writeln!(text, "  none")?;
         }
         let since = self.in_flight.oldest.as_ref().map_or_else(String::new, |at| format!(", the oldest since {at}"));
-        writeln!(text, "in flight     {} calls{since}", self.in_flight.calls)?;
+        writeln!(text, "in flight     {}{since}", count(self.in_flight.calls, "call", "calls"))?;
         let hint = if self.quarantine.events > 0 { ": audit-trail quarantine list" } else { "" };
-        writeln!(text, "quarantine    {} events{hint}", self.quarantine.events)?;
+        writeln!(text, "quarantine    {}{hint}", count(self.quarantine.events, "event", "events"))?;
         writeln!(text, "partitions    {}", self.partitions.len())?;
         for partition in &self.partitions {
             let about = if partition.rows_are_estimated { "about" } else { "" };
             let size = indicatif::HumanBytes(partition.bytes.unsigned_abs()).to_string();
             writeln!(
                 text,
-                "              {:<24} {about:>5} {:>10} rows {size:>10}  {}",
-                partition.name, partition.rows, partition.bounds
+                "  {}  {:<24} {about:>5} {:>8} rows {size:>10}",
+                padded(&harmless(&partition.name), 20),
+                times(&partition.bounds),
+                partition.rows,
             )?;
         }
         let seal = &self.seal;
@@ -194,11 +197,21 @@ impl Status {
             Some(_) => format!("last checkpoint {} ago", time(seal.last_checkpoint_age_seconds)),
             None => "no checkpoint yet: audit-trail checkpoint --help".into(),
         };
-        writeln!(
-            text,
-            "seal          {last}; {} batches since, {} rows of others not sealed yet",
-            seal.batches_since, seal.unsealed_rows
-        )
+        writeln!(text, "seal          {last}")?;
+        let batches = count(seal.batches_since, "batch", "batches");
+        let rows = count(seal.unsealed_rows, "row", "rows");
+        writeln!(text, "              since then {batches}; not sealed yet: {rows} of others")
+    }
+}
+
+/// The times that a partition is for: of a month, its first day and the first day of the next.
+fn times(bounds: &str) -> String {
+    let days: Vec<&str> =
+        bounds.split('\'').skip(1).step_by(2).map(|time| time.trim_end_matches(" 00:00:00+00")).collect();
+    match *days {
+        [from, to] => format!("{from} to {to}"),
+        _ if bounds == "DEFAULT" => "all other times".into(),
+        _ => bounds.to_owned(),
     }
 }
 

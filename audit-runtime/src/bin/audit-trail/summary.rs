@@ -1,7 +1,8 @@
 //! An event's data and context in one line.
 
-use crate::text::{elided, harmless};
-use audit_runtime::{Json, TrailEvent};
+use crate::text::{elided, harmless_json, has_unseen};
+use audit_runtime::{Change, Json, TrailEvent};
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// A value is not shown beyond this, unless all of it is asked for.
@@ -21,10 +22,56 @@ impl Parts {
         Self { line: String::new(), is_whole }
     }
 
+    /// Adds a value that is shown already, by its key or the way to it.
     fn put(&mut self, key: &str, value: &str) {
         let value = if self.is_whole { value.to_owned() } else { elided(value, LONGEST_VALUE) };
         let space = if self.line.is_empty() { "" } else { " " };
-        let _ = write!(self.line, "{space}{}={value}", harmless(key));
+        let _ = write!(self.line, "{space}{key}={value}");
+    }
+
+    /// Adds the members of an object, each by the name that it has in `prefix`.
+    fn members<'a>(&mut self, prefix: &str, members: impl IntoIterator<Item = (&'a String, &'a Json)>) {
+        for (name, content) in members {
+            self.put(&format!("{prefix}{}", key(name)), &value(content));
+        }
+    }
+
+    /// Adds why a call failed: the message, then all else that is known of the error.
+    fn error(&mut self, error: &Json) {
+        let Some(members) = error.as_object().filter(|members| !members.is_empty()) else {
+            return self.put("error", &value(error));
+        };
+        if let Some(message) = members.get("message") {
+            self.put("error", &value(message));
+        }
+        let is_list = |causes: &Json| causes.as_array().is_some_and(|causes| causes.iter().all(Json::is_string));
+        for (name, content) in members {
+            match name.as_str() {
+                "message" => {}
+                // As the library writes them: they are shown where all is asked for.
+                "causes" if is_list(content) => {
+                    if self.is_whole && content.as_array() != Some(&[]) {
+                        self.put("causes", &value(content));
+                    }
+                }
+                name => self.put(&format!("error.{}", key(name)), &value(content)),
+            }
+        }
+    }
+
+    /// Adds a leaf that changed.
+    fn change(&mut self, change: &Change<'_>) {
+        let side = |side: Option<&Json>| {
+            let side = side.map_or_else(|| "-".into(), value);
+            if self.is_whole { side } else { elided(&side, LONGEST_SIDE) }
+        };
+        let is_note = change.path.rsplit('.').next().is_some_and(|last| last.starts_with('$'));
+        let shown = match (change.from, change.to) {
+            // A note in place of both.
+            (None, Some(note)) if is_note || note == "[redacted]" => value(note),
+            (from, to) => format!("{}\u{2192}{}", side(from), side(to)),
+        };
+        self.put(&harmless_json(&change.path), &shown);
     }
 }
 
@@ -32,42 +79,20 @@ impl Parts {
 /// values only where all is asked for.
 pub(crate) fn data(event: &TrailEvent, is_whole: bool) -> String {
     let Some(data) = event.data.as_object() else {
-        return harmless(&event.data.to_string());
+        return harmless_json(&event.data.to_string());
     };
     let mut parts = Parts::new(is_whole);
     if let Some(error) = data.get("error") {
-        let causes = error.get("causes").and_then(Json::as_array).unwrap_or_default();
-        match error.get("message") {
-            // As the library writes it.
-            Some(message)
-                if error
-                    .as_object()
-                    .is_some_and(|error| error.keys().all(|key| key == "message" || key == "causes")) =>
-            {
-                parts.put("error", &value(message));
-                if is_whole && !causes.is_empty() {
-                    parts.put("causes", &value(&error["causes"]));
-                }
-            }
-            _ => parts.put("error", &value(error)),
-        }
+        parts.error(error);
     }
     let changes = event.changes();
-    for change in &changes {
-        let side = |side: Option<&Json>| {
-            let side = side.map_or_else(|| "-".into(), value);
-            if is_whole { side } else { elided(&side, LONGEST_SIDE) }
-        };
-        let is_note = change.path.rsplit('.').next().is_some_and(|last| last.starts_with('$'));
-        match (change.from, change.to) {
-            // A note in place of both.
-            (None, Some(note)) if is_note || note == "[redacted]" => parts.put(&change.path, &value(note)),
-            (from, to) => parts.put(&change.path, &format!("{}\u{2192}{}", side(from), side(to))),
-        }
+    changes.iter().for_each(|change| parts.change(change));
+    if let Some(others) = data.get("changes").and_then(Json::as_object).filter(|_| changes.is_empty()) {
+        parts.members("changes.", others);
     }
-    let is_told = |key: &str| match key {
+    let is_told = |key: &str, value: &Json| match key {
         "error" => true,
-        "changes" => !changes.is_empty(),
+        "changes" => value.as_object().is_some_and(|changes| !changes.is_empty()),
         // It is the entity's key.
         "$entity_id" => event.entity_id.is_none(),
         _ => false,
@@ -78,11 +103,9 @@ pub(crate) fn data(event: &TrailEvent, is_whole: bool) -> String {
         Json::Object(members) => members.is_empty(),
         _ => false,
     };
-    let rest = data.iter().filter(|(key, value)| !is_told(key) && (is_whole || !is_empty(value)));
+    let rest = data.iter().filter(|(key, value)| !is_told(key, value) && (is_whole || !is_empty(value)));
     let (ids, values): (Vec<_>, Vec<_>) = rest.partition(|(key, _)| key.ends_with("_id"));
-    for (key, content) in values.into_iter().chain(ids) {
-        parts.put(key, &value(content));
-    }
+    parts.members("", values.into_iter().chain(ids));
     parts.line
 }
 
@@ -92,8 +115,8 @@ pub(crate) fn context(event: &TrailEvent, is_whole: bool) -> String {
     match &event.context {
         Some(Json::Object(attributes)) => {
             // A trace is for machines.
-            let attributes = attributes.iter().filter(|(key, _)| is_whole || (*key != "trace_id" && *key != "span_id"));
-            attributes.for_each(|(key, content)| parts.put(&format!("context.{key}"), &value(content)));
+            let is_shown = |key: &str| is_whole || (key != "trace_id" && key != "span_id");
+            parts.members("context.", attributes.iter().filter(|(key, _)| is_shown(key)));
         }
         Some(other) => parts.put("context", &value(other)),
         None => {}
@@ -111,7 +134,7 @@ pub(crate) fn other_columns(event: &TrailEvent) -> String {
         }
     }
     if let Some(origin) = &event.origin {
-        parts.put("origin", &harmless(origin));
+        parts.put("origin", &value(&origin.as_str().into()));
     }
     if let Some(intent) = event.intent {
         parts.put("intent", &value(&Json::from(intent.to_string())));
@@ -119,11 +142,21 @@ pub(crate) fn other_columns(event: &TrailEvent) -> String {
     parts.line
 }
 
-/// Returns a value as it is shown: a text without quotes where it is one word.
+/// Returns a value as it is shown: a text without quotes where nobody takes it for something else.
 fn value(value: &Json) -> String {
     match value.as_str() {
-        Some(text) if text.contains([' ', '=', '"']) || text.is_empty() => harmless(&value.to_string()),
-        Some(text) => harmless(text),
-        None => harmless(&value.to_string()),
+        // A text that reads as a number is not that number, and `-` stands for no value.
+        Some(text) if is_word(text) && text != "-" && text.parse::<Json>().is_err() => text.to_owned(),
+        _ => harmless_json(&value.to_string()),
     }
+}
+
+/// Returns a name as it is shown, likewise.
+fn key(name: &str) -> Cow<'_, str> {
+    if is_word(name) { name.into() } else { harmless_json(&Json::from(name).to_string()).into() }
+}
+
+fn is_word(text: &str) -> bool {
+    let is_used_here = |c: char| c.is_whitespace() || matches!(c, '=' | '"' | '\u{2192}' | '\u{2026}');
+    !text.is_empty() && !text.contains(is_used_here) && !has_unseen(text)
 }

@@ -1,18 +1,38 @@
 //! Events as a table, whose columns are as wide as its first rows need.
 
-use crate::format::entity;
+use crate::format::{entity, fitted_entity};
 use crate::summary;
-use crate::text::{elided, harmless, padded};
+use crate::text::{columns, elided, harmless, harmless_json, narrowed, padded};
 use crate::time::Zone;
 use crate::timeline::{duration, shown};
 use audit_runtime::{Json, TrailEvent};
 use std::io::{self, Write};
-use unicode_width::UnicodeWidthStr;
 
 /// Rows that are kept to learn how wide the columns have to be.
 const FIRST_ROWS: usize = 200;
 /// The columns before the last one, which takes what is left.
 const NARROW: usize = 6;
+const TIME: usize = 0;
+const TYPE: usize = 1;
+const ACTOR: usize = 3;
+const ENTITY: usize = 4;
+const DURATION: usize = 5;
+/// The widest column: one long name does not pad every row.
+const WIDEST: usize = 64;
+/// How columns give way on a narrow terminal: those first that lose least by it. The time loses its offset, which the header names,
+/// and its decimals.
+const STEPS: [(usize, usize); 10] = [
+    (ACTOR, 16),
+    (ENTITY, 28),
+    (TYPE, 28),
+    (TIME, 23),
+    (ACTOR, 10),
+    (ENTITY, 18),
+    (TYPE, 18),
+    (TIME, 20),
+    (DURATION, 6),
+    (ACTOR, 6),
+];
 
 /// Prints rows as they come.
 pub(crate) struct Table {
@@ -52,7 +72,7 @@ impl Table {
             harmless(&event.actor),
             entity(event, is_whole),
             event.duration_us.map_or_else(String::new, duration),
-            harmless(&data),
+            harmless_json(&data),
         ]
     }
 
@@ -73,8 +93,12 @@ impl Table {
 
     fn print(&self, output: &mut impl Write, widths: [usize; NARROW], row: &[String; NARROW + 1]) -> io::Result<()> {
         let mut line = String::new();
-        for (cell, width) in row.iter().zip(widths) {
-            let cell = if self.width.is_some() { elided(cell, width) } else { cell.clone() };
+        for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
+            let cell = match column {
+                _ if self.width.is_none() => cell.clone(),
+                ENTITY => fitted_entity(cell, width),
+                _ => elided(cell, width),
+            };
             line.push_str(&padded(&cell, width + 2));
         }
         line.push_str(&row[NARROW]);
@@ -85,18 +109,11 @@ impl Table {
 
 /// Returns how wide each column is: what its rows need, as long as the data keep a quarter of the line.
 fn widths(header: &[String], rows: &[[String; NARROW + 1]], line: Option<usize>) -> [usize; NARROW] {
-    let widest = |column: usize| rows.iter().map(|row| row[column].width()).chain([header[column].width()]).max();
-    let mut widths: [usize; NARROW] = std::array::from_fn(|column| widest(column).unwrap_or(0));
-    let Some(line) = line else {
-        return widths;
-    };
-    let most = (line * 3 / 4).saturating_sub(2 * NARROW);
-    // The widest column gives way first, and the time last: half of it says little.
-    while widths.iter().sum::<usize>() > most {
-        let Some(column) = (1..NARROW).filter(|column| widths[*column] > 6).max_by_key(|column| widths[*column]) else {
-            break;
-        };
-        widths[column] -= 1;
+    let widest =
+        |column: usize| rows.iter().map(|row| columns(&row[column])).fold(columns(&header[column]), usize::max);
+    let mut widths: [usize; NARROW] = std::array::from_fn(|column| widest(column).min(WIDEST));
+    if let Some(line) = line {
+        narrowed(&mut widths, &STEPS, (line * 3 / 4).saturating_sub(2 * NARROW));
     }
     widths
 }

@@ -1,14 +1,13 @@
 //! Events for people: one line each, grouped by what they belong to, indented below what caused them.
 
-use crate::format::entity;
+use crate::format::{entity, fitted_entity};
 use crate::summary::{context, data, other_columns};
-use crate::text::{elided, harmless, padded};
+use crate::text::{columns, elided, harmless, narrowed, padded};
 use crate::time::Zone;
 use anstyle::{AnsiColor, Style};
 use audit_runtime::{IntentState, Outcome, Timestamp, TrailEvent};
 use std::collections::HashMap;
 use std::io::{self, Write};
-use unicode_width::UnicodeWidthStr;
 use uuid::Uuid;
 
 const DIM: Style = Style::new().dimmed();
@@ -29,8 +28,8 @@ pub(crate) struct Timeline {
     zone: Zone,
     group: Option<Group>,
     has_begun: bool,
-    /// As wide as the groups so far needed.
-    columns: Columns,
+    /// As wide as the lines before needed: lines that follow each other begin alike.
+    before: Columns,
 }
 
 /// Events that follow each other and have the same correlation.
@@ -62,7 +61,7 @@ impl Timeline {
             zone,
             group: None,
             has_begun: false,
-            columns: Columns::default(),
+            before: Columns::default(),
         }
     }
 
@@ -103,10 +102,12 @@ impl Timeline {
             }
             let begin = shown(&self.zone, group.begin);
             let id = group.correlation.map_or_else(|| "no correlation".into(), |id| id.to_string());
+            let id =
+                self.width.map_or_else(|| id.clone(), |width| elided(&id, width.saturating_sub(columns(&begin) + 2)));
             writeln!(output, "{BOLD}{begin}{BOLD:#}  {DIM}{id}{DIM:#}")?;
         }
-        let columns = self.columns.widened(&group.lines, self.width);
-        self.columns = columns;
+        let needed = Columns::of(&group.lines, self.width.is_none());
+        let columns = needed.or(std::mem::replace(&mut self.before, needed)).within(self.width);
         group.lines.drain(..).try_for_each(|line| columns.print(output, &line, self.width))
     }
 }
@@ -142,71 +143,88 @@ impl Group {
     }
 }
 
-/// How wide each column is.
+const OFFSET: usize = 0;
+const NAME: usize = 1;
+const OUTCOME: usize = 2;
+const ACTOR: usize = 3;
+const DURATION: usize = 4;
+const ENTITY: usize = 5;
+
+/// How columns give way to the data on a narrow terminal: those first that lose least by it.
+const FOR_DATA: [(usize, usize); 7] =
+    [(ACTOR, 16), (ENTITY, 28), (NAME, 28), (ACTOR, 10), (DURATION, 0), (ENTITY, 18), (NAME, 22)];
+/// How they give way to each other.
+const FOR_THE_LINE: [(usize, usize); 6] = [(ACTOR, 6), (NAME, 15), (ENTITY, 13), (OUTCOME, 5), (NAME, 10), (OFFSET, 6)];
+
+/// How wide each column is; one of no width is left out.
 #[derive(Debug, Clone, Copy, Default)]
-struct Columns {
-    offset: usize,
-    name: usize,
-    outcome: usize,
-    actor: usize,
-    duration: usize,
-    entity: usize,
-}
+struct Columns([usize; 6]);
 
 impl Columns {
-    /// As wide as these lines need, too, and no wider than leaves room for the data.
-    fn widened(self, lines: &[Line], width: Option<usize>) -> Self {
-        let widest = |column: fn(&Line) -> &str, before: usize, most: usize| {
-            lines.iter().map(|line| column(line).width().min(most)).fold(before, usize::max)
+    /// As wide as these lines need, within reason: one long name does not pad every line.
+    fn of(lines: &[Line], is_whole: bool) -> Self {
+        let widest = |column: fn(&Line) -> &str, most: usize| {
+            let most = if is_whole { 64 } else { most };
+            lines.iter().map(|line| columns(column(line)).min(most)).max().unwrap_or(0)
         };
-        let most = |most: usize| width.map_or(usize::MAX, |_| most);
-        let mut widened = Self {
-            offset: widest(|line| &line.offset, self.offset, most(9)),
-            name: widest(|line| &line.name, self.name, most(40)),
-            outcome: widest(|line| &line.outcome, self.outcome, most(11)),
-            actor: widest(|line| &line.actor, self.actor, most(24)),
-            duration: widest(|line| &line.duration, self.duration, most(8)),
-            entity: widest(|line| &line.entity, self.entity, most(40)),
-        };
-        if let Some(width) = width {
-            widened.leave_room(width / 3, width);
-        }
-        widened
+        Self([
+            widest(|line| &line.offset, 9),
+            widest(|line| &line.name, 40),
+            widest(|line| &line.outcome, 11),
+            widest(|line| &line.actor, 24),
+            widest(|line| &line.duration, 8),
+            widest(|line| &line.entity, 40),
+        ])
+    }
+
+    /// As wide as both.
+    fn or(self, other: Self) -> Self {
+        Self(std::array::from_fn(|column| self.0[column].max(other.0[column])))
     }
 
     /// The columns and the blanks behind them.
     fn taken(&self) -> usize {
-        self.offset + self.name + self.outcome + self.actor + self.duration + self.entity + 6
+        self.0.iter().map(|width| width + usize::from(*width > 0)).sum()
     }
 
-    /// Narrows the widest columns until the data have so much room.
-    fn leave_room(&mut self, room: usize, width: usize) {
-        const LEAST_COLUMN: usize = 8;
-        while self.taken() + room > width {
-            let columns = [&mut self.entity, &mut self.actor, &mut self.name];
-            match columns.into_iter().filter(|column| **column > LEAST_COLUMN).max_by_key(|column| **column) {
-                Some(column) => *column -= 1,
-                None => break,
+    /// No wider than leaves a fifth of the line for the data, as long as little is lost by it.
+    fn within(mut self, width: Option<usize>) -> Self {
+        if let Some(width) = width {
+            let most = width.saturating_sub(self.0.len());
+            let duration = self.0[DURATION];
+            narrowed(&mut self.0, &FOR_DATA, most.saturating_sub(width / 5));
+            // A part of a duration misleads.
+            if self.0[DURATION] < duration {
+                self.0[DURATION] = 0;
             }
+            narrowed(&mut self.0, &FOR_THE_LINE, most);
         }
+        self
     }
 
     fn print(&self, output: &mut impl Write, line: &Line, width: Option<usize>) -> io::Result<()> {
         let Line { style, .. } = line;
         // Without a width nothing is cut.
-        let cell = |text: &str, columns: usize| {
-            padded(&width.map_or_else(|| text.to_owned(), |_| elided(text, columns)), columns)
+        let fitted = |column: usize, text: &str| match (width, column) {
+            (None, _) => text.to_owned(),
+            (Some(_), ENTITY) => fitted_entity(text, self.0[column]),
+            (Some(_), _) => elided(text, self.0[column]),
         };
-        let offset = format!("{:>width$}", line.offset, width = self.offset);
-        let duration = format!("{:>width$}", line.duration, width = self.duration);
-        let name = cell(&line.name, self.name);
-        let outcome = cell(&line.outcome, self.outcome);
-        let (actor, entity) = (cell(&line.actor, self.actor), cell(&line.entity, self.entity));
+        let styles = [DIM, Style::new(), *style, Style::new(), DIM, Style::new()];
+        let cells = [&line.offset, &line.name, &line.outcome, &line.actor, &line.duration, &line.entity];
+        let mut text = String::new();
+        for (column, (cell, style)) in
+            cells.into_iter().zip(styles).enumerate().filter(|(column, _)| self.0[*column] > 0)
+        {
+            let cell = fitted(column, cell);
+            let cell = match column {
+                OFFSET | DURATION => format!("{cell:>width$}", width = self.0[column]),
+                _ => padded(&cell, self.0[column]),
+            };
+            text.push_str(&format!("{style}{cell}{style:#} "));
+        }
         let room = width.map(|width| width.saturating_sub(self.taken()));
-        let rest = room.map_or_else(|| line.rest.clone(), |room| elided(&line.rest, room));
-        let text = format!(
-            "{DIM}{offset}{DIM:#} {name} {style}{outcome}{style:#} {actor} {DIM}{duration}{DIM:#} {entity} {rest}"
-        );
+        text.push_str(&room.map_or_else(|| line.rest.clone(), |room| elided(&line.rest, room)));
         writeln!(output, "{}", text.trim_end())
     }
 }

@@ -4,7 +4,7 @@ use crate::environment::variable;
 use crate::failure::Failure;
 use crate::say;
 use crate::show::Style;
-use crate::text::harmless;
+use crate::text::{count, harmless};
 use audit_runtime::evidence::{self, Finding, Proof, PublicKey, Report, Verification, VerificationStep};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
@@ -178,13 +178,22 @@ impl Verify {
                 )?;
                 writeln!(output, "refused       {} are in the quarantine as they were sealed", report.quarantined)?;
                 writeln!(output, "pruned        {} as the events audit.pruned say", report.pruned)?;
-                writeln!(output, "not sealed    {} rows of others since the last checkpoint", report.not_sealed)?;
+                writeln!(
+                    output,
+                    "not sealed    {} of others since the last checkpoint",
+                    count(report.not_sealed, "row", "rows")
+                )?;
                 writeln!(
                     output,
                     "batches       {} under a checkpoint, {} since",
                     report.batches, report.batches_since_checkpoint
                 )?;
-                writeln!(output, "checkpoints   {}, {} signatures verified", report.checkpoints, report.signatures)?;
+                writeln!(
+                    output,
+                    "checkpoints   {}, {} verified",
+                    report.checkpoints,
+                    count(report.signatures, "signature", "signatures")
+                )?;
                 let verdict = if report.problems == 0 { "nothing was changed" } else { "NOT what was recorded" };
                 writeln!(output, "problems      {}: {verdict}", report.problems)?;
             }

@@ -14,6 +14,7 @@ mod properties;
 #[cfg(test)]
 mod tests;
 
+use audit_runtime::Timestamp;
 use jiff::civil::Date;
 use place::Place;
 pub(crate) use zone::Zone;
@@ -44,6 +45,8 @@ pub(crate) enum Moment {
     NegativeInfinity,
     /// Microseconds since 1970-01-01T00:00:00Z.
     At(i64),
+    /// One of the last 30 years that PostgreSQL holds, which are more than 64 bits of microseconds from 1970.
+    Last(Timestamp),
     /// `infinity`
     Infinity,
 }
@@ -61,6 +64,10 @@ pub(crate) fn parse(text: &str, now: i64, zone: &Zone, bound: Bound) -> Result<M
         ["-infinity"] => return Ok(Moment::NegativeInfinity),
         ["infinity" | "+infinity"] => return Ok(Moment::Infinity),
         _ => {}
+    }
+    let exact = text.trim().parse::<Timestamp>().ok().filter(|time| time.unix_micros().is_none());
+    if let (Some(time), Bound::Until) = (exact, bound) {
+        return Ok(Moment::Last(time));
     }
     let before_christ = words.pop_if(|word| matches!(*word, "bc" | "ad")) == Some("bc");
     let place = Place::take(&mut words).map_err(invalid)?;

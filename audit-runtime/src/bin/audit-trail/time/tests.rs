@@ -19,6 +19,7 @@ fn shown(text: &str, now: &str, zone_name: &str, bound: Bound) -> Result<String,
     let zone = zone(zone_name);
     match parse(text, at(now), &zone, bound)? {
         Moment::At(micros) => Ok(zone.show(micros).replace(".000000", "")),
+        Moment::Last(time) => Ok(time.to_string()),
         Moment::Infinity => Ok("infinity".into()),
         Moment::NegativeInfinity => Ok("-infinity".into()),
     }
@@ -67,6 +68,7 @@ fn written_times() {
         ("2026-05-04 12am", "2026-05-04 00:00:00 +02:00"),
         ("2026-05-04 12pm", "2026-05-04 12:00:00 +02:00"),
         ("2026-05-04 24:00", "2026-05-05 00:00:00 +02:00"),
+        ("2026-05-04_06:06:42", "2026-05-04 06:06:42 +02:00"),
         ("2016-12-31 23:59:60Z", "2017-01-01 01:00:00 +01:00"),
         ("2016-12-31 23:59:60", "2017-01-01 00:00:00 +01:00"),
         ("2026-11-24 06:06:42+02", "2026-11-24 05:06:42 +01:00"),

@@ -17,7 +17,7 @@ pub(super) fn read(words: &[&str], bc: bool, offset: Option<i64>, scene: &Scene<
     if !first.is_empty() && rest.is_empty() && first.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(format!("{first} may be a year, a date or seconds: write 2026-05-04, @{first} or {first}s"));
     }
-    let (first, joined) = match first.split_once('t') {
+    let (first, joined) = match first.split_once(['t', '_']) {
         Some((date, clock)) if !clock.is_empty() && is_date(date) => (date, Some(clock)),
         _ => (*first, None),
     };
