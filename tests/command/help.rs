@@ -80,8 +80,8 @@ async fn status_says_who_writes_and_what_waits() {
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     for said in [
         "desk@",
-        "1 events in 1 batches",
-        "in flight     1 calls, the oldest since 2026-05-04T09:31:00.000000+00:00",
+        "1 event in 1 batch",
+        "in flight     1 call, the oldest since 2026-05-04T09:31:00.000000+00:00",
         "quarantine    0",
         "audit_events_default",
     ] {

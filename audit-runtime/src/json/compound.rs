@@ -28,8 +28,8 @@ pub(super) struct Beside {
     is_type: bool,
     /// Where a value is that stands before its name.
     first: Option<Range<usize>>,
-    /// Where further ones are.
-    more: Vec<Range<usize>>,
+    /// Where further ones are. Behind one pointer, for most objects have none.
+    more: Option<Box<Vec<Range<usize>>>>,
 }
 
 impl Beside {
@@ -37,13 +37,13 @@ impl Beside {
     fn push(&mut self, value: Range<usize>) {
         match &self.first {
             None => self.first = Some(value),
-            Some(_) => self.more.push(value),
+            Some(_) => self.more.get_or_insert_default().push(value),
         }
     }
 
     /// Returns the last value that is remembered, and forgets it.
     fn pop(&mut self) -> Option<Range<usize>> {
-        self.more.pop().or_else(|| self.first.take())
+        self.more.as_mut().and_then(|more| more.pop()).or_else(|| self.first.take())
     }
 }
 
@@ -154,10 +154,19 @@ impl<'a> Compound<'_, 'a> {
         }
     }
 
-    #[inline]
-    fn end(self, bracket: &[u8]) -> Result<()> {
+    #[inline(always)]
+    fn end(mut self, bracket: &[u8]) -> Result<()> {
         match self.kind {
             Kind::Plain | Kind::Pair => self.json.close(bracket),
+            _ => self.end_odd(bracket),
+        }
+        Ok(())
+    }
+
+    /// Ends what is no array or object of its own.
+    #[cold]
+    fn end_odd(&mut self, bracket: &[u8]) {
+        match self.kind {
             Kind::Variant => {
                 self.json.close(bracket);
                 self.json.close(b"}");
@@ -168,9 +177,8 @@ impl<'a> Compound<'_, 'a> {
                 self.json.close(b"}");
             }
             Kind::SecretVariant => self.json.close(b"}"),
-            Kind::Raw | Kind::Number => {}
+            Kind::Plain | Kind::Pair | Kind::Raw | Kind::Number => {}
         }
-        Ok(())
     }
 }
 

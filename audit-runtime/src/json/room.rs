@@ -6,7 +6,9 @@ use std::mem::MaybeUninit;
 /// [`Vec::extend_from_slice`] makes it for a length known at run time only. What was put is the buffer's when the room is dropped.
 pub(crate) struct Room<'a> {
     buffer: &'a mut Vec<u8>,
-    end: usize,
+    /// The free bytes behind the buffer's own. Kept here, so that they are not looked up for each piece.
+    free: *mut [MaybeUninit<u8>],
+    put: usize,
 }
 
 impl<'a> Room<'a> {
@@ -16,7 +18,8 @@ impl<'a> Room<'a> {
         if buffer.capacity() - buffer.len() < bytes {
             grow(buffer, bytes);
         }
-        Self { end: buffer.len(), buffer }
+        let free: *mut _ = buffer.spare_capacity_mut();
+        Self { buffer, free, put: 0 }
     }
 
     /// Puts a piece behind those before.
@@ -25,12 +28,12 @@ impl<'a> Room<'a> {
     /// There is not as much room.
     #[inline(always)]
     pub(crate) fn put(&mut self, piece: &[u8]) {
-        assert!(piece.len() <= self.buffer.capacity() - self.end, "room was made for all pieces");
-        // SAFETY: so many bytes behind the end have room.
+        assert!(piece.len() <= self.free.len() - self.put, "room was made for all pieces");
+        // SAFETY: so many bytes are free, and nobody else has the buffer.
         let room =
-            unsafe { std::slice::from_raw_parts_mut(self.buffer.as_mut_ptr().add(self.end).cast(), piece.len()) };
+            unsafe { std::slice::from_raw_parts_mut(self.free.cast::<MaybeUninit<u8>>().add(self.put), piece.len()) };
         copy(piece, room);
-        self.end += piece.len();
+        self.put += piece.len();
     }
 
     /// Puts the first bytes of a piece whose size the compiler knows: all of it is copied, and what is too much written over.
@@ -40,9 +43,9 @@ impl<'a> Room<'a> {
     #[inline(always)]
     pub(crate) fn put_start<const SIZE: usize>(&mut self, piece: &[u8; SIZE], length: usize) {
         assert!(length <= SIZE, "a piece has no more than its size");
-        let end = self.end;
+        let before = self.put;
         self.put(piece);
-        self.end = end + length;
+        self.put = before + length;
     }
 }
 
@@ -50,7 +53,7 @@ impl Drop for Room<'_> {
     #[inline(always)]
     fn drop(&mut self) {
         // SAFETY: all up to there was put.
-        unsafe { self.buffer.set_len(self.end) };
+        unsafe { self.buffer.set_len(self.buffer.len() + self.put) };
     }
 }
 

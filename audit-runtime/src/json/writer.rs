@@ -224,7 +224,8 @@ impl<'a> JsonWriter<'a> {
         self.check_room();
     }
 
-    #[inline]
+    /// Writes a key. That of a field is a constant: folded into its struct's serializer, all but the copying is done by the compiler.
+    #[inline(always)]
     pub(super) fn key(&mut self, key: &str, is_first: bool) {
         if needs_escapes(key.as_bytes()) {
             return self.escaped_key(key, is_first);

@@ -6,7 +6,7 @@ use crate::text::{columns, elided, harmless, narrowed, padded};
 use crate::time::Zone;
 use anstyle::{AnsiColor, Style};
 use audit_runtime::{IntentState, Outcome, Timestamp, TrailEvent};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, Write};
 use uuid::Uuid;
 
@@ -20,6 +20,8 @@ const MOST_LEVELS: usize = 6;
 const MOST_DEPTHS: usize = 100_000;
 /// Lines that are kept to learn how wide their columns have to be.
 const MOST_LINES: usize = 200;
+/// Groups whose widths are remembered.
+const MOST_BEFORE: usize = 8;
 
 /// Prints events as they come.
 pub(crate) struct Timeline {
@@ -28,8 +30,8 @@ pub(crate) struct Timeline {
     zone: Zone,
     group: Option<Group>,
     has_begun: bool,
-    /// As wide as the lines before needed: lines that follow each other begin alike.
-    before: Columns,
+    /// As wide as the lines before needed: lines that follow each other begin alike, and a wide one is forgotten after some groups.
+    before: VecDeque<Columns>,
 }
 
 /// Events that follow each other and have the same correlation.
@@ -61,7 +63,7 @@ impl Timeline {
             zone,
             group: None,
             has_begun: false,
-            before: Columns::default(),
+            before: VecDeque::new(),
         }
     }
 
@@ -107,7 +109,9 @@ impl Timeline {
             writeln!(output, "{BOLD}{begin}{BOLD:#}  {DIM}{id}{DIM:#}")?;
         }
         let needed = Columns::of(&group.lines, self.width.is_none());
-        let columns = needed.or(std::mem::replace(&mut self.before, needed)).within(self.width);
+        let columns = self.before.iter().copied().fold(needed, Columns::or).within(self.width);
+        self.before.truncate(MOST_BEFORE - 1);
+        self.before.push_front(needed);
         group.lines.drain(..).try_for_each(|line| columns.print(output, &line, self.width))
     }
 }
