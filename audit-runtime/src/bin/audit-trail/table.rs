@@ -14,6 +14,7 @@ const FIRST_ROWS: usize = 200;
 const NARROW: usize = 6;
 const TIME: usize = 0;
 const TYPE: usize = 1;
+const OUTCOME: usize = 2;
 const ACTOR: usize = 3;
 const ENTITY: usize = 4;
 const DURATION: usize = 5;
@@ -21,11 +22,12 @@ const DURATION: usize = 5;
 const WIDEST: usize = 64;
 /// How columns give way on a narrow terminal: those first that lose least by it. The time loses its offset, which the header names,
 /// and its decimals.
-const STEPS: [(usize, usize); 10] = [
+const STEPS: [(usize, usize); 11] = [
     (ACTOR, 16),
     (ENTITY, 28),
     (TYPE, 28),
     (TIME, 23),
+    (OUTCOME, 11),
     (ACTOR, 10),
     (ENTITY, 18),
     (TYPE, 18),
