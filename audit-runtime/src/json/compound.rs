@@ -28,7 +28,8 @@ pub(super) struct Beside {
     is_type: bool,
     /// Where a value is that stands before its name.
     first: Option<Range<usize>>,
-    /// Where further ones are. Behind one pointer, for most objects have none.
+    /// Where further ones are.
+    #[allow(clippy::box_collection, reason = "most objects have none, and each has to be made and dropped")]
     more: Option<Box<Vec<Range<usize>>>>,
 }
 
