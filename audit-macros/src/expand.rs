@@ -18,6 +18,7 @@ use syn::{Attribute, Meta, Type, parse_quote};
 pub(crate) struct Names {
     pub(crate) call: Ident,
     site: Ident,
+    handover: Ident,
     pub(crate) out: Ident,
     pub(crate) value: Ident,
     pub(crate) error: Ident,
@@ -26,13 +27,20 @@ pub(crate) struct Names {
 impl Names {
     fn new() -> Self {
         let name = |name: &str| format_ident!("__audit_{}", name, span = Span::mixed_site());
-        Self { call: name("call"), site: name("SITE"), out: name("out"), value: name("value"), error: name("error") }
+        Self {
+            call: name("call"),
+            site: name("SITE"),
+            handover: name("handover"),
+            out: name("out"),
+            value: name("value"),
+            error: name("error"),
+        }
     }
 }
 
 pub(crate) fn expand(plan: &Plan, function: &Function) -> TokenStream {
     let names = Names::new();
-    let Names { call, site, out, .. } = &names;
+    let Names { call, site, handover, out, .. } = &names;
     let krate = &plan.krate;
     let private = quote!(#krate::__private);
     let attrs = function.attrs.iter().map(kept);
@@ -41,7 +49,6 @@ pub(crate) fn expand(plan: &Plan, function: &Function) -> TokenStream {
     let sig = function.outer_signature();
     let begin = begin(plan, function, &private);
     let entry = entry(plan, function, &names, &private);
-    let body = body(plan, function, &names);
     let finish = finish(plan, function, &names, &private);
     let before = before(plan, call, &private, function);
     let lent = plan.guarantees.lent.any();
@@ -55,14 +62,26 @@ pub(crate) fn expand(plan: &Plan, function: &Function) -> TokenStream {
         (None, Some(Value::Early(when))) => quote!(#private::Call::begin_when(&#site, || #when, #entry)),
         (None, _) => quote!(#private::Call::begin(&#site, #entry)),
     };
+    let handed = match before.is_empty() {
+        true => quote!(#handover.put(#begun);),
+        false => quote!(let mut #call = #begun; #before #handover.put(#call);),
+    };
     let begun = quote!(let mut #call = #begun;);
+    let body = match function.output.shape {
+        // The body begins the call itself: what it looks at, it has.
+        Shape::Async => body(plan, function, &names, &handed),
+        _ => body(plan, function, &names, &TokenStream::new()),
+    };
+    let place = quote!(let mut #handover = #private::Handover::new(););
     // The type is told before the error's is asked for: an async block need not know it by itself.
     let value = function.output.known_value().map(|value| quote!(: #value));
     let awaited = quote!(let #out #value = #call.run_async(#out).await; #finish #out);
     let whole = match function.output.shape {
         // It can only end by a panic, of which the call's drop tells.
-        Shape::Sync | Shape::Async if function.output.is_never() => quote!(#begun #before #body),
-        Shape::Sync | Shape::Async => quote!(#begun #before let #out = #body; #finish #out),
+        Shape::Sync if function.output.is_never() => quote!(#begun #before #body),
+        Shape::Sync => quote!(#begun #before let #out = #body; #finish #out),
+        Shape::Async if function.output.is_never() => quote!(#place #body),
+        Shape::Async => quote!(#place let #out = #body; let mut #call = #handover.call(); #finish #out),
         // What was an async fn begins when it is polled, as it would have: in the scope it is awaited in.
         Shape::BoxedFuture if function.is_async_trait() => {
             let ended = if lent { quote!(#finish #out) } else { awaited };
@@ -259,8 +278,8 @@ fn entry(plan: &Plan, function: &Function, names: &Names, private: &TokenStream)
 }
 
 /// The user's own body, in a closure or an async block, so that `return` and `?` leave only it.
-fn body(plan: &Plan, function: &Function, names: &Names) -> TokenStream {
-    let call = &names.call;
+fn body(plan: &Plan, function: &Function, names: &Names, begun: &TokenStream) -> TokenStream {
+    let Names { call, handover, .. } = names;
     let lent = &plan.guarantees.lent;
     let uses = |name: &Ident| plan.uses(name);
     let rebound = function.rebound(uses);
@@ -276,7 +295,11 @@ fn body(plan: &Plan, function: &Function, names: &Names) -> TokenStream {
         }
         Shape::Async => {
             let (body, typed) = (function.body(uses), typed(function.output.known(), function, names));
-            return quote!(#call.run_async({ #reborrowed async #moving { #typed #rebound #body } }).await);
+            return quote!(#handover.run_async({
+                let #handover = &#handover;
+                #reborrowed
+                async #moving { #typed #begun #rebound #body }
+            }).await);
         }
         Shape::Future | Shape::BoxedFuture if lent.any() => {
             // It is nothing but an async block, which takes what it uses: no more is done to it than has to be.

@@ -153,7 +153,8 @@ impl Function {
     }
 
     /// The parameters as the body's own locals, so that they are dropped in the order they always were. Those that the
-    /// attribute uses count as used; the others still deserve the compiler's warning.
+    /// attribute uses count as used; the others still deserve the compiler's warning. (A use of them would do, too; but a future keeps
+    /// what was borrowed for as long as it is in scope.)
     pub(crate) fn rebound(&self, used: impl Fn(&Ident) -> bool) -> TokenStream {
         let whole_self = self.owned_self().map(|whole| quote!(let _ = &#whole;));
         let bindings = self.parameters.iter().flat_map(|parameter| match parameter {
@@ -161,15 +162,14 @@ impl Function {
             Parameter::Unnamed(name) => std::slice::from_ref(name),
         });
         let locals = bindings.map(|Binding { name, mutability, cfgs }| {
+            let used = used(name).then(|| quote!(#[allow(unused_variables)]));
             let underscored = name
                 .to_string()
                 .starts_with('_')
                 .then(|| quote!(#[allow(clippy::used_underscore_binding, clippy::no_effect_underscore_binding)]));
-            quote!(#(#cfgs)* #underscored #[allow(clippy::shadow_same)] let #mutability #name = #name;)
+            quote!(#(#cfgs)* #underscored #used #[allow(clippy::shadow_same)] let #mutability #name = #name;)
         });
-        let used = self.bindings().filter(|binding| used(&binding.name));
-        let used = used.map(|Binding { name, cfgs, .. }| quote!(#(#cfgs)* let _ = &#name;));
-        quote!(#whole_self #(#locals)* #(#used)*)
+        quote!(#whole_self #(#locals)*)
     }
 
     /// The body, braces included. What `#[async_trait]` made of one binds the parameters once more, and there too they

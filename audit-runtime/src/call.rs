@@ -7,6 +7,7 @@ pub(crate) mod buffer;
 mod changes;
 mod ending;
 mod guarantee;
+mod handover;
 mod kept;
 mod pool;
 #[cfg(feature = "axum")]
@@ -17,6 +18,7 @@ mod unseen;
 
 pub use body::InCall;
 pub use guarantee::{Refusal, Refused, refused, refused_by_type};
+pub use handover::{Handed, Handover};
 pub use returned::{
     ByCapture, ByFuture, ByName, ByOutcome, BySerialize, Ended, EndsInError, Fails, Fallible, Never, NoError,
     NoErrorBeside, Returned, Shown, ends_in_error, fails, fallible, late_error, no_error, no_error_beside,
@@ -316,7 +318,7 @@ impl Call {
         self.suspended(true);
     }
 
-    fn suspended(&mut self, suspended: bool) {
+    pub(super) fn suspended(&mut self, suspended: bool) {
         if let Some(active) = &mut *self.active {
             active.suspended = suspended;
         }

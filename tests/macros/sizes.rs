@@ -1,6 +1,6 @@
 //! How much larger the future of an audited function is than that of a plain one: at most 128 bytes, and one copy of its arguments by value.
 
-use audit_runtime::audited;
+use audit_runtime::{RecordError, audited};
 use std::future::ready;
 
 const LARGE: usize = 8192;
@@ -20,6 +20,18 @@ macro_rules! twins {
             pub(super) async fn alive(all: [u8; LARGE]) -> u8 { ready(()).await; all[7] }
             #[cfg_attr($on, audited(event = "a.b", id = none, skip_all))]
             pub(super) async fn gone(all: [u8; LARGE]) -> u8 { let n = all[7]; ready(()).await; n }
+            #[cfg_attr($on, audited(event = "a.b", id = none, skip_all, fields(length = all.len())))]
+            pub(super) async fn looked(all: [u8; LARGE]) -> u8 { ready(()).await; all[7] }
+            #[cfg_attr($on, audited(event = "a.b", id = none, skip_all, fields(length = all.len())))]
+            pub(super) async fn gone_looked(all: [u8; LARGE]) -> u8 { let n = all[7]; ready(()).await; n }
+            #[cfg_attr($on, audited(event = "a.b", id = none, skip_all, fields(length = all.len()), required))]
+            pub(super) async fn required(all: [u8; LARGE]) -> Result<u8, RecordError> { ready(()).await; Ok(all[7]) }
+            #[cfg_attr($on, audited(event = "a.b", id = none, skip_all, required))]
+            pub(super) async fn small_required(n: u8) -> Result<u8, RecordError> { ready(()).await; Ok(n) }
+            #[cfg_attr($on, audited(event = "a.b", id = none, skip_all, when = all[0] == 0, fields(first = |all: &u8| *all)))]
+            pub(super) async fn late(all: [u8; LARGE]) -> u8 { ready(()).await; all[7] }
+            #[cfg_attr($on, audited(event = "a.b", id = none, skip_all, changes(list), fields(length = all.len())))]
+            pub(super) async fn changed(list: &mut Vec<u8>, all: [u8; LARGE]) -> u8 { ready(()).await; list.push(1); all[7] }
         }
     )+};
 }
@@ -27,11 +39,17 @@ twins! { plain any(); with all(); }
 
 #[test]
 fn a_future_grows_by_little_and_a_copy_of_its_arguments() {
-    let more = |plain: usize, audited: usize| audited - plain;
-    assert!(more(size_of_val(&plain::small(1)), size_of_val(&with::small(1))) <= 128);
-    assert!(more(size_of_val(&plain::local(1)), size_of_val(&with::local(1))) <= 128);
     let all = [0; LARGE];
-    assert!(more(size_of_val(&plain::reference(&all)), size_of_val(&with::reference(&all))) <= 128);
-    assert!(more(size_of_val(&plain::alive(all)), size_of_val(&with::alive(all))) <= LARGE + 128);
-    assert!(more(size_of_val(&plain::gone(all)), size_of_val(&with::gone(all))) <= LARGE + 128);
+    let (mut list, mut same) = (Vec::new(), Vec::new());
+    macro_rules! more {
+        ($most:expr; $($name:ident($($argument:expr),*);)+) => {$(
+            let (plain, audited) = (size_of_val(&plain::$name($($argument),*)), size_of_val(&with::$name($($argument),*)));
+            println!("{:16} {plain:6} {audited:6}", stringify!($name));
+            assert!(audited <= plain + $most, "{}: {plain}, audited {audited}", stringify!($name));
+        )+};
+    }
+    more! { 128; small(1); local(1); reference(&all); small_required(1); }
+    more! { LARGE + 128; alive(all); gone(all); looked(all); gone_looked(all); required(all); late(all); }
+    let (plain, audited) = (size_of_val(&plain::changed(&mut list, all)), size_of_val(&with::changed(&mut same, all)));
+    assert!(audited <= plain + LARGE + 128, "changed: {plain}, audited {audited}");
 }

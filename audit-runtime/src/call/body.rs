@@ -43,16 +43,16 @@ impl Call {
     }
 }
 
-fn text(panic: &(dyn Any + Send)) -> Option<&str> {
+pub(super) fn text(panic: &(dyn Any + Send)) -> Option<&str> {
     panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str))
 }
 
 /// Puts a call in force on this thread, and what was before back, also when the body panics.
-struct Inside(Option<Frame>);
+pub(super) struct Inside(Option<Frame>);
 
 impl Inside {
     #[inline]
-    fn new(frame: Option<Frame>) -> Self {
+    pub(super) fn new(frame: Option<Frame>) -> Self {
         Self(swap_call(frame))
     }
 }

@@ -7,6 +7,8 @@ use crate::core::RecordError;
 use crate::error::ErrorText;
 use crate::event::Outcome;
 use std::error::Error;
+use std::future::Future;
+use std::pin::Pin;
 
 impl Call {
     /// Records that the call is about to begin. A refusal is counted and warned of; the call itself goes on.
@@ -19,7 +21,12 @@ impl Call {
     ///
     /// # Errors
     /// It is not, and the body must not run.
-    pub async fn required(&mut self) -> Result<(), RecordError> {
+    pub fn required(&mut self) -> Pin<Box<dyn Future<Output = Result<(), RecordError>> + Send + '_>> {
+        // It waits for a disk, and most of the time the future of the call that waits for it is not that large.
+        Box::pin(self.recorded())
+    }
+
+    async fn recorded(&mut self) -> Result<(), RecordError> {
         if let Some(site) = self.uninstalled {
             return Err(RecordError::NotInstalled(site.function));
         }
@@ -41,7 +48,7 @@ impl Call {
     /// # Errors
     /// As [`required`](Self::required).
     pub fn required_blocking(&mut self) -> Result<(), RecordError> {
-        block_on(self.required())
+        block_on(self.recorded())
     }
 
     /// Records the call as one that returned this error, which is the library's own.

@@ -1,0 +1,135 @@
+//! A call that the body of an `async fn` begins, and the code around it finishes.
+//!
+//! Arguments are looked at where the body has them: a block around it that looked at them would hold each of them once more for as
+//! long as the body runs.
+
+use super::Call;
+use super::active::Active;
+use super::body::{Inside, text};
+use crate::audit;
+use crate::capture::Key;
+use crate::context::{Frame, current_call, swap_call};
+use pin_project_lite::pin_project;
+use std::future::Future;
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::ptr;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::task::{self, Poll};
+
+/// The place of a call between the two. Dropped before the call was finished, it records that that panicked or was cancelled.
+#[derive(Debug, Default)]
+pub struct Handover {
+    /// Of a box: put by the body, taken once that has ended. (A future is shared between threads in turn, which is what `Sync` asks for.)
+    active: AtomicPtr<Active>,
+    /// The body waits to be polled.
+    is_suspended: AtomicBool,
+    /// The message of the panic that ended the body.
+    panic: OnceLock<Box<str>>,
+}
+
+impl Handover {
+    /// Makes a place for a call that is not begun yet.
+    #[inline]
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { active: AtomicPtr::new(ptr::null_mut()), is_suspended: AtomicBool::new(false), panic: OnceLock::new() }
+    }
+
+    /// Puts the call that was begun here: events below name it as their cause.
+    #[inline]
+    pub fn put(&self, mut call: Call) {
+        if let Some(active) = call.active.take() {
+            swap_call(Some(active.frame()));
+            let before = self.active.swap(Box::into_raw(active), Ordering::AcqRel);
+            debug_assert!(before.is_null(), "a body begins its call once");
+        }
+    }
+
+    /// Wraps the body, which begins the call.
+    #[inline]
+    pub fn run_async<F: Future>(&self, body: F) -> Handed<'_, F> {
+        Handed { body, handover: self }
+    }
+
+    /// Takes the call, to be finished.
+    #[inline]
+    #[must_use]
+    pub fn call(&mut self) -> Call {
+        Call { active: ManuallyDrop::new(self.take()), uninstalled: None }
+    }
+
+    #[inline]
+    fn take(&mut self) -> Option<Box<Active>> {
+        let active = std::mem::replace(self.active.get_mut(), ptr::null_mut());
+        // SAFETY: it is the box that was put here, and nobody borrows this place.
+        (!active.is_null()).then(|| unsafe { Box::from_raw(active) })
+    }
+
+    #[inline]
+    fn frame(&self) -> Option<Frame> {
+        // SAFETY: who takes the box has this place for itself; and while it is here, nothing of it changes.
+        unsafe { self.active.load(Ordering::Acquire).as_ref() }.map(Active::frame)
+    }
+
+    #[cold]
+    fn dropped(&mut self) {
+        let is_suspended = *self.is_suspended.get_mut();
+        let message = self.panic.take();
+        let mut call = self.call();
+        if let Some(message) = message {
+            call.serialize(const { &Key::new("$panic") }, &*message);
+        }
+        call.suspended(is_suspended);
+    }
+}
+
+impl Drop for Handover {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.active.get_mut().is_null() {
+            self.dropped();
+        }
+    }
+}
+
+pin_project! {
+    /// The body of an `async fn`.
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless they are awaited"]
+    pub struct Handed<'a, F> {
+        #[pin]
+        body: F,
+        handover: &'a Handover,
+    }
+}
+
+impl<F: Future> Future for Handed<'_, F> {
+    type Output = F::Output;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
+        let mut this = self.project();
+        if audit::never_records() {
+            return this.body.poll(cx);
+        }
+        let handover = *this.handover;
+        handover.is_suspended.store(false, Ordering::Relaxed);
+        let inside = Inside::new(handover.frame().or_else(current_call));
+        match catch_unwind(AssertUnwindSafe(|| this.body.as_mut().poll(cx))) {
+            Ok(polled) => {
+                handover.is_suspended.store(polled.is_pending(), Ordering::Relaxed);
+                polled
+            }
+            Err(panic) => {
+                drop(inside);
+                if let Some(message) = text(panic.as_ref()) {
+                    let _ = handover.panic.set(message.into());
+                }
+                resume_unwind(panic)
+            }
+        }
+    }
+}
