@@ -288,10 +288,12 @@ fn body(plan: &Plan, function: &Function, names: &Names, begun: &TokenStream) ->
     let reborrowed = quote!(#(#[allow(clippy::shadow_same)] let #parameters = &mut *#parameters;)*);
     // A receiver is lent by not moving it.
     let moving = (!lent.receiver).then(|| quote!(move));
+    // What a synchronous body takes it takes by binding it once more: so that values that can be copied are, once.
+    let moving_self = moving.clone().filter(|_| function.owns_self());
     match function.output.shape {
         Shape::Sync if function.output.is_never() => {
             let body = function.body(uses);
-            return quote!(#call.run({ #reborrowed #moving || -> ! { #rebound #body } }));
+            return quote!(#call.run({ #reborrowed #moving_self || -> ! { #rebound #body } }));
         }
         Shape::Async => {
             let (body, typed) = (function.body(uses), typed(function.output.known(), function, names));
@@ -312,7 +314,7 @@ fn body(plan: &Plan, function: &Function, names: &Names, begun: &TokenStream) ->
     }
     let body = function.body(uses);
     let typed = typed(function.output.known(), function, names);
-    quote!(#call.run({ #reborrowed #moving || { #typed #rebound #body } }))
+    quote!(#call.run({ #reborrowed #moving_self || { #typed #rebound #body } }))
 }
 
 /// Tells the type of the body before the compiler reads it: conversions and errors are then the user's own.

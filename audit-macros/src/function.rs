@@ -152,6 +152,11 @@ impl Function {
         self.sig.receiver().filter(|receiver| receiver.reference.is_none()).map(|receiver| &receiver.self_token)
     }
 
+    /// Whether the body owns the receiver.
+    pub(crate) fn owns_self(&self) -> bool {
+        self.owned_self().is_some()
+    }
+
     /// The parameters as the body's own locals, so that they are dropped in the order they always were. Those that the
     /// attribute uses count as used; the others still deserve the compiler's warning. (A use of them would do, too; but a future keeps
     /// what was borrowed for as long as it is in scope.)

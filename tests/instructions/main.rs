@@ -1,6 +1,9 @@
-//! So many captured calls and nothing else, for callgrind and perf: `scripts/instructions.sh` counts what one costs.
+//! So many captured calls and nothing else, for callgrind and perf: `scripts/instructions.sh` counts what one costs. With `stack`, it prints
+//! the stack that a call takes.
 
 #![allow(clippy::unwrap_used, reason = "a test's program fails by panicking")]
+
+mod stack;
 
 use audit_runtime::{Audit, audited};
 use serde::Serialize;
@@ -86,6 +89,9 @@ fn main() {
         .start()
         .unwrap();
     audit.install().unwrap();
+    if kind == "stack" {
+        return stack::print();
+    }
     (0..calls).for_each(|_| call());
     let recorded = audit.stats().recorded;
     assert_eq!(recorded, if kind == "unwanted" { 0 } else { calls });

@@ -24,6 +24,8 @@ pub(super) struct Active {
     pub(super) changes: Changes,
     pub(super) about: About,
     pub(super) intent: Intent,
+    /// The call around a synchronous body.
+    pub(super) outside: Option<Frame>,
     /// Its future waits to be polled: if it is dropped now, that is no panic of its own.
     pub(super) suspended: bool,
     /// Nothing has happened yet.
@@ -100,6 +102,7 @@ impl Active {
         active.about.trace = trace;
         active.about.is_personal = false;
         active.intent = intent;
+        active.outside = None;
         active.suspended = false;
         active.unpolled = false;
         active.in_doubt = false;

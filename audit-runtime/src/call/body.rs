@@ -14,16 +14,15 @@ impl Call {
     /// Runs a synchronous body: events below name this call as their cause.
     #[inline]
     pub fn run<R>(&mut self, body: impl FnOnce() -> R) -> R {
-        let Some(active) = &*self.active else {
-            return body();
+        let Some(active) = &mut *self.active else {
+            return apart(body);
         };
-        let inside = Inside::new(Some(active.frame()));
-        match catch_unwind(AssertUnwindSafe(body)) {
+        active.outside = swap_call(Some(active.frame()));
+        let ended = catch_unwind(AssertUnwindSafe(body));
+        swap_call(active.outside);
+        match ended {
             Ok(returned) => returned,
-            Err(panic) => {
-                drop(inside);
-                self.panicked(panic)
-            }
+            Err(panic) => self.panicked(panic),
         }
     }
 
@@ -41,6 +40,12 @@ impl Call {
         }
         resume_unwind(panic)
     }
+}
+
+/// Runs a body that nothing is recorded of, in a frame of its own: the stack of a recorded one would hold its values, too.
+#[inline(never)]
+fn apart<R>(body: impl FnOnce() -> R) -> R {
+    body()
 }
 
 pub(super) fn text(panic: &(dyn Any + Send)) -> Option<&str> {

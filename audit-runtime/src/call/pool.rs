@@ -34,6 +34,7 @@ fn new() -> Box<Active> {
         changes: Changes::default(),
         about: About::nothing(),
         intent: Intent::None,
+        outside: None,
         suspended: false,
         unpolled: false,
         in_doubt: false,
