@@ -62,13 +62,36 @@ pub(crate) fn finish(plan: &Plan, function: &Function, names: &Names, private: &
     }
 }
 
-/// The response that the value becomes.
+/// The response that the value becomes, if the trait that is promised is one that axum's response has: the compiler knows by a type that
+/// asks for it.
 fn responded(plan: &Plan, function: &Function, names: &Names, private: &TokenStream) -> Option<TokenStream> {
     let out = &names.out;
-    let response = function.output.response().filter(|_| plan.responses)?;
-    Some(match response {
-        Response::Value => quote!(let #out = #private::into_response(#out);),
-        Response::Success => quote!(let #out = #private::ok_into_response(#out);),
+    let (response, promised) = function.output.response().filter(|_| plan.responses)?;
+    let respond = match response {
+        Response::Value => quote!(respond),
+        Response::Success => quote!(respond_ok),
+    };
+    Some(quote! {
+        let #out = {
+            #[allow(clippy::all, clippy::pedantic, clippy::nursery, clippy::restriction)]
+            {
+                use #private::AsItIs as _;
+                struct __AuditPromise<T>(#private::core::marker::PhantomData<T>);
+                #[allow(dead_code)]
+                impl<T: #promised> __AuditPromise<T> {
+                    fn respond<R: #private::IntoResponse>(self, returned: R) -> #private::Response {
+                        #private::into_response(returned)
+                    }
+                    fn respond_ok<R: #private::IntoResponse, E>(
+                        self,
+                        returned: #private::core::result::Result<R, E>,
+                    ) -> #private::core::result::Result<#private::Response, E> {
+                        #private::ok_into_response(returned)
+                    }
+                }
+                __AuditPromise(#private::core::marker::PhantomData::<#private::Response>).#respond(#out)
+            }
+        };
     })
 }
 
@@ -219,6 +242,11 @@ fn result(plan: &Plan, function: &Function, names: &Names, private: &TokenStream
     let span = function.output.success_span();
     match &plan.result {
         Shown::Skip => quote!(let _ = #value;),
+        // Of an opaque type nothing else is known.
+        Shown::By(Way::Serialize) if plan.responses && function.output.response().is_some() => quote!({
+            use #private::ByResponse as _;
+            #private::Shown(#value).capture_status(#call);
+        }),
         Shown::By(Way::Serialize) => {
             let call = if personal.is_some() { quote!(#call.personal()) } else { quote!(#call) };
             let shown = respanned(&quote!(#private::Shown(#value)), span);

@@ -3,7 +3,7 @@
 use proc_macro2::Span;
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
-use syn::{GenericArgument, PathArguments, ReturnType, Signature, Type, TypeParamBound};
+use syn::{GenericArgument, Path, PathArguments, ReturnType, Signature, Type, TypeParamBound};
 
 /// How the body gives its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,28 +172,31 @@ impl Output {
         })
     }
 
-    /// Whether the value, or what a `Result` holds of it, is an `impl IntoResponse` and promises nothing that a response is not.
-    pub(crate) fn response(&self) -> Option<Response> {
-        let responds = |ty: &Type| {
+    /// Whether the value, or what a `Result` holds of it, is an `impl IntoResponse` and promises nothing that a response is not; by which
+    /// path the trait is named, for frameworks have traits of that name each.
+    pub(crate) fn response(&self) -> Option<(Response, &Path)> {
+        fn promise(ty: &Type) -> Option<&Path> {
             let Type::ImplTrait(opaque) = ty else {
-                return false;
+                return None;
             };
-            let mut responds = false;
+            let mut promise = None;
             let kept = opaque.bounds.iter().all(|bound| match bound {
                 TypeParamBound::Trait(bound) => bound.path.segments.last().is_some_and(|segment| {
-                    responds |= segment.ident == "IntoResponse";
-                    segment.ident == "IntoResponse" || segment.ident == "Send"
+                    let responds = segment.ident == "IntoResponse" && segment.arguments.is_none();
+                    promise = promise.or(responds.then_some(&bound.path));
+                    responds || segment.ident == "Send"
                 }),
                 TypeParamBound::Lifetime(_) | TypeParamBound::PreciseCapture(_) => true,
                 _ => false,
             });
-            responds && kept
-        };
-        let value = self.value.as_ref()?;
-        if responds(value) {
-            return Some(Response::Value);
+            promise.filter(|_| kept)
         }
-        (self.is_result() && first_type_argument(value).is_some_and(responds)).then_some(Response::Success)
+        let value = self.value.as_ref()?;
+        if let Some(path) = promise(value) {
+            return Some((Response::Value, path));
+        }
+        let success = first_type_argument(value).filter(|_| self.is_result());
+        success.and_then(promise).map(|path| (Response::Success, path))
     }
 
     /// What the body returns, as far as it is known.

@@ -70,7 +70,7 @@ pub use writer::{ConnectOptions, FreshOptions, IntoConnectOptions};
 pub mod __private {
     pub use crate::bounds::Capture;
     #[cfg(feature = "axum")]
-    pub use crate::call::response::{IntoResponse, into_response, ok_into_response};
+    pub use crate::call::response::{AsItIs, ByResponse, IntoResponse, Response, into_response, ok_into_response};
     pub use crate::call::{
         ByCapture, ByFuture, ByName, ByOutcome, BySerialize, Call, Ended, EndsInError, Fails, Fallible, Handed,
         Handover, InCall, Never, NoError, NoErrorBeside, Refusal, Refused, Returned, RowConnection, Shown, Site,

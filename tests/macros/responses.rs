@@ -3,7 +3,7 @@
 #![deny(warnings, clippy::all, clippy::pedantic, clippy::nursery)]
 #![allow(clippy::unused_async, reason = "handlers are asynchronous")]
 
-use crate::support::{ID, caught_later};
+use crate::support::{ID, caught, caught_later};
 use audit_runtime::{Outcome, TrailEvent, audited};
 use axum::Json;
 use axum::http::StatusCode;
@@ -72,4 +72,52 @@ async fn so_does_the_status_within_a_result() {
     let outer = |event: &TrailEvent| event.causation_id.is_none();
     let outcomes: Vec<_> = probe.events().into_iter().filter(outer).map(|event| event.outcome).collect();
     assert_eq!(outcomes, [Outcome::Error, Outcome::Ok, Outcome::Error]);
+}
+
+/// A framework with a trait of the same name, and of other responses.
+mod framework {
+    pub trait IntoResponse {
+        fn into_response(self) -> String;
+    }
+
+    /// A value that both know.
+    impl IntoResponse for super::StatusCode {
+        fn into_response(self) -> String {
+            self.to_string()
+        }
+    }
+}
+
+#[audited(event = "order.shown", id = ID)]
+async fn of_another_framework(status: u16) -> impl framework::IntoResponse + Send {
+    StatusCode::from_u16(status).unwrap()
+}
+
+#[audited(event = "order.shown", id = ID)]
+fn of_another_framework_in_a_result(status: u16) -> Result<impl framework::IntoResponse, String> {
+    StatusCode::from_u16(status).map_err(|error| error.to_string())
+}
+
+#[test]
+fn what_another_framework_makes_a_response_of_is_returned_as_it_is() {
+    use framework::IntoResponse;
+    let (returned, event) = caught_later(of_another_framework(404));
+    assert_eq!((returned.into_response().as_str(), event.outcome), ("404 Not Found", Outcome::Ok));
+    assert_eq!(event.data, serde_json::json!({"status": 404}));
+    let (returned, event) = caught(|| of_another_framework_in_a_result(200));
+    assert_eq!((returned.unwrap().into_response().as_str(), event.outcome), ("200 OK", Outcome::Ok));
+    assert_eq!(event.data, serde_json::json!({"status": 200}));
+    assert_eq!(caught(|| of_another_framework_in_a_result(1)).1.outcome, Outcome::Error);
+}
+
+#[audited(event = "order.shown", id = none)]
+async fn refused_by_a_response() -> Result<(), Response> {
+    Err((StatusCode::UNAUTHORIZED, [("set-cookie", "session=7")], "log in").into_response())
+}
+
+#[test]
+fn a_response_that_is_an_error_leaves_its_status_and_no_header() {
+    let (returned, event) = caught_later(refused_by_a_response());
+    assert!(returned.unwrap_err().headers().contains_key("set-cookie"));
+    assert_eq!(event.data, serde_json::json!({"error": {"message": "401 Unauthorized", "causes": []}}));
 }
