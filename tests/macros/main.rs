@@ -14,7 +14,6 @@ mod guarantees;
 mod odd;
 mod outcomes;
 mod quiet;
-mod real;
 mod requests;
 mod responses;
 mod shapes;

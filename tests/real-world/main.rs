@@ -1,0 +1,20 @@
+//! Services as their authors write them, shape by shape: each runs, and the rows that PostgreSQL has of it are compared.
+//!
+//! No attribute here says `fallible`. Shapes are numbered, and behind each stands how many arguments its attribute takes.
+
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![allow(clippy::unused_async, clippy::too_many_arguments, reason = "services are shown as they are found")]
+
+mod actix;
+mod payments;
+mod poem;
+mod repositories;
+mod rpc;
+
+mod scene;
+mod services;
+mod state_machines;
+mod tower_services;
+mod traits;
+mod web;
+mod workers;
