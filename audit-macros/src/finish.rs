@@ -162,7 +162,7 @@ fn failure(plan: &Plan, function: &Function, names: &Names, private: &TokenStrea
         None | Some(Shown::By(Way::Serialize)) => quote! {
             #call.error(&|| {
                 use #private::{ByDebug as _, ByDisplay as _, ByDyn as _, ByError as _, BySend as _, BySendSync as _, ByTypeName as _};
-                (&&&&&&&#private::Described(#error)).describe()
+                (&&&&&&&&#private::Described(#error)).describe()
             });
         },
         Some(Shown::Skip) => quote!(let _ = #error;),

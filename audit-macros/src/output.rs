@@ -89,12 +89,12 @@ impl Output {
                             .get_ident()
                             .is_some_and(|name| PRIMITIVES.iter().any(|primitive| name == primitive))
                 }
-                Type::Array(_)
-                | Type::BareFn(_)
-                | Type::Ptr(_)
-                | Type::Reference(_)
-                | Type::Slice(_)
-                | Type::Tuple(_) => true,
+                // A status and a body may be a failure.
+                Type::Tuple(tuple) => {
+                    let first = tuple.elems.first().and_then(last_segment);
+                    first.is_none_or(|segment| segment.ident != "StatusCode")
+                }
+                Type::Array(_) | Type::BareFn(_) | Type::Ptr(_) | Type::Reference(_) | Type::Slice(_) => true,
                 _ => false,
             }
         }

@@ -1,6 +1,6 @@
 //! An error of any type, as text: by the best its type can do, chosen at compile time without asking it for a bound.
 //!
-//! The choice is by auto-referenced method calls: `(&&&&&&&Described(&error)).describe()` takes the first
+//! The choice is by auto-referenced method calls: `(&&&&&&&&Described(&error)).describe()` takes the first
 //! implementation that fits while the compiler strips one reference after the other. The technique is David
 //! Tolnay's ("autoref-based stable specialization",
 //! <https://github.com/dtolnay/case-studies/blob/master/autoref-specialization/README.md>).
@@ -20,14 +20,20 @@ pub struct ErrorText {
 
 impl ErrorText {
     pub(crate) fn of_error(error: &(dyn Error + '_)) -> Self {
-        let mut causes = Vec::new();
+        let message = error.to_string();
+        let mut causes: Vec<String> = Vec::new();
         let mut source = error.source();
         // A source chain that runs in circles is somebody's bug, and must not become ours.
-        while let Some(cause) = source.filter(|_| causes.len() < 32) {
-            causes.push(cause.to_string());
+        for _ in 0..32 {
+            let Some(cause) = source else { break };
+            let text = cause.to_string();
+            // An error that only displays its source says nothing of its own.
+            if text != *causes.last().unwrap_or(&message) {
+                causes.push(text);
+            }
             source = cause.source();
         }
-        Self { message: error.to_string(), causes }
+        Self { message, causes }
     }
 
     /// By the error's `Debug`, and nothing else.
@@ -83,6 +89,31 @@ ways! {
     ByTypeName [] (?Sized) |_error| ErrorText::plain(std::any::type_name::<E>().to_owned());
 }
 
+/// Pairs of an error and what it gives back, as in `Result<Paid, (Self, Declined)>`, or of a status and a text: the error is told, and
+/// what does not display is not. (They come before a Debug text of the whole, which would tell all of it.)
+macro_rules! pairs {
+    ($($way:ident [$($depth:tt)*] <$first:ident, $second:ident> ($($bounds:tt)+) |$pair:ident| $body:expr;)+) => {$(
+        impl<$first, $second> $way for $($depth)* Described<'_, ($first, $second)>
+        where
+            $($bounds)+
+        {
+            fn describe(&self) -> ErrorText {
+                let $pair: &($first, $second) = self.0;
+                $body
+            }
+        }
+    )+};
+}
+
+pairs! {
+    ByDisplay [&&&&&&&] <A, B> (B: Error) |pair| ErrorText::of_error(&pair.1);
+    ByDisplay [&&&&&&] <A, B> (A: Error) |pair| ErrorText::of_error(&pair.0);
+    ByDisplay [&&&&&] <A, B> (A: Display, B: Display) |pair| ErrorText::plain(format!("{}: {}", pair.0, pair.1));
+    ByDisplay [&&&&] <A, B> (A: Display, B: Debug) |pair| ErrorText::plain(format!("{}: {:?}", pair.0, pair.1));
+    ByDisplay [&&&] <A, B> (B: Display) |pair| ErrorText::by_display(&pair.1);
+    ByDebug [&&] <A, B> (B: Debug) |pair| ErrorText::by_debug(&pair.1);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,7 +121,7 @@ mod tests {
 
     macro_rules! describe {
         ($error:expr) => {
-            (&&&&&&&Described(&$error)).describe()
+            (&&&&&&&&Described(&$error)).describe()
         };
     }
 
@@ -134,9 +165,35 @@ mod tests {
     }
 
     #[test]
+    fn of_a_pair_the_error_is_told_and_not_what_it_gives_back() {
+        #[derive(Debug)]
+        struct Draft;
+        #[derive(Debug)]
+        struct Why;
+        struct Opaque;
+        assert_eq!(describe!((Draft, load())), chain());
+        assert_eq!(describe!((Opaque, load())), chain());
+        assert_eq!(describe!((load(), Draft)), chain());
+        assert_eq!(describe!((io::Error::other("first"), load())), chain());
+        assert_eq!(describe!((Draft, "declined")).message, "declined");
+        assert_eq!(describe!((Opaque, Why)).message, "Why");
+        assert_eq!(describe!(("400 Bad Request", "no quantity")).message, "400 Bad Request: no quantity");
+        assert_eq!(describe!(("400 Bad Request", Why)).message, "400 Bad Request: Why");
+        assert!(describe!((Why, Opaque)).message.contains("Opaque"));
+    }
+
+    #[test]
+    fn a_cause_that_repeats_what_was_said_is_left_out() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("{0}")]
+        struct Around(#[source] Load);
+        assert_eq!(describe!(Around(load())), chain());
+    }
+
+    #[test]
     fn a_type_parameter_is_described_by_its_bounds() {
         fn of<E: Error>(error: &E) -> ErrorText {
-            (&&&&&&&Described(error)).describe()
+            (&&&&&&&&Described(error)).describe()
         }
         assert_eq!(of(&load()), chain());
     }

@@ -31,6 +31,26 @@ async fn opaque_in_a_result(status: u16) -> Result<impl IntoResponse + use<> + S
     if status == 0 { Err("none".to_owned()) } else { Ok((StatusCode::from_u16(status).unwrap(), "text")) }
 }
 
+#[audited(event = "order.shown", err = "order.missing", id = ID)]
+async fn status(status: u16) -> StatusCode {
+    StatusCode::from_u16(status).unwrap()
+}
+
+#[audited(event = "order.shown", err = "order.missing", id = ID)]
+fn status_and_body(status: u16) -> (StatusCode, Json<u16>) {
+    (StatusCode::from_u16(status).unwrap(), Json(status))
+}
+
+#[audited(event = "order.shown", err = "order.missing", id = ID)]
+async fn status_in_a_result(status: u16) -> Result<StatusCode, (StatusCode, String)> {
+    StatusCode::from_u16(status).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))
+}
+
+#[audited(event = "order.shown", err = "order.missing", id = ID)]
+fn axums_own(status: u16) -> axum::response::Result<StatusCode> {
+    if status == 0 { Err(([("set-cookie", "session=hunter2")], "none").into()) } else { Ok(StatusCode::OK) }
+}
+
 #[audited(event = "order.shown", err = "order.missing", id = ID, ok = |answer| answer.status() != 303, result = |answer| answer.status().to_string())]
 async fn as_told(status: u16) -> impl IntoResponse {
     if status == 303 {
@@ -55,6 +75,14 @@ async fn the_status_is_the_result_and_decides_the_outcome() {
     assert_eq!(ended(&recorded(|| Box::pin(async { drop(response(404).await) }))), refused(Some(&missing)));
     assert_eq!(ended(&recorded(|| Box::pin(async { drop(opaque(201).await) }))), shown(Some(&created)));
     assert_eq!(ended(&recorded(|| Box::pin(async { drop(opaque(500).await) }))), refused(Some(&failed)));
+    assert_eq!(ended(&recorded(|| Box::pin(async { _ = status(404).await }))), refused(Some(&missing)));
+    assert_eq!(ended(&recorded(|| Box::pin(async { _ = status_and_body(500) }))), refused(Some(&failed)));
+    assert_eq!(ended(&recorded(|| Box::pin(async { _ = status_and_body(201) }))), shown(Some(&created)));
+    assert_eq!(ended(&recorded(|| Box::pin(async { _ = status_in_a_result(404).await }))), refused(Some(&missing)));
+    let malformed = recorded(|| Box::pin(async { _ = status_in_a_result(1).await }));
+    assert_eq!(malformed.data["error"]["message"], "400 Bad Request: invalid status code");
+    let refusal = recorded(|| Box::pin(async { drop(axums_own(0)) }));
+    assert!(refusal.outcome == Outcome::Error && !refusal.data.to_string().contains("hunter2"), "{}", refusal.data);
     assert_eq!(ended(&recorded(|| Box::pin(async { drop(opaque_in_a_result(200).await) }))), shown(None));
     assert_eq!(ended(&recorded(|| Box::pin(async { drop(opaque_in_a_result(404).await) }))), refused(None));
     assert_eq!(ended(&recorded(|| Box::pin(async { drop(opaque_in_a_result(0).await) }))), refused(None));
@@ -102,11 +130,11 @@ fn of_another_framework_in_a_result(status: u16) -> Result<impl framework::IntoR
 fn what_another_framework_makes_a_response_of_is_returned_as_it_is() {
     use framework::IntoResponse;
     let (returned, event) = caught_later(of_another_framework(404));
-    assert_eq!((returned.into_response().as_str(), event.outcome), ("404 Not Found", Outcome::Ok));
-    assert_eq!(event.data, serde_json::json!({"status": 404}));
+    assert_eq!((returned.into_response().as_str(), event.outcome), ("404 Not Found", Outcome::Error));
+    assert_eq!(event.data, serde_json::json!({"status": 404, "result": 404}));
     let (returned, event) = caught(|| of_another_framework_in_a_result(200));
     assert_eq!((returned.unwrap().into_response().as_str(), event.outcome), ("200 OK", Outcome::Ok));
-    assert_eq!(event.data, serde_json::json!({"status": 200}));
+    assert_eq!(event.data, serde_json::json!({"status": 200, "result": 200}));
     assert_eq!(caught(|| of_another_framework_in_a_result(1)).1.outcome, Outcome::Error);
 }
 

@@ -340,6 +340,6 @@ async fn a_login_leaves_no_password_behind() {
         }
     })
     .await;
-    let refused = json!({"error": message("(401, \"ann is not known here\")")});
+    let refused = json!({"error": message("401 Unauthorized: ann is not known here")});
     assert_eq!(rows, [error("session.refused", None, refused), ok("session.opened", None, json!({}))]);
 }

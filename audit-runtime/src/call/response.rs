@@ -3,40 +3,60 @@
 use super::{Call, EndsInError, Shown};
 use crate::capture::Key;
 use crate::error::{ByDisplay, Described, ErrorText};
+use axum_core::response::ErrorResponse;
 pub use axum_core::response::IntoResponse;
 pub use axum_core::response::Response;
 
-impl<B> Shown<&http::Response<B>> {
-    /// Captures the status as the call's result.
-    pub fn capture(self, call: &mut Call) {
-        call.serialize(const { &Key::new("result") }, &self.0.status().as_u16());
-    }
+/// What has a status: a response, the status itself, and what axum makes a response with that status of.
+macro_rules! statuses {
+    ($(<$($parameter:ident)?> $type:ty, |$value:ident| $status:expr;)+) => {$(
+        impl$(<$parameter>)? Shown<&$type> {
+            /// Captures the status as the call's result.
+            pub fn capture(self, call: &mut Call) {
+                let $value = self.0;
+                call.serialize(const { &Key::new("result") }, &$status.as_u16());
+            }
 
-    /// The same of what is an `impl IntoResponse`.
-    pub fn capture_status(self, call: &mut Call) {
-        self.capture(call);
-    }
+            /// The same of what is an `impl IntoResponse`.
+            pub fn capture_status(self, call: &mut Call) {
+                self.capture(call);
+            }
 
-    /// The same where `B` is a type parameter.
-    pub fn capture_generic(self, call: &mut Call) {
-        self.capture(call);
-    }
+            /// The same where the type has a type parameter of the function in it.
+            pub fn capture_generic(self, call: &mut Call) {
+                self.capture(call);
+            }
 
-    /// Counts the call as a failure if the status is of the 4xx or 5xx.
-    pub fn outcome(self, call: &mut Call) {
-        let status = self.0.status();
-        call.fails(status.is_client_error() || status.is_server_error());
-    }
+            /// Counts the call as a failure if the status is of the 4xx or 5xx.
+            pub fn outcome(self, call: &mut Call) {
+                let $value = self.0;
+                call.fails($status.is_client_error() || $status.is_server_error());
+            }
+        }
+
+        #[diagnostic::do_not_recommend]
+        impl$(<$parameter>)? EndsInError for $type {}
+    )+};
 }
 
-#[diagnostic::do_not_recommend]
-impl<B> EndsInError for http::Response<B> {}
+statuses! {
+    <B> http::Response<B>, |response| response.status();
+    <> http::StatusCode, |status| status;
+    <R> (http::StatusCode, R), |pair| pair.0;
+}
 
 /// A response that is an error: its status says why, and its headers are not for a trail. (One reference more than for other errors, so
 /// that it comes before their Display and Debug.)
 impl<B> ByDisplay for &&&Described<'_, http::Response<B>> {
     fn describe(&self) -> ErrorText {
         ErrorText::by_display(&self.0.status())
+    }
+}
+
+/// The error of `axum::response::Result`, which keeps its status to itself.
+impl ByDisplay for &&&Described<'_, ErrorResponse> {
+    fn describe(&self) -> ErrorText {
+        ErrorText::by_display("an error response; return axum::response::Response to have its status here")
     }
 }
 
