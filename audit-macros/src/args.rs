@@ -251,6 +251,18 @@ impl Parse for Args {
 }
 
 impl Args {
+    /// Whether a parameter is the handle that records the calls.
+    pub(crate) fn records(&self, name: &Ident) -> bool {
+        let mut handle = match &self.recorder {
+            Some(Value::Early(handle)) => handle,
+            _ => return false,
+        };
+        while let Expr::Reference(reference) = handle {
+            handle = &reference.expr;
+        }
+        matches!(handle, Expr::Path(path) if path.path.is_ident(name))
+    }
+
     fn argument(&mut self, name: &Ident, input: ParseStream<'_>) -> syn::Result<()> {
         match name.to_string().as_str() {
             "event" => self.event = Some(assigned(name, input)?),

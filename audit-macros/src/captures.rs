@@ -53,8 +53,8 @@ pub(crate) fn captures(args: &Args, function: &Function, guarantees: &Guarantees
         let chosen = only.and_then(|only| only.iter().find(|captured| captured.name == *name));
         let captured = match only {
             Some(_) => chosen.is_some(),
-            // `changes` records the values it compares, and a connection has nothing to record.
-            None if guarantees.concern(name) => false,
+            // `changes` records the values it compares; a connection and a handle have nothing to record.
+            None if guarantees.concern(name) || args.records(name) => false,
             None => args.skip_all.is_none() && !args.skip.contains(name) && !name.to_string().starts_with('_'),
         };
         if redacted {

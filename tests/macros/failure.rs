@@ -190,6 +190,93 @@ spellings! {
     borrowed_within: AppResult<&'static str>, |n| Listed::number(n).map(|_| "one"), json!("one");
 }
 
+/// A connection that nobody asks for, for a failure inserts no row.
+struct Unused;
+
+impl AsMut<sqlx::PgConnection> for Unused {
+    fn as_mut(&mut self) -> &mut sqlx::PgConnection {
+        unreachable!("a failure inserts no row")
+    }
+}
+
+/// The spellings of a `Result`, as functions that are `required` or insert their row by `tx`.
+macro_rules! guaranteed {
+    ($($name:ident: $ty:ty, |$n:ident| $body:expr;)+) => {
+        mod guaranteed {
+            $(pub(super) mod $name {
+                use crate::failure::*;
+
+                #[audited(event = "order.submitted", err = "order.refused", id = ID, required)]
+                pub fn plain($n: u8) -> $ty { $body }
+
+                #[audited(event = |_| "order.submitted", err = |error| error.event(), entity = "order", id = ID, required, result = skip)]
+                pub async fn later($n: u8) -> $ty { std::future::ready(()).await; $body }
+
+                #[audited(event = "order.submitted", err = "order.refused", id = ID, tx = tx)]
+                pub async fn inserted(tx: &mut Unused, $n: u8) -> $ty { std::future::ready(()).await; $body }
+
+                #[audited(event = |_| "order.submitted", err = |error| error.event(), entity = "order", id = ID, tx = tx, required)]
+                pub async fn both(tx: &mut Unused, $n: u8) -> $ty { std::future::ready(()).await; $body }
+
+                #[async_trait::async_trait(?Send)]
+                pub trait Object {
+                    async fn call(&self, n: u8) -> $ty;
+                    async fn inserted(&self, tx: &mut Unused, n: u8) -> $ty;
+                }
+
+                #[async_trait::async_trait(?Send)]
+                impl Object for () {
+                    #[audited(event = "order.submitted", err = "order.refused", id = ID, required)]
+                    async fn call(&self, $n: u8) -> $ty { $body }
+
+                    #[audited(event = "order.submitted", err = "order.refused", id = ID, tx = tx)]
+                    async fn inserted(&self, tx: &mut Unused, $n: u8) -> $ty { let _ = tx; $body }
+                }
+
+                pub fn check() {
+                    use Object as _;
+                    let name = stringify!($name);
+                    let last = |mut events: Vec<TrailEvent>| events.pop().unwrap();
+                    assert_failed(name, &last(all(|| drop(plain(0)))));
+                    assert_failed(name, &last(all(|| drop(pollster::block_on(later(0))))));
+                    assert_failed(name, &last(all(|| drop(pollster::block_on(inserted(&mut Unused, 0))))));
+                    assert_failed(name, &last(all(|| drop(pollster::block_on(both(&mut Unused, 0))))));
+                    assert_failed(name, &last(all(|| drop(pollster::block_on(().call(0))))));
+                    assert_failed(name, &last(all(|| drop(pollster::block_on(().inserted(&mut Unused, 0))))));
+                    let events = all(|| drop(plain(1)));
+                    assert_eq!(events.iter().map(|event| event.outcome).collect::<Vec<_>>(), [Outcome::Started, Outcome::Ok], "{name}");
+                }
+            })+
+        }
+
+        #[test]
+        fn nor_is_one_that_is_required_or_in_a_transaction() {
+            $(guaranteed::$name::check();)+
+        }
+    };
+}
+
+guaranteed! {
+    written_out: Result<u8, Refused>, |n| Listed::number(n);
+    by_path: std::result::Result<u8, Refused>, |n| Listed::number(n);
+    of_a_module: api::Result<u8>, |n| Listed::number(n);
+    renamed: api::Answer<u8>, |n| Listed::number(n);
+    alias: AppResult<u8>, |n| Listed::number(n);
+    alias_with_defaults: AppResult, |n| Listed::number(n);
+    alias_without_arguments: Fixed, |n| Listed::number(n);
+    alias_of_unit: EmptyResult, |n| Listed::number(n).map(drop);
+    alias_of_an_alias: api::Outcome<u8>, |n| Listed::number(n);
+    aliases_within: Twice<u8>, |n| Listed::number(n);
+    associated: <Orders as Service>::Answer, |n| Listed::number(n);
+    of_associated_types: Result<<Orders as Service>::Response, <Orders as Service>::Error>, |n| Listed::number(n);
+    generic_associated: <Orders as Family>::Of<u8>, |n| Listed::number(n);
+    by_a_macro: result_type!(), |n| Listed::number(n);
+    option_within: AppResult<Option<u8>>, |n| Listed::number(n).map(Some);
+    a_list_within: AppResult<Vec<u8>>, |n| Listed::number(n).map(|n| vec![n]);
+    boxed_within: AppResult<Box<u8>>, |n| Listed::number(n).map(Box::new);
+    borrowed_within: AppResult<&'static str>, |n| Listed::number(n).map(|_| "one");
+}
+
 // Those that a macro cannot pass on, or that have no `async` twin.
 
 #[audited(event = "order.submitted", err = "order.refused", id = ID)]

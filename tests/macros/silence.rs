@@ -100,7 +100,7 @@ async fn insert(connection: &mut PgConnection, number: u8) -> Result<u8, sqlx::E
 }
 
 /// With a handle that only the attribute uses.
-#[audited(event = "a.b", id = ID, recorder = audit, only(number))]
+#[audited(event = "a.b", id = ID, recorder = audit)]
 fn recorded(audit: &Audit, number: u8) {}
 
 #[test]
