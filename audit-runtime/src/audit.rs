@@ -2,6 +2,7 @@
 
 use crate::blocking::block_on;
 use crate::builder::Builder;
+use crate::clock::deadline;
 use crate::context::{Entered, Layer, Scope, Scoped};
 use crate::core::{Core, RecordError};
 use crate::event::{AuditEvent, Event};
@@ -169,7 +170,7 @@ impl Audit {
         if core.journal.is_forked() {
             return Err(StoreError::Forked);
         }
-        let deadline = Instant::now() + timeout;
+        let deadline = deadline(timeout);
         core.record_gap(Duration::ZERO);
         core.journal.close();
         core.control.stop(deadline);

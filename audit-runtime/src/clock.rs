@@ -13,7 +13,7 @@
 use std::cell::Cell;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// For so long a thread goes on from its anchor, in nanoseconds.
 const WINDOW: u64 = 50_000;
@@ -199,6 +199,12 @@ mod counter {
     pub(super) const fn ticks() -> u64 {
         0
     }
+}
+
+/// Returns when a wait ends that begins now: one of [`Duration::MAX`] in thirty years, for no clock goes so far.
+pub(crate) fn deadline(timeout: Duration) -> Instant {
+    const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
+    Instant::now() + timeout.min(FAR)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod damage;
 mod guarantees;
 mod kills;
 mod limits;
+mod neighbours;
 mod power;
 mod refused;
 mod restart;

@@ -65,27 +65,34 @@ impl Directory {
         Ok(Self { path, id, lock: Mutex::new(Some(Lock::held(lock))) })
     }
 
-    /// Locks every journal directory under `parent` whose process is dead.
-    pub(crate) fn adopt_orphans(parent: &Path) -> io::Result<Vec<Self>> {
-        let _parent_lock = lock_parent(parent)?;
-        let mut orphans = Vec::new();
+    /// Returns every journal directory under `parent`, the oldest first, whether its process is alive or dead.
+    pub(crate) fn all(parent: &Path) -> io::Result<Vec<PathBuf>> {
+        let mut journals = Vec::new();
         for entry in std::fs::read_dir(parent)? {
             let entry = entry?;
-            let Some(id) = entry.file_name().to_str().and_then(|name| Uuid::parse_str(name).ok()) else {
-                continue;
-            };
-            let path = entry.path();
-            match try_lock(&path) {
-                Ok(Some(lock)) => orphans.push(Self { path, id, lock: Mutex::new(Some(Lock::held(lock))) }),
-                Ok(None) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => {
-                    tracing::warn!(directory = %path.display(), %error, "a journal directory cannot be opened; it is left as it is");
-                }
-            }
+            journals.extend(id_of(&entry.path()).map(|id| (id, entry.path())));
         }
-        orphans.sort_by_key(|orphan| orphan.id);
-        Ok(orphans)
+        journals.sort_unstable();
+        Ok(journals.into_iter().map(|(_, path)| path).collect())
+    }
+
+    /// Locks the journal directory of a dead process; `None` if its process lives, or somebody else has it, or has shipped it.
+    pub(crate) fn adopt(path: &Path) -> io::Result<Option<Self>> {
+        let (Some(id), Some(parent)) = (id_of(path), path.parent()) else {
+            return Ok(None);
+        };
+        let _parent_lock = lock_parent(parent)?;
+        let lock = match try_lock(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            lock => lock?,
+        };
+        Ok(lock.map(|lock| Self { path: path.to_owned(), id, lock: Mutex::new(Some(Lock::held(lock))) }))
+    }
+
+    /// Locks every journal directory under `parent` whose process is dead.
+    #[cfg(test)]
+    pub(crate) fn adopt_orphans(parent: &Path) -> io::Result<Vec<Self>> {
+        Self::all(parent)?.iter().filter_map(|path| Self::adopt(path).transpose()).collect()
     }
 
     pub(crate) fn id(&self) -> Uuid {
@@ -124,6 +131,10 @@ impl Directory {
         std::fs::remove_file(self.path.join(LOCK))?;
         std::fs::remove_dir(&self.path)
     }
+}
+
+fn id_of(path: &Path) -> Option<Uuid> {
+    path.file_name()?.to_str().and_then(|name| Uuid::parse_str(name).ok())
 }
 
 /// The segment files in a directory, by logical position.

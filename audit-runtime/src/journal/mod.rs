@@ -42,6 +42,7 @@ pub(crate) use recovery::scan;
 pub(crate) use recovery::{Orphan, RecoveredRecord};
 pub(crate) use segment::{Next, Record, fork};
 
+use crate::clock::deadline;
 use format::SegmentHeader;
 use segment::{NoRoom, Ring, Segment};
 use std::io;
@@ -198,7 +199,7 @@ impl Journal {
     fn append_slowly(&self, payload: &[u8], mut no_room: NoRoom) -> Result<u64, AppendError> {
         let deadline = match self.limits.overflow {
             Overflow::Refuse => None,
-            Overflow::Wait(at_most) => Some(Instant::now() + at_most),
+            Overflow::Wait(at_most) => Some(deadline(at_most)),
         };
         loop {
             match no_room {

@@ -4,6 +4,7 @@ use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// A server that does not answer in this time is not reachable.
@@ -11,7 +12,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What [`Builder::postgres`](crate::Builder::postgres) was given.
 #[derive(Clone)]
-pub struct ConnectOptions(Arc<dyn Fn() -> Result<PgConnectOptions, String> + Send + Sync>);
+pub struct ConnectOptions {
+    make: Arc<dyn Fn() -> Result<PgConnectOptions, String> + Send + Sync>,
+    /// The options of the last connection have a keepalive of their own.
+    names_keepalives: Arc<AtomicBool>,
+}
 
 impl fmt::Debug for ConnectOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -20,8 +25,19 @@ impl fmt::Debug for ConnectOptions {
 }
 
 impl ConnectOptions {
+    fn new(make: impl Fn() -> Result<PgConnectOptions, String> + Send + Sync + 'static) -> Self {
+        Self { make: Arc::new(make), names_keepalives: Arc::default() }
+    }
+
+    /// Returns whether batches are to say how long the server waits for a client that is silent.
+    pub(super) fn sets_keepalives(&self) -> bool {
+        !self.names_keepalives.load(Ordering::Relaxed)
+    }
+
     pub(crate) async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
-        let options = (self.0)().map_err(|error| sqlx::Error::Configuration(error.into()))?;
+        let options = (self.make)().map_err(|error| sqlx::Error::Configuration(error.into()))?;
+        let names_keepalives = options.get_options().is_some_and(|options| options.contains("tcp_keepalives"));
+        self.names_keepalives.store(names_keepalives, Ordering::Relaxed);
         // A pooler knows nothing of this parameter, and no float is read here.
         let options = options.extra_float_digits(None);
         let options = match options.get_application_name() {
@@ -63,7 +79,7 @@ impl IntoConnectOptions for String {
 
 impl IntoConnectOptions for PgConnectOptions {
     fn into_connect_options(self) -> Result<ConnectOptions, String> {
-        Ok(ConnectOptions(Arc::new(move || Ok(self.clone()))))
+        Ok(ConnectOptions::new(move || Ok(self.clone())))
     }
 }
 
@@ -73,7 +89,7 @@ where
     O: FreshOptions,
 {
     fn into_connect_options(self) -> Result<ConnectOptions, String> {
-        Ok(ConnectOptions(Arc::new(move || self().fresh())))
+        Ok(ConnectOptions::new(move || self().fresh()))
     }
 }
 

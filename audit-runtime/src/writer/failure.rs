@@ -13,8 +13,24 @@ pub(crate) enum Failure {
     RowRefused,
 }
 
+/// The table took a row and stored none.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "audit_events took the row and stored none: a trigger or a rule on it drops rows; let it pass every row, or remove it, then retry"
+)]
+pub(crate) struct Swallowed;
+
+impl From<Swallowed> for sqlx::Error {
+    fn from(error: Swallowed) -> Self {
+        Self::AnyDriverError(error.into())
+    }
+}
+
 impl Failure {
     pub(crate) fn of(error: &sqlx::Error) -> Self {
+        if matches!(error, sqlx::Error::AnyDriverError(error) if error.is::<Swallowed>()) {
+            return Self::RowRefused;
+        }
         let Some(code) = error.as_database_error().and_then(|error| error.code()) else {
             return Self::Retry;
         };

@@ -1,5 +1,6 @@
 //! One row by an ordinary INSERT, through a connection that is not the writer's.
 
+use super::failure::Swallowed;
 use crate::nul::{without_nul, without_nul_escapes};
 use crate::payload::EventRef;
 use crate::timestamp::Timestamp;
@@ -8,7 +9,7 @@ use sqlx::postgres::PgConnection;
 /// Inserts an event's row. It has no batch: the transaction of the connection's owner stores it.
 ///
 /// # Errors
-/// PostgreSQL refuses it, or cannot be reached.
+/// PostgreSQL refuses it or drops it, or cannot be reached.
 pub(crate) async fn insert(connection: &mut PgConnection, event: &EventRef<'_>) -> Result<(), sqlx::Error> {
     let context = (!event.context.is_empty()).then(|| without_nul_escapes(event.context));
     sqlx::query(
@@ -31,5 +32,5 @@ pub(crate) async fn insert(connection: &mut PgConnection, event: &EventRef<'_>) 
     .bind(&*without_nul(event.origin))
     .execute(connection)
     .await
-    .map(|_| ())
+    .and_then(|done| if done.rows_affected() == 1 { Ok(()) } else { Err(Swallowed.into()) })
 }

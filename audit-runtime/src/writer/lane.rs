@@ -7,11 +7,13 @@ use super::interrupted::{self, OpenIntent};
 use super::store::{self, Done};
 use super::{Work, metrics};
 use crate::core::{Core, GAP_IS_OVER};
+use crate::journal::{Directory, Orphan};
 use crate::personal::SubjectKeys;
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -20,6 +22,8 @@ use uuid::Uuid;
 const LINGER: Duration = Duration::from_millis(10);
 /// A batch that is not stored after this time is tried again on another connection.
 const STORE_TIMEOUT: Duration = Duration::from_secs(60);
+/// An orphan of which a transaction is under way is looked at again after this time.
+const HELD_AGAIN: Duration = Duration::from_millis(500);
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LAST_BACKOFF: Duration = Duration::from_secs(30);
 /// During a shutdown there is no time for patience.
@@ -31,11 +35,13 @@ pub(super) struct Lane<'a> {
     options: &'a ConnectOptions,
     work: &'a Work,
     connection: Option<PgConnection>,
+    /// No orphan is looked at before.
+    next_orphan: Instant,
 }
 
 impl<'a> Lane<'a> {
     pub(super) fn new(number: usize, core: &'a Core, options: &'a ConnectOptions, work: &'a Work) -> Self {
-        Self { number, core, options, work, connection: None }
+        Self { number, core, options, work, connection: None, next_orphan: Instant::now() }
     }
 
     /// Stores batches until the journal is closed and empty.
@@ -108,14 +114,26 @@ impl<'a> Lane<'a> {
     /// One step on a dead process's journal; `false` if there is nothing left to do.
     async fn adopt(&mut self, adopted: &mut Option<OrphanPlan>) -> bool {
         let Some(plan) = adopted else {
-            let orphan = self.work.orphans.borrow_mut().pop_front();
-            let Some(orphan) = orphan else {
+            if Instant::now() < self.next_orphan {
+                return false;
+            }
+            let Some(path) = self.work.orphans.borrow_mut().pop_front() else {
                 return false;
             };
-            tracing::info!(journal = %orphan.id(), "shipping the journal of a process that is gone");
+            let Some(orphan) = opened(&path) else {
+                return true;
+            };
             let journal = orphan.id();
             let stored = self.persistently(async |connection| store::stored_batches(connection, journal).await).await;
-            *adopted = Some(OrphanPlan::new(orphan, stored));
+            if let Some(stored) = stored {
+                tracing::info!(%journal, "shipping the journal of a process that is gone");
+                *adopted = Some(OrphanPlan::new(orphan, stored));
+            } else {
+                // Of its process, or of one that had adopted it, a transaction is left: the others need not wait for its end.
+                tracing::debug!(%journal, "a transaction of a process that is gone is still under way");
+                self.work.orphans.borrow_mut().push_back(path);
+                self.next_orphan = Instant::now() + HELD_AGAIN;
+            }
             return true;
         };
         match plan.next(self.core) {
@@ -212,11 +230,11 @@ impl<'a> Lane<'a> {
     }
 
     async fn store(&mut self, batch: &Batch) -> Done {
-        let core = self.core;
+        let (core, options) = (self.core, self.options);
         let (done, took) = self
             .persistently(async |connection| {
                 let begin = Instant::now();
-                let done = store::store(connection, batch, &core.settings).await?;
+                let done = store::store(connection, batch, &core.settings, options.sets_keepalives()).await?;
                 Ok((done, begin.elapsed()))
             })
             .await;
@@ -272,6 +290,15 @@ impl<'a> Lane<'a> {
             _ = self.core.control.stopping(), if !stopping => {}
         }
     }
+}
+
+/// Locks and opens the journal of a dead process; `None` if its process lives, or it cannot be read.
+fn opened(path: &Path) -> Option<Orphan> {
+    let orphan = Directory::adopt(path).and_then(|directory| directory.map(Orphan::open).transpose());
+    orphan.unwrap_or_else(|error| {
+        tracing::warn!(directory = %path.display(), %error, "the journal of a dead process cannot be opened; it is left as it is");
+        None
+    })
 }
 
 async fn within<T>(attempt: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {

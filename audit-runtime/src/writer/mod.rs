@@ -28,7 +28,7 @@ pub(crate) use store::store_one;
 pub(crate) use upkeep::Checkpoints;
 
 use crate::core::Core;
-use crate::journal::{Directory, Orphan};
+use crate::journal::Directory;
 use lane::Lane;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -68,13 +68,15 @@ struct Work {
     planner: RefCell<batch::Planner>,
     /// Whose turn it is to cut a batch.
     turn: Mutex<()>,
-    orphans: RefCell<VecDeque<Orphan>>,
+    /// Journals whose process may be dead: each is locked and opened when its turn comes, so that a thousand take no more descriptors
+    /// than one.
+    orphans: RefCell<VecDeque<PathBuf>>,
 }
 
 async fn run(core: &Core, options: &ConnectOptions, parent: Option<&Path>) {
     let work = Work::default();
     if let Some(parent) = parent {
-        *work.orphans.borrow_mut() = adopt(parent);
+        *work.orphans.borrow_mut() = orphans(parent);
     }
     let lanes = (0..core.settings.connections).map(|number| Lane::new(number, core, options, &work).run());
     let deadline = async {
@@ -105,10 +107,9 @@ async fn ship(lanes: impl Iterator<Item = impl Future<Output = ()>>, last: Lane<
     last.close_intents().await;
 }
 
-fn adopt(parent: &Path) -> VecDeque<Orphan> {
-    let opened =
-        Directory::adopt_orphans(parent).and_then(|directories| directories.into_iter().map(Orphan::open).collect());
-    opened.unwrap_or_else(|error| {
+fn orphans(parent: &Path) -> VecDeque<PathBuf> {
+    let found = Directory::all(parent).map(VecDeque::from);
+    found.unwrap_or_else(|error| {
         tracing::warn!(directory = %parent.display(), %error, "journals of dead processes cannot be looked for");
         VecDeque::new()
     })

@@ -10,7 +10,7 @@
 
 use super::batch::{Batch, Row, Stored};
 use super::copy::{self, CopyRows};
-use super::failure::Failure;
+use super::failure::{Failure, Swallowed};
 use crate::core::Settings;
 use crate::evidence::merkle::Hash;
 use crate::evidence::seal;
@@ -19,7 +19,9 @@ use crate::timestamp::Timestamp;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor, Row as _};
 use std::fmt::{self, Write};
+use std::io;
 use std::ops::Range;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// In place of what a role or a database has for its interactive queries: a batch may take longer, and is given up by the
@@ -27,6 +29,11 @@ use uuid::Uuid;
 const STATEMENT_TIMEOUT: &str = "50s";
 /// A lock on the tables that is not given back is reported, not waited for in silence.
 const LOCK_TIMEOUT: &str = "10s";
+/// A server that hears nothing of its client holds what that has locked for two hours, by default. These seconds are 5 + 3 * 2.
+const KEEPALIVE: &str =
+    "SET LOCAL tcp_keepalives_idle TO 5; SET LOCAL tcp_keepalives_interval TO 2; SET LOCAL tcp_keepalives_count TO 3; ";
+/// A batch begins within this time, or its connection is lost: by a firewall that has forgotten it, say, between two batches.
+const BEGIN_TIMEOUT: Duration = Duration::from_secs(15);
 
 const UNIQUE_VIOLATION: &str = "23505";
 
@@ -54,15 +61,16 @@ pub(crate) async fn store(
     connection: &mut PgConnection,
     batch: &Batch,
     settings: &Settings,
+    sets_keepalives: bool,
 ) -> Result<Done, sqlx::Error> {
     const STORED: Done = Done::Stored { quarantined: 0 };
-    if !begin(connection, batch, settings).await? {
+    if !begin(connection, batch, settings, sets_keepalives).await? {
         return Ok(STORED);
     }
     let refused = match copy(connection, batch, 0..batch.rows.len()).await {
         Err(error) if Failure::of(&error) == Failure::RowRefused => {
             connection.execute("ROLLBACK").await?;
-            if !begin(connection, batch, settings).await? {
+            if !begin(connection, batch, settings, sets_keepalives).await? {
                 return Ok(STORED);
             }
             isolate(connection, batch).await?
@@ -81,7 +89,12 @@ pub(crate) async fn store(
 }
 
 /// Opens the transaction and inserts the batch's row; `false` if the batch is stored already.
-async fn begin(connection: &mut PgConnection, batch: &Batch, settings: &Settings) -> Result<bool, sqlx::Error> {
+async fn begin(
+    connection: &mut PgConnection,
+    batch: &Batch,
+    settings: &Settings,
+    sets_keepalives: bool,
+) -> Result<bool, sqlx::Error> {
     let seal = batch.seal.as_ref();
     let previous = seal.and_then(|seal| seal.previous);
     // One message, one round trip. Every value is a number, a UUID, or quoted here.
@@ -90,11 +103,12 @@ async fn begin(connection: &mut PgConnection, batch: &Batch, settings: &Settings
     let _ = write!(
         sql,
         "BEGIN; SET LOCAL synchronous_commit TO {commit}; SET LOCAL statement_timeout TO '{STATEMENT_TIMEOUT}'; \
-         SET LOCAL lock_timeout TO '{LOCK_TIMEOUT}'; SELECT pg_advisory_xact_lock_shared({lock}); \
+         SET LOCAL lock_timeout TO '{LOCK_TIMEOUT}'; SET LOCAL idle_in_transaction_session_timeout TO '{STATEMENT_TIMEOUT}'; {keepalive}SELECT pg_advisory_xact_lock_shared({lock}); \
          INSERT INTO audit_batches (id, journal_id, first_position, end_position, rows, origin, first_event_at, last_event_at, \
          previous_position, previous_root, open_positions, root, leaves) VALUES ('{id}', '{journal}', {first}, {end}, {rows}, {origin}, \
          {first_event}, {last_event}, {previous_position}, {previous_root}, {open}, {root}, {leaves})",
         commit = if settings.synchronous_commit { "on" } else { "off" },
+        keepalive = if sets_keepalives { KEEPALIVE } else { "" },
         lock = advisory_key(batch.journal_id),
         id = batch.id,
         journal = batch.journal_id,
@@ -110,7 +124,8 @@ async fn begin(connection: &mut PgConnection, batch: &Batch, settings: &Settings
         root = Bytea(seal.map(|seal| &seal.root.0[..])),
         leaves = Bytea(leaves),
     );
-    let Err(error) = connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await else {
+    let begun = tokio::time::timeout(BEGIN_TIMEOUT, connection.execute(sqlx::raw_sql(AssertSqlSafe(sql)))).await;
+    let Err(error) = begun.map_err(|_| sqlx::Error::Io(io::ErrorKind::TimedOut.into()))? else {
         return Ok(true);
     };
     let duplicate = error
@@ -162,10 +177,7 @@ async fn copy(connection: &mut PgConnection, batch: &Batch, range: Range<usize>)
         undecoded.map(|(at, error)| Refused { at: *at, sqlstate: None, error: error.to_string() }).collect();
     let copied = send(connection, batch.encoded.bytes(range.clone())).await?;
     let expected = (range.len() - refused.len()) as u64;
-    if copied != expected {
-        return Err(sqlx::Error::Protocol(format!("COPY took {copied} rows of {expected}")));
-    }
-    Ok(refused)
+    if copied == expected { Ok(refused) } else { Err(Swallowed.into()) }
 }
 
 /// Stores a single row, in the transaction of the caller's.
@@ -176,7 +188,7 @@ pub(crate) async fn store_one(
 ) -> Result<(), sqlx::Error> {
     let mut row = CopyRows::default();
     row.row(event, batch_id);
-    send(connection, row.bytes(0..1)).await.map(|_| ())
+    if send(connection, row.bytes(0..1)).await? == 1 { Ok(()) } else { Err(Swallowed.into()) }
 }
 
 async fn send(connection: &mut PgConnection, rows: &[u8]) -> Result<u64, sqlx::Error> {
@@ -240,20 +252,24 @@ async fn quarantine(connection: &mut PgConnection, batch: &Batch, refused: Vec<R
     Ok(quarantined)
 }
 
-/// The batches of a journal that are stored, after every transaction that might still add one has ended.
+/// The batches of a journal that are stored, once every transaction that might still add one has ended; `None` if one is under way.
 pub(crate) async fn stored_batches(
     connection: &mut PgConnection,
     journal_id: Uuid,
-) -> Result<Vec<Stored>, sqlx::Error> {
-    let fence = format!("BEGIN; SELECT pg_advisory_xact_lock({}); COMMIT", advisory_key(journal_id));
-    connection.execute(sqlx::raw_sql(AssertSqlSafe(fence))).await?;
+) -> Result<Option<Vec<Stored>>, sqlx::Error> {
+    let fence = format!("BEGIN; SELECT pg_try_advisory_xact_lock({}); COMMIT", advisory_key(journal_id));
+    let answers = connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(fence))).await?;
+    if !answers.first().is_some_and(|answer| answer.try_get(0).unwrap_or(false)) {
+        return Ok(None);
+    }
     // A simple query, one message: a pooler in transaction mode may answer each of several from another connection.
     let batches = format!(
         "SELECT first_position, end_position, root, open_positions FROM audit_batches WHERE journal_id = '{journal_id}' \
          ORDER BY first_position"
     );
     let rows = connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(batches))).await?;
-    rows.iter()
+    let stored = rows
+        .iter()
         .map(|row| {
             let root: Option<Vec<u8>> = row.try_get(2)?;
             Ok(Stored {
@@ -263,7 +279,8 @@ pub(crate) async fn stored_batches(
                 open: positions(&row.try_get::<Option<Vec<u8>>, _>(3)?.unwrap_or_default()),
             })
         })
-        .collect()
+        .collect::<Result<_, sqlx::Error>>()?;
+    Ok(Some(stored))
 }
 
 fn positions(bytes: &[u8]) -> Vec<u64> {

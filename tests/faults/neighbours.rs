@@ -1,0 +1,172 @@
+//! What others leave behind or put in the way: journals of the dead, held locks, triggers that drop rows.
+
+use audit_runtime::{Audit, Event, Overflow, audited};
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection};
+use std::path::PathBuf;
+use std::time::Duration;
+use tests::{Database, eventually};
+use uuid::Uuid;
+
+const LONG: Duration = Duration::from_secs(30);
+
+#[derive(Debug, thiserror::Error)]
+#[error("the database: {0}")]
+struct Failed(#[from] sqlx::Error);
+
+#[audited(event = "order.stored", tx = tx)]
+async fn store(tx: &mut PgConnection, order_id: Uuid) -> Result<(), Failed> {
+    std::future::ready(()).await;
+    Ok(())
+}
+
+/// Leaves a journal of so many events, as a process does that dies while PostgreSQL is away; returns where it is.
+async fn orphan(database: &Database, events: usize) -> PathBuf {
+    let before: Vec<_> = std::fs::read_dir(database.journals.path())
+        .map_or_else(|_| Vec::new(), |all| all.flatten().map(|entry| entry.path()).collect());
+    let audit = database.audit().postgres("postgres://nobody@127.0.0.1:1/nothing").start().unwrap();
+    for _ in 0..events {
+        audit.record(Event::new("order.orphaned")).unwrap();
+    }
+    audit.shutdown(Duration::ZERO).await.unwrap();
+    drop(audit);
+    let all = std::fs::read_dir(database.journals.path()).unwrap().flatten().map(|entry| entry.path());
+    all.filter(|path| path.is_dir()).find(|path| !before.contains(path)).unwrap()
+}
+
+async fn rows(database: &Database, event_type: &'static str) -> i64 {
+    let count = "SELECT count(*) FROM audit_events WHERE event_type = $1";
+    sqlx::query_scalar(count).bind(event_type).fetch_one(&database.pool).await.unwrap()
+}
+
+/// Makes PostgreSQL drop rows of one kind without a word.
+async fn drop_silently(database: &Database, condition: &str) {
+    let trigger = format!(
+        "CREATE FUNCTION drop_some() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         IF {condition} THEN RETURN NULL; END IF; RETURN NEW; END $$; \
+         CREATE TRIGGER drop_some BEFORE INSERT ON audit_events FOR EACH ROW EXECUTE FUNCTION drop_some()"
+    );
+    sqlx::raw_sql(AssertSqlSafe(trigger)).execute(&database.pool).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_row_that_a_trigger_drops_is_kept_in_the_quarantine_and_holds_up_nobody() {
+    let database = Database::new().await;
+    drop_silently(&database, "NEW.actor = 'noise'").await;
+    let audit = database.audit().start().unwrap();
+    for number in 0..20 {
+        let actor = if number == 7 { "noise" } else { "ann" };
+        audit.record(Event::new("order.accepted").actor(actor)).unwrap();
+    }
+    let report = audit.shutdown(LONG).await.unwrap();
+    assert_eq!((report.left_in_journal, rows(&database, "order.accepted").await), (0, 19));
+    let error: String =
+        sqlx::query_scalar("SELECT error FROM audit_quarantine").fetch_one(&database.pool).await.unwrap();
+    assert!(error.contains("trigger") && error.contains("retry"), "{error}");
+    let quarantine = audit_runtime::Quarantine::new(database.pool.clone());
+    let id = quarantine.list().await.unwrap()[0].id;
+    assert!(matches!(quarantine.retry(id).await.unwrap(), audit_runtime::Retried::RefusedAgain(_)));
+    sqlx::query("DROP TRIGGER drop_some ON audit_events").execute(&database.pool).await.unwrap();
+    assert_eq!(quarantine.retry(id).await.unwrap(), audit_runtime::Retried::Stored);
+    assert_eq!(rows(&database, "order.accepted").await, 20);
+}
+
+#[tokio::test]
+async fn a_row_of_a_transaction_that_is_not_inserted_is_an_error_of_the_call() {
+    let database = Database::new().await;
+    let audit = database.audit().start().unwrap();
+    drop_silently(&database, "NEW.event_type = 'order.stored'").await;
+    let mut connection = PgConnection::connect(&database.url).await.unwrap();
+    let Failed(error) = audit.scope(store(&mut connection, Uuid::now_v7())).await.unwrap_err();
+    assert!(error.to_string().contains("a trigger or a rule"), "{error}");
+    sqlx::raw_sql(
+        "DROP TRIGGER drop_some ON audit_events; CREATE RULE nothing AS ON INSERT TO audit_events DO INSTEAD NOTHING",
+    )
+    .execute(&database.pool)
+    .await
+    .unwrap();
+    audit.scope(store(&mut connection, Uuid::now_v7())).await.unwrap_err();
+    sqlx::query("DROP RULE nothing ON audit_events").execute(&database.pool).await.unwrap();
+    let mut connection = PgConnection::connect(&database.url).await.unwrap();
+    audit.scope(store(&mut connection, Uuid::now_v7())).await.unwrap();
+    assert_eq!(audit.shutdown(LONG).await.unwrap().left_in_journal, 0);
+}
+
+#[tokio::test]
+async fn a_journal_that_cannot_be_read_keeps_no_other_from_being_shipped() {
+    let database = Database::new().await;
+    let mut orphans = Vec::new();
+    for _ in 0..4 {
+        orphans.push(orphan(&database, 10).await);
+    }
+    let broken = orphans[1].join("00000000000099999999.journal");
+    std::os::unix::fs::symlink("nowhere", &broken).unwrap();
+    let audit = database.audit().start().unwrap();
+    audit.record(Event::new("order.accepted")).unwrap();
+    assert_eq!(audit.shutdown(LONG).await.unwrap().left_in_journal, 0);
+    assert_eq!((rows(&database, "order.orphaned").await, rows(&database, "order.accepted").await), (30, 1));
+    assert!(broken.is_symlink() && orphans[1].join("lock").exists(), "it is left as it is");
+    std::fs::remove_file(&broken).unwrap();
+    let audit = database.audit().start().unwrap();
+    audit.shutdown(LONG).await.unwrap();
+    assert_eq!(rows(&database, "order.orphaned").await, 40);
+}
+
+#[tokio::test]
+async fn an_orphan_whose_transaction_is_under_way_holds_up_neither_the_live_trail_nor_other_orphans() {
+    let database = Database::new().await;
+    let held = orphan(&database, 10).await;
+    orphan(&database, 7).await;
+    let id: Uuid = held.file_name().unwrap().to_str().unwrap().parse().unwrap();
+    let (high, low) = id.as_u64_pair();
+    let mut holder = PgConnection::connect(&database.url).await.unwrap();
+    let mut transaction = holder.begin().await.unwrap();
+    let lock = "SELECT pg_advisory_xact_lock_shared($1)";
+    sqlx::query(lock).bind((high ^ low).cast_signed()).execute(&mut *transaction).await.unwrap();
+    let audit = database.audit().start().unwrap();
+    let receipt = audit.record(Event::new("order.accepted")).unwrap();
+    tokio::time::timeout(Duration::from_secs(5), receipt.stored()).await.unwrap().unwrap();
+    eventually("the other orphan", || async { rows(&database, "order.orphaned").await == 7 }).await;
+    transaction.rollback().await.unwrap();
+    eventually("the orphan that was held", || async { rows(&database, "order.orphaned").await == 17 }).await;
+    assert_eq!(audit.shutdown(LONG).await.unwrap().left_in_journal, 0);
+}
+
+#[tokio::test]
+async fn a_batch_says_how_long_a_silent_client_is_waited_for_unless_the_options_do() {
+    let database = Database::new().await;
+    let seen = "CREATE TABLE seen (idle text); \
+        CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+        INSERT INTO seen VALUES (current_setting('tcp_keepalives_idle')); RETURN NEW; END $$; \
+        CREATE TRIGGER see BEFORE INSERT ON audit_events FOR EACH ROW EXECUTE FUNCTION see()";
+    sqlx::raw_sql(seen).execute(&database.pool).await.unwrap();
+    for (options, expected) in [("", "5"), ("options=-c%20tcp_keepalives_idle%3D77", "77")] {
+        let separator = if database.url.contains('?') { "&" } else { "?" };
+        let audit = database.audit().postgres(format!("{}{separator}{options}", database.url)).start().unwrap();
+        audit.record(Event::new("order.accepted")).unwrap();
+        assert_eq!(audit.shutdown(LONG).await.unwrap().left_in_journal, 0);
+        let last: String = sqlx::query_scalar("SELECT idle FROM seen").fetch_one(&database.pool).await.unwrap();
+        sqlx::query("DELETE FROM seen").execute(&database.pool).await.unwrap();
+        assert_eq!(last, expected, "{options}");
+    }
+}
+
+#[tokio::test]
+async fn for_ever_is_a_time_to_wait() {
+    let database = Database::new().await;
+    let audit = Audit::builder()
+        .postgres(database.url.as_str())
+        .journal(database.journals.path())
+        .segment_bytes(1 << 20)
+        .journal_limit(2 << 20)
+        .overflow(Overflow::Wait(Duration::MAX))
+        .start()
+        .unwrap();
+    // Far more than the journal holds.
+    let text = "x".repeat(1_000);
+    for _ in 0..6_000 {
+        audit.record(Event::new("order.accepted").actor(&text)).unwrap();
+    }
+    assert_eq!(audit.shutdown(Duration::MAX).await.unwrap().left_in_journal, 0);
+    assert_eq!(rows(&database, "order.accepted").await, 6_000);
+}
