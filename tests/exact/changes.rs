@@ -125,7 +125,7 @@ async fn the_timeline_shows_every_change_and_every_error() {
             ("hand.leaf", "status=dormant\u{2192}closed"),
             ("hand.odd", "qty 1 to 2"),
             ("hand.error", "error=\"insufficient funds\""),
-            ("hand.code", "error={\"code\":17}"),
+            ("hand.code", "error.code=17"),
             ("hand.note", "number out of range"),
             ("hand.secret", "x.password=[redacted]"),
             ("hand.truncated", "70000"),
