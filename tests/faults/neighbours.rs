@@ -170,3 +170,55 @@ async fn for_ever_is_a_time_to_wait() {
     assert_eq!(audit.shutdown(Duration::MAX).await.unwrap().left_in_journal, 0);
     assert_eq!(rows(&database, "order.accepted").await, 6_000);
 }
+
+#[tokio::test]
+async fn an_idle_process_gives_its_connections_back_and_takes_another_when_there_is_something_to_store() {
+    let database = Database::new().await;
+    let name = format!("idle-{}", Uuid::now_v7().simple());
+    let separator = if database.url.contains('?') { "&" } else { "?" };
+    let url = format!("{}{separator}application_name={name}", database.url);
+    let audit = database.audit().postgres(url).start().unwrap();
+    let connections = || async {
+        let count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1";
+        sqlx::query_scalar::<_, i64>(count).bind(&name).fetch_one(&database.pool).await.unwrap()
+    };
+    audit.record(Event::new("order.accepted")).unwrap().stored().await.unwrap();
+    assert!(connections().await > 0);
+    eventually("the connection is given back", || async { connections().await == 0 }).await;
+    audit.record(Event::new("order.accepted")).unwrap().stored().await.unwrap();
+    assert_eq!(audit.shutdown(LONG).await.unwrap().left_in_journal, 0);
+    assert_eq!(rows(&database, "order.accepted").await, 2);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_idle_writer_wakes_a_few_times_a_second() {
+    const TEST: &str = "neighbours::an_idle_writer_wakes_a_few_times_a_second";
+    if !tests::again::is_again(TEST) {
+        assert!(tests::again::again(TEST).status().unwrap().success());
+        return;
+    }
+    let journal = tempfile::tempdir().unwrap();
+    let audit = Audit::builder().postgres("postgres://nobody@127.0.0.1:1/x").journal(journal.path()).start().unwrap();
+    let switches = || -> u64 {
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten().map(|task| task.path());
+        let of_writer =
+            |path: &PathBuf| std::fs::read_to_string(path.join("comm")).is_ok_and(|name| name.trim() == "audit-writer");
+        let status = tasks.filter(of_writer).filter_map(|path| std::fs::read_to_string(path.join("status")).ok());
+        let line = |status: String| {
+            let line = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches"))?;
+            line.split_whitespace().nth(1)?.parse::<u64>().ok()
+        };
+        status.filter_map(line).sum()
+    };
+    let (mut before, mut at) = (switches(), std::time::Instant::now());
+    tests::wait::until("a second with few wake-ups", || {
+        if at.elapsed() < Duration::from_secs(1) {
+            return None;
+        }
+        let few = switches() - before < 20;
+        (before, at) = (switches(), std::time::Instant::now());
+        few.then_some(())
+    });
+    audit.shutdown_blocking(Duration::ZERO).unwrap();
+}

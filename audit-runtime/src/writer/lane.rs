@@ -20,6 +20,13 @@ use uuid::Uuid;
 
 /// How long the journal is left to fill, so that callers never pay for a wake-up.
 const LINGER: Duration = Duration::from_millis(10);
+/// The same where nothing has come for a second: an idle process costs next to nothing. Who waits for an event wakes the first lane.
+const IDLE_LINGER: Duration = Duration::from_millis(200);
+const IDLE: Duration = Duration::from_secs(1);
+/// A connection that has had nothing to do for so long is given back to the server.
+const GIVE_BACK: Duration = Duration::from_secs(10);
+/// A failure that goes on is told again after this time.
+const TOLD_AGAIN: Duration = Duration::from_secs(30);
 /// A batch that is not stored after this time is tried again on another connection.
 const STORE_TIMEOUT: Duration = Duration::from_secs(60);
 /// An orphan of which a transaction is under way is looked at again after this time.
@@ -37,16 +44,19 @@ pub(super) struct Lane<'a> {
     connection: Option<PgConnection>,
     /// No orphan is looked at before.
     next_orphan: Instant,
+    /// The failure that was told last, and when.
+    told: Option<(String, Instant)>,
 }
 
 impl<'a> Lane<'a> {
     pub(super) fn new(number: usize, core: &'a Core, options: &'a ConnectOptions, work: &'a Work) -> Self {
-        Self { number, core, options, work, connection: None, next_orphan: Instant::now() }
+        Self { number, core, options, work, connection: None, next_orphan: Instant::now(), told: None }
     }
 
     /// Stores batches until the journal is closed and empty.
     pub(super) async fn run(mut self) {
         let mut adopted: Option<OrphanPlan> = None;
+        let mut last_work = Instant::now();
         loop {
             let mut worked = false;
             if self.number == 0 {
@@ -66,17 +76,24 @@ impl<'a> Lane<'a> {
                 worked |= self.adopt(&mut adopted).await;
             }
             if worked {
+                last_work = Instant::now();
                 continue;
             }
             if self.core.journal.is_closed() && self.core.journal.read_position() == self.core.journal.cursor() {
                 break;
             }
+            let idle = last_work.elapsed();
+            if idle > GIVE_BACK {
+                self.give_back().await;
+            }
             tokio::select! {
-                () = tokio::time::sleep(LINGER) => {}
+                () = tokio::time::sleep(if idle > IDLE { IDLE_LINGER } else { LINGER }) => {}
                 () = self.core.control.woken(), if self.number == 0 => {}
+                // A shutdown waits for nobody who is idle.
+                _ = self.core.control.stopping(), if !self.core.control.is_stopping() => {}
             }
         }
-        self.disconnect().await;
+        self.give_back().await;
     }
 
     /// The next batch of this process's own journal, sealed. Whoever has to wait for keys holds up the others: seals are made in the order of
@@ -184,7 +201,7 @@ impl<'a> Lane<'a> {
             (0..interrupted).for_each(|_| core.counters.appending());
             core.control.update(|progress| progress.stored += interrupted);
         }
-        self.disconnect().await;
+        self.give_back().await;
     }
 
     /// Records for each intent of a journal that has no completion that there will be none; returns how many there were.
@@ -223,7 +240,7 @@ impl<'a> Lane<'a> {
         .await
     }
 
-    async fn disconnect(mut self) {
+    async fn give_back(&mut self) {
         if let Some(connection) = self.connection.take() {
             let _ = connection.close().await;
         }
@@ -269,6 +286,15 @@ impl<'a> Lane<'a> {
         }
     }
 
+    /// Whether a failure is another than the last one, or that is long ago.
+    fn is_news(&mut self, error: &str) -> bool {
+        let is_known = self.told.as_ref().is_some_and(|(told, at)| told == error && at.elapsed() < TOLD_AGAIN);
+        if !is_known {
+            self.told = Some((error.to_owned(), Instant::now()));
+        }
+        !is_known
+    }
+
     /// Gives the connection up, says what happened, waits.
     async fn failed(&mut self, error: &sqlx::Error, backoff: &mut Backoff) {
         // The state of its transaction is unknown. Dropping it closes the socket without a farewell.
@@ -277,6 +303,7 @@ impl<'a> Lane<'a> {
         let stopping = self.core.control.is_stopping();
         let wait = backoff.next(stopping);
         match Failure::of(error) {
+            _ if !self.is_news(&error_text) => tracing::debug!(retry_in = ?wait, "{error_text}"),
             Failure::SchemaMissing => tracing::error!(retry_in = ?wait, "{error_text}"),
             _ => {
                 tracing::warn!(retry_in = ?wait, "audit events cannot be stored now, they wait in the journal: {error_text}")
