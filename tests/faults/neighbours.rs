@@ -1,6 +1,6 @@
 //! What others leave behind or put in the way: journals of the dead, held locks, triggers that drop rows.
 
-use audit_runtime::{Audit, Event, Overflow, audited};
+use audit_runtime::{Audit, Event, Overflow, RecordError, audited};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
 use std::path::PathBuf;
@@ -221,4 +221,41 @@ fn an_idle_writer_wakes_a_few_times_a_second() {
         few.then_some(())
     });
     audit.shutdown_blocking(Duration::ZERO).unwrap();
+}
+
+#[audited(event = "order.required", required)]
+fn require(order_id: Uuid) -> Result<(), RecordError> {
+    Ok(())
+}
+
+#[test]
+fn a_directory_that_is_removed_or_replaced_under_a_process_is_noticed() {
+    type Harm = fn(&std::path::Path);
+    let harms: [(&str, Harm); 4] = [
+        ("removed", |journal| std::fs::remove_dir_all(journal).unwrap()),
+        ("emptied", |journal| {
+            let files = std::fs::read_dir(journal).unwrap().flatten().map(|entry| entry.path());
+            files.filter(|path| path.extension().is_some()).for_each(|path| std::fs::remove_file(path).unwrap());
+        }),
+        ("renamed", |journal| std::fs::rename(journal, journal.with_extension("old")).unwrap()),
+        ("replaced", |journal| {
+            std::fs::rename(journal, journal.with_extension("old")).unwrap();
+            std::fs::create_dir(journal).unwrap();
+            std::fs::write(journal.join("lock"), "").unwrap();
+        }),
+    ];
+    for (name, harm) in harms {
+        let journals = tempfile::tempdir().unwrap();
+        let audit =
+            Audit::builder().postgres("postgres://nobody@127.0.0.1:1/x").journal(journals.path()).start().unwrap();
+        let _entered = audit.enter();
+        require(Uuid::now_v7()).unwrap();
+        let journal =
+            std::fs::read_dir(journals.path()).unwrap().flatten().map(|entry| entry.path()).find(|path| path.is_dir());
+        harm(&journal.unwrap());
+        let error = require(Uuid::now_v7()).unwrap_err();
+        assert!(matches!(error, RecordError::NotSynced), "{name}: {error:?}");
+        audit.record(Event::new("order.accepted")).unwrap();
+        audit.shutdown_blocking(Duration::ZERO).unwrap();
+    }
 }

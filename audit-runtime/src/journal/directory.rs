@@ -12,6 +12,7 @@
 use super::JournalError;
 use super::segment::fork::ForgottenInChild;
 use rustix::fs::{FlockOperation, flock};
+use std::fmt;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -36,12 +37,12 @@ pub(crate) struct Directory {
 #[derive(Debug)]
 struct Lock {
     _forgotten: ForgottenInChild,
-    _file: File,
+    file: File,
 }
 
 impl Lock {
     fn held(file: File) -> Self {
-        Self { _forgotten: ForgottenInChild::new(file.as_fd()), _file: file }
+        Self { _forgotten: ForgottenInChild::new(file.as_fd()), file }
     }
 }
 
@@ -116,6 +117,29 @@ impl Directory {
     /// Makes the names of new segments durable.
     pub(crate) fn sync(&self) -> io::Result<()> {
         sync_directory(&self.path)
+    }
+
+    /// Checks that the next process would find this journal: that the directory's path leads to it, and to these segments.
+    ///
+    /// # Errors
+    /// The directory or a segment was removed or replaced.
+    pub(crate) fn check<'a>(&self, segments: impl Iterator<Item = &'a Path>) -> io::Result<()> {
+        let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(lock) = &*lock else { return Ok(()) };
+        let gone = |path: &Path, error: &dyn fmt::Display| {
+            let text =
+                format!("{} was removed or replaced ({error}): put it back, or restart the process", path.display());
+            io::Error::other(text)
+        };
+        let own = lock.file.metadata()?;
+        let there = std::fs::metadata(self.path.join(LOCK)).map_err(|error| gone(&self.path, &error))?;
+        if (own.dev(), own.ino()) != (there.dev(), there.ino()) {
+            return Err(gone(&self.path, &"another directory is there"));
+        }
+        for segment in segments {
+            std::fs::symlink_metadata(segment).map_err(|error| gone(segment, &error))?;
+        }
+        Ok(())
     }
 
     /// Gives the lock up: what is left is for whoever adopts it.

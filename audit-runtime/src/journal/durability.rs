@@ -35,6 +35,8 @@ impl Journal {
         let is_wanted = self.sync_wanted.swap(false, Ordering::AcqRel);
         let number = self.syncs_begun.fetch_add(1, Ordering::AcqRel) + 1;
         let before = *self.synced.borrow();
+        // What nobody will find is not on disk, even if it could be written there.
+        let found = self.check_place();
         // Counted before what is published is looked at: a claim that is not in it is not yet published, either.
         let claimed = self.ring.claimed();
         let to = self.ring.published_to(before.to);
@@ -42,11 +44,13 @@ impl Journal {
         let end = self.ring.claimed_to();
         let settled = claimed == before.claimed && to == before.to;
         if before.to == end || (settled && before.settled && !is_wanted) {
-            return Ok(());
+            return found;
         }
-        let written = self.ring.segments().iter().try_for_each(|segment| {
-            let offset = |position: u64| position.saturating_sub(segment.base()).min(self.limits.segment_bytes);
-            segment.sync(offset(before.to) as usize, offset(end) as usize)
+        let written = found.and_then(|()| {
+            self.ring.segments().iter().try_for_each(|segment| {
+                let offset = |position: u64| position.saturating_sub(segment.base()).min(self.limits.segment_bytes);
+                segment.sync(offset(before.to) as usize, offset(end) as usize)
+            })
         });
         self.synced.send_modify(|synced| match written {
             Ok(()) => *synced = Synced { to, number, claimed, settled, ..*synced },
@@ -54,6 +58,17 @@ impl Journal {
             Err(_) => *synced = Synced { to: end, failed_to: end, number, claimed, settled },
         });
         written
+    }
+
+    /// Checks that the journal is where the next process would look for it.
+    fn check_place(&self) -> io::Result<()> {
+        let Some(directory) = &self.directory else { return Ok(()) };
+        let check = || {
+            let segments = self.ring.segments();
+            directory.check(segments.iter().filter_map(|segment| segment.path()))
+        };
+        // A segment that was shipped meanwhile is gone by right, and so is all of a journal that was closed.
+        check().or_else(|_| check()).or_else(|error| if self.is_closed() { Ok(()) } else { Err(error) })
     }
 
     /// Waits until what lies before a position is on disk, which is published; all who wait are served by one sync.
