@@ -21,6 +21,8 @@ pub(crate) struct Plan {
     pub(crate) err_id: Option<Value>,
     pub(crate) actor: Option<Text>,
     pub(crate) captures: Vec<Capture>,
+    /// Parameters that are named to be left out.
+    pub(crate) skipped: Vec<Ident>,
     pub(crate) fields: Vec<Field>,
     /// Parameters and fields of which only the presence is told.
     pub(crate) redacted: Vec<Ident>,
@@ -45,6 +47,7 @@ impl Plan {
         let text = |text: Option<&Text>| matches!(text, Some(Text::Expr(expr)) if mentions(expr, name));
         let early = |value: Option<&Value>| matches!(value, Some(Value::Early(expr)) if mentions(expr, name));
         self.captures.iter().any(|capture| capture.name == *name)
+            || self.skipped.contains(name)
             || text(Some(&self.entity))
             || text(self.actor.as_ref())
             || early(self.id.as_ref())
@@ -165,6 +168,7 @@ pub(crate) fn check(mut args: Args, function: &Function, responses: bool) -> syn
         id,
         actor: args.actor.map(|actor| early(actor, "actor", "the result")).transpose()?.map(Text::from),
         captures,
+        skipped: args.skip,
         fields: args.fields,
         redacted: args.redact,
         personal: args.personal,

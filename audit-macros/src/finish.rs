@@ -211,7 +211,7 @@ fn success(plan: &Plan, function: &Function, names: &Names, private: &TokenStrea
             Some(quote_spanned!(closure.span()=> #call.ok(|| #ok);))
         }
         None if !plan.fallible.is_none() => Some(quote!({
-            use #private::ByOutcome as _;
+            use #private::{ByOutcome as _, ByResult as _, ByTypeOutcome as _};
             #private::Shown(#value).outcome(#call);
         })),
         None => None,

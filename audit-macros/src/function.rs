@@ -3,7 +3,7 @@
 
 use crate::check::mentions;
 use crate::output::Output;
-use crate::patterns::{Immutable, bound, restored};
+use crate::patterns::{Bound, Immutable, bound, restored};
 use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
 use syn::parse::{Parse, ParseStream};
@@ -36,6 +36,8 @@ pub(crate) struct Binding {
     pub(crate) mutability: Option<Token![mut]>,
     /// The `#[cfg]`s under which the parameter exists: the compiler looks at them only after this expansion.
     pub(crate) cfgs: Vec<Attribute>,
+    /// It is the name of a struct's field, too: no lint can propose another.
+    pub(crate) is_field: bool,
 }
 
 impl Parse for Function {
@@ -105,16 +107,22 @@ fn parameters(sig: &Signature) -> Vec<Parameter> {
         FnArg::Receiver(_) => None,
     });
     let parameter = |(at, input): (usize, &syn::PatType)| {
-        let cfgs: Vec<Attribute> =
-            input.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg")).cloned().collect();
+        let cfgs: Vec<Attribute> = input.attrs.iter().filter(|attribute| is_condition(attribute)).cloned().collect();
         if let Pat::Wild(_) = *input.pat {
             let name = format_ident!("__audit_unnamed_{at}", span = Span::mixed_site());
-            return Parameter::Unnamed(Binding { name, mutability: None, cfgs });
+            return Parameter::Unnamed(Binding { name, mutability: None, cfgs, is_field: false });
         }
         let names = bound(&input.pat, Some(&input.ty)).into_iter();
-        Parameter::Names(names.map(|(name, mutability)| Binding { name, mutability, cfgs: cfgs.clone() }).collect())
+        let binding = |Bound { name, mutability, is_field }| Binding { name, mutability, cfgs: cfgs.clone(), is_field };
+        Parameter::Names(names.map(binding).collect())
     };
     typed.enumerate().map(parameter).collect()
+}
+
+/// Whether an attribute may take a parameter away.
+fn is_condition(attribute: &Attribute) -> bool {
+    let path = attribute.path();
+    path.is_ident("cfg") || (path.is_ident("cfg_attr") && mentions(attribute, &Ident::new("cfg", Span::call_site())))
 }
 
 impl Function {
@@ -166,8 +174,8 @@ impl Function {
             Parameter::Names(names) => names.as_slice(),
             Parameter::Unnamed(name) => std::slice::from_ref(name),
         });
-        let locals = bindings.map(|Binding { name, mutability, cfgs }| {
-            let used = used(name).then(|| quote!(#[allow(unused_variables)]));
+        let locals = bindings.map(|Binding { name, mutability, cfgs, is_field }| {
+            let used = (*is_field || used(name)).then(|| quote!(#[allow(unused_variables)]));
             let underscored = name
                 .to_string()
                 .starts_with('_')
@@ -217,7 +225,7 @@ impl Function {
 
     /// The parameters that are lent to such a block, and those that it may change, as its locals.
     pub(crate) fn lent_and_mutable(&self, lent: &[Ident], block: &TokenStream) -> TokenStream {
-        let locals = self.bindings().filter_map(|Binding { name, mutability, cfgs }| {
+        let locals = self.bindings().filter_map(|Binding { name, mutability, cfgs, .. }| {
             let value = if lent.contains(name) {
                 quote!(&mut *#name)
             } else {

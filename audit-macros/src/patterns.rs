@@ -5,15 +5,36 @@ use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::parse::Parser;
 use syn::visit_mut::{self, VisitMut};
-use syn::{FnArg, Ident, Pat, PatIdent, Signature, Token, Type};
+use syn::{FieldPat, FnArg, Ident, Pat, PatIdent, Signature, Token, Type};
 
-/// The names that a parameter's pattern binds, with `mut` where the body may change what they name. An upper-case name may be a constant or
-/// a unit struct, which nobody sees here: it is taken for a name, and captured as what it is.
-pub(crate) fn bound(pat: &Pat, ty: Option<&Type>) -> Vec<(Ident, Option<Token![mut]>)> {
-    struct Names(Vec<(Ident, Option<Token![mut]>)>);
+/// A name that a pattern binds.
+pub(crate) struct Bound {
+    pub(crate) name: Ident,
+    /// The body may change what it names.
+    pub(crate) mutability: Option<Token![mut]>,
+    /// It is written once for a struct's field and for itself, as in `Line { sku }`.
+    pub(crate) is_field: bool,
+}
+
+/// The names that a parameter's pattern binds. An upper-case name may be a constant or a unit struct, which nobody sees here: it is
+/// taken for a name, and captured as what it is. `None` is nobody's name.
+pub(crate) fn bound(pat: &Pat, ty: Option<&Type>) -> Vec<Bound> {
+    struct Names {
+        found: Vec<Bound>,
+        is_field: bool,
+    }
     impl VisitMut for Names {
+        fn visit_field_pat_mut(&mut self, field: &mut FieldPat) {
+            self.is_field = field.colon_token.is_none();
+            visit_mut::visit_field_pat_mut(self, field);
+            self.is_field = false;
+        }
+
         fn visit_pat_ident_mut(&mut self, pat: &mut PatIdent) {
-            self.0.push((pat.ident.clone(), pat.mutability.filter(|_| pat.by_ref.is_none())));
+            if pat.ident != "None" || pat.subpat.is_some() {
+                let mutability = pat.mutability.filter(|_| pat.by_ref.is_none());
+                self.found.push(Bound { name: pat.ident.clone(), mutability, is_field: self.is_field });
+            }
             visit_mut::visit_pat_ident_mut(self, pat);
         }
     }
@@ -24,9 +45,9 @@ pub(crate) fn bound(pat: &Pat, ty: Option<&Type>) -> Vec<(Ident, Option<Token![m
     {
         return Vec::new();
     }
-    let mut names = Names(Vec::new());
+    let mut names = Names { found: Vec::new(), is_field: false };
     names.visit_pat_mut(&mut pat.clone());
-    names.0
+    names.found
 }
 
 fn is_named(ty: &Type, name: &Ident) -> bool {
@@ -111,7 +132,7 @@ fn rebound(pattern: &[TokenTree]) -> Option<(TokenStream, Pat)> {
     }
     let names = bound(&pat, None);
     let mut statement = TokenStream::new();
-    for (at, (name, mutability)) in names.iter().enumerate() {
+    for (at, Bound { name, mutability, .. }) in names.iter().enumerate() {
         let end = (at + 1 < names.len()).then(|| quote!(;));
         statement.extend(quote!(let #mutability #name = #name #end));
     }

@@ -20,8 +20,9 @@ pub use body::InCall;
 pub use guarantee::{Refusal, Refused, refused, refused_by_type};
 pub use handover::{Handed, Handover};
 pub use returned::{
-    ByCapture, ByFuture, ByName, ByOutcome, BySerialize, Ended, EndsInError, Fails, Fallible, Never, NoError,
-    NoErrorBeside, Returned, Shown, ends_in_error, fails, fallible, late_error, no_error, no_error_beside,
+    ByCapture, ByFuture, ByName, ByOutcome, ByResult, BySerialize, ByTypeOutcome, Ended, EndsInError, Fails, Fallible,
+    Never, NoError, NoErrorBeside, Returned, Shown, ends_in_error, fails, fallible, late_error, no_error,
+    no_error_beside,
 };
 pub use transaction::RowConnection;
 

@@ -43,6 +43,8 @@ pub(crate) struct Scope {
 pub(crate) struct Frame {
     pub(crate) id: Uuid,
     pub(crate) correlation: Uuid,
+    /// The address of the handle's core: a call that another handle records is no cause in this one's trail.
+    pub(crate) trail: usize,
 }
 
 /// What an event here belongs to: the correlation of the call around it, else of its context, else of its trace.

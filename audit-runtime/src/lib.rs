@@ -72,10 +72,10 @@ pub mod __private {
     #[cfg(feature = "axum")]
     pub use crate::call::response::{AsItIs, ByResponse, IntoResponse, Response, into_response, ok_into_response};
     pub use crate::call::{
-        ByCapture, ByFuture, ByName, ByOutcome, BySerialize, Call, Ended, EndsInError, Fails, Fallible, Handed,
-        Handover, InCall, Never, NoError, NoErrorBeside, Refusal, Refused, Returned, RowConnection, Shown, Site,
-        SiteTexts, check_event_type, ends_in_error, fails, fallible, late, late_error, no_error, no_error_beside,
-        refused, refused_by_type,
+        ByCapture, ByFuture, ByName, ByOutcome, ByResult, BySerialize, ByTypeOutcome, Call, Ended, EndsInError, Fails,
+        Fallible, Handed, Handover, InCall, Never, NoError, NoErrorBeside, Refusal, Refused, Returned, RowConnection,
+        Shown, Site, SiteTexts, check_event_type, ends_in_error, fails, fallible, late, late_error, no_error,
+        no_error_beside, refused, refused_by_type,
     };
     pub use crate::capture::Key;
     pub use crate::error::{ByDebug, ByDisplay, ByDyn, ByError, BySend, BySendSync, ByTypeName, Described, ErrorText};

@@ -11,6 +11,7 @@ mod failure;
 mod frameworks;
 mod grammar;
 mod guarantees;
+mod nested;
 mod odd;
 mod outcomes;
 mod quiet;

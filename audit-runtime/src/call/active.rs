@@ -45,6 +45,14 @@ pub(super) enum Recorder {
     Nobody,
 }
 
+impl Recorder {
+    /// Returns what tells one trail from another, as long as it is recorded to.
+    #[inline]
+    fn address(&self) -> usize {
+        std::ptr::from_ref::<Core>(self).addr()
+    }
+}
+
 impl std::ops::Deref for Recorder {
     type Target = Core;
 
@@ -88,6 +96,7 @@ impl Active {
             (Intent::None, ids::event_id(beginning.micros()))
         };
         let (trace, call) = (Trace::current(), context::current_call());
+        let call = call.filter(|call| call.trail == recorder.address());
         let mut active = pool::take();
         active.recorder = recorder;
         active.fields.restart(&active.recorder.settings.rules, payload::begin);
@@ -120,7 +129,7 @@ impl Active {
     }
 
     pub(super) fn frame(&self) -> Frame {
-        Frame { id: self.about.id, correlation: self.about.correlation }
+        Frame { id: self.about.id, correlation: self.about.correlation, trail: self.recorder.address() }
     }
 
     /// Records how the call ended.

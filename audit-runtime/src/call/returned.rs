@@ -226,23 +226,64 @@ impl<T> ByCapture for Shown<Poll<Option<&T>>> {
     }
 }
 
-impl<T, E> Shown<&Result<T, E>> {
+/// A success value that serde can tell from a `Result`.
+pub trait ByOutcome {
+    /// Counts the call as a failure if the success value turns out to be an `Err`.
+    fn outcome(self, call: &mut Call);
+}
+
+macro_rules! outcomes {
+    ($($ty:ty, |$shown:ident| $value:expr;)+) => {$(
+        impl<V: Serialize> ByOutcome for Shown<$ty> {
+            #[inline]
+            fn outcome(self, call: &mut Call) {
+                let $shown = self.0;
+                if unseen::names_a_result::<V>()
+                    && let Some(value) = $value
+                {
+                    call.unseen(unseen::said::<V>, value);
+                }
+            }
+        }
+    )+};
+}
+
+outcomes! {
+    &V, |shown| Some(shown);
+    Option<&V>, |shown| shown;
+    Poll<&V>, |shown| if let Poll::Ready(value) = shown { Some(value) } else { None };
+    Poll<Option<&V>>, |shown| if let Poll::Ready(value) = shown { value } else { None };
+}
+
+/// A `Result` that serde knows nothing of.
+pub trait ByResult {
     /// Counts the call as a failure if the success value is an `Err`.
+    fn outcome(self, call: &mut Call);
+}
+
+impl<T, E> ByResult for &Shown<&Result<T, E>> {
     #[inline]
-    pub fn outcome(self, call: &mut Call) {
-        call.fails(self.0.is_err());
+    fn outcome(self, call: &mut Call) {
+        match self.0 {
+            Ok(_) if unseen::names_a_result::<T>() => call.unseen(|_| Said::Nothing, &()),
+            result => call.fails(result.is_err()),
+        }
     }
 }
 
 /// Any other success value.
-pub trait ByOutcome {
-    /// Leaves the outcome as it is.
+pub trait ByTypeOutcome {
+    /// Leaves the outcome as it is, unless the name of the value's type is that of a `Result`.
     fn outcome(self, call: &mut Call);
 }
 
-impl<V> ByOutcome for Shown<V> {
+impl<V> ByTypeOutcome for &mut Shown<V> {
     #[inline]
-    fn outcome(self, _: &mut Call) {}
+    fn outcome(self, call: &mut Call) {
+        if unseen::names_a_result::<V>() {
+            call.unseen(|_| Said::Nothing, &());
+        }
+    }
 }
 
 /// A function whose call can fail.

@@ -43,7 +43,8 @@ impl Call {
         let inserted = match EventRef::decode(&row, &mut json) {
             Ok(event) => {
                 (active.in_doubt, active.suspended) = (true, true);
-                let inserted = writer::insert(connection.as_mut(), &event).await;
+                // The driver's future is larger than that of most calls.
+                let inserted = Box::pin(writer::insert(connection.as_mut(), &event)).await;
                 (active.in_doubt, active.suspended) = (false, false);
                 inserted
             }

@@ -26,8 +26,10 @@ pub(super) enum Said {
 #[inline(always)]
 pub(super) fn names_a_result<V: ?Sized>() -> bool {
     let mut name = std::any::type_name::<V>();
-    while let Some(inner) =
-        name.strip_prefix("core::option::Option<").or_else(|| name.strip_prefix("core::task::poll::Poll<"))
+    while let Some(inner) = name
+        .strip_prefix("core::option::Option<")
+        .or_else(|| name.strip_prefix("core::task::poll::Poll<"))
+        .or_else(|| name.strip_prefix('&'))
     {
         name = inner;
     }
@@ -118,14 +120,16 @@ impl Serializer for Variant {
         value.serialize(self)
     }
 
-    fn serialize_newtype_variant<T: ?Sized>(
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
         self,
         name: &'static str,
         _: u32,
         variant: &'static str,
-        _: &T,
+        value: &T,
     ) -> Result<(), Answer> {
         Err(Answer(match (name, variant) {
+            // One within another is an `Err` by either.
+            ("Result", "Ok") if names_a_result::<T>() => return value.serialize(self),
             ("Result", "Ok") => Said::Ok,
             ("Result", "Err") => Said::Err,
             _ => Said::Nothing,
@@ -173,6 +177,7 @@ mod tests {
     fn a_result_is_known_by_its_types_name() {
         assert!(names_a_result::<Result<u8, String>>() && names_a_result::<anyhow::Result<()>>());
         assert!(names_a_result::<Option<Result<u8, ()>>>() && names_a_result::<Poll<Option<Result<u8, ()>>>>());
+        assert!(names_a_result::<Option<&Result<u8, ()>>>() && names_a_result::<&Result<u8, ()>>());
         assert!(!names_a_result::<u8>() && !names_a_result::<Option<u8>>() && !names_a_result::<Vec<Result<u8, u8>>>());
     }
 
@@ -181,6 +186,9 @@ mod tests {
         assert_eq!(said(&Ok::<u8, u8>(1)), Said::Ok);
         assert_eq!(said(&Err::<u8, u8>(1)), Said::Err);
         assert_eq!((said(&None::<Result<u8, u8>>), said(&Some(Err::<u8, u8>(1)))), (Said::Ok, Said::Err));
+        assert_eq!(said(&Ok::<Result<u8, u8>, u8>(Err(1))), Said::Err);
+        assert_eq!(said(&Ok::<Option<Result<u8, u8>>, u8>(Some(Err(1)))), Said::Err);
+        assert_eq!(said(&Ok::<Result<Result<u8, u8>, u8>, u8>(Ok(Ok(1)))), Said::Ok);
         assert_eq!((said(&7), said("Err"), said(&[1])), (Said::Nothing, Said::Nothing, Said::Nothing));
     }
 }
