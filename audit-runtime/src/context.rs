@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::num::NonZero;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{self, Poll};
@@ -44,7 +45,7 @@ pub(crate) struct Frame {
     pub(crate) id: Uuid,
     pub(crate) correlation: Uuid,
     /// The address of the handle's core: a call that another handle records is no cause in this one's trail.
-    pub(crate) trail: usize,
+    pub(crate) trail: NonZero<usize>,
 }
 
 /// What an event here belongs to: the correlation of the call around it, else of its context, else of its trace.

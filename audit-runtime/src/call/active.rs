@@ -14,6 +14,8 @@ use crate::json::JsonWriter;
 use crate::payload;
 use crate::trace::Trace;
 use serde::Serialize;
+use std::num::NonZero;
+use std::ptr::NonNull;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -48,8 +50,8 @@ pub(super) enum Recorder {
 impl Recorder {
     /// Returns what tells one trail from another, as long as it is recorded to.
     #[inline]
-    fn address(&self) -> usize {
-        std::ptr::from_ref::<Core>(self).addr()
+    fn address(&self) -> NonZero<usize> {
+        NonNull::<Core>::from(&**self).addr()
     }
 }
 
