@@ -177,8 +177,10 @@ impl Parse for Field {
             return Err(error);
         }
         let name = input.call(Ident::parse_any)?;
-        if !input.peek(Token![=]) {
-            return Err(syn::Error::new_spanned(&name, format!("a field needs a value; write `{name} = expression`")));
+        let ahead = input.fork();
+        if ahead.parse::<Token![=]>().is_err() || ahead.is_empty() {
+            let message = format!("the field `{name}` needs a value; write `{name} = ..`");
+            return Err(syn::Error::new_spanned(&name, message));
         }
         input.parse::<Token![=]>()?;
         Ok(Self { name, way: Way::parse_sigil(input)?, value: input.parse()? })
@@ -189,7 +191,12 @@ impl Shown {
     /// Of the result or the error, whose name is `word`.
     fn parse_of(word: &str, input: ParseStream<'_>) -> syn::Result<Self> {
         if input.peek(Token![%]) || input.peek(Token![?]) {
-            return Ok(Self::By(Way::parse_sigil(input)?));
+            let way = Way::parse_sigil(input)?;
+            return if input.is_empty() || input.peek(Token![,]) {
+                Ok(Self::By(way))
+            } else {
+                Err(habits::sigil_with_a_name(word, way, input))
+            };
         }
         match ungrouped(input.parse()?) {
             Expr::Closure(closure) => Ok(Self::Late(closure)),
@@ -197,7 +204,7 @@ impl Shown {
             other => Err(syn::Error::new_spanned(
                 other,
                 format!(
-                    "this says nothing about the {word}; write `{word} = skip`, `{word} = ?`, `{word} = %` or `{word} = |value| ..`"
+                    "invalid value of `{word}`; write `{word} = skip`, `{word} = ?`, `{word} = %` or `{word} = |value| ..`"
                 ),
             )),
         }
@@ -222,7 +229,7 @@ impl Parse for SuccessIf {
             Expr::Closure(closure) => Ok(Self(closure)),
             other => Err(syn::Error::new_spanned(
                 other,
-                "`ok` says of a value that was returned whether it counts as a success; write `ok = |value| ..`",
+                "`ok` needs a closure that says whether a value is a success; write `ok = |value| ..`",
             )),
         }
     }
@@ -236,15 +243,13 @@ impl Parse for Args {
             if let Some(error) = habits::quoted_argument(input) {
                 return Err(error);
             }
-            let name = input.call(Ident::parse_any)?;
+            let name = habits::argument_name(input)?;
             if seen.contains(&name) {
                 return Err(habits::twice(&name, input));
             }
             args.argument(&name, input)?;
             seen.push(name);
-            if !input.is_empty() {
-                input.parse::<Token![,]>()?;
-            }
+            habits::comma(input, "arguments")?;
         }
         Ok(args)
     }
@@ -306,7 +311,7 @@ impl Args {
             "fallible" | "infallible" => {
                 return Err(syn::Error::new_spanned(
                     name,
-                    "a function is either fallible or infallible; leave one of them",
+                    "`fallible` and `infallible` exclude each other; remove one of them",
                 ));
             }
             _ => return Err(habits::unknown(name, NAMES)),
@@ -316,12 +321,12 @@ impl Args {
 }
 
 pub(crate) fn assigned<T: Parse>(name: &Ident, input: ParseStream<'_>) -> syn::Result<T> {
-    if !input.peek(Token![=]) {
-        return Err(syn::Error::new_spanned(name, format!("`{name}` needs a value; write `{name} = ..`")));
+    if !input.peek(Token![=]) || input.peek(Token![==]) {
+        return Err(habits::value_missing(name, input));
     }
     input.parse::<Token![=]>()?;
     if input.is_empty() || input.peek(Token![,]) {
-        return Err(syn::Error::new_spanned(name, format!("`{name}` needs a value; write `{name} = ..`")));
+        return Err(habits::value_missing(name, input));
     }
     input.parse().map_err(|error: syn::Error| {
         // The end of the input has no place of its own.
@@ -335,27 +340,38 @@ pub(crate) fn assigned<T: Parse>(name: &Ident, input: ParseStream<'_>) -> syn::R
 /// A path, also in quotes, as serde has it.
 pub(crate) fn path(input: ParseStream<'_>) -> syn::Result<Path> {
     if !input.peek(LitStr) {
-        return input.call(Path::parse_mod_style);
+        let found = input.span();
+        return input.call(Path::parse_mod_style).map_err(|_| {
+            syn::Error::new(found, "`crate` needs the path of the runtime; write one as in `crate = my::audit`")
+        });
     }
     let text: LitStr = input.parse()?;
     let path = text.parse_with(Path::parse_mod_style);
     path.map_err(|_| {
-        syn::Error::new_spanned(&text, format!("{:?} is no path; write one as in `crate = my::audit`", text.value()))
+        syn::Error::new_spanned(&text, format!("{:?} is not a path; write one as in `crate = my::audit`", text.value()))
     })
 }
 
 fn names(list: &Ident, input: ParseStream<'_>) -> syn::Result<Vec<Ident>> {
-    listed(list, input, |input| listed_name(list, input))
+    let names = listed(list, input, |input| listed_name(list, input))?;
+    habits::repeated(list, names.iter())?;
+    Ok(names)
 }
 
 fn only(list: &Ident, input: ParseStream<'_>) -> syn::Result<Vec<Captured>> {
-    listed(list, input, |input| Ok(Captured { way: Way::parse_sigil(input)?, name: listed_name(list, input)? }))
+    let item = |input: ParseStream<'_>| Ok(Captured { way: Way::parse_sigil(input)?, name: listed_name(list, input)? });
+    let captured = listed(list, input, item)?;
+    habits::repeated(list, captured.iter().map(|captured| &captured.name))?;
+    Ok(captured)
 }
 
 /// One of a list of parameters, and of fields.
 fn listed_name(list: &Ident, input: ParseStream<'_>) -> syn::Result<Ident> {
     if let Some(error) = habits::quoted_name(input) {
         return Err(error);
+    }
+    if !input.peek(Ident::peek_any) {
+        return Err(habits::no_name(list, input));
     }
     let name = input.call(Ident::parse_any)?;
     habits::only_names(list, &name, input)?;
@@ -368,16 +384,14 @@ fn listed<T>(
     item: impl Fn(ParseStream<'_>) -> syn::Result<T>,
 ) -> syn::Result<Vec<T>> {
     if !input.peek(syn::token::Paren) {
-        return Err(syn::Error::new_spanned(name, format!("`{name}` needs a list; write `{name}(..)`")));
+        return Err(habits::list_missing(name, input));
     }
     let content;
     parenthesized!(content in input);
     let mut items = Vec::new();
     while !content.is_empty() {
         items.push(item(&content)?);
-        if !content.is_empty() {
-            content.parse::<Token![,]>()?;
-        }
+        habits::comma(&content, &format!("the entries of `{name}`"))?;
     }
     Ok(items)
 }
@@ -386,7 +400,7 @@ fn listed<T>(
 pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     known
         .map(|known| (strsim::damerau_levenshtein(name, known), known))
-        .filter(|(distance, known)| *distance <= 1 + known.len() / 4)
+        .filter(|(distance, known)| *distance <= 1 + known.len() / 4 && *distance < name.len())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, known)| known)
 }

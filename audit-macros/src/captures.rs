@@ -22,17 +22,13 @@ pub(crate) enum How {
 
 pub(crate) fn captures(args: &Args, function: &Function, guarantees: &Guarantees) -> syn::Result<Vec<Capture>> {
     let only = args.only.as_deref();
-    if let (Some(only), Some(skip)) = (only, args.skip.first()) {
-        let _ = only;
-        return Err(syn::Error::new_spanned(skip, "`skip` beside `only` says nothing more; leave one of them"));
+    if let (Some(_), Some(skip)) = (only, args.skip.first()) {
+        return Err(syn::Error::new_spanned(skip, "`only` leaves out all other parameters already; remove `skip`"));
     }
     if let Some(span) = args.skip_all
         && (only.is_some() || !args.skip.is_empty())
     {
-        return Err(syn::Error::new(
-            span,
-            "`skip_all` leaves nothing to choose from; leave `skip_all`, `skip` or `only`",
-        ));
+        return Err(syn::Error::new(span, "`skip_all` cannot stand beside `skip` or `only`; remove one of them"));
     }
     let named = only.into_iter().flatten().map(|captured| &captured.name);
     // That `self` is skipped is what happens in any case.
@@ -44,6 +40,12 @@ pub(crate) fn captures(args: &Args, function: &Function, guarantees: &Guarantees
     }
     for key in &args.plain_keys {
         known_name(&key.parameter, function, &[])?;
+    }
+    for (word, others) in [("skip", &args.skip), ("plain", &args.plain)] {
+        if let Some(name) = args.redact.iter().find(|name| others.contains(name)) {
+            let message = format!("`{name}` cannot be both in `redact` and in `{word}`; remove one of them");
+            return Err(syn::Error::new_spanned(name, message));
+        }
     }
     let mut captures = Vec::new();
     for binding in function.bindings() {
@@ -66,7 +68,7 @@ pub(crate) fn captures(args: &Args, function: &Function, guarantees: &Guarantees
             if says_secret(&name.to_string()) && !args.plain.contains(name) {
                 return Err(looks_secret(
                     name,
-                    &format!("say `redact({name})` or `skip({name})`, or `plain({name})` if it is none"),
+                    &format!("add `redact({name})` or `skip({name})`, or `plain({name})` if it is not one"),
                 ));
             }
             let way = chosen.map_or(Way::Serialize, |captured| captured.way);
@@ -85,7 +87,7 @@ fn plain_keys(args: &Args, captures: &mut [Capture]) -> syn::Result<()> {
             Some(capture) => capture.plain.push(key.keys()),
             None => {
                 let message = format!(
-                    "serde does not capture `{}`, so that nothing in it is masked; leave it out",
+                    "`{0}` is not captured by serde, so nothing in it is masked; remove it from `plain`",
                     key.parameter
                 );
                 return Err(syn::Error::new_spanned(&key.parameter, message));
@@ -109,10 +111,10 @@ pub(crate) fn known_name(name: &Ident, function: &Function, fields: &[Field]) ->
     let parameters = function.bindings().map(|binding| &binding.name);
     let names: Vec<String> = parameters.chain(fields.iter().map(|field| &field.name)).map(Ident::to_string).collect();
     let message = match nearest(&name.to_string(), names.iter().map(String::as_str)) {
-        _ if name == "self" => "`self` is never captured; name its parts with `fields(part = self.part)`".to_owned(),
-        Some(nearest) => format!("there is no parameter `{name}`; did you mean `{nearest}`?"),
-        None if names.is_empty() => format!("there is no parameter `{name}`; this function has none"),
-        None => format!("there is no parameter `{name}`; there are {}", names.join(", ")),
+        _ if name == "self" => "`self` is never captured; write `fields(part = self.part)` for a part of it".to_owned(),
+        Some(nearest) => format!("unknown parameter `{name}`; did you mean `{nearest}`?"),
+        None if names.is_empty() => format!("unknown parameter `{name}`; this function has no parameters"),
+        None => format!("unknown parameter `{name}`; this function has `{}`", names.join("`, `")),
     };
     Err(syn::Error::new_spanned(name, message))
 }
@@ -123,32 +125,29 @@ pub(crate) fn looks_secret(name: &Ident, remedy: &str) -> syn::Error {
 
 /// The complaint about a struct's field.
 pub(crate) fn secret_field(name: &Ident) -> syn::Error {
-    looks_secret(name, "say `#[audit(redact)]` or `#[audit(skip)]`, or `#[audit(plain)]` if it is none")
+    looks_secret(name, "add `#[audit(redact)]` or `#[audit(skip)]`, or `#[audit(plain)]` if it is not one")
 }
 
 pub(crate) fn checked_fields(args: &Args, captures: &[Capture]) -> syn::Result<()> {
     for (at, field) in args.fields.iter().enumerate() {
         let name = &field.name;
         let clash = if captures.iter().any(|capture| capture.name == *name) {
-            "a captured parameter"
+            format!("the field `{name}` has the name of a captured parameter; rename the field, or add `skip({name})`")
         } else if name == "result" || name == "error" || (name == "changes" && !args.changes.is_empty()) {
-            "what the attribute itself records"
+            format!("the field `{name}` clashes with `data.{name}`, which the attribute records; rename the field")
         } else if args.fields[..at].iter().any(|earlier| earlier.name == *name) {
-            "another field"
+            format!("the field `{name}` is given twice; rename one of them")
         } else if says_secret(&name.to_string())
             && ![&args.plain, &args.redact, &args.personal].iter().any(|names| names.contains(name))
         {
             return Err(looks_secret(
                 name,
-                &format!("leave the field out, or say `redact({name})`, or `plain({name})` if it is none"),
+                &format!("remove the field, add `redact({name})`, or add `plain({name})` if it is not one"),
             ));
         } else {
             continue;
         };
-        return Err(syn::Error::new_spanned(
-            name,
-            format!("the field `{name}` has the name of {clash}; give it another, or `skip` the parameter"),
-        ));
+        return Err(syn::Error::new_spanned(name, clash));
     }
     Ok(())
 }

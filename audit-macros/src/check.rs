@@ -89,7 +89,7 @@ pub(crate) fn check(mut args: Args, function: &Function, responses: bool) -> syn
     if let Some(constness) = &function.sig.constness {
         return Err(syn::Error::new_spanned(
             constness,
-            "a const fn cannot be audited: it may run while compiling; remove `const`, or audit the function that calls it",
+            "a `const fn` cannot be audited, for it may run at compile time; remove `const`, or audit the function that calls it",
         ));
     }
     let fallible = Fallible::of(&args, function)?;
@@ -117,22 +117,23 @@ pub(crate) fn check(mut args: Args, function: &Function, responses: bool) -> syn
             return Err(syn::Error::new_spanned(
                 name,
                 format!(
-                    "the parameter `{name}` has the name of what the attribute itself records; `skip({name})`, and record it under another name with `fields(other = {name})`"
+                    "the parameter `{name}` clashes with `data.{name}`, which the attribute records; add `skip({name})` and `fields(other = {name})`"
                 ),
             ));
         }
     }
-    let event = event_type(args.event.ok_or_else(|| {
-        syn::Error::new(Span::call_site(), "no event type is given; write `#[audited(event = \"noun.verb\")]`")
-    })?)?;
+    let event = event_type(
+        args.event.ok_or_else(|| syn::Error::new(Span::call_site(), "missing `event`; add `event = \"noun.verb\"`"))?,
+    )?;
     let err = match args.err {
         // Of a value that counts as a failure there is no error, and yet an event.
         Some(err) if fallible.is_none() && (args.ok.is_none() || matches!(err, Value::Late(_))) => {
-            let remedy = if fallible == Fallible::Denied { "remove it, or `infallible`" } else { "remove it" };
-            return Err(syn::Error::new_spanned(
-                tokens(&err),
-                format!("`err` names the event of an `Err`, but this function returns none; {remedy}"),
-            ));
+            let why = if fallible == Fallible::Denied {
+                "but `infallible` records every call as `ok`; remove `err` or `infallible`"
+            } else {
+                "but this function does not return a `Result`; remove `err`"
+            };
+            return Err(syn::Error::new_spanned(tokens(&err), format!("`err` names the event of an `Err`, {why}")));
         }
         Some(err) => Some(event_type(err)?),
         None => None,
@@ -140,16 +141,16 @@ pub(crate) fn check(mut args: Args, function: &Function, responses: bool) -> syn
     if let (Some((word, _)), true) = (&error, fallible.is_none()) {
         return Err(syn::Error::new_spanned(
             word,
-            "`error` is about an `Err`, but this function returns none; remove it",
+            "`error` captures an `Err`, but this function does not return a `Result`; remove `error`",
         ));
     }
     if let (EventType::Late(event), true, None) = (&event, fallible.is_known(), &err) {
         return Err(syn::Error::new_spanned(
             event,
-            "a late event type is not known of a call that returns `Err`; name one with `err = \"noun.verb\"`",
+            "a late `event` is unknown if the function returns `Err`; add `err = \"noun.verb\"`",
         ));
     }
-    let entity = entity(args.entity, &event)?;
+    let entity = entity(args.entity, &event, "the parameters")?;
     let id = match args.id {
         Some(id) if is_no_id(&id, function) => None,
         Some(id) => Some(id),
@@ -158,7 +159,7 @@ pub(crate) fn check(mut args: Args, function: &Function, responses: bool) -> syn
     if let (Some(err_id), None | Some(Value::Early(_))) = (&args.err_id, &id) {
         return Err(syn::Error::new_spanned(
             tokens(err_id),
-            "`err_id` is the id of a call that fails where `id` is known only of one that does not; write `id = |value| ..` beside it, or `id = ..` in place of it",
+            "`err_id` needs a late `id` beside it; write `id = |value| ..`, or remove `err_id`",
         ));
     }
     Ok(Plan {
@@ -166,7 +167,7 @@ pub(crate) fn check(mut args: Args, function: &Function, responses: bool) -> syn
         err,
         entity,
         id,
-        actor: args.actor.map(|actor| early(actor, "actor", "the result")).transpose()?.map(Text::from),
+        actor: args.actor.map(|actor| early(actor, "actor", "the parameters")).transpose()?.map(Text::from),
         captures,
         skipped: args.skip,
         fields: args.fields,
@@ -177,7 +178,7 @@ pub(crate) fn check(mut args: Args, function: &Function, responses: bool) -> syn
         result,
         error,
         ok: args.ok.map(|SuccessIf(ok)| ok),
-        recorder: args.recorder.map(|recorder| early(recorder, "recorder", "the result")).transpose()?,
+        recorder: args.recorder.map(|recorder| early(recorder, "recorder", "the parameters")).transpose()?,
         when: args.when,
         fallible,
         event,
@@ -204,18 +205,27 @@ fn literal(word: &str, value: Option<&Value>, function: &Function) -> syn::Resul
     if function.bindings().any(|binding| binding.name == text) {
         return Err(syn::Error::new_spanned(
             literal,
-            format!(
-                "`{word}` is the text {text:?} here, and not the parameter; write `{word} = {text}`, without quotes"
-            ),
+            format!("`{word}` is the text {text:?} here, not the parameter; write `{word} = {text}` without quotes"),
         ));
     }
     if text.trim().is_empty() {
-        return Err(syn::Error::new_spanned(
-            literal,
-            format!("`{word}` is an empty text; leave it out, or name something"),
-        ));
+        return Err(syn::Error::new_spanned(literal, format!("`{word}` is empty; give it a value, or remove it")));
     }
     Ok(())
+}
+
+/// Refuses a literal that is no text, or an empty one.
+fn text(word: &str, value: Option<&Value>) -> syn::Result<()> {
+    let message = match value {
+        Some(Value::Early(Expr::Lit(ExprLit { lit: Lit::Str(text), .. }))) if !text.value().trim().is_empty() => {
+            return Ok(());
+        }
+        Some(Value::Early(Expr::Lit(ExprLit { lit: Lit::Str(_), .. }))) => "is empty",
+        Some(Value::Early(Expr::Lit(_))) => "is a text",
+        _ => return Ok(()),
+    };
+    let at = value.map(tokens).into_token_stream();
+    Err(syn::Error::new_spanned(at, format!("`{word}` {message}; write `{word} = \"noun\"`")))
 }
 
 /// Whether an id is given as `none` or `None`, and that is no parameter.
@@ -233,12 +243,12 @@ pub(crate) fn tokens(value: &Value) -> &dyn ToTokens {
     }
 }
 
-pub(crate) fn early(value: Value, name: &str, over: &str) -> syn::Result<Expr> {
+pub(crate) fn early(value: Value, name: &str, of: &str) -> syn::Result<Expr> {
     match value {
         Value::Early(expr) => Ok(expr),
         Value::Late(closure) => Err(syn::Error::new_spanned(
             closure,
-            format!("`{name}` cannot be a closure over {over}; write an expression of what is known before"),
+            format!("`{name}` cannot be a closure, for it is evaluated first; write an expression of {of}"),
         )),
     }
 }
@@ -253,11 +263,16 @@ pub(crate) fn event_type(value: Value) -> syn::Result<EventType> {
                 Err(syn::Error::new_spanned(
                     &literal,
                     format!(
-                        "{:?} is no event type; write noun.verb in lower case, as in \"order.submitted\", at most 128 bytes",
+                        "{:?} is not an event type; write `noun.verb` in lower case, as in \"order.submitted\", at most 128 bytes",
                         literal.value()
                     ),
                 ))
             }
+        }
+        Value::Early(Expr::Lit(literal)) => {
+            let shown = literal.to_token_stream();
+            let message = format!("`{shown}` is not an event type; write a text, as in \"order.submitted\"");
+            Err(syn::Error::new_spanned(literal, message))
         }
         Value::Early(constant @ (Expr::Path(_) | Expr::Const(_))) => Ok(EventType::Constant(constant)),
         Value::Early(Expr::Macro(made)) if made.mac.path.is_ident("concat") => {
@@ -265,7 +280,7 @@ pub(crate) fn event_type(value: Value) -> syn::Result<EventType> {
         }
         Value::Early(other) => Err(syn::Error::new_spanned(
             other,
-            "an event type is a literal, a constant, or a closure over the result; write `const { .. }` for one that is computed when it is compiled, `|value| ..` for one of the result",
+            "an event type is a literal, a constant or a closure; write `const { .. }` to compute it at compile time, or `|value| ..` to choose it by the result",
         )),
     }
 }
@@ -279,9 +294,10 @@ fn is_event_type(text: &str) -> bool {
     text.len() <= 128 && text.contains('.') && text.split('.').all(word)
 }
 
-pub(crate) fn entity(entity: Option<Value>, event: &EventType) -> syn::Result<Text> {
+pub(crate) fn entity(entity: Option<Value>, event: &EventType, of: &str) -> syn::Result<Text> {
+    text("entity", entity.as_ref())?;
     if let Some(entity) = entity {
-        return early(entity, "entity", "the result").map(Text::from);
+        return early(entity, "entity", of).map(Text::from);
     }
     let (tokens, why): (&dyn ToTokens, _) = match event {
         EventType::Literal(literal) => {
@@ -292,10 +308,7 @@ pub(crate) fn entity(entity: Option<Value>, event: &EventType) -> syn::Result<Te
         EventType::Constant(constant) => (constant, "a constant"),
         EventType::Late(closure) => (closure, "a closure"),
     };
-    Err(syn::Error::new_spanned(
-        tokens,
-        format!("the entity's type cannot be told from {why}; add `entity = \"noun\"`"),
-    ))
+    Err(syn::Error::new_spanned(tokens, format!("{why} does not name the entity; add `entity = \"noun\"`")))
 }
 
 fn default_id(entity: &Text, function: &Function) -> syn::Result<Value> {
@@ -312,7 +325,7 @@ fn default_id(entity: &Text, function: &Function) -> syn::Result<Value> {
     Err(syn::Error::new_spanned(
         &function.sig.ident,
         format!(
-            "the entity's id cannot be told: there is no parameter {}; add `id = expression`, `id = |value| ..` over the result, or `id = none` for an event without one",
+            "missing `id`, for no parameter is named {}; add `id = ..`, `id = |value| ..` to take it from the result, or `id = none`",
             names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ")
         ),
     ))

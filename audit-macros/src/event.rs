@@ -1,13 +1,13 @@
 //! `#[derive(AuditEvent)]`: a struct whose fields are the event's data.
 
-use crate::args::{Value, Way, assigned, nearest, path};
+use crate::args::{Value, Way, assigned, path};
 use crate::captures::secret_field;
 use crate::check::{EventType, Text, early, entity, event_type, mentions};
-use crate::expand::{check_constant, key, method};
+use crate::expand::{checked_constant, key, method};
+use crate::habits;
 use crate::secret::says_secret;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
-use syn::ext::IdentExt;
 use syn::parse::ParseStream;
 use syn::spanned::Spanned;
 use syn::{Attribute, Data, DeriveInput, Expr, Fields, LitStr, Path, Token, Type, parse_quote};
@@ -47,34 +47,31 @@ pub(crate) fn derive(input: &DeriveInput) -> syn::Result<TokenStream> {
     let fields = fields(input)?;
     let container = container(input)?;
     let event = event_type(container.event.ok_or_else(|| {
-        syn::Error::new_spanned(
-            &input.ident,
-            "no event type is given; write `#[audit(event = \"noun.verb\")]` on the struct",
-        )
+        syn::Error::new_spanned(&input.ident, "missing `event`; write `#[audit(event = \"noun.verb\")]` on the struct")
     })?)?;
-    let entity = entity(container.entity, &event)?;
+    let entity = entity(container.entity, &event, "the fields")?;
     let id = match container.id {
-        Some(id) => match early(id, "id", "the event")? {
+        Some(id) => match early(id, "id", "the fields")? {
             Expr::Path(path) if fields.iter().all(|field| !path.path.is_ident(&field.name)) && is_none(&path) => None,
             id => Some(id),
         },
         None => Some(default_id(&entity, &fields, input)?),
     };
-    let actor = container.actor.map(|actor| early(actor, "actor", "the event")).transpose()?;
-    let subject = container.subject.map(|subject| early(subject, "subject", "the event")).transpose()?;
+    let actor = container.actor.map(|actor| early(actor, "actor", "the fields")).transpose()?;
+    let subject = container.subject.map(|subject| early(subject, "subject", "the fields")).transpose()?;
     match (fields.iter().find(|field| field.personal), &subject) {
         (Some(Field { name, .. }), None) => {
             return Err(syn::Error::new_spanned(
                 name,
                 format!(
-                    "nothing says whose `{name}` is; add `#[audit(subject = expression)]` on the struct, by which it can be forgotten"
+                    "`{name}` is personal, so its subject has to be known; add `#[audit(subject = ..)]` on the struct"
                 ),
             ));
         }
         (None, Some(subject)) => {
             return Err(syn::Error::new_spanned(
                 subject,
-                "`subject` says whose the personal data are, and none is named; add `#[audit(personal)]` on a field, or remove it",
+                "`subject` needs a personal field; add `#[audit(personal)]` on one, or remove `subject`",
             ));
         }
         _ => {}
@@ -103,13 +100,12 @@ pub(crate) fn derive(input: &DeriveInput) -> syn::Result<TokenStream> {
         Text::Literal(literal) => quote!(#literal),
         Text::Expr(expr) => quote!(#expr),
     };
-    let (check, event) = match &event {
-        EventType::Literal(literal) => (TokenStream::new(), quote!(#literal)),
-        EventType::Constant(constant) => (check_constant(&private, constant), quote!(#constant)),
-        EventType::Late(closure) => (
-            TokenStream::new(),
-            quote!(#[allow(clippy::implicit_return, clippy::redundant_closure, clippy::redundant_closure_for_method_calls)] { #private::late(self, #closure) }),
-        ),
+    let event = match &event {
+        EventType::Literal(literal) => quote!(#literal),
+        EventType::Constant(constant) => checked_constant(&private, constant),
+        EventType::Late(closure) => {
+            quote!(#[allow(clippy::implicit_return, clippy::redundant_closure, clippy::redundant_closure_for_method_calls)] { #private::late(self, #closure) })
+        }
     };
     let actor = actor.as_ref().map(|actor| quote_spanned!(actor.span()=> .actor(&(#actor))));
     let subject = subject.as_ref().map(|subject| quote_spanned!(subject.span()=> #data.subject(&(#subject));));
@@ -133,7 +129,6 @@ pub(crate) fn derive(input: &DeriveInput) -> syn::Result<TokenStream> {
         #[allow(clippy::implicit_return)]
         impl #impl_generics #krate::AuditEvent for #name #type_generics #where_clause {
             fn to_event(&self) -> #private::core::result::Result<#krate::Event, #krate::EventError> {
-                #check
                 let Self { #(#named,)* .. } = self;
                 let mut #data = #private::EventData::new();
                 #subject
@@ -174,7 +169,7 @@ fn fields(input: &DeriveInput) -> syn::Result<Vec<Field>> {
     Err(syn::Error::new_spanned(
         &input.ident,
         format!(
-            "AuditEvent cannot be derived for {what}; it needs a struct with named fields: they are the event's data"
+            "`AuditEvent` cannot be derived for {what}; write a struct with named fields, which become the event's data"
         ),
     ))
 }
@@ -198,9 +193,7 @@ fn field(name: Ident, ty: Type, attrs: &[Attribute]) -> syn::Result<Field> {
         attribute.parse_args_with(|input: ParseStream<'_>| {
             while !input.is_empty() {
                 field.option(input)?;
-                if !input.is_empty() {
-                    input.parse::<Token![,]>()?;
-                }
+                habits::comma(input, "arguments")?;
             }
             Ok(())
         })?;
@@ -208,7 +201,7 @@ fn field(name: Ident, ty: Type, attrs: &[Attribute]) -> syn::Result<Field> {
     if field.personal && (field.plain || !matches!(field.captured, Captured::By(_))) {
         return Err(syn::Error::new_spanned(
             &field.name,
-            format!("`{}` cannot be personal and also skipped, redacted or plain; leave one of them", field.name),
+            format!("`{}` cannot be personal and also skipped, redacted or plain; remove one of them", field.name),
         ));
     }
     if matches!(field.captured, Captured::By(_))
@@ -227,7 +220,7 @@ impl Field {
             self.captured = Captured::By(Way::parse_sigil(input)?);
             return Ok(());
         }
-        let name = input.call(Ident::parse_any)?;
+        let name = habits::argument_name(input)?;
         match name.to_string().as_str() {
             "skip" => self.captured = Captured::Skipped,
             "redact" => self.captured = Captured::Redacted,
@@ -239,13 +232,13 @@ impl Field {
                 if self.key.chars().any(|c| c.is_control() || c == '"' || c == '\\') {
                     return Err(syn::Error::new_spanned(
                         &text,
-                        "a key with quotes, backslashes or control characters; write one without",
+                        "the key contains quotes, backslashes or control characters; write one without",
                     ));
                 }
             }
-            _ => return Err(unknown(&name, ON_FIELD, "on a field")),
+            _ => return Err(habits::unknown_on(&name, ON_FIELD, "on a field", habits::FIELDS)),
         }
-        Ok(())
+        if name == "rename" { Ok(()) } else { habits::flag(&name, input) }
     }
 }
 
@@ -255,9 +248,12 @@ fn container(input: &DeriveInput) -> syn::Result<Container> {
     for attribute in audit(&input.attrs) {
         attribute.parse_args_with(|input: ParseStream<'_>| {
             while !input.is_empty() {
-                let name = input.call(Ident::parse_any)?;
+                if let Some(error) = habits::quoted_argument(input) {
+                    return Err(error);
+                }
+                let name = habits::argument_name(input)?;
                 if seen.contains(&name) {
-                    return Err(syn::Error::new_spanned(&name, format!("`{name}` is given twice; leave one of them")));
+                    return Err(syn::Error::new_spanned(&name, format!("`{name}` is given twice; remove one of them")));
                 }
                 match name.to_string().as_str() {
                     "event" => container.event = Some(assigned(&name, input)?),
@@ -269,12 +265,10 @@ fn container(input: &DeriveInput) -> syn::Result<Container> {
                         input.parse::<Token![=]>()?;
                         container.krate = Some(path(input)?);
                     }
-                    _ => return Err(unknown(&name, ON_STRUCT, "on a struct")),
+                    _ => return Err(habits::unknown_on(&name, ON_STRUCT, "on a struct", habits::STRUCTS)),
                 }
                 seen.push(name);
-                if !input.is_empty() {
-                    input.parse::<Token![,]>()?;
-                }
+                habits::comma(input, "arguments")?;
             }
             Ok(())
         })?;
@@ -291,14 +285,6 @@ fn audit(attrs: &[Attribute]) -> impl Iterator<Item = &Attribute> {
     attrs.iter().filter(|attribute| attribute.path().is_ident("audit"))
 }
 
-fn unknown(name: &Ident, known: &[&str], place: &str) -> syn::Error {
-    let message = match nearest(&name.to_string(), known.iter().copied()) {
-        Some(nearest) => format!("`audit` {place} has no argument `{name}`; did you mean `{nearest}`?"),
-        None => format!("`audit` {place} has no argument `{name}`; it takes {}", known.join(", ")),
-    };
-    syn::Error::new_spanned(name, message)
-}
-
 fn default_id(entity: &Text, fields: &[Field], input: &DeriveInput) -> syn::Result<Expr> {
     let mut names = vec!["id".to_owned()];
     if let Text::Literal(entity) = entity {
@@ -309,7 +295,7 @@ fn default_id(entity: &Text, fields: &[Field], input: &DeriveInput) -> syn::Resu
         let names = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ");
         syn::Error::new_spanned(
             &input.ident,
-            format!("the entity's id cannot be told: there is no field {names}; add `id = expression`, or `id = none` for an event without one"),
+            format!("missing `id`, for no field is named {names}; add `#[audit(id = ..)]` or `#[audit(id = none)]` on the struct"),
         )
     })
 }

@@ -209,8 +209,8 @@ fn entry(plan: &Plan, function: &Function, names: &Names, private: &TokenStream)
     let call = &names.call;
     let mut steps = Vec::new();
     let constant = |method: TokenStream, event: &syn::Expr| {
-        let check = check_constant(private, event);
-        quote!(#check #call.#method(#event);)
+        let event = checked_constant(private, event);
+        quote!(#call.#method(#event);)
     };
     if let EventType::Constant(event) = &plan.event {
         steps.push(constant(quote!(event), event));
@@ -268,7 +268,9 @@ fn entry(plan: &Plan, function: &Function, names: &Names, private: &TokenStream)
         } else if let Value::Early(value) = &field.value {
             let (key, method) = (known_key(private, &key(&field.name)), method(field.way));
             let personal = personal(plan, &field.name);
-            steps.push(quote_spanned!(value.span()=> #call #personal.#method(#key, &(#value));));
+            // In parentheses the call has the span of its argument, and the compiler does not show the whole attribute.
+            let (call, method) = (at(call, value.span()), at(&method, value.span()));
+            steps.push(quote_spanned!(value.span()=> (#call #personal).#method(#key, &(#value));));
         }
     }
     for Change { key, value } in &plan.guarantees.changes {
@@ -351,14 +353,15 @@ pub(crate) fn method(way: Way) -> Ident {
     )
 }
 
-/// Checks at compile time that a constant is an event type. An item is checked even if the function is never used, but
+/// A constant that is checked at compile time to be an event type. An item is checked even if the function is never used, but
 /// cannot name the type parameters around it. Its complaint belongs at the constant.
-pub(crate) fn check_constant(private: &TokenStream, event: &syn::Expr) -> TokenStream {
-    let private = respanned(private, event.span());
+pub(crate) fn checked_constant(private: &TokenStream, event: &syn::Expr) -> TokenStream {
+    let (at, private) = (event.span(), respanned(private, event.span()));
     if is_associated(event) {
-        quote_spanned!(event.span()=> const { #private::check_event_type(#event) };)
+        quote_spanned!(at=> const { #private::checked_event_type(#event) })
     } else {
-        quote_spanned!(event.span()=> const _: () = #private::check_event_type(#event);)
+        let name = format_ident!("__AUDIT_EVENT", span = at.resolved_at(Span::mixed_site()));
+        quote_spanned!(at=> { const #name: &#private::core::primitive::str = #private::checked_event_type(#event); #name })
     }
 }
 
@@ -370,6 +373,22 @@ fn is_associated(path: &syn::Expr) -> bool {
     let segments = &path.path.segments;
     let through_a_type = |segment: &syn::PathSegment| segment.ident.to_string().starts_with(char::is_uppercase);
     path.qself.is_some() || segments.iter().rev().skip(1).any(through_a_type)
+}
+
+/// A name of the expansion's own as if it stood at `span`.
+pub(crate) fn at(name: &Ident, span: Span) -> Ident {
+    Ident::new(&name.to_string(), span.resolved_at(name.span()))
+}
+
+/// A path as if it were written at `span`, in the expansion's own context; `$crate` keeps its own.
+pub(crate) fn resolved(path: &TokenStream, span: Span) -> TokenStream {
+    let token = |mut token: TokenTree| {
+        if !matches!(&token, TokenTree::Ident(word) if word == "$crate") {
+            token.set_span(span);
+        }
+        token
+    };
+    path.clone().into_iter().map(token).collect()
 }
 
 /// Tokens as if they stood at `span`.

@@ -37,7 +37,7 @@ impl Fallible {
                     return Err(syn::Error::new_spanned(
                         ty,
                         format!(
-                            "only the caller knows whether `{shown}` is a `Result`; add `infallible` if it is none, `fallible` if it is one"
+                            "only the caller knows whether `{shown}` is a `Result`; add `fallible` if it is one, `infallible` if it is not"
                         ),
                     ));
                 }

@@ -2,7 +2,7 @@
 
 use crate::args::{Shown, Value, Way};
 use crate::check::{EventType, Plan};
-use crate::expand::{Names, key, known_key, method, or_refused, respanned};
+use crate::expand::{Names, at, key, known_key, method, or_refused, resolved, respanned};
 use crate::fallible::Fallible;
 use crate::function::Function;
 use crate::guarantee::Change;
@@ -44,7 +44,9 @@ pub(crate) fn finish(plan: &Plan, function: &Function, names: &Names, private: &
         };
     };
     let ok = format_ident!("__audit_ok", span = Span::mixed_site());
-    let inserted = quote_spanned!(tx.span()=> #call.finish_in(#tx).await);
+    let inserting = at(call, tx.span());
+    // In parentheses the call has the span of its argument, and the compiler does not complain of both.
+    let inserted = quote_spanned!(tx.span()=> (#inserting).finish_in(#tx).await);
     let inserted = or_refused(plan, function, private, &inserted);
     // The result is not borrowed while the row is inserted: it need not be `Sync`.
     quote! {
@@ -140,21 +142,24 @@ fn failure(plan: &Plan, function: &Function, names: &Names, private: &TokenStrea
     let Names { call, out, error, .. } = names;
     let demands = demands(plan, function, names, private);
     let late = |closure: &ExprClosure| {
-        let private = respanned(private, closure.span());
-        let values = respanned(&quote!(&#out, #error), closure.span());
-        quote_spanned!(closure.span()=> #private::late_error(#values, #closure))
+        // All of one span: the compiler does not complain of the same twice.
+        let span = own_span(closure);
+        let (private, out, error) = (resolved(private, span), at(out, span), at(error, span));
+        quote_spanned!(span=> #private::late_error(&#out, #error, #closure))
     };
     let event = match &plan.err {
         Some(EventType::Late(event)) => {
             let event_of = late(event);
-            Some(quote_spanned!(event.span()=> #call.error_event(#event_of);))
+            let (span, call) = (own_span(event), at(call, event.span()));
+            Some(quote_spanned!(span=> #call.error_event(#event_of);))
         }
         _ => None,
     };
     let id = match &plan.err_id {
         Some(Value::Late(id)) => {
             let id_of = late(id);
-            Some(quote_spanned!(id.span()=> #call.entity_id(#id_of);))
+            let (span, call) = (own_span(id), at(call, id.span()));
+            Some(quote_spanned!(span=> #call.entity_id(#id_of);))
         }
         _ => None,
     };
@@ -166,11 +171,17 @@ fn failure(plan: &Plan, function: &Function, names: &Names, private: &TokenStrea
             });
         },
         Some(Shown::Skip) => quote!(let _ = #error;),
-        Some(Shown::By(Way::Debug)) => quote!(#call.error(&|| #private::ErrorText::by_debug(#error));),
-        Some(Shown::By(Way::Display)) => quote!(#call.error(&|| #private::ErrorText::by_display(#error));),
+        Some(Shown::By(way)) => {
+            // A complaint about the error's type belongs at the word that asks for its text.
+            let word = plan.error.as_ref().map_or_else(Span::call_site, |(word, _)| word.span());
+            let text = Ident::new(if *way == Way::Debug { "by_debug" } else { "by_display" }, Span::call_site());
+            let text = respanned(&quote!(#private::ErrorText::#text(#error)), word);
+            quote!(#call.error(&|| #text);)
+        }
         Some(Shown::Late(closure)) => {
-            let (key, shown) = (known_key(private, "error"), late(closure));
-            quote_spanned!(closure.span()=> #call.serialize(#key, &#shown);)
+            let (key, shown, call) = (known_key(private, "error"), late(closure), at(call, closure.span()));
+            let span = own_span(closure);
+            quote_spanned!(span=> #call.serialize(#key, &#shown);)
         }
     };
     let allowed = in_closures();
@@ -188,12 +199,14 @@ fn success(plan: &Plan, function: &Function, names: &Names, private: &TokenStrea
     let Names { call, value, .. } = names;
     let mut steps = Vec::new();
     if let EventType::Late(event) = &plan.event {
-        let event = late(private, value, event);
-        steps.push(quote!(#call.event(#event);));
+        let (span, event) = (own_span(event), late(private, value, event));
+        let call = at(call, span);
+        steps.push(quote_spanned!(span=> #call.event(#event);));
     }
     if let Some(Value::Late(id)) = &plan.id {
-        let id_of = late(private, value, id);
-        steps.push(quote!(#call.entity_id(#id_of);));
+        let (id_of, call) = (late(private, value, id), at(call, id.span()));
+        let span = own_span(id);
+        steps.push(quote_spanned!(span=> #call.entity_id(#id_of);));
     }
     for field in &plan.fields {
         if let Value::Late(closure) = &field.value
@@ -201,13 +214,14 @@ fn success(plan: &Plan, function: &Function, names: &Names, private: &TokenStrea
         {
             let (key, method) = (known_key(private, &key(&field.name)), method(field.way));
             let (personal, value) = (personal(plan, &field.name), late(private, value, closure));
-            steps.push(quote_spanned!(closure.span()=> #call #personal.#method(#key, &#value);));
+            let (span, call, method) = (own_span(closure), at(call, closure.span()), at(&method, closure.span()));
+            steps.push(quote_spanned!(span=> #call #personal.#method(#key, &#value);));
         }
     }
     steps.push(result(plan, function, names, private));
     let ok = match &plan.ok {
         Some(closure) => {
-            let ok = late(private, value, closure);
+            let ok = condition(private, value, closure);
             Some(quote_spanned!(closure.span()=> #call.ok(|| #ok);))
         }
         None if !plan.fallible.is_none() => Some(quote!({
@@ -218,7 +232,7 @@ fn success(plan: &Plan, function: &Function, names: &Names, private: &TokenStrea
     };
     let steps = match &plan.when {
         Some(Value::Late(when)) => {
-            let when = late(private, value, when);
+            let when = condition(private, value, when);
             // A failure is recorded in any case.
             let when = if ok.is_some() { quote!(!#call.is_ok() || #when) } else { when };
             quote!(#ok if #when { #(#steps)* } else { #call.discard(); })
@@ -261,14 +275,28 @@ fn result(plan: &Plan, function: &Function, names: &Names, private: &TokenStream
             quote!(#call #personal.#method(#key, #shown);)
         }
         Shown::Late(closure) => {
-            let value = late(private, value, closure);
-            quote_spanned!(closure.span()=> #call #personal.serialize(#key, &#value);)
+            let (value, call) = (late(private, value, closure), at(call, closure.span()));
+            let span = own_span(closure);
+            quote_spanned!(span=> #call #personal.serialize(#key, &#value);)
         }
     }
 }
 
 /// Emits the application of a closure to a value. Complaints about that stand at the closure.
 fn late(private: &TokenStream, value: &Ident, closure: &ExprClosure) -> TokenStream {
-    let private = respanned(private, closure.span());
-    quote_spanned!(closure.span()=> #private::late(#value, #closure))
+    let span = own_span(closure);
+    let (private, value) = (resolved(private, span), at(value, span));
+    quote_spanned!(span=> #private::late(#value, #closure))
+}
+
+/// The same, of a closure that tells whether something is so.
+fn condition(private: &TokenStream, value: &Ident, closure: &ExprClosure) -> TokenStream {
+    let span = own_span(closure);
+    let (private, value) = (resolved(private, span), at(value, span));
+    quote_spanned!(span=> #private::late_condition(#value, #closure))
+}
+
+/// Where a closure begins, in the expansion's own context: of tokens of several contexts the compiler shows the whole attribute.
+fn own_span(closure: &ExprClosure) -> Span {
+    closure.span().resolved_at(Span::mixed_site())
 }

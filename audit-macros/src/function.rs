@@ -95,10 +95,31 @@ fn not_a_function(input: ParseStream<'_>) -> Option<syn::Error> {
     } else if input.peek(Token![static]) || (input.peek(Token![const]) && input.peek2(Ident) && input.peek3(Token![:]))
     {
         "a constant"
+    } else if input.peek(Token![use]) {
+        "an import"
+    } else if input.peek(Token![type]) {
+        "a type alias"
     } else {
-        return None;
+        other_item(input)?
     };
     Some(input.error(format!("#[audited] goes on a function, not on {what}; put it on each function to be recorded")))
+}
+
+/// What stands behind `unsafe` or `extern`, and is no function; or a macro.
+fn other_item(input: ParseStream<'_>) -> Option<&'static str> {
+    let ahead = input.fork();
+    let _ = ahead.parse::<Option<Token![unsafe]>>();
+    if ahead.peek(Token![impl]) {
+        return Some("an impl block");
+    }
+    if ahead.peek(Token![trait]) {
+        return Some("a trait");
+    }
+    if ahead.peek(Ident) && ahead.peek2(Token![!]) {
+        return Some("a macro");
+    }
+    ahead.parse::<syn::Abi>().ok()?;
+    ahead.peek(syn::token::Brace).then_some("an extern block")
 }
 
 fn parameters(sig: &Signature) -> Vec<Parameter> {

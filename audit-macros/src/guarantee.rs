@@ -72,7 +72,9 @@ fn before(args: &Args, function: &Function, fallible: Fallible) -> syn::Result<B
     if let Some(Value::Late(when)) = &args.when {
         return Err(syn::Error::new_spanned(
             when,
-            format!("`{word}` records the call before there is a result; write a `when` of what is known before"),
+            format!(
+                "`{word}` records the call before there is a result; write `when` as an expression of the parameters"
+            ),
         ));
     }
     if args.required.is_none() {
@@ -81,7 +83,7 @@ fn before(args: &Args, function: &Function, fallible: Fallible) -> syn::Result<B
     if fallible.is_none() {
         return Err(syn::Error::new_spanned(
             word,
-            "`required` needs a function that can fail: it returns `Err` if its call cannot be recorded; return a `Result` whose error is `From<audit_runtime::RecordError>`, or write `intent`",
+            "`required` returns `Err` if the call cannot be recorded; return a `Result` whose error is `From<audit_runtime::RecordError>`, or write `intent` instead",
         ));
     }
     if only_makes_a_future(function) {
@@ -99,7 +101,7 @@ fn makes_a_future(at: &impl quote::ToTokens, word: &str) -> syn::Error {
     syn::Error::new_spanned(
         at,
         format!(
-            "`{word}` cannot wait inside of a body that only makes a future; write an `async fn`, or a body that is nothing but an `async` block"
+            "`{word}` cannot run in a body that only makes a future; write an `async fn`, or make the whole body one `async` block"
         ),
     )
 }
@@ -122,16 +124,14 @@ fn changes(args: &Args, function: &Function, lent: &mut Lent) -> syn::Result<Vec
                 return Err(syn::Error::new_spanned(
                     base,
                     format!(
-                        "`{base}` is gone when the body ends; `changes` compares `&mut` parameters, and fields of `self`"
+                        "`changes` compares a value before and after the body; take `{base}` by `&mut`, or remove it from `changes`"
                     ),
                 ));
             }
             if redacted(base) {
                 return Err(syn::Error::new_spanned(
                     base,
-                    format!(
-                        "`redact({base})` tells nothing of it, `changes({base})` tells what changed; leave one of them"
-                    ),
+                    format!("`{base}` cannot be both in `redact` and in `changes`; remove one of them"),
                 ));
             }
             if !lent.parameters.contains(base) {
@@ -147,13 +147,16 @@ fn changes(args: &Args, function: &Function, lent: &mut Lent) -> syn::Result<Vec
             && says_secret(&key)
             && !args.plain.contains(name)
         {
-            return Err(looks_secret(name, &format!("leave it out, or say `plain({name})` if it is none")));
+            return Err(looks_secret(
+                name,
+                &format!("remove it from `changes`, or add `plain({name})` if it is not one"),
+            ));
         }
         if changes.iter().any(|change| change.key == key) {
             return Err(syn::Error::new_spanned(
                 value,
                 format!(
-                    "`changes` has a `{key}` already; give this one another key, as in `changes(other = {})`",
+                    "`{key}` is in `changes` already; give this one another key, as in `changes(other = {})`",
                     shown(value)
                 ),
             ));
@@ -174,10 +177,18 @@ fn base(value: &Expr) -> syn::Result<&Ident> {
         Expr::Field(field) => return base(&field.base),
         _ => {}
     }
-    Err(syn::Error::new_spanned(
-        value,
-        "`changes` compares `&mut` parameters, and fields of these and of `self` as in `changes(self.position)`",
-    ))
+    Err(not_comparable(value))
+}
+
+/// What is no parameter and no field: a value that is made for the occasion has no before.
+fn not_comparable(value: &Expr) -> syn::Error {
+    let message = match value {
+        Expr::Reference(reference) => {
+            format!("`changes` takes values without `&`; write `changes({})`", shown(&reference.expr))
+        }
+        _ => "`changes` takes `&mut` parameters and fields; write it as in `changes(order, self.position)`".to_owned(),
+    };
+    syn::Error::new_spanned(value, message)
 }
 
 /// The last name of such a chain.
@@ -187,10 +198,7 @@ fn last(value: &Expr) -> syn::Result<Member> {
             Ok(Member::Named(path.path.require_ident()?.clone()))
         }
         Expr::Field(field) => Ok(field.member.clone()),
-        _ => Err(syn::Error::new_spanned(
-            value,
-            "`changes` compares `&mut` parameters, and fields of these and of `self` as in `changes(self.position)`",
-        )),
+        _ => Err(not_comparable(value)),
     }
 }
 
@@ -214,9 +222,12 @@ fn check_receiver(at: &Expr, function: &Function, word: &str) -> syn::Result<()>
         Some(Type::Reference(_)) => Ok(()),
         Some(_) => Err(syn::Error::new_spanned(
             at,
-            format!("the body owns `self`, and nothing of it is left for `{word}`; take `&self` or `&mut self`"),
+            format!("the body owns `self`, which `{word}` needs afterwards; take `&self` or `&mut self`"),
         )),
-        None => Err(syn::Error::new_spanned(at, "this function has no `self`")),
+        None => Err(syn::Error::new_spanned(
+            at,
+            format!("this function has no `self`; name a `&mut` parameter in `{word}`"),
+        )),
     }
 }
 
@@ -229,16 +240,16 @@ fn transaction(
     let Some(tx) = tx else {
         return Ok(None);
     };
-    let tx = early(tx, "tx", "the result")?;
+    let tx = early(tx, "tx", "the parameters")?;
     if fallible.is_none() {
         return Err(syn::Error::new_spanned(
             &tx,
-            "`tx` needs a function that can fail: it returns `Err` if its row cannot be inserted; return a `Result` whose error is `From<sqlx::Error>`",
+            "`tx` returns `Err` if the row cannot be inserted; return a `Result` whose error is `From<sqlx::Error>`",
         ));
     }
     match function.output.shape {
         Shape::Sync => {
-            return Err(syn::Error::new_spanned(&tx, "`tx` waits for PostgreSQL to take the row; write an `async fn`"));
+            return Err(syn::Error::new_spanned(&tx, "`tx` awaits the insertion of the row; write an `async fn`"));
         }
         _ if only_makes_a_future(function) => return Err(makes_a_future(&tx, "tx")),
         _ => {}
@@ -257,7 +268,7 @@ fn transaction(
                 return Err(syn::Error::new(
                     at,
                     format!(
-                        "the body owns `{name}`, and may have ended its transaction when the row is to be inserted; take `&mut sqlx::Transaction<'_, sqlx::Postgres>`, `&mut sqlx::PgConnection`, or `&mut C` of a `C: AsMut<sqlx::PgConnection>`"
+                        "the body owns `{name}`, which `tx` needs afterwards; take `&mut sqlx::Transaction<'_, sqlx::Postgres>`, `&mut sqlx::PgConnection`, or `&mut C` where `C: AsMut<sqlx::PgConnection>`"
                     ),
                 ));
             }

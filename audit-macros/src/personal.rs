@@ -15,20 +15,20 @@ pub(crate) fn subject(args: &mut Args, function: &Function) -> syn::Result<Optio
             None => Ok(None),
             Some(subject) => Err(syn::Error::new_spanned(
                 tokens(subject),
-                "`subject` says whose the personal data are, and none is named; add `personal(parameter)`, or remove it",
+                "`subject` needs personal data; add `personal(name)`, or remove `subject`",
             )),
         };
     };
     let Some(subject) = args.subject.take() else {
         return Err(syn::Error::new_spanned(
             first,
-            format!("nothing says whose `{first}` is; add `subject = expression`, by which it can be forgotten"),
+            format!("`{first}` is personal, so its subject has to be known; add `subject = ..`"),
         ));
     };
     if let Some(tx) = &args.tx {
         return Err(syn::Error::new_spanned(
             tokens(tx),
-            "personal data are encrypted on their way from the journal, and with `tx` the row does not come from there; leave `personal` or `tx`",
+            "`personal` data is encrypted on its way from the journal, which `tx` bypasses; remove `personal` or `tx`",
         ));
     }
     for name in &args.personal {
@@ -51,10 +51,10 @@ pub(crate) fn subject(args: &mut Args, function: &Function) -> syn::Result<Optio
         };
         return Err(syn::Error::new_spanned(
             name,
-            format!("`{name}` cannot be both in `personal` and in `{other}`; leave one of them"),
+            format!("`{name}` cannot be both in `personal` and in `{other}`; remove one of them"),
         ));
     }
-    early(subject, "subject", "the result").map(Some)
+    early(subject, "subject", "the parameters").map(Some)
 }
 
 /// Says of a field that it is personal, if it is.

@@ -7,38 +7,42 @@ use std::borrow::Cow;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be captured: it is not `serde::Serialize`",
     label = "not `Serialize`",
-    note = "derive `serde::Serialize` for the type, or say what to capture instead: leave a parameter out with `skip(name)`, take its \
-            `Debug` or `Display` text with `only(?name)` or `only(%name)`; for the return value write `result = skip`, `result = ?`, \
-            `result = %` or `result = |value| ..`; for a field, `name = ?expression` or `name = %expression`"
+    note = "add `#[derive(serde::Serialize)]` to the type, or capture something else",
+    note = "for a parameter, write `skip(name)`, `only(?name)` for its `Debug` text, or `only(%name)` for its `Display` text",
+    note = "for the return value, write `result = skip`, `result = ?`, `result = %` or `result = |value| ..`",
+    note = "for one of `fields(..)`, write `name = ?..` or `name = %..`; for a struct's field, `#[audit(skip)]`, `#[audit(?)]` or `#[audit(%)]`"
 )]
 pub trait Capture: Serialize {}
 
-#[diagnostic::do_not_recommend]
+// What lacks `Serialize` deep inside is named by the compiler, which looks through this implementation.
 impl<T: Serialize + ?Sized> Capture for T {}
 
 /// What a late `event` or `err` gives.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no event type",
+    message = "`{Self}` is not an event type",
     label = "not a text",
-    note = "give a `&'static str`, a `String`, or a `Cow<'static, str>` of the form noun.verb"
+    note = "write a `&'static str`, a `String` or a `Cow<'static, str>`, as in \"order.submitted\""
 )]
 pub trait EventType {
     /// The text.
     fn into_event_type(self) -> Cow<'static, str>;
 }
 
+#[diagnostic::do_not_recommend]
 impl EventType for &'static str {
     fn into_event_type(self) -> Cow<'static, str> {
         Cow::Borrowed(self)
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl EventType for String {
     fn into_event_type(self) -> Cow<'static, str> {
         Cow::Owned(self)
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl EventType for Cow<'static, str> {
     fn into_event_type(self) -> Cow<'static, str> {
         self

@@ -390,13 +390,20 @@ pub fn late<V, R>(value: V, closure: impl FnOnce(V) -> R) -> R {
     closure(value)
 }
 
-/// Fails the compilation if a constant is no event type.
+/// Applies a late closure that tells whether something is so: a complaint about its value stands inside of the closure.
+pub fn late_condition<V>(value: V, closure: impl FnOnce(V) -> bool) -> bool {
+    closure(value)
+}
+
+/// Fails the compilation if a constant is not an event type.
 ///
 /// # Panics
-/// Never at run time: it is called in a `const` block.
-pub const fn check_event_type(text: &str) {
+/// Never at run time: it is called in constants.
+#[must_use]
+pub const fn checked_event_type(text: &'static str) -> &'static str {
     assert!(
         crate::event::is_event_type(text),
-        "this constant is no event type; write noun.verb in lower case, as in \"order.submitted\", at most 128 bytes"
+        "this constant is not an event type; write `noun.verb` in lower case, as in \"order.submitted\", at most 128 bytes"
     );
+    text
 }

@@ -134,10 +134,10 @@ impl EntityId {
 
 /// What can be the `id` of an event's entity: a [`Uuid`], a text that is one, an [`EntityId`], an `Option` of these.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no entity id",
+    message = "`{Self}` is not an entity id",
     label = "neither a `Uuid` nor a text that is one",
-    note = "give a `Uuid`, a text, an `Option` of these, or `EntityId::named(kind, key)` for any other key; for a type of your own \
-            implement `audit_runtime::IntoEntityId`"
+    note = "write a `Uuid`, a text, an `Option` of these, or `EntityId::named(kind, key)` for any other key",
+    note = "for a type of your own, implement `audit_runtime::IntoEntityId`"
 )]
 pub trait IntoEntityId {
     /// The entity's id.

@@ -74,8 +74,8 @@ pub mod __private {
     pub use crate::call::{
         ByCapture, ByFuture, ByName, ByOutcome, ByResult, BySerialize, ByTypeOutcome, Call, Ended, EndsInError, Fails,
         Fallible, Handed, Handover, InCall, Never, NoError, NoErrorBeside, Refusal, Refused, Returned, RowConnection,
-        Shown, Site, SiteTexts, check_event_type, ends_in_error, fails, fallible, late, late_error, no_error,
-        no_error_beside, refused, refused_by_type,
+        Shown, Site, SiteTexts, checked_event_type, ends_in_error, fails, fallible, late, late_condition, late_error,
+        no_error, no_error_beside, refused, refused_by_type,
     };
     pub use crate::capture::Key;
     pub use crate::error::{ByDebug, ByDisplay, ByDyn, ByError, BySend, BySendSync, ByTypeName, Described, ErrorText};

@@ -87,11 +87,9 @@ impl Call {
 
 /// The error of a `required` or `tx` function, made of one of the library's own.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot say that the audit trail failed: it is not `From<{E}>`",
+    message = "`{Self}` cannot hold `{E}`, the error of a call that cannot be recorded",
     label = "not `From<{E}>`",
-    note = "a function that is `required` returns `Err` of `audit_runtime::RecordError` if its call cannot be recorded, one with `tx` of \
-            `sqlx::Error` if its row cannot be inserted: give its error type a variant with `#[from]`, or return `anyhow::Error` or \
-            `Box<dyn Error>`"
+    note = "add a variant with `#[from] {E}` to the error type, or return `anyhow::Error` or `Box<dyn Error>`"
 )]
 pub trait Refused<E>: From<E> {}
 
@@ -100,17 +98,16 @@ impl<E, T: From<E>> Refused<E> for T {}
 
 /// The return type of a `required` or `tx` function.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot say that the audit trail failed: it is no `Result`",
-    label = "no `Result`",
-    note = "a function that is `required` returns `Err` of `audit_runtime::RecordError` if its call cannot be recorded, one with `tx` of \
-            `sqlx::Error` if its row cannot be inserted: return a `Result` whose error is `From` that, or write `intent` in place of \
-            `required`"
+    message = "`required` and `tx` return `Err` if a call cannot be recorded, but this function returns `{Self}`",
+    label = "not a `Result`",
+    note = "return a `Result` whose error is `From<{E}>`, or write `intent` in place of `required`"
 )]
 pub trait Refusal<E> {
     /// Its `Err`, of such an error.
     fn refusal(error: E) -> Self;
 }
 
+#[diagnostic::do_not_recommend]
 impl<T, X: Refused<E>, E> Refusal<E> for Result<T, X> {
     fn refusal(error: E) -> Self {
         Err(X::from(error))

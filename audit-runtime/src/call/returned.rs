@@ -66,8 +66,9 @@ impl<'a, T, E> Returned<'a, Poll<Option<Result<T, E>>>> {
 #[diagnostic::on_unimplemented(
     message = "the outcome of this call is unknown when it returns: `{Self}` is a future",
     label = "a future under another name",
-    note = "write the type out, as `impl Future<Output = ..>` or `Pin<Box<dyn Future<Output = ..> + Send>>`: the call is then recorded \
-            when its future ends; or add `infallible`: it is then recorded as `ok` when the future is made"
+    note = "write the type out, as `impl Future<Output = ..>` or `Pin<Box<dyn Future<Output = ..> + Send>>`, to record the call when its \
+            future ends",
+    note = "or add `infallible`, to record it as `ok` when the future is made"
 )]
 pub trait Ended {}
 
@@ -288,9 +289,9 @@ impl<V> ByTypeOutcome for &mut Shown<V> {
 
 /// A function whose call can fail.
 #[diagnostic::on_unimplemented(
-    message = "`err` and `error` are about an `Err`, and `{Self}` is no `Result`",
-    label = "`{Self}` has no error",
-    note = "remove it; for values that count as failures, write `ok = |value| ..` and `err = \"noun.verb\"`"
+    message = "`err` and `error` need an `Err`, but this function returns `{Self}`",
+    label = "`{Self}` is not a `Result`",
+    note = "remove it, or write `ok = |value| ..` and `err = \"noun.verb\"` if some values count as failures"
 )]
 pub trait Fails {
     /// Its error.
@@ -299,17 +300,17 @@ pub trait Fails {
 
 /// A function whose call can end as one that failed.
 #[diagnostic::on_unimplemented(
-    message = "`err` names the event of a call that fails, and one that returns `{Self}` does not",
-    label = "`{Self}` is no `Result`",
-    note = "remove it; for values that count as failures, add `ok = |value| ..`"
+    message = "`err` names the event of an `Err`, but this function returns `{Self}`",
+    label = "`{Self}` is not a `Result`",
+    note = "remove `err`, or add `ok = |value| ..` if some values count as failures"
 )]
 pub trait EndsInError {}
 
 /// The return type of a function that is said to be `fallible`.
 #[diagnostic::on_unimplemented(
-    message = "`fallible` says that this function returns a `Result`, and `{Self}` is none",
-    label = "no `Result`",
-    note = "remove `fallible`; for values that count as failures, write `ok = |value| ..`"
+    message = "`fallible` needs a `Result`, but this function returns `{Self}`",
+    label = "not a `Result`",
+    note = "remove `fallible`, or write `ok = |value| ..` if some values count as failures"
 )]
 pub trait Fallible {}
 
@@ -346,7 +347,7 @@ pub fn late_error<'a, R: Fails, T>(_: &R, error: &'a R::Error, closure: impl FnO
 
 /// The error of a call whose late event type stands alone.
 #[diagnostic::on_unimplemented(
-    message = "a late event type is unknown of a call that returns `Err`; name one with `err = \"noun.verb\"`",
+    message = "a late `event` is unknown if the function returns `Err`; add `err = \"noun.verb\"`",
     label = "this function can return `Err`"
 )]
 pub trait NoError {}
@@ -358,8 +359,8 @@ pub const fn no_error<E: NoError>(_: &E) {}
 
 /// The error of a call with a parameter that is captured as `error`.
 #[diagnostic::on_unimplemented(
-    message = "the parameter `error` has the name of what the attribute itself records of an `Err`",
-    label = "`skip(error)`, and record it under another name with `fields(other = error)`"
+    message = "the parameter `error` clashes with `data.error`, which the attribute records",
+    label = "add `skip(error)` and `fields(other = error)`"
 )]
 pub trait NoErrorBeside {}
 

@@ -10,9 +10,9 @@ use sqlx::postgres::PgConnection;
 /// What `tx` takes.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot take the row of an audited call",
-    label = "no connection of PostgreSQL that is in a transaction",
-    note = "`tx` takes what the body works with and leaves open: `&mut sqlx::Transaction<'_, sqlx::Postgres>`, `&mut sqlx::PgConnection`, \
-            or anything that is `AsMut<sqlx::PgConnection>`; not a pool, and nothing the body ends itself"
+    label = "not a connection to PostgreSQL",
+    note = "give `tx` the transaction that the body works in: a `&mut sqlx::Transaction<'_, sqlx::Postgres>`, a \
+            `&mut sqlx::PgConnection`, or anything that is `AsMut<sqlx::PgConnection>`"
 )]
 pub trait RowConnection: AsMut<PgConnection> {}
 

@@ -29,4 +29,15 @@ fn dotted(order_id: Uuid) {}
 #[audited(event = "order.submitted", skip(a), skip(b, c))]
 fn twice(order_id: Uuid, a: u8, b: u8, c: u8) {}
 
+#[audited(event = "order.submitted", err(Debug))]
+fn err_debug(order_id: Uuid) -> Result<u8, String> {
+    Ok(1)
+}
+
+#[audited(event = "order.submitted", target = "desk")]
+fn target(order_id: Uuid) {}
+
+#[audited(event = "order.submitted", follows_from = cause)]
+fn follows_from(order_id: Uuid, cause: Uuid) {}
+
 fn main() {}

@@ -19,4 +19,7 @@ fn correlation(order_id: Uuid) {}
 #[audited(event = "order.submitted", data(order_id))]
 fn data(order_id: Uuid) {}
 
+#[audited(event = "order.submitted", context = order_id)]
+fn context(order_id: Uuid) {}
+
 fn main() {}
