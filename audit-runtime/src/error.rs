@@ -192,6 +192,7 @@ mod tests {
 
     #[test]
     fn a_type_parameter_is_described_by_its_bounds() {
+        #[allow(clippy::needless_borrow, reason = "as many as the attribute writes")]
         fn of<E: Error>(error: &E) -> ErrorText {
             (&&&&&&&&Described(error)).describe()
         }
