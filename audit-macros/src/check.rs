@@ -214,7 +214,7 @@ fn literal(word: &str, value: Option<&Value>, function: &Function) -> syn::Resul
     Ok(())
 }
 
-/// Refuses a literal that is no text, or an empty one.
+/// Refuses a literal that is not a text, or an empty one.
 fn text(word: &str, value: Option<&Value>) -> syn::Result<()> {
     let message = match value {
         Some(Value::Early(Expr::Lit(ExprLit { lit: Lit::Str(text), .. }))) if !text.value().trim().is_empty() => {

@@ -290,7 +290,7 @@ fn body(plan: &Plan, function: &Function, names: &Names, begun: &TokenStream) ->
     let reborrowed = quote!(#(#[allow(clippy::shadow_same)] let #parameters = &mut *#parameters;)*);
     // A receiver is lent by not moving it.
     let moving = (!lent.receiver).then(|| quote!(move));
-    // What a synchronous body takes it takes by binding it once more: so that values that can be copied are, once.
+    // A synchronous body takes its arguments by binding them once more, so that one that can be copied is copied once.
     let moving_self = moving.clone().filter(|_| function.owns_self());
     match function.output.shape {
         Shape::Sync if function.output.is_never() => {

@@ -105,7 +105,7 @@ fn not_a_function(input: ParseStream<'_>) -> Option<syn::Error> {
     Some(input.error(format!("#[audited] goes on a function, not on {what}; put it on each function to be recorded")))
 }
 
-/// What stands behind `unsafe` or `extern`, and is no function; or a macro.
+/// Names the item behind `unsafe` or `extern` that is not a function, or a macro.
 fn other_item(input: ParseStream<'_>) -> Option<&'static str> {
     let ahead = input.fork();
     let _ = ahead.parse::<Option<Token![unsafe]>>();

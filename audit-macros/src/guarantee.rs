@@ -180,7 +180,7 @@ fn base(value: &Expr) -> syn::Result<&Ident> {
     Err(not_comparable(value))
 }
 
-/// What is no parameter and no field: a value that is made for the occasion has no before.
+/// Refuses a value that is neither a parameter nor a field: one that is made for the occasion has no before.
 fn not_comparable(value: &Expr) -> syn::Error {
     let message = match value {
         Expr::Reference(reference) => {

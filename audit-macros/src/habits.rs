@@ -168,7 +168,7 @@ pub(crate) fn list_missing(name: &Ident, input: ParseStream<'_>) -> syn::Error {
     syn::Error::new_spanned(name, format!("`{name}` needs a list in parentheses; write `{name}({given})`"))
 }
 
-/// What is no name, where a parameter is named.
+/// Refuses another token where a parameter is to be named.
 pub(crate) fn no_name(list: &Ident, input: ParseStream<'_>) -> syn::Error {
     let ahead = input.fork();
     let _ = ahead.parse::<TokenTree>();

@@ -14,7 +14,7 @@ use std::borrow::Cow;
 )]
 pub trait Capture: Serialize {}
 
-// What lacks `Serialize` deep inside is named by the compiler, which looks through this implementation.
+// The compiler looks through this implementation, and names a type deep inside that lacks `Serialize`.
 impl<T: Serialize + ?Sized> Capture for T {}
 
 /// What a late `event` or `err` gives.

@@ -270,12 +270,13 @@ pub(crate) fn text<T: Display + ?Sized>(value: &T) -> String {
     }
 }
 
+/// Returns the message of a panic, if that is a text.
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> Option<&str> {
+    panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+}
+
 pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("with a value that is no text")
+    panic_text(panic).unwrap_or("with a value that is no text")
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -8,6 +8,7 @@
 use serde::Serialize;
 use std::error::Error;
 use std::fmt::{Debug, Display};
+use std::iter::successors;
 
 /// What is recorded as `data.error`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -22,16 +23,13 @@ impl ErrorText {
     pub(crate) fn of_error(error: &(dyn Error + '_)) -> Self {
         let message = error.to_string();
         let mut causes: Vec<String> = Vec::new();
-        let mut source = error.source();
         // A source chain that runs in circles is somebody's bug, and must not become ours.
-        for _ in 0..32 {
-            let Some(cause) = source else { break };
+        for cause in successors(error.source(), |&cause| cause.source()).take(32) {
             let text = cause.to_string();
             // An error that only displays its source says nothing of its own.
             if text != *causes.last().unwrap_or(&message) {
                 causes.push(text);
             }
-            source = cause.source();
         }
         Self { message, causes }
     }

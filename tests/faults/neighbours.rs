@@ -1,4 +1,4 @@
-//! What others leave behind or put in the way: journals of the dead, held locks, triggers that drop rows.
+//! Things that others leave behind or put in the way: journals of the dead, held locks, triggers that drop rows.
 
 use audit_runtime::{Audit, Event, Overflow, RecordError, audited};
 use sqlx::postgres::PgConnection;

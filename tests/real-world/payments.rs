@@ -159,7 +159,7 @@ struct WebhookEvent {
     status: String,
 }
 
-/// What a webhook is about is known once it is read.
+/// A webhook has to be read before its subject is known.
 type WebhookResult = PaymentResult<Option<WebhookEvent>>;
 
 // 49. A webhook: 5.

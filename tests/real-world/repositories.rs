@@ -132,7 +132,7 @@ async fn change_balance(tx: &mut Transaction<'_, Postgres>, user: Uuid, cents: i
     changed.ok_or(RepoError::Missing)
 }
 
-/// What is committed as one.
+/// Rows that are committed as one.
 struct UnitOfWork<'c> {
     tx: Transaction<'c, Postgres>,
 }
@@ -172,7 +172,7 @@ fn missing() -> Value {
     json!({"message": "no such user", "causes": []})
 }
 
-/// What an error says, if it is by this constraint that PostgreSQL refused. (Its words depend on its version.)
+/// Returns an error's text, if PostgreSQL refused by this constraint. (Its words depend on its version.)
 fn violates(constraint: &str, error: &dyn Error) -> Value {
     let causes: Vec<String> = successors(error.source(), |&cause| cause.source()).map(ToString::to_string).collect();
     assert!(causes.iter().all(|cause| cause.contains(constraint)) && causes.len() == 2, "{causes:?}");

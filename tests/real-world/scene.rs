@@ -11,7 +11,7 @@ use uuid::Uuid;
 /// The id that most calls are about.
 pub(crate) const ID: Uuid = Uuid::from_u128(7);
 
-/// What a row says of a call.
+/// A row, as far as it is about the call.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Row {
     event_type: String,

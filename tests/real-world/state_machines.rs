@@ -63,7 +63,7 @@ struct Packed;
 #[derive(Debug)]
 struct Sent;
 
-/// What was refused, whole.
+/// A refusal, whole.
 #[derive(Debug, thiserror::Error)]
 #[error("no parcel in {}", .0.id)]
 struct Empty(Shipment<Packed>);

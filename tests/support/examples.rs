@@ -30,7 +30,7 @@ fn built(name: &str, package: &[&str]) -> PathBuf {
         // Up to date in a workspace test run, where this costs a moment; a lone `-p tests` builds it here.
         let mut build = Command::new(cargo);
         build.args(["build", "--quiet", "--bin", name]).args(package);
-        // What cargo says of the test's own package makes build scripts run again, and all that depends on them.
+        // Variables of the test's own package make build scripts run again, and all that depends on them.
         let of_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(of_package)) {
             build.env_remove(name);

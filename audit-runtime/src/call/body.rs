@@ -1,10 +1,9 @@
 //! The user's own body: while it runs, its call is the cause of every event below.
 
 use super::{Call, Panic};
-use crate::capture::Key;
+use crate::capture::{Key, panic_text};
 use crate::context::{Frame, swap_call};
 use pin_project_lite::pin_project;
-use std::any::Any;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
@@ -17,6 +16,7 @@ impl Call {
         let Some(active) = &mut *self.active else {
             return apart(body);
         };
+        // As [`inside`] does it, but for the place: a frame on the stack is more than a small call has else.
         active.outside = swap_call(Some(active.frame()));
         let ended = catch_unwind(AssertUnwindSafe(body));
         swap_call(active.outside);
@@ -35,7 +35,7 @@ impl Call {
     /// Captures the message of a panic that leaves the body, and lets it go on.
     #[cold]
     fn panicked(&mut self, panic: Panic) -> ! {
-        if let Some(message) = text(panic.as_ref()) {
+        if let Some(message) = panic_text(panic.as_ref()) {
             self.serialize(const { &Key::new("$panic") }, message);
         }
         resume_unwind(panic)
@@ -48,25 +48,13 @@ fn apart<R>(body: impl FnOnce() -> R) -> R {
     body()
 }
 
-pub(super) fn text(panic: &(dyn Any + Send)) -> Option<&str> {
-    panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-}
-
-/// Puts a call in force on this thread, and what was before back, also when the body panics.
-pub(super) struct Inside(Option<Frame>);
-
-impl Inside {
-    #[inline]
-    pub(super) fn new(frame: Option<Frame>) -> Self {
-        Self(swap_call(frame))
-    }
-}
-
-impl Drop for Inside {
-    #[inline]
-    fn drop(&mut self) {
-        swap_call(self.0);
-    }
+/// Runs a part of a body with a call in force on this thread, and puts back what was before.
+#[inline]
+pub(super) fn inside<R>(frame: Option<Frame>, body: impl FnOnce() -> R) -> Result<R, Panic> {
+    let outside = swap_call(frame);
+    let ended = catch_unwind(AssertUnwindSafe(body));
+    swap_call(outside);
+    ended
 }
 
 pin_project! {
@@ -90,16 +78,12 @@ impl<F: Future> Future for InCall<'_, F> {
             return this.body.poll(cx);
         };
         active.suspended = false;
-        let inside = Inside::new(Some(active.frame()));
-        match catch_unwind(AssertUnwindSafe(|| this.body.as_mut().poll(cx))) {
+        match inside(Some(active.frame()), || this.body.as_mut().poll(cx)) {
             Ok(polled) => {
                 active.suspended = polled.is_pending();
                 polled
             }
-            Err(panic) => {
-                drop(inside);
-                this.call.panicked(panic)
-            }
+            Err(panic) => this.call.panicked(panic),
         }
     }
 }

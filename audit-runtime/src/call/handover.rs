@@ -5,13 +5,13 @@
 
 use super::Call;
 use super::active::Active;
-use super::body::{Inside, text};
-use crate::capture::Key;
+use super::body::inside;
+use crate::capture::{Key, panic_text};
 use crate::context::{Frame, current_call, swap_call};
 use pin_project_lite::pin_project;
 use std::future::Future;
 use std::mem::ManuallyDrop;
-use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{RefUnwindSafe, UnwindSafe, resume_unwind};
 use std::pin::Pin;
 use std::ptr;
 use std::sync::OnceLock;
@@ -117,15 +117,13 @@ impl<F: Future> Future for Handed<'_, F> {
         let mut this = self.project();
         let handover = *this.handover;
         handover.is_suspended.store(false, Ordering::Relaxed);
-        let inside = Inside::new(handover.frame().or_else(current_call));
-        match catch_unwind(AssertUnwindSafe(|| this.body.as_mut().poll(cx))) {
+        match inside(handover.frame().or_else(current_call), || this.body.as_mut().poll(cx)) {
             Ok(polled) => {
                 handover.is_suspended.store(polled.is_pending(), Ordering::Relaxed);
                 polled
             }
             Err(panic) => {
-                drop(inside);
-                if let Some(message) = text(panic.as_ref()) {
+                if let Some(message) = panic_text(panic.as_ref()) {
                     let _ = handover.panic.set(message.into());
                 }
                 resume_unwind(panic)

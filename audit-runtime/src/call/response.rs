@@ -7,7 +7,7 @@ use axum_core::response::ErrorResponse;
 pub use axum_core::response::IntoResponse;
 pub use axum_core::response::Response;
 
-/// What has a status: a response, the status itself, and what axum makes a response with that status of.
+/// Values with a status: a response, the status itself, and the pair that axum makes a response with that status of.
 macro_rules! statuses {
     ($(<$($parameter:ident)?> $type:ty, |$value:ident| $status:expr;)+) => {$(
         impl$(<$parameter>)? Shown<&$type> {

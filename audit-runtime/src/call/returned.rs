@@ -7,7 +7,7 @@
 //! two look at the type's name.
 
 use super::Call;
-use super::unseen::{self, Said};
+use super::unseen;
 use crate::bounds::Capture;
 use serde::Serialize;
 use std::task::Poll;
@@ -140,7 +140,7 @@ impl<'a, V> ByName<'a> for &mut Returned<'a, V> {
     #[inline]
     fn split(self, call: &mut Call) -> Result<&'a V, &'a Never> {
         if unseen::names_a_result::<V>() {
-            call.capture(|call| call.unseen(|_| Said::Nothing, &()));
+            call.capture(Call::unknown);
         }
         Ok(self.0)
     }
@@ -266,7 +266,7 @@ impl<T, E> ByResult for &Shown<&Result<T, E>> {
     #[inline]
     fn outcome(self, call: &mut Call) {
         match self.0 {
-            Ok(_) if unseen::names_a_result::<T>() => call.unseen(|_| Said::Nothing, &()),
+            Ok(_) if unseen::names_a_result::<T>() => call.unknown(),
             result => call.fails(result.is_err()),
         }
     }
@@ -282,7 +282,7 @@ impl<V> ByTypeOutcome for &mut Shown<V> {
     #[inline]
     fn outcome(self, call: &mut Call) {
         if unseen::names_a_result::<V>() {
-            call.unseen(|_| Said::Nothing, &());
+            call.unknown();
         }
     }
 }

@@ -57,6 +57,12 @@ impl Call {
         }
     }
 
+    /// The same of a value that serde knows nothing of.
+    #[cold]
+    pub(super) fn unknown(&mut self) {
+        self.unseen(|()| Said::Nothing, &());
+    }
+
     fn warn_unseen(&self) {
         static WARNED: Once = Once::new();
         if let Some(active) = &*self.active {

@@ -35,7 +35,7 @@ impl Journal {
         let is_wanted = self.sync_wanted.swap(false, Ordering::AcqRel);
         let number = self.syncs_begun.fetch_add(1, Ordering::AcqRel) + 1;
         let before = *self.synced.borrow();
-        // What nobody will find is not on disk, even if it could be written there.
+        // A record that nobody will find is not on disk, even if it could be written there.
         let found = self.check_place();
         // Counted before what is published is looked at: a claim that is not in it is not yet published, either.
         let claimed = self.ring.claimed();

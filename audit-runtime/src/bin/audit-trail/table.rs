@@ -2,7 +2,7 @@
 
 use crate::format::{entity, fitted_entity};
 use crate::summary;
-use crate::text::{columns, elided, harmless, harmless_json, narrowed, padded};
+use crate::text::{WIDEST, columns, elided, harmless, harmless_json, narrowed, padded};
 use crate::time::Zone;
 use crate::timeline::{duration, shown};
 use audit_runtime::{Json, TrailEvent};
@@ -18,8 +18,6 @@ const OUTCOME: usize = 2;
 const ACTOR: usize = 3;
 const ENTITY: usize = 4;
 const DURATION: usize = 5;
-/// The widest column: one long name does not pad every row.
-const WIDEST: usize = 64;
 /// How columns give way on a narrow terminal: those first that lose least by it. The time loses its offset, which the header names,
 /// and its decimals.
 const STEPS: [(usize, usize); 11] = [

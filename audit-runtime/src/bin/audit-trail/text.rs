@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+/// The widest column of a line that is not cut: one long name does not pad every row.
+pub(crate) const WIDEST: usize = 64;
 /// Marks that may follow each other: no script needs more above one letter.
 const MOST_MARKS: usize = 8;
 /// Characters that are shown as one: the longest emoji of Unicode has ten.

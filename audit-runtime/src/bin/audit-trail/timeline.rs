@@ -2,7 +2,7 @@
 
 use crate::format::{entity, fitted_entity};
 use crate::summary::{context, data, other_columns};
-use crate::text::{columns, elided, harmless, narrowed, padded};
+use crate::text::{WIDEST, columns, elided, harmless, narrowed, padded};
 use crate::time::Zone;
 use anstyle::{AnsiColor, Style};
 use audit_runtime::{IntentState, Outcome, Timestamp, TrailEvent};
@@ -168,7 +168,7 @@ impl Columns {
     /// As wide as these lines need, within reason: one long name does not pad every line.
     fn of(lines: &[Line], is_whole: bool) -> Self {
         let widest = |column: fn(&Line) -> &str, most: usize| {
-            let most = if is_whole { 64 } else { most };
+            let most = if is_whole { WIDEST } else { most };
             lines.iter().map(|line| columns(column(line)).min(most)).max().unwrap_or(0)
         };
         Self([
