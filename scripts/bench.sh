@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # All benchmarks, and docs/benchmarks.md with its charts from what they measured. On a machine that does nothing else; it takes about
-# twenty minutes. It needs what scripts/test.sh installs (a PostgreSQL server, Python with venv).
+# twenty minutes. It needs what scripts/test.sh --install installs (a PostgreSQL server, Python with venv).
 #
 #   bash scripts/bench.sh                   all of it
-#   bash scripts/bench.sh --instructions    counts the instructions of captured calls only, and compares them with those known
+#   bash scripts/bench.sh --instructions    counts the instructions of captured calls only, and compares them with those known; so
+#                                           with their stack
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if [ "${1:-}" = --instructions ]; then

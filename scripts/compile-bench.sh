@@ -1,19 +1,24 @@
 #!/usr/bin/env bash
-# What annotating costs the compiler: a crate of 1,000 functions with #[audited], with #[tracing::instrument(ret, err)]
-# and with neither, checked in turn; then the size of its stripped release binary.
+# Measures the cost of annotations for the compiler: a crate of 1,000 functions with #[audited], with
+# #[tracing::instrument(ret, err)] and with neither, checked in turns; then the size of its stripped release binary.
+# With a revision, a fourth crate uses #[audited] of that revision.
 #
-#   bash scripts/compile-bench.sh [rounds, 5 by default]
+#   bash scripts/compile-bench.sh [rounds, 5 by default] [revision]
+#
+# FUNCTIONS=100 has another number of functions.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
 rounds=${1:-5}
+revision=${2:-}
+functions=${FUNCTIONS:-1000}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export CARGO_TARGET_DIR="$work/target"
 
 # Half of the functions are async, half are fallible; they take an id, a text and one of 40 structs.
-generate() { # name, attribute of fallible functions, attribute of the others
-    local name=$1 fallible=$2 infallible=$3 s
+generate() { # name, attribute of fallible functions, attribute of the others, where the library is
+    local name=$1 fallible=$2 infallible=$3 root=${4:-$root} s
     mkdir -p "$work/$name/src"
     cp "$root/Cargo.lock" "$work/$name/Cargo.lock"
     cat >"$work/$name/Cargo.toml" <<TOML
@@ -41,7 +46,7 @@ TOML
         for ((s = 0; s < 40; s++)); do
             echo "#[derive(Debug, Clone, serde::Serialize)] pub struct S$s { pub ticker: String, pub quantity: f64, pub count: u$((s % 2 ? 32 : 64)), pub limit: Option<f64> }"
         done
-        for ((f = 0; f < 1000; f++)); do
+        for ((f = 0; f < functions; f++)); do
             s=$((f % 40))
             local async='' attribute=$infallible returns="S$s" result='order.clone()'
             ((f % 2)) && async='async '
@@ -55,7 +60,7 @@ TOML
         for ((s = 0; s < 40; s++)); do
             echo "let s$s = S$s { ticker: ticker.clone(), quantity: 1.0, count: 1, limit: None };"
         done
-        for ((f = 0; f < 1000; f++)); do
+        for ((f = 0; f < functions; f++)); do
             local call="f$f(order_id, &ticker, &s$((f % 40)))"
             ((f % 2)) && call="pollster::block_on($call)"
             echo "std::hint::black_box($call)$( ((f % 4 < 2)) && echo .ok );" | sed 's/\.ok;/.ok();/'
@@ -66,9 +71,15 @@ TOML
 
 generate plain '' ''
 generate tracing '#[tracing::instrument(ret, err)]' '#[tracing::instrument(ret)]'
-generate audited '#[audit_runtime::audited(event = "order.submitted", err = "order.rejected")]' '#[audit_runtime::audited(event = "order.submitted")]'
+captured='event = "order.submitted"'
+generate audited "#[audit_runtime::audited($captured, err = \"order.rejected\")]" "#[audit_runtime::audited($captured)]"
 
 variants=(plain tracing audited)
+if [ -n "$revision" ]; then
+    git archive --prefix=old/ "$revision" | tar -x -C "$work"
+    generate before "#[audit_runtime::audited($captured, err = \"order.rejected\")]" "#[audit_runtime::audited($captured)]" "$work/old"
+    variants+=(before)
+fi
 for variant in "${variants[@]}"; do
     cargo check --quiet --manifest-path "$work/$variant/Cargo.toml"
 done
@@ -83,8 +94,9 @@ done
 for variant in "${variants[@]}"; do
     cargo build --release --quiet --manifest-path "$work/$variant/Cargo.toml"
 done
-printf '%-10s %14s %18s\n' 'functions' 'check, ms' 'binary, bytes'
+printf '%-10s %14s %14s %18s\n' 'functions' 'check, ms' 'shortest, ms' 'binary, bytes'
 for variant in "${variants[@]}"; do
     median=$(sort -n "$work/$variant.ms" | sed -n "$(((rounds + 1) / 2))p")
-    printf '%-10s %14s %18s\n' "$variant" "$median" "$(stat -c %s "$work/target/release/bench-$variant")"
+    shortest=$(sort -n "$work/$variant.ms" | head -1)
+    printf '%-10s %14s %14s %18s\n' "$variant" "$median" "$shortest" "$(stat -c %s "$work/target/release/bench-$variant")"
 done

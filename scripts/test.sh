@@ -1,32 +1,66 @@
 #!/usr/bin/env bash
-# Everything that has to hold before a change lands. Run it from anywhere in the checkout: bash scripts/test.sh
+# Everything that has to hold before a change lands, from anywhere in the checkout. It needs Rust, by rustup or otherwise.
+#
+#   bash scripts/test.sh              names the packages that the tests lack here, and then exits with 2
+#   bash scripts/test.sh --install    installs them first, from Debian's packages, by sudo if need be; so does CI=true
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+install=no
+[ "${CI:-}" != true ] || install=yes
+case "${1:-}" in
+    '') ;;
+    --install) install=yes ;;
+    *) sed -n '2,/^set /s/^# \{0,1\}//p' scripts/test.sh >&2; exit 2 ;;
+esac
+
 step() { printf '\n== %s (after %d s)\n' "$*" "$SECONDS"; }
+installed() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ]; }
+have_server() { installed initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
 
-have_server() {
-    command -v initdb >/dev/null 2>&1 || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null
-}
-
-missing=()
-have_server || missing+=(postgresql)
-command -v pgbouncer >/dev/null 2>&1 || [ -x /usr/sbin/pgbouncer ] || missing+=(pgbouncer)
-command -v strace >/dev/null 2>&1 || missing+=(strace)
-command -v valgrind >/dev/null 2>&1 || missing+=(valgrind)
-# For the existing system's side of the tables: the tests make a virtual environment with asyncpg.
-python3 -c 'import ensurepip' >/dev/null 2>&1 || missing+=(python3-venv)
-if [ ${#missing[@]} -gt 0 ]; then
-    if ! command -v apt-get >/dev/null 2>&1; then
-        echo "The tests need a PostgreSQL server (initdb and postgres, on the PATH or under /usr/lib/postgresql), PgBouncer, strace, valgrind and Python with venv." >&2
-        echo "Missing here, by the names of Debian's packages: ${missing[*]}. Install them." >&2
+for program in cargo rustc cargo-clippy cargo-fmt; do
+    if ! command -v "$program" >/dev/null 2>&1; then
+        echo "$program is missing; install Rust from https://rustup.rs, with the components clippy and rustfmt" >&2
         exit 2
     fi
-    step "missing, installed from Debian's packages: ${missing[*]}"
-    as_root=()
-    [ "$(id -u)" -eq 0 ] || as_root=(sudo)
-    "${as_root[@]}" apt-get update -q
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"
+done
+
+# By the names of Debian's packages.
+missing=()
+{ installed cc && [ -e /usr/include/stdio.h ]; } || missing+=(gcc libc6-dev)
+have_server || missing+=(postgresql)
+installed pgbouncer || missing+=(pgbouncer)
+installed strace || missing+=(strace)
+installed valgrind || missing+=(valgrind)
+# For the existing system's side of the tables: the tests make a virtual environment with asyncpg.
+python3 -c 'import ensurepip' >/dev/null 2>&1 || missing+=(python3-venv)
+# Without it, a test of a full btrfs is left out, and the others run.
+optional=()
+installed mkfs.btrfs || optional+=(btrfs-progs)
+
+wanted=("${missing[@]}" "${optional[@]}")
+if [ ${#wanted[@]} -gt 0 ]; then
+    if [ "$install" = yes ] && command -v apt-get >/dev/null 2>&1; then
+        step "missing, installed from Debian's packages: ${wanted[*]}"
+        as_root=()
+        [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+        "${as_root[@]}" apt-get update -q
+        "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${wanted[@]}"
+    elif [ ${#missing[@]} -gt 0 ]; then
+        echo "The tests need a C compiler, a PostgreSQL server (initdb and postgres, on the PATH or under /usr/lib/postgresql), PgBouncer," >&2
+        echo "strace, valgrind and Python with venv. Missing here, by the names of Debian's packages: ${wanted[*]}" >&2
+        if command -v apt-get >/dev/null 2>&1; then
+            echo "hint: bash scripts/test.sh --install installs them" >&2
+        fi
+        exit 2
+    else
+        step "missing, so that a test of a full btrfs is left out: ${optional[*]}"
+    fi
+fi
+
+# A machine that is set up for this alone builds everything once: what only helps the next build, or a debugger, is left out.
+if [ "$install" = yes ]; then
+    export CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=0
 fi
 
 step "format"
@@ -41,7 +75,7 @@ RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features --lock
 step "tests"
 cargo test --workspace --all-features --locked
 
-step "instructions of captured calls"
+step "instructions and stack of captured calls"
 bash scripts/bench.sh --instructions
 
 step "the first command of the README"

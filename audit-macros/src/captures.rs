@@ -1,6 +1,7 @@
 //! Which parameters and fields are captured, and how.
 
-use crate::args::{Args, Field, Way, nearest};
+use crate::args::{Args, Format};
+use crate::diagnostics::{known_name, looks_secret};
 use crate::function::{Binding, Function};
 use crate::guarantee::Guarantees;
 use crate::secret::says_secret;
@@ -9,14 +10,14 @@ use syn::{Attribute, Ident};
 pub(crate) struct Capture {
     pub(crate) name: Ident,
     pub(crate) cfgs: Vec<Attribute>,
-    pub(crate) how: How,
-    /// Keys inside of the value that hold no secrets: ways to them.
+    pub(crate) mode: CaptureMode,
+    /// Paths to keys inside of the value that hold no secrets.
     pub(crate) plain: Vec<String>,
 }
 
-pub(crate) enum How {
-    By(Way),
-    Personal(Way),
+pub(crate) enum CaptureMode {
+    As(Format),
+    Personal(Format),
     Redacted,
 }
 
@@ -30,16 +31,16 @@ pub(crate) fn captures(args: &Args, function: &Function, guarantees: &Guarantees
     {
         return Err(syn::Error::new(span, "`skip_all` cannot stand beside `skip` or `only`; remove one of them"));
     }
-    let named = only.into_iter().flatten().map(|captured| &captured.name);
+    let named = only.into_iter().flatten().map(|chosen| &chosen.name);
     // That `self` is skipped is what happens in any case.
     for name in args.skip.iter().filter(|name| *name != "self").chain(named) {
-        known_name(name, function, &[])?;
+        known_name(name, function.names())?;
     }
     for name in args.redact.iter().chain(&args.plain) {
-        known_name(name, function, &args.fields)?;
+        known_name(name, args.and_fields(function.names()))?;
     }
     for key in &args.plain_keys {
-        known_name(&key.parameter, function, &[])?;
+        known_name(&key.parameter, function.names())?;
     }
     for (word, others) in [("skip", &args.skip), ("plain", &args.plain)] {
         if let Some(name) = args.redact.iter().find(|name| others.contains(name)) {
@@ -52,18 +53,19 @@ pub(crate) fn captures(args: &Args, function: &Function, guarantees: &Guarantees
         let name = &binding.name;
         let redacted = args.redact.contains(name);
         let personal = args.personal.contains(name);
-        let chosen = only.and_then(|only| only.iter().find(|captured| captured.name == *name));
+        let chosen = only.and_then(|only| only.iter().find(|chosen| chosen.name == *name));
         let captured = match only {
             Some(_) => chosen.is_some(),
-            // `changes` records the values it compares; a connection and a handle have nothing to record.
+            // `changes` records the values it compares. A connection and a handle have nothing to
+            // record.
             None if guarantees.concern(name) || args.records(name) => false,
             None => args.skip_all.is_none() && !args.skip.contains(name) && !name.to_string().starts_with('_'),
         };
         if redacted {
-            captures.push(Capture::new(binding, How::Redacted));
+            captures.push(Capture::new(binding, CaptureMode::Redacted));
         } else if personal {
-            let way = chosen.map_or(Way::Serialize, |captured| captured.way);
-            captures.push(Capture::new(binding, How::Personal(way)));
+            let format = chosen.map_or(Format::Serialize, |chosen| chosen.format);
+            captures.push(Capture::new(binding, CaptureMode::Personal(format)));
         } else if captured {
             if says_secret(&name.to_string()) && !args.plain.contains(name) {
                 return Err(looks_secret(
@@ -71,8 +73,8 @@ pub(crate) fn captures(args: &Args, function: &Function, guarantees: &Guarantees
                     &format!("add `redact({name})` or `skip({name})`, or `plain({name})` if it is not one"),
                 ));
             }
-            let way = chosen.map_or(Way::Serialize, |captured| captured.way);
-            captures.push(Capture::new(binding, How::By(way)));
+            let format = chosen.map_or(Format::Serialize, |chosen| chosen.format);
+            captures.push(Capture::new(binding, CaptureMode::As(format)));
         }
     }
     plain_keys(args, &mut captures)?;
@@ -83,7 +85,7 @@ pub(crate) fn captures(args: &Args, function: &Function, guarantees: &Guarantees
 fn plain_keys(args: &Args, captures: &mut [Capture]) -> syn::Result<()> {
     for key in &args.plain_keys {
         let capture = captures.iter_mut().find(|capture| capture.name == key.parameter);
-        match capture.filter(|capture| matches!(capture.how, How::By(Way::Serialize))) {
+        match capture.filter(|capture| matches!(capture.mode, CaptureMode::As(Format::Serialize))) {
             Some(capture) => capture.plain.push(key.keys()),
             None => {
                 let message = format!(
@@ -98,34 +100,9 @@ fn plain_keys(args: &Args, captures: &mut [Capture]) -> syn::Result<()> {
 }
 
 impl Capture {
-    fn new(binding: &Binding, how: How) -> Self {
-        Self { name: binding.name.clone(), cfgs: binding.cfgs.clone(), how, plain: Vec::new() }
+    fn new(binding: &Binding, mode: CaptureMode) -> Self {
+        Self { name: binding.name.clone(), cfgs: binding.cfgs.clone(), mode, plain: Vec::new() }
     }
-}
-
-/// A name that `skip`, `only`, `redact` or `plain` lists: a parameter, or one of `fields`.
-pub(crate) fn known_name(name: &Ident, function: &Function, fields: &[Field]) -> syn::Result<()> {
-    if function.binding(name).is_some() || fields.iter().any(|field| field.name == *name) {
-        return Ok(());
-    }
-    let parameters = function.bindings().map(|binding| &binding.name);
-    let names: Vec<String> = parameters.chain(fields.iter().map(|field| &field.name)).map(Ident::to_string).collect();
-    let message = match nearest(&name.to_string(), names.iter().map(String::as_str)) {
-        _ if name == "self" => "`self` is never captured; write `fields(part = self.part)` for a part of it".to_owned(),
-        Some(nearest) => format!("unknown parameter `{name}`; did you mean `{nearest}`?"),
-        None if names.is_empty() => format!("unknown parameter `{name}`; this function has no parameters"),
-        None => format!("unknown parameter `{name}`; this function has `{}`", names.join("`, `")),
-    };
-    Err(syn::Error::new_spanned(name, message))
-}
-
-pub(crate) fn looks_secret(name: &Ident, remedy: &str) -> syn::Error {
-    syn::Error::new_spanned(name, format!("`{name}` looks like a secret; {remedy}"))
-}
-
-/// The complaint about a struct's field.
-pub(crate) fn secret_field(name: &Ident) -> syn::Error {
-    looks_secret(name, "add `#[audit(redact)]` or `#[audit(skip)]`, or `#[audit(plain)]` if it is not one")
 }
 
 pub(crate) fn checked_fields(args: &Args, captures: &[Capture]) -> syn::Result<()> {

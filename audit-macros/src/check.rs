@@ -1,90 +1,19 @@
-//! The rules across the attribute and its function; what passes is a plan that `expand` only has to write down.
+//! The rules across the attribute and its function. The plan that passes them is ready to be
+//! written down.
 
-use crate::args::{Args, Field, Shown, SuccessIf, Value, Way};
+use crate::args::{Also, Args, Format, Shown, SuccessIf, Value};
 use crate::captures::{Capture, captures, checked_fields};
+use crate::event_type::{EventType, Text, entity, event_type};
 use crate::fallible::Fallible;
 use crate::function::Function;
-use crate::guarantee::{Guarantees, guarantees};
+use crate::guarantee::guarantees;
 use crate::personal::subject;
-use proc_macro2::{Span, TokenStream, TokenTree};
-use quote::ToTokens;
-use syn::{Expr, ExprClosure, ExprLit, Ident, Lit, LitStr, Path, parse_quote};
+use crate::plan::Plan;
+use proc_macro2::Span;
+use syn::{Expr, parse_quote};
 
-pub(crate) struct Plan {
-    pub(crate) krate: Path,
-    pub(crate) event: EventType,
-    pub(crate) err: Option<EventType>,
-    pub(crate) entity: Text,
-    /// `None` of an event without an id.
-    pub(crate) id: Option<Value>,
-    /// The id of a call that fails, where `id` is late.
-    pub(crate) err_id: Option<Value>,
-    pub(crate) actor: Option<Text>,
-    pub(crate) captures: Vec<Capture>,
-    /// Parameters that are named to be left out.
-    pub(crate) skipped: Vec<Ident>,
-    pub(crate) fields: Vec<Field>,
-    /// Parameters and fields of which only the presence is told.
-    pub(crate) redacted: Vec<Ident>,
-    /// Fields, and perhaps the result, that are personal.
-    pub(crate) personal: Vec<Ident>,
-    /// Whose data these are.
-    pub(crate) subject: Option<Expr>,
-    pub(crate) result: Shown,
-    pub(crate) error: Option<(Ident, Shown)>,
-    pub(crate) ok: Option<ExprClosure>,
-    pub(crate) when: Option<Value>,
-    pub(crate) fallible: Fallible,
-    pub(crate) recorder: Option<Expr>,
-    pub(crate) guarantees: Guarantees,
-    /// Whether the status of a response is looked at.
-    pub(crate) responses: bool,
-}
-
-impl Plan {
-    /// Whether the attribute makes use of a parameter, so that the body need not.
-    pub(crate) fn uses(&self, name: &Ident) -> bool {
-        let text = |text: Option<&Text>| matches!(text, Some(Text::Expr(expr)) if mentions(expr, name));
-        let early = |value: Option<&Value>| matches!(value, Some(Value::Early(expr)) if mentions(expr, name));
-        self.captures.iter().any(|capture| capture.name == *name)
-            || self.skipped.contains(name)
-            || text(Some(&self.entity))
-            || text(self.actor.as_ref())
-            || early(self.id.as_ref())
-            || early(self.err_id.as_ref())
-            || early(self.when.as_ref())
-            || self.recorder.iter().chain(&self.subject).any(|expr| mentions(expr, name))
-            || self.fields.iter().any(|field| early(Some(&field.value)))
-            || self.guarantees.concern(name)
-    }
-}
-
-pub(crate) fn mentions(expr: &impl ToTokens, name: &Ident) -> bool {
-    fn within(tokens: TokenStream, name: &Ident) -> bool {
-        tokens.into_iter().any(|token| match token {
-            TokenTree::Ident(ident) => ident == *name,
-            TokenTree::Group(group) => within(group.stream(), name),
-            TokenTree::Punct(_) | TokenTree::Literal(_) => false,
-        })
-    }
-    within(expr.to_token_stream(), name)
-}
-
-/// What an event type is made of.
-pub(crate) enum EventType {
-    Literal(LitStr),
-    Constant(Expr),
-    Late(ExprClosure),
-}
-
-/// A text that is a literal, or any other expression.
-pub(crate) enum Text {
-    Literal(LitStr),
-    Expr(Expr),
-}
-
-/// A parameter that is captured.
-/// Checks; `responses` says whether the runtime knows HTTP responses.
+/// Checks the attribute against its function. `responses` states whether the runtime knows HTTP
+/// responses.
 pub(crate) fn check(mut args: Args, function: &Function, responses: bool) -> syn::Result<Plan> {
     if let Some(constness) = &function.sig.constness {
         return Err(syn::Error::new_spanned(
@@ -93,10 +22,17 @@ pub(crate) fn check(mut args: Args, function: &Function, responses: bool) -> syn
         ));
     }
     let fallible = Fallible::of(&args, function)?;
-    for (word, value) in
-        [("id", &args.id), ("err_id", &args.err_id), ("actor", &args.actor), ("subject", &args.subject)]
-    {
+    for (word, value) in [
+        ("id", &args.id),
+        ("err_id", &args.err_id),
+        ("tenant", &args.tenant),
+        ("actor", &args.actor),
+        ("subject", &args.subject),
+    ] {
         literal(word, value.as_ref(), function)?;
+    }
+    for Also { entity, value } in &args.also {
+        literal(&entity.to_string(), Some(value), function)?;
     }
     let subject = subject(&mut args, function)?;
     let guarantees = guarantees(&mut args, function, fallible)?;
@@ -104,9 +40,9 @@ pub(crate) fn check(mut args: Args, function: &Function, responses: bool) -> syn
     checked_fields(&args, &captures)?;
     let result = match args.result {
         Some(result) => result,
-        // A stream or an iterator is no data.
+        // A stream or an iterator cannot be serialised as data.
         None if function.output.is_opaque() && !(responses && function.output.response().is_some()) => Shown::Skip,
-        None => Shown::By(Way::Serialize),
+        None => Shown::As(Format::Serialize),
     };
     let error = args.error;
     let records_error = fallible.is_known() && !matches!(error, Some((_, Shown::Skip)));
@@ -126,14 +62,14 @@ pub(crate) fn check(mut args: Args, function: &Function, responses: bool) -> syn
         args.event.ok_or_else(|| syn::Error::new(Span::call_site(), "missing `event`; add `event = \"noun.verb\"`"))?,
     )?;
     let err = match args.err {
-        // Of a value that counts as a failure there is no error, and yet an event.
+        // A value that counts as a failure has an event, but not an error.
         Some(err) if fallible.is_none() && (args.ok.is_none() || matches!(err, Value::Late(_))) => {
             let why = if fallible == Fallible::Denied {
                 "but `infallible` records every call as `ok`; remove `err` or `infallible`"
             } else {
                 "but this function does not return a `Result`; remove `err`"
             };
-            return Err(syn::Error::new_spanned(tokens(&err), format!("`err` names the event of an `Err`, {why}")));
+            return Err(syn::Error::new_spanned(&err, format!("`err` names the event of an `Err`, {why}")));
         }
         Some(err) => Some(event_type(err)?),
         None => None,
@@ -158,7 +94,7 @@ pub(crate) fn check(mut args: Args, function: &Function, responses: bool) -> syn
     };
     if let (Some(err_id), None | Some(Value::Early(_))) = (&args.err_id, &id) {
         return Err(syn::Error::new_spanned(
-            tokens(err_id),
+            err_id,
             "`err_id` needs a late `id` beside it; write `id = |value| ..`, or remove `err_id`",
         ));
     }
@@ -167,7 +103,9 @@ pub(crate) fn check(mut args: Args, function: &Function, responses: bool) -> syn
         err,
         entity,
         id,
-        actor: args.actor.map(|actor| early(actor, "actor", "the parameters")).transpose()?.map(Text::from),
+        also: args.also,
+        tenant: args.tenant.map(|tenant| tenant.early("tenant", "the parameters")).transpose()?,
+        actor: args.actor.map(|actor| actor.early("actor", "the parameters")).transpose()?.map(Text::from),
         captures,
         skipped: args.skip,
         fields: args.fields,
@@ -178,7 +116,7 @@ pub(crate) fn check(mut args: Args, function: &Function, responses: bool) -> syn
         result,
         error,
         ok: args.ok.map(|SuccessIf(ok)| ok),
-        recorder: args.recorder.map(|recorder| early(recorder, "recorder", "the parameters")).transpose()?,
+        recorder: args.recorder.map(|recorder| recorder.early("recorder", "the parameters")).transpose()?,
         when: args.when,
         fallible,
         event,
@@ -187,18 +125,9 @@ pub(crate) fn check(mut args: Args, function: &Function, responses: bool) -> syn
     })
 }
 
-impl From<Expr> for Text {
-    fn from(expr: Expr) -> Self {
-        match expr {
-            Expr::Lit(ExprLit { lit: Lit::Str(literal), .. }) => Self::Literal(literal),
-            other => Self::Expr(other),
-        }
-    }
-}
-
-/// Refuses a text that was meant as an expression.
+/// Checks that a literal is neither a parameter in quotes nor empty.
 fn literal(word: &str, value: Option<&Value>, function: &Function) -> syn::Result<()> {
-    let Some(Value::Early(Expr::Lit(ExprLit { lit: Lit::Str(literal), .. }))) = value else {
+    let Some(literal) = value.and_then(Value::literal) else {
         return Ok(());
     };
     let text = literal.value();
@@ -214,101 +143,12 @@ fn literal(word: &str, value: Option<&Value>, function: &Function) -> syn::Resul
     Ok(())
 }
 
-/// Refuses a literal that is not a text, or an empty one.
-fn text(word: &str, value: Option<&Value>) -> syn::Result<()> {
-    let message = match value {
-        Some(Value::Early(Expr::Lit(ExprLit { lit: Lit::Str(text), .. }))) if !text.value().trim().is_empty() => {
-            return Ok(());
-        }
-        Some(Value::Early(Expr::Lit(ExprLit { lit: Lit::Str(_), .. }))) => "is empty",
-        Some(Value::Early(Expr::Lit(_))) => "is a text",
-        _ => return Ok(()),
-    };
-    let at = value.map(tokens).into_token_stream();
-    Err(syn::Error::new_spanned(at, format!("`{word}` {message}; write `{word} = \"noun\"`")))
-}
-
-/// Whether an id is given as `none` or `None`, and that is no parameter.
+/// Returns whether an id is `none` or `None`, and no parameter has that name.
 fn is_no_id(id: &Value, function: &Function) -> bool {
     let Value::Early(Expr::Path(path)) = id else {
         return false;
     };
     path.path.get_ident().is_some_and(|name| (name == "none" || name == "None") && function.binding(name).is_none())
-}
-
-pub(crate) fn tokens(value: &Value) -> &dyn ToTokens {
-    match value {
-        Value::Early(expr) => expr,
-        Value::Late(closure) => closure,
-    }
-}
-
-pub(crate) fn early(value: Value, name: &str, of: &str) -> syn::Result<Expr> {
-    match value {
-        Value::Early(expr) => Ok(expr),
-        Value::Late(closure) => Err(syn::Error::new_spanned(
-            closure,
-            format!("`{name}` cannot be a closure, for it is evaluated first; write an expression of {of}"),
-        )),
-    }
-}
-
-pub(crate) fn event_type(value: Value) -> syn::Result<EventType> {
-    match value {
-        Value::Late(closure) => Ok(EventType::Late(closure)),
-        Value::Early(Expr::Lit(ExprLit { lit: Lit::Str(literal), .. })) => {
-            if is_event_type(&literal.value()) {
-                Ok(EventType::Literal(literal))
-            } else {
-                Err(syn::Error::new_spanned(
-                    &literal,
-                    format!(
-                        "{:?} is not an event type; write `noun.verb` in lower case, as in \"order.submitted\", at most 128 bytes",
-                        literal.value()
-                    ),
-                ))
-            }
-        }
-        Value::Early(Expr::Lit(literal)) => {
-            let shown = literal.to_token_stream();
-            let message = format!("`{shown}` is not an event type; write a text, as in \"order.submitted\"");
-            Err(syn::Error::new_spanned(literal, message))
-        }
-        Value::Early(constant @ (Expr::Path(_) | Expr::Const(_))) => Ok(EventType::Constant(constant)),
-        Value::Early(Expr::Macro(made)) if made.mac.path.is_ident("concat") => {
-            Ok(EventType::Constant(Expr::Macro(made)))
-        }
-        Value::Early(other) => Err(syn::Error::new_spanned(
-            other,
-            "an event type is a literal, a constant or a closure; write `const { .. }` to compute it at compile time, or `|value| ..` to choose it by the result",
-        )),
-    }
-}
-
-/// The grammar of event types; the runtime checks constants by the same one.
-fn is_event_type(text: &str) -> bool {
-    let word = |word: &str| {
-        word.starts_with(|c: char| c.is_ascii_lowercase())
-            && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
-    };
-    text.len() <= 128 && text.contains('.') && text.split('.').all(word)
-}
-
-pub(crate) fn entity(entity: Option<Value>, event: &EventType, of: &str) -> syn::Result<Text> {
-    text("entity", entity.as_ref())?;
-    if let Some(entity) = entity {
-        return early(entity, "entity", of).map(Text::from);
-    }
-    let (tokens, why): (&dyn ToTokens, _) = match event {
-        EventType::Literal(literal) => {
-            let text = literal.value();
-            let noun = text.split('.').next().unwrap_or(&text);
-            return Ok(Text::Literal(LitStr::new(noun, literal.span())));
-        }
-        EventType::Constant(constant) => (constant, "a constant"),
-        EventType::Late(closure) => (closure, "a closure"),
-    };
-    Err(syn::Error::new_spanned(tokens, format!("{why} does not name the entity; add `entity = \"noun\"`")))
 }
 
 fn default_id(entity: &Text, function: &Function) -> syn::Result<Value> {
@@ -329,17 +169,4 @@ fn default_id(entity: &Text, function: &Function) -> syn::Result<Value> {
             names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ")
         ),
     ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn event_types_follow_the_grammar() {
-        assert!(is_event_type("order.duplicate_prevented") && is_event_type("k8s.pod.deleted"));
-        for bad in ["", "order", "order.", ".x", "Order.x", "order.1", "a b.c", "a.b-c"] {
-            assert!(!is_event_type(bad), "{bad}");
-        }
-    }
 }

@@ -1,4 +1,4 @@
-//! What is expanded to, for twelve shapes, as snapshots; and that half-typed code expands.
+//! Snapshots of the expansion of thirteen shapes. Half-typed code expands, too.
 
 use crate::expand;
 use proc_macro2::TokenStream;
@@ -44,10 +44,13 @@ snapshots! {
         "async fn call(&mut self, tx: &mut Transaction<'_, Postgres>, id: Uuid, position: &mut Position) -> Result<(), E> { self.apply(tx, position).await }";
     personal: r#"event = "a.b", personal(email, phone, result), subject = customer, fields(phone = %number)"#,
         "fn call(id: Uuid, customer: u32, email: &str, number: u8) -> Option<String> { None }";
+    further_entities_and_tenant: r#"event = "a.b", id = (from, number), also(account = from, account = to, invoice = |v| &v.invoices), tenant = self.tenant"#,
+        "fn call(&self, from: u64, to: u64, number: u32) -> Booked { self.book(from, to) }";
     recorder_and_crate: r#"event = "a.b", recorder = &self.audit, crate = my::audit"#, "fn call(&self, id: Uuid) {}";
 }
 
-/// What the editor needs while somebody types: the body's own tokens, all of them and in their places.
+/// The tokens that the editor needs while somebody types: those of the body, all of them and in
+/// their places.
 #[test]
 fn a_body_that_is_no_rust_yet_still_expands_with_its_tokens_in_place() {
     for body in [

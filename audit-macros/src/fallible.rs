@@ -1,4 +1,5 @@
-//! Whether a function can return an `Err`: what the attribute knows of that, and what it leaves to the compiler.
+//! Whether a function can return an `Err`: what the attribute knows of that, and what it leaves to
+//! the compiler.
 
 use crate::args::Args;
 use crate::function::Function;
@@ -7,15 +8,15 @@ use quote::ToTokens;
 /// Whether `Err` is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fallible {
-    /// The user says so.
+    /// The user states it.
     Said,
-    /// The compiler knows by the type; it has the name of a `Result`.
+    /// The compiler knows by the type. It has the name of a `Result`.
     Named,
     /// The compiler knows by the type, and the attribute does not.
     ByType,
-    /// The type is no `Result`.
+    /// The type is not a `Result`.
     Never,
-    /// The user says that it is none.
+    /// The user states that it is not a `Result`.
     Denied,
 }
 
@@ -28,7 +29,7 @@ impl Fallible {
             None if output.is_plain() => Self::Never,
             None if output.is_result() => Self::Named,
             None => {
-                // With `ok` the user says what a failure is, whatever the type.
+                // With `ok` the user defines a failure, for any type.
                 if args.ok.is_none()
                     && let Some(ty) = output.parameter(&function.sig)
                 {
@@ -51,7 +52,7 @@ impl Fallible {
         matches!(self, Self::Said | Self::Named)
     }
 
-    /// Whether there is none, as far as the attribute knows.
+    /// Whether the type is not a `Result`, as far as the attribute knows.
     pub(crate) fn is_none(self) -> bool {
         matches!(self, Self::Never | Self::Denied)
     }

@@ -1,9 +1,9 @@
-//! The annotated function: its signature parsed, its body only as tokens, so that half-typed code in it does not keep
-//! the attribute from expanding.
+//! The annotated function: its signature parsed, its body only as tokens, so that half-typed code
+//! in it does not keep the attribute from expanding.
 
-use crate::check::mentions;
 use crate::output::Output;
 use crate::patterns::{Bound, Immutable, bound, restored};
+use crate::syntax::{braces, is_punct, is_word, mentions, regrouped};
 use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
 use syn::parse::{Parse, ParseStream};
@@ -17,7 +17,7 @@ pub(crate) struct Function {
     pub(crate) sig: Signature,
     /// Braces included.
     body: Group,
-    /// What each parameter binds; receivers are none.
+    /// The names that each parameter binds. Receivers are left out.
     parameters: Vec<Parameter>,
     pub(crate) output: Output,
 }
@@ -34,7 +34,8 @@ enum Parameter {
 pub(crate) struct Binding {
     pub(crate) name: Ident,
     pub(crate) mutability: Option<Token![mut]>,
-    /// The `#[cfg]`s under which the parameter exists: the compiler looks at them only after this expansion.
+    /// The `#[cfg]`s under which the parameter exists: the compiler looks at them only after this
+    /// expansion.
     pub(crate) cfgs: Vec<Attribute>,
     /// It is the name of a struct's field, too: no lint can propose another.
     pub(crate) is_field: bool,
@@ -57,25 +58,10 @@ impl Parse for Function {
         }
         let mut body = braces(input.parse::<TokenTree>()?)?;
         if is_async_trait(&sig) {
-            body = restored(&mut sig, body);
+            body = restored(&mut sig, &body);
         }
         let (parameters, output) = (parameters(&sig), Output::of(&sig));
         Ok(Self { attrs, vis, defaultness, sig, body, parameters, output })
-    }
-}
-
-/// The body, also where a macro was given it as a `$body:block`, which stands in a group of its own.
-fn braces(token: TokenTree) -> syn::Result<Group> {
-    match token {
-        TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => Ok(group),
-        TokenTree::Group(group) if group.delimiter() == Delimiter::None => {
-            let mut tokens = group.stream().into_iter();
-            match (tokens.next(), tokens.next()) {
-                (Some(token), None) => braces(token),
-                _ => Err(syn::Error::new_spanned(group, "expected the function's body")),
-            }
-        }
-        other => Err(syn::Error::new_spanned(other, "expected the function's body")),
     }
 }
 
@@ -159,6 +145,11 @@ impl Function {
         })
     }
 
+    /// Returns the names that the parameters bind, in their order.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Ident> {
+        self.bindings().map(|binding| &binding.name)
+    }
+
     /// The signature for the outer function: `mut` belongs to the bindings the body sees.
     pub(crate) fn outer_signature(&self) -> Signature {
         let mut sig = self.sig.clone();
@@ -175,8 +166,8 @@ impl Function {
         sig
     }
 
-    /// The receiver that the body owns, as in `self`, `mut self` or `self: Arc<Self>`: the user's own token, for the
-    /// word has the hygiene of the macro it was written in.
+    /// The receiver that the body owns, as in `self`, `mut self` or `self: Arc<Self>`. It is the
+    /// user's own token, because the word has the hygiene of the macro it was written in.
     fn owned_self(&self) -> Option<&Token![self]> {
         self.sig.receiver().filter(|receiver| receiver.reference.is_none()).map(|receiver| &receiver.self_token)
     }
@@ -186,9 +177,10 @@ impl Function {
         self.owned_self().is_some()
     }
 
-    /// The parameters as the body's own locals, so that they are dropped in the order they always were. Those that the
-    /// attribute uses count as used; the others still deserve the compiler's warning. (A use of them would do, too; but a future keeps
-    /// what was borrowed for as long as it is in scope.)
+    /// The parameters as the body's own locals, so that they are dropped in the order they always
+    /// were. Those that the attribute uses count as used. The others still deserve the compiler's
+    /// warning. (A use of them would do, too. But a future keeps what was borrowed for as long as
+    /// it is in scope.)
     pub(crate) fn rebound(&self, used: impl Fn(&Ident) -> bool) -> TokenStream {
         let whole_self = self.owned_self().map(|whole| quote!(let _ = &#whole;));
         let bindings = self.parameters.iter().flat_map(|parameter| match parameter {
@@ -196,45 +188,45 @@ impl Function {
             Parameter::Unnamed(name) => std::slice::from_ref(name),
         });
         let locals = bindings.map(|Binding { name, mutability, cfgs, is_field }| {
-            let used = (*is_field || used(name)).then(|| quote!(#[allow(unused_variables)]));
+            let used = (*is_field || used(name)).then(|| quote!(unused_variables,));
             let underscored = name
                 .to_string()
                 .starts_with('_')
-                .then(|| quote!(#[allow(clippy::used_underscore_binding, clippy::no_effect_underscore_binding)]));
-            quote!(#(#cfgs)* #underscored #used #[allow(clippy::shadow_same)] let #mutability #name = #name;)
+                .then(|| quote!(clippy::used_underscore_binding, clippy::no_effect_underscore_binding,));
+            quote!(#(#cfgs)* #[allow(#underscored #used clippy::shadow_same)] let #mutability #name = #name;)
         });
         quote!(#whole_self #(#locals)*)
     }
 
-    /// The body, braces included. What `#[async_trait]` made of one binds the parameters once more, and there too they
-    /// count as used.
+    /// The body, braces included. The expansion of `#[async_trait]` binds the parameters once more,
+    /// and there too they count as used.
     pub(crate) fn body(&self, used: impl Fn(&Ident) -> bool) -> TokenStream {
         let mut body = self.body.clone();
         if self.is_async_trait() {
-            body = Group::new(Delimiter::Brace, with_uses(body.stream(), &used));
-            body.set_span(self.body.span());
+            body = regrouped(&body, with_uses(body.stream(), &used));
         }
-        // Braces around a mere expression are the function's own, and not superfluous in the closure, as `unused_braces` would have it: it
-        // leaves those alone that come from an expansion.
-        let is_statement = |token: TokenTree| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ';');
-        if !body.stream().into_iter().any(is_statement) {
+        // Braces around a mere expression are the function's own. In the closure, `unused_braces`
+        // would call them superfluous, but it ignores braces that come from an expansion.
+        if !body.stream().into_iter().any(|token| is_punct(&token, ';')) {
             body.set_span(body.span().resolved_at(Span::mixed_site()));
         }
         body.into_token_stream()
     }
 
-    /// Whether this is what `#[async_trait]` made of an `async fn`: its future may hold every parameter.
+    /// Whether this is what `#[async_trait]` made of an `async fn`: its future may hold every
+    /// parameter.
     pub(crate) fn is_async_trait(&self) -> bool {
         is_async_trait(&self.sig)
     }
 
-    /// Whether the body is nothing but an async block, boxed or not: until that is polled, nothing has happened.
+    /// Whether the body is nothing but an async block, boxed or not: until that is polled, nothing
+    /// has happened.
     pub(crate) fn is_async_block(&self) -> bool {
         async_block(self.body.stream()).is_some()
     }
 
-    /// The async block that is the whole body; with `keeps_self`, what `#[async_trait]` made of one borrows the receiver
-    /// instead of taking it.
+    /// The async block that is the whole body. With `keeps_self`, the block that `#[async_trait]`
+    /// made borrows the receiver instead of taking it.
     pub(crate) fn async_block(&self, used: impl Fn(&Ident) -> bool, keeps_self: bool) -> TokenStream {
         let block = async_block(self.body.stream()).map(ToTokens::into_token_stream).unwrap_or_default();
         if !self.is_async_trait() {
@@ -263,7 +255,8 @@ impl Function {
         self.sig.generics.type_params().any(|parameter| mentions(ty, &parameter.ident))
     }
 
-    /// Whether the function returns what only its caller knows: a type parameter, or the `Self` of a trait.
+    /// Whether the function returns what only its caller knows: a type parameter, or the `Self` of
+    /// a trait.
     pub(crate) fn returns_parameter(&self) -> bool {
         let is_self = |ty: &Type| matches!(ty, Type::Path(path) if path.path.segments.first().is_some_and(|first| first.ident == "Self"));
         self.output.parameter(&self.sig).is_some() || self.output.value().is_some_and(is_self)
@@ -281,18 +274,19 @@ impl Function {
     }
 }
 
-/// Of what `#[async_trait]` made of a body with `&mut self`, `let mut __self = self;` with a reborrow.
+/// Of what `#[async_trait]` made of a body with `&mut self`, `let mut __self = self;` with a
+/// reborrow.
 fn with_borrowed_self(tokens: TokenStream) -> TokenStream {
     let mut result: Vec<TokenTree> = Vec::new();
     for token in tokens {
         let is_self = is_word(&token, "self");
         let taken = match &*result {
-            [.., name, TokenTree::Punct(equals)] => is_word(name, "__self") && equals.as_char() == '=',
+            [.., name, equals] => is_word(name, "__self") && is_punct(equals, '='),
             _ => false,
         };
         match token {
             TokenTree::Group(group) => {
-                result.push(regrouped(&group, with_borrowed_self(group.stream())));
+                result.push(regrouped(&group, with_borrowed_self(group.stream())).into());
             }
             token if is_self && taken => result.extend(quote!(&mut *#token)),
             token => result.push(token),
@@ -301,30 +295,20 @@ fn with_borrowed_self(tokens: TokenStream) -> TokenStream {
     result.into_iter().collect()
 }
 
-/// A group with other tokens in it.
-pub(crate) fn regrouped(group: &Group, tokens: TokenStream) -> TokenTree {
-    let mut inner = Group::new(group.delimiter(), tokens);
-    inner.set_span(group.span());
-    TokenTree::Group(inner)
-}
-
-pub(crate) fn is_word(token: &TokenTree, word: &str) -> bool {
-    matches!(token, TokenTree::Ident(ident) if ident == word)
-}
-
-/// Behind each `let name = name;` of a parameter that the attribute uses, at whatever depth of groups, a use of it.
+/// Behind each `let name = name;` of a parameter that the attribute uses, at whatever depth of
+/// groups, a use of it.
 fn with_uses(tokens: TokenStream, used: &impl Fn(&Ident) -> bool) -> TokenStream {
     let mut result = Vec::new();
     for token in tokens {
-        let ends_statement = matches!(&token, TokenTree::Punct(punct) if punct.as_char() == ';');
+        let ends_statement = is_punct(&token, ';');
         result.push(match token {
-            TokenTree::Group(group) => regrouped(&group, with_uses(group.stream(), used)),
+            TokenTree::Group(group) => regrouped(&group, with_uses(group.stream(), used)).into(),
             token => token,
         });
         if ends_statement
             && let [.., before, TokenTree::Ident(name), equals, TokenTree::Ident(same), _] = &*result
             && (is_word(before, "let") || is_word(before, "mut"))
-            && matches!(equals, TokenTree::Punct(punct) if punct.as_char() == '=')
+            && is_punct(equals, '=')
             && name == same
             && used(name)
         {

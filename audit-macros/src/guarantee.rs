@@ -1,19 +1,19 @@
-//! The rules of `intent`, `required`, `tx` and `changes`: what needs something of the function around them.
+//! The rules of `intent`, `required`, `tx` and `changes`: what needs something of the function
+//! around them.
 
 use crate::args::{Args, Value};
-use crate::captures::{known_name, looks_secret};
-use crate::check::{early, mentions};
-use crate::expand::key;
+use crate::diagnostics::{known_name, looks_secret};
 use crate::fallible::Fallible;
 use crate::function::Function;
 use crate::output::Shape;
 use crate::secret::says_secret;
+use crate::syntax::{key, mentions};
 use proc_macro2::Span;
 use quote::ToTokens;
 use syn::spanned::Spanned;
 use syn::{Expr, Ident, Member, Type};
 
-/// What is recorded before the body runs.
+/// The intent that is recorded before the body runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Before {
     Nothing,
@@ -27,7 +27,7 @@ pub(crate) struct Change {
     pub(crate) value: Expr,
 }
 
-/// What the attribute still needs after the body: it is lent to it.
+/// The values that the attribute still needs after the body, which borrows them.
 #[derive(Default)]
 pub(crate) struct Lent {
     pub(crate) parameters: Vec<Ident>,
@@ -119,7 +119,7 @@ fn changes(args: &Args, function: &Function, lent: &mut Lent) -> syn::Result<Vec
             check_receiver(value, function, "changes")?;
             lent.receiver = true;
         } else {
-            known_name(base, function, &[])?;
+            known_name(base, function.names())?;
             if !function.parameter_type(base).is_some_and(is_mutable_reference) {
                 return Err(syn::Error::new_spanned(
                     base,
@@ -180,7 +180,8 @@ fn base(value: &Expr) -> syn::Result<&Ident> {
     Err(not_comparable(value))
 }
 
-/// Refuses a value that is neither a parameter nor a field: one that is made for the occasion has no before.
+/// Refuses a value that is neither a parameter nor a field: one that is made for the occasion has
+/// no before.
 fn not_comparable(value: &Expr) -> syn::Error {
     let message = match value {
         Expr::Reference(reference) => {
@@ -240,7 +241,7 @@ fn transaction(
     let Some(tx) = tx else {
         return Ok(None);
     };
-    let tx = early(tx, "tx", "the parameters")?;
+    let tx = tx.early("tx", "the parameters")?;
     if fallible.is_none() {
         return Err(syn::Error::new_spanned(
             &tx,

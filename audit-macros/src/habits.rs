@@ -1,7 +1,7 @@
-//! Spellings that people write by habit: names of columns, arguments of tracing and serde, quotes and values where none belong; and what to write
-//! instead.
+//! Spellings that people write by habit: names of columns, arguments of tracing and serde, quotes
+//! and misplaced values. Each has its correction.
 
-use crate::args::{Way, nearest};
+use crate::diagnostics::nearest;
 use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ext::IdentExt;
@@ -19,6 +19,9 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("action", "write `event = \"noun.verb\"`"),
     ("err_event", "write `err = \"noun.verb\"`"),
     ("error_event", "write `err = \"noun.verb\"`"),
+    ("targets", "write `also(account = ..)`"),
+    ("entities", "write `also(account = ..)`"),
+    ("tenant_id", "write `tenant = ..`"),
     ("user", "write `actor = ..`"),
     ("by", "write `actor = ..`"),
     ("who", "write `actor = ..`"),
@@ -76,6 +79,8 @@ pub(crate) const STRUCTS: &[(&str, &str)] = &[
     ("entity_type", "write `entity = \"noun\"`"),
     ("event_type", "write `event = \"noun.verb\"`"),
     ("name", "write `event = \"noun.verb\"`"),
+    ("targets", "write `also(account = ..)`"),
+    ("tenant_id", "write `tenant = ..`"),
     ("user", "write `actor = ..`"),
     ("rename_all", "write `#[audit(rename = \"key\")]` on each field"),
     ("skip", "write `#[audit(skip)]` on each field"),
@@ -88,6 +93,8 @@ pub(crate) const STRUCTS: &[(&str, &str)] = &[
 pub(crate) const FIELDS: &[(&str, &str)] = &[
     ("id", "write `#[audit(id = ..)]` on the struct"),
     ("entity_id", "write `#[audit(id = ..)]` on the struct"),
+    ("also", "write `#[audit(also(account = ..))]` on the struct"),
+    ("tenant", "write `#[audit(tenant = ..)]` on the struct"),
     ("actor", "write `#[audit(actor = ..)]` on the struct"),
     ("subject", "write `#[audit(subject = ..)]` on the struct"),
     ("event", "write `#[audit(event = \"noun.verb\")]` on the struct"),
@@ -188,9 +195,9 @@ pub(crate) fn repeated<'a>(list: &Ident, names: impl Iterator<Item = &'a Ident>)
     Ok(())
 }
 
-/// A sigil with a name behind it, where the result or the error is meant in any case.
-pub(crate) fn sigil_with_a_name(word: &str, way: Way, input: ParseStream<'_>) -> syn::Error {
-    let sigil = if way == Way::Display { "%" } else { "?" };
+/// Returns the error of a sigil with a name behind it, where the result or the error is meant in
+/// any case.
+pub(crate) fn sigil_with_a_name(word: &str, sigil: &str, input: ParseStream<'_>) -> syn::Error {
     input.error(format!("`{sigil}` stands alone here, for `{word}` says what is meant; write `{word} = {sigil}`"))
 }
 
@@ -222,7 +229,7 @@ pub(crate) fn flag(name: &Ident, input: ParseStream<'_>) -> syn::Result<()> {
     Ok(())
 }
 
-/// Refuses an entry that is more than a name in a list of names, and says what to write.
+/// Refuses an entry that is more than a name in a list of names, and suggests the right form.
 pub(crate) fn only_names(list: &Ident, name: &Ident, input: ParseStream<'_>) -> syn::Result<()> {
     let remedy = if name == "self" && list == "skip" && input.peek(Token![.]) {
         "remove it, for `self` is never captured".to_owned()
@@ -288,7 +295,7 @@ pub(crate) fn field_by_habit(input: ParseStream<'_>) -> Option<syn::Error> {
     Some(syn::Error::new_spanned(&name, format!("the name of a field is one word; write `{remedy}`")))
 }
 
-/// An argument that is given twice; lists go into one.
+/// An argument that is given twice. Lists go into one.
 pub(crate) fn twice(name: &Ident, input: ParseStream<'_>) -> syn::Error {
     let message = match in_parentheses(&input.fork()) {
         Ok(more) => format!("`{name}` is given twice; add `{more}` to the first"),

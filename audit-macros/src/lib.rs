@@ -1,25 +1,31 @@
 //! The `#[audited]` attribute. Depend on `audit-runtime`, which re-exports it.
 //!
-//! The way of an expansion: `args` parses the attribute, `function` the function, `check` the rules across both,
-//! `expand` and `finish` write the code; after an error `fallback` leaves the function in place.
+//! Each expansion goes one way. `args` parses the attribute, and `function` the function. `check`
+//! enforces the rules across both and makes a `plan`. `expand` writes the code. After an error,
+//! `fallback` leaves the function in place. `derive` is the way of `#[derive(AuditEvent)]`.
+//! `tests/architecture.rs` fails if an import leads back.
 
 mod args;
 mod captures;
 mod check;
-mod event;
+mod derive;
+mod derive_id;
+mod diagnostics;
+mod event_type;
 mod expand;
 #[cfg(test)]
 mod expansions;
 mod fallback;
 mod fallible;
-mod finish;
 mod function;
 mod guarantee;
 mod habits;
 mod output;
 mod patterns;
 mod personal;
+mod plan;
 mod secret;
+mod syntax;
 
 use proc_macro::TokenStream;
 
@@ -65,21 +71,23 @@ pub fn audited(args: TokenStream, item: TokenStream) -> TokenStream {
 /// | --- | --- | --- |
 /// | `event` | literal, constant or closure over `&Self` | the event type, `noun.verb`; required |
 /// | `entity` | literal or expression | the entity's type; default: a literal `event` up to its first dot |
-/// | `id` | expression | the entity's id, `impl IntoEntityId`; default: the field `<entity>_id`, else `id` |
+/// | `id` | expression or `none` | the entity's id, any key: `impl IntoEntityId`; default: the field `<entity>_id`, else `id` |
+/// | `also(account = to)` | expressions | further entities by their types: `impl IntoTargets`, an id or a list of ids |
+/// | `tenant` | expression, `impl IntoTenant` | whose data the event is about; default: the context's tenant |
 /// | `actor` | expression, `impl Display` | default: the context's actor, else the handle's, else `system` |
-/// | `crate` | path | where the runtime is; default `::audit_runtime` |
+/// | `crate` | path | the path of the runtime; default `::audit_runtime` |
 ///
 /// # On a field
 ///
 /// | `#[audit(..)]` | meaning |
 /// | --- | --- |
-/// | `skip` | it is not recorded; nor is a field that serde skips |
+/// | `skip` | not recorded, like a field that serde skips |
 /// | `redact` | recorded as `"[redacted]"` |
-/// | `plain` | recorded although its name says secret; without one of these three, that is a compile error |
+/// | `plain` | recorded although its name denotes a secret; without one of these three, that is a compile error |
 /// | `rename = "key"` | the key it is recorded under |
 /// | `?`, `%` | recorded as its Debug or Display text; by default by serde |
 ///
-/// Other attributes of serde's on the fields are not looked at: what is recorded has the names written here.
+/// Other attributes of serde on the fields are ignored, and events contain the names written here.
 ///
 /// ```
 /// use audit_runtime::{AuditEvent, testing::Probe};
@@ -117,7 +125,29 @@ pub fn audited(args: TokenStream, item: TokenStream) -> TokenStream {
 /// ```
 #[proc_macro_derive(AuditEvent, attributes(audit))]
 pub fn derive_audit_event(input: TokenStream) -> TokenStream {
-    let derived = syn::parse(input).and_then(|input| event::derive(&input));
+    let derived = syn::parse(input).and_then(|input| derive::derive(&input));
+    derived.unwrap_or_else(|error| error.to_compile_error()).into()
+}
+
+/// Makes a newtype an entity id: its field is one.
+///
+/// The field is whatever is `IntoEntityId`: a `Uuid`, an integer, a text, an `Option` or a tuple of these, another newtype.
+/// `#[audit(crate = path)]` says where the runtime is; default `::audit_runtime`.
+///
+/// ```
+/// use audit_runtime::{EntityId, audited, testing::record};
+///
+/// #[derive(EntityId, serde::Serialize)]
+/// struct AccountId(i64);
+///
+/// #[audited(event = "account.closed")]
+/// fn close(account_id: AccountId) {}
+///
+/// assert_eq!(record(|| close(AccountId(42))).entity_key.as_deref(), Some("42"));
+/// ```
+#[proc_macro_derive(EntityId, attributes(audit))]
+pub fn derive_entity_id(input: TokenStream) -> TokenStream {
+    let derived = syn::parse(input).and_then(|input| derive_id::derive(&input));
     derived.unwrap_or_else(|error| error.to_compile_error()).into()
 }
 

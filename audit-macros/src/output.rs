@@ -1,4 +1,4 @@
-//! What a function returns: a value, or a future of one.
+//! The return of a function: a value, or a future of one.
 
 use proc_macro2::Span;
 use syn::spanned::Spanned;
@@ -23,7 +23,7 @@ pub(crate) struct Output {
     pub(crate) shape: Shape,
     /// `None` for `()`.
     value: Option<Type>,
-    /// What the body itself returns.
+    /// The return of the body itself.
     returned: ReturnType,
 }
 
@@ -39,7 +39,7 @@ const PRIMITIVES: &[&str] = &[
     "usize",
 ];
 
-/// A type with every `impl Trait` left to inference; `None` if nothing of it is known.
+/// A type with every `impl Trait` left to inference, or `None` if nothing of it is known.
 fn erased(ty: &Type) -> Option<Type> {
     struct Erase;
     impl VisitMut for Erase {
@@ -76,7 +76,7 @@ impl Output {
         self.value.as_ref().and_then(last_segment).is_some_and(|segment| segment.ident == "Result")
     }
 
-    /// Whether the value is of a type that is no `Result` by any name.
+    /// Whether the type of the value is known to be other than a `Result`, by any name.
     pub(crate) fn is_plain(&self) -> bool {
         fn is_plain(ty: &Type) -> bool {
             match ty {
@@ -101,7 +101,8 @@ impl Output {
         self.value.as_ref().is_none_or(is_plain)
     }
 
-    /// The value's type, if that is a type parameter of the function, or a type of one: only the caller knows it.
+    /// The value's type, if that is a type parameter of the function, or a type of one: only the
+    /// caller knows it.
     pub(crate) fn parameter(&self, sig: &Signature) -> Option<&Type> {
         fn first(ty: &Type) -> Option<&syn::Ident> {
             match ty {
@@ -157,7 +158,8 @@ impl Output {
         matches!(&self.value, Some(Type::Never(_)))
     }
 
-    /// Whether the value, or what a `Result` by any name holds of it, is an `impl Trait` that does not promise to serialise.
+    /// Whether the value, or what a `Result` by any name holds of it, is an `impl Trait` that does
+    /// not promise to serialise.
     pub(crate) fn is_opaque(&self) -> bool {
         let Some(value) = &self.value else {
             return false;
@@ -172,8 +174,9 @@ impl Output {
         })
     }
 
-    /// Whether the value, or what a `Result` holds of it, is an `impl IntoResponse` and promises nothing that a response is not; by which
-    /// path the trait is named, for frameworks have traits of that name each.
+    /// Whether the value, or the content of a `Result`, is an `impl IntoResponse` and promises only
+    /// traits that a response has. It keeps the path of the trait, because each framework has its
+    /// own trait of that name.
     pub(crate) fn response(&self) -> Option<(Response, &Path)> {
         fn promise(ty: &Type) -> Option<&Path> {
             let Type::ImplTrait(opaque) = ty else {
@@ -199,7 +202,7 @@ impl Output {
         success.and_then(promise).map(|path| (Response::Success, path))
     }
 
-    /// What the body returns, as far as it is known.
+    /// The return type of the body, as far as it is known.
     pub(crate) fn known(&self) -> Option<Type> {
         match &self.returned {
             ReturnType::Default => Some(syn::parse_quote!(())),
@@ -213,7 +216,8 @@ impl Output {
     }
 }
 
-/// What a future gives: of `impl Future<Output = T>`, `Pin<Box<dyn Future<Output = T>>>` and `BoxFuture<'_, T>`.
+/// The output of a future: of `impl Future<Output = T>`, `Pin<Box<dyn Future<Output = T>>>` and
+/// `BoxFuture<'_, T>`.
 fn future(ty: &Type) -> Option<(Shape, Type)> {
     match ty {
         Type::ImplTrait(opaque) => Some((Shape::Future, future_output(opaque.bounds.iter())?)),

@@ -1,6 +1,7 @@
-//! Patterns of parameters: what they bind, also where `#[async_trait]` has moved them into the body.
+//! Patterns of parameters: what they bind, also where `#[async_trait]` has moved them into the
+//! body.
 
-use crate::function::{is_word, regrouped};
+use crate::syntax::{is_punct, is_word, regrouped};
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::parse::Parser;
@@ -16,8 +17,9 @@ pub(crate) struct Bound {
     pub(crate) is_field: bool,
 }
 
-/// The names that a parameter's pattern binds. An upper-case name may be a constant or a unit struct, which nobody sees here: it is
-/// taken for a name, and captured as what it is. `None` is nobody's name.
+/// The names that a parameter's pattern binds. An upper-case name may be a constant or a unit
+/// struct, which cannot be distinguished here. It counts as a name, and is captured. `None` is
+/// nobody's name.
 pub(crate) fn bound(pat: &Pat, ty: Option<&Type>) -> Vec<Bound> {
     struct Names {
         found: Vec<Bound>,
@@ -66,9 +68,10 @@ impl VisitMut for Immutable {
     }
 }
 
-/// Gives the parameters of what `#[async_trait]` made of a method the patterns that were written: it names such a parameter `__arg1`, and
-/// begins the body with `let PATTERN = { let __arg1 = __arg1; __arg1 };`. One that binds by reference has to stay there.
-pub(crate) fn restored(sig: &mut Signature, body: Group) -> Group {
+/// Gives the parameters of a method that `#[async_trait]` expanded their written patterns.
+/// `#[async_trait]` names such a parameter `__arg1`, and begins the body with
+/// `let PATTERN = { let __arg1 = __arg1; __arg1 };`. One that binds by reference has to stay there.
+pub(crate) fn restored(sig: &mut Signature, body: &Group) -> Group {
     let mut tokens = body.stream();
     for input in &mut sig.inputs {
         let FnArg::Typed(input) = input else {
@@ -88,13 +91,11 @@ pub(crate) fn restored(sig: &mut Signature, body: Group) -> Group {
             tokens = replaced;
         }
     }
-    match regrouped(&body, tokens) {
-        TokenTree::Group(group) => group,
-        _ => body,
-    }
+    regrouped(body, tokens)
 }
 
-/// Replaces the statement that takes the parameter apart by one that binds each of its names once more.
+/// Replaces the statement that takes the parameter apart by one that binds each of its names once
+/// more.
 fn replaced(tokens: TokenStream, parameter: &Ident, found: &mut Option<Pat>) -> TokenStream {
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();
     let mut result: Vec<TokenTree> = Vec::new();
@@ -103,7 +104,7 @@ fn replaced(tokens: TokenStream, parameter: &Ident, found: &mut Option<Pat>) -> 
             result.push(token);
             continue;
         };
-        if found.is_none() && gives(group, parameter) && is_punct(result.last(), '=') {
+        if found.is_none() && gives(group, parameter) && result.last().is_some_and(|token| is_punct(token, '=')) {
             let begin = result.iter().rposition(|token| is_word(token, "let"));
             if let Some(begin) = begin
                 && let Some((statement, pat)) = rebound(&result[begin + 1..result.len() - 1])
@@ -116,7 +117,7 @@ fn replaced(tokens: TokenStream, parameter: &Ident, found: &mut Option<Pat>) -> 
         }
         if found.is_none() {
             let inner = replaced(group.stream(), parameter, found);
-            result.push(regrouped(group, inner));
+            result.push(regrouped(group, inner).into());
         } else {
             result.push(token);
         }
@@ -154,8 +155,4 @@ fn binds_by_reference(token: &TokenTree) -> bool {
 fn gives(group: &Group, parameter: &Ident) -> bool {
     let expected = quote!(let #parameter = #parameter; #parameter);
     group.delimiter() == Delimiter::Brace && group.stream().to_string() == expected.to_token_stream().to_string()
-}
-
-fn is_punct(token: Option<&TokenTree>, which: char) -> bool {
-    matches!(token, Some(TokenTree::Punct(punct)) if punct.as_char() == which)
 }

@@ -1,20 +1,18 @@
-//! What is personal, and whose it is.
+//! The rules of `personal` and `subject`.
 
 use crate::args::{Args, Shown};
-use crate::captures::known_name;
-use crate::check::{Plan, early, mentions, tokens};
+use crate::diagnostics::known_name;
 use crate::function::Function;
-use proc_macro2::TokenStream;
-use quote::quote;
+use crate::syntax::mentions;
 use syn::{Expr, Ident};
 
-/// Whose the personal data are: whoever names the one has to name the other.
+/// Returns the subject of the personal data. Each of the two arguments needs the other.
 pub(crate) fn subject(args: &mut Args, function: &Function) -> syn::Result<Option<Expr>> {
     let Some(first) = args.personal.first() else {
         return match &args.subject {
             None => Ok(None),
             Some(subject) => Err(syn::Error::new_spanned(
-                tokens(subject),
+                subject,
                 "`subject` needs personal data; add `personal(name)`, or remove `subject`",
             )),
         };
@@ -27,14 +25,14 @@ pub(crate) fn subject(args: &mut Args, function: &Function) -> syn::Result<Optio
     };
     if let Some(tx) = &args.tx {
         return Err(syn::Error::new_spanned(
-            tokens(tx),
+            tx,
             "`personal` data is encrypted on its way from the journal, which `tx` bypasses; remove `personal` or `tx`",
         ));
     }
     for name in &args.personal {
         let is_result = name == "result" && !matches!(args.result, Some(Shown::Skip));
         if !is_result || function.binding(name).is_some() {
-            known_name(name, function, &args.fields)?;
+            known_name(name, args.and_fields(function.names()))?;
         }
         let beside = |names: &[Ident]| names.contains(name);
         let changes = args.changes.iter().any(|change| mentions(change, name));
@@ -54,10 +52,5 @@ pub(crate) fn subject(args: &mut Args, function: &Function) -> syn::Result<Optio
             format!("`{name}` cannot be both in `personal` and in `{other}`; remove one of them"),
         ));
     }
-    early(subject, "subject", "the parameters").map(Some)
-}
-
-/// Says of a field that it is personal, if it is.
-pub(crate) fn personal(plan: &Plan, name: &Ident) -> Option<TokenStream> {
-    plan.personal.contains(name).then(|| quote!(.personal()))
+    subject.early("subject", "the parameters").map(Some)
 }

@@ -1,1 +1,1 @@
-../../audit-runtime/src/secret.rs
+../../audit-runtime/src/capture/secret.rs

@@ -1,11 +1,13 @@
-//! What a call pays: audited, and by the ways developers would take instead.
+//! The cost of a call: audited, and by the ways developers would take instead.
 //!
-//! One function of a key and four fields, which returns a `Result`, annotated in each of the ways. The journal is on a file, and
-//! its writer ships to a PostgreSQL of the benchmark's own; at the end every row is looked at.
+//! One function of a key and four fields, which returns a `Result`, annotated in each of the ways.
+//! The journal is on a file, and its writer ships to a PostgreSQL of the benchmark's own. At the
+//! end every row is checked.
 //!
-//! The ways take turns, some calls each: a virtual machine's processors are half as fast for seconds when somebody else's work is on the
-//! other half of their cores, and what is compared has to meet with the same. Whoever takes what a way records is at it when its calls
-//! are timed: the writer, a logger's thread, a collector of spans.
+//! The ways take turns, some calls each. A virtual machine's processors are half as fast for
+//! seconds when other work is on the other half of their cores. Compared ways have to meet the same
+//! conditions. The consumer of each way's records is at work when its calls are timed: the writer,
+//! a logger's thread, a collector of spans.
 
 #![allow(
     clippy::unwrap_used,
@@ -99,15 +101,15 @@ fn timed<R>(calls: u64, mut call: impl FnMut() -> R) -> Duration {
     begin.elapsed()
 }
 
-/// The time of so many calls on two threads at once, each on a processor of its own: where a scheduler has both take turns on one, it is
-/// that which is measured.
+/// The time of so many calls on two threads at once, each on a processor of its own. A scheduler
+/// that had both take turns on one would be measured instead.
 fn timed_on_two(calls: u64, call: impl Fn() + Sync) -> Duration {
     let ready = AtomicU32::new(0);
     let half = |processor: usize| {
         let mut only = CpuSet::new();
         only.set(processor);
         sched_setaffinity(None, &only).unwrap();
-        // What a thread's first calls allocate is there, and its processor knows them.
+        // The allocations of a thread's first calls exist, and its processor knows them.
         timed(BURST / 4, &call);
         ready.fetch_add(1, Ordering::SeqCst);
         while ready.load(Ordering::SeqCst) < 2 {
@@ -115,7 +117,7 @@ fn timed_on_two(calls: u64, call: impl Fn() + Sync) -> Duration {
         }
         timed(calls / 2, &call)
     };
-    // Two of those that this process may run on; where there is but one, that.
+    // Two of the processors that this process may run on, or the only one.
     let allowed = sched_getaffinity(None).unwrap();
     let mut processors = (0..CpuSet::MAX_CPU).filter(|processor| allowed.is_set(*processor)).cycle();
     let mut next = || processors.next().unwrap();
@@ -127,7 +129,7 @@ fn timed_on_two(calls: u64, call: impl Fn() + Sync) -> Duration {
     })
 }
 
-/// What there is to encode in a call, by serde_json into a buffer that is there.
+/// The encoding that a call needs, by serde_json into an existing buffer.
 fn encode() {
     thread_local! {
         static BUFFER: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(256));
@@ -139,7 +141,7 @@ fn encode() {
     });
 }
 
-/// What each way takes, in nanoseconds a call.
+/// The nanoseconds a call of each way.
 #[derive(Debug, Default)]
 struct Table(BTreeMap<&'static str, Rounds>);
 
@@ -154,8 +156,9 @@ impl Table {
     }
 }
 
-/// Waits until no more events than these are to be stored; if none, until the writer is idle: until what follows a commit (segments
-/// given back, others made ready) is done, too.
+/// Waits until no more events than these are to be stored, or, without a number, until the writer
+/// is idle. It is idle once the work after a commit is done, too (segments given back, others made
+/// ready).
 fn wait(audit: &Audit, pending: u64) {
     while audit.stats().pending > pending {
         std::thread::sleep(Duration::from_micros(200));
@@ -191,7 +194,7 @@ fn installed(table: &mut Table, audit: &Audit, runtime: &Runtime, database: &Dat
             timed_on_two(calls, || _ = call(ways::submit))
         });
         wait(audit, 0);
-        // What two threads gain that have nothing in common: as much as the machine gives.
+        // The gain of two threads that share nothing, which is the most that the machine gives.
         table.add("serde_json of the fields", BURST, |calls| timed(calls, encode));
         table.add("serde_json of the fields, two threads", 2 * BURST, |calls| timed_on_two(calls, encode));
         table.add("nested, audited", NESTED, |calls| timed(calls, || value(black_box(&nested))));

@@ -1,5 +1,5 @@
-//! The journal's append alone: what it costs by the size of the record, and how long single appends take while another thread
-//! takes the records out and their segments are removed.
+//! The journal's append alone: its cost by the size of the record, and the time of single appends.
+//! Meanwhile another thread takes the records out, and their segments are removed.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark fails by panicking")]
 

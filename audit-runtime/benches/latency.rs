@@ -1,5 +1,5 @@
-//! How long single calls take, to the thousandth slowest and beyond: audited, and logged as JSON lines, in turns, both while another
-//! thread records and the writer ships that.
+//! The time of single calls, to the thousandth slowest and beyond: audited, and logged as JSON
+//! lines, in turns. Meanwhile another thread records, and the writer ships that.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark fails by panicking")]
 
@@ -63,7 +63,7 @@ fn main() {
     for _ in 0..ROUNDS {
         round(&audit, &mut audited, ways::submit);
         json.log(|| round(&audit, &mut traced, ways::traced));
-        // What measuring itself takes.
+        // The cost of measuring itself.
         round(&audit, &mut nothing, ways::bare);
     }
     let recorded = audit.stats().recorded;

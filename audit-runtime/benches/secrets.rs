@@ -1,4 +1,5 @@
-//! The cost of a look for secrets: at names, at texts, and in whole values beside `serde_json`, which does not look.
+//! The cost of a look for secrets: at names, at texts, and in whole values beside `serde_json`,
+//! which does not look.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,8 +1,9 @@
-//! Reading trails in a table of a million rows: the questions of `scripts/trail.sh`, which asks them of larger ones.
+//! Reading trails in a table of a million rows: the questions of `scripts/trail.sh`, which asks
+//! them of larger ones.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark fails by panicking")]
 
-use audit_runtime::Trail;
+use audit_runtime::trail::Trail;
 use criterion::Criterion;
 use std::time::Duration;
 use tests::filled::{QUESTIONS, ask, fill};

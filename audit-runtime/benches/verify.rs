@@ -5,7 +5,7 @@
 mod results;
 
 use audit_runtime::audited;
-use audit_runtime::evidence::{self, SigningKey, Verification};
+use audit_runtime::evidence::{SigningKey, Verification};
 use results::Rounds;
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -31,12 +31,12 @@ async fn main() {
     audit.shutdown(Duration::from_secs(600)).await.unwrap();
     sqlx::raw_sql("VACUUM ANALYZE").execute(&database.pool).await.unwrap();
     let key = SigningKey::generate("bench").unwrap();
-    evidence::checkpoint(&database.pool, &key).await.unwrap();
+    database.admin().checkpoint(&key).await.unwrap();
     let mut rates = Rounds::default();
     for _ in 0..ROUNDS {
         let begin = Instant::now();
-        let report =
-            Verification::new(database.pool.clone()).public_key(key.public().clone()).run(|_| ()).await.unwrap();
+        let verification = Verification::new().public_key(key.public().clone());
+        let report = database.admin().verify(&verification, |_| ()).await.unwrap();
         rates.add(f64::from(ROWS) / begin.elapsed().as_secs_f64());
         assert_eq!((report.rows, report.problems), (u64::from(ROWS), 0));
     }

@@ -1,7 +1,9 @@
-//! From recorded to committed: rows a second into the partitioned, indexed table, sealed, beside psql's `\copy` of the same rows and
-//! the existing system's helper; what the writer itself costs; and what memory ten million pending events take.
+//! From recorded to committed: rows a second into the partitioned, indexed table, sealed. Compared
+//! are psql's `\copy` of the same rows and the existing system's helper. It also measures the
+//! writer's own cost, and the memory of ten million pending events.
 //!
-//! Each measurement has a database of its own. Every row is counted, looked at, and verified against its batch's seal.
+//! Each measurement has a database of its own. Every row is counted, looked at, and verified
+//! against its batch's seal.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark fails by panicking")]
 
@@ -53,7 +55,7 @@ fn processor_time(thread: &str) -> f64 {
     times.sum::<f64>() / 1e3
 }
 
-/// What was measured of one run: rows a second, and the writer's microseconds of processor a row.
+/// The measurements of one run: rows a second, and the writer's microseconds of processor a row.
 #[derive(Default)]
 struct Run {
     rates: Rounds,
@@ -93,7 +95,8 @@ async fn shipped_once(cluster: &Cluster, run: &mut Run, settings: impl FnOnce(Bu
     dropped(cluster, database).await;
 }
 
-/// Drops a database that was measured: else autovacuum goes over it while the next one is, on the second of two processors.
+/// Drops a database that was measured: else autovacuum goes over it while the next one is, on the
+/// second of two processors.
 async fn dropped(cluster: &Cluster, database: Database) {
     database.pool.close().await;
     let (_, name) = database.url.rsplit_once('/').unwrap();
@@ -118,7 +121,7 @@ async fn copied(cluster: &Cluster, rates: &mut Rounds, source: Database, file: &
     dropped(cluster, database).await;
 }
 
-/// The existing system's helper, on a pool of ten; nothing where there is no Python.
+/// The existing system's helper, on a pool of ten, or nothing where Python is missing.
 async fn helped(cluster: &Cluster, rates: &mut Rounds) {
     let database = Database::migrated_in(cluster).await;
     let Some(mut command) = python::existing(&database.url, &["many", &HELPERS_ROWS.to_string(), "10"]) else {

@@ -1,199 +1,82 @@
-//! An error of any type, as text: by the best its type can do, chosen at compile time without asking it for a bound.
-//!
-//! The choice is by auto-referenced method calls: `(&&&&&&&&Described(&error)).describe()` takes the first
-//! implementation that fits while the compiler strips one reference after the other. The technique is David
-//! Tolnay's ("autoref-based stable specialization",
-//! <https://github.com/dtolnay/case-studies/blob/master/autoref-specialization/README.md>).
+//! Errors that several layers share.
 
-use serde::Serialize;
-use std::error::Error;
-use std::fmt::{Debug, Display};
-use std::iter::successors;
+use crate::event::{MAX_EVENT_TYPE, Timestamp};
 
-/// What is recorded as `data.error`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ErrorText {
-    /// The error itself.
-    pub message: String,
-    /// Its sources, the nearest first.
-    pub causes: Vec<String>,
+/// The reason an event is invalid.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EventError {
+    /// The event type is not of the form `noun.verb`.
+    #[error(
+        "invalid event type {0:?}: expected noun.verb in lower case, as in \"order.submitted\", of at most {MAX_EVENT_TYPE} bytes"
+    )]
+    EventType(String),
+    /// The data cannot be serialised.
+    #[error("the data of {event_type} cannot be serialised: {message}")]
+    Data {
+        /// The event's type.
+        event_type: String,
+        /// The serialiser's message.
+        message: String,
+    },
+    /// The journal cannot represent this time.
+    #[error("cannot record an event at {0}: the journal holds times from 4714 BC to the year 294246")]
+    Time(Timestamp),
+    /// The data is not a JSON object.
+    #[error("the data of {0} must be a JSON object; pass a struct or a map with text keys")]
+    NotAnObject(String),
 }
 
-impl ErrorText {
-    pub(crate) fn of_error(error: &(dyn Error + '_)) -> Self {
-        let message = error.to_string();
-        let mut causes: Vec<String> = Vec::new();
-        // A source chain that runs in circles is somebody's bug, and must not become ours.
-        for cause in successors(error.source(), |&cause| cause.source()).take(32) {
-            let text = cause.to_string();
-            // An error that only displays its source says nothing of its own.
-            if text != *causes.last().unwrap_or(&message) {
-                causes.push(text);
-            }
-        }
-        Self { message, causes }
-    }
-
-    /// By the error's `Debug`, and nothing else.
-    pub fn by_debug<E: Debug + ?Sized>(error: &E) -> Self {
-        Self::plain(format!("{error:?}"))
-    }
-
-    /// By the error's `Display`, and nothing else.
-    pub fn by_display<E: Display + ?Sized>(error: &E) -> Self {
-        Self::plain(error.to_string())
-    }
-
-    fn plain(message: String) -> Self {
-        Self { message, causes: Vec::new() }
-    }
+/// The reason an event was not recorded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// The event itself is at fault.
+    #[error(transparent)]
+    Event(#[from] EventError),
+    /// The journal has reached its limit.
+    #[error("the journal is full: PostgreSQL has been unavailable for too long, or journal_limit is too small")]
+    JournalFull,
+    /// The journal cannot grow.
+    #[error("the journal cannot make another segment; most likely its disk is full")]
+    Disk,
+    /// The event is larger than a segment of the journal.
+    #[error("the event has {0} bytes, more than a journal segment holds; record a reference to the data instead")]
+    TooLarge(usize),
+    /// The journal could not be written to its disk.
+    #[error("the journal could not be written to its disk: the event would not survive a power failure")]
+    NotSynced,
+    /// No handle is in force, and the function requires one.
+    #[error(
+        "no audit trail is installed, and {0} does not run without one; call Audit::install, or run it in Audit::scope"
+    )]
+    NotInstalled(&'static str),
+    /// The handle was shut down.
+    #[error("the audit trail was shut down")]
+    Closed,
+    /// The process was forked after the handle was started.
+    #[error(
+        "this process is a fork of the one that started the audit trail, whose journal it must not touch; start one of its own after the fork"
+    )]
+    Forked,
 }
 
-/// An error to be described.
-#[derive(Debug)]
-pub struct Described<'a, E: ?Sized>(pub &'a E);
-
-macro_rules! ways {
-    ($($(#[$doc:meta])* $name:ident [$($depth:tt)*] ($($bound:tt)+) |$error:ident| $body:expr;)+) => {$(
-        $(#[$doc])*
-        pub trait $name {
-            /// The error's text.
-            fn describe(&self) -> ErrorText;
-        }
-
-        impl<E: $($bound)+> $name for $($depth)* Described<'_, E> {
-            fn describe(&self) -> ErrorText {
-                let $error: &E = self.0;
-                $body
-            }
-        }
-    )+};
-}
-
-ways! {
-    /// By its `Error` sources.
-    ByError [&&&&&&] (Error) |error| ErrorText::of_error(&error);
-    /// `anyhow::Error`, `Box<dyn Error + Send + Sync>`.
-    BySendSync [&&&&&] (AsRef<dyn Error + Send + Sync>) |error| ErrorText::of_error(error.as_ref());
-    /// `Box<dyn Error + Send>`.
-    BySend [&&&&] (AsRef<dyn Error + Send>) |error| ErrorText::of_error(error.as_ref());
-    /// `Box<dyn Error>`.
-    ByDyn [&&&] (AsRef<dyn Error>) |error| ErrorText::of_error(error.as_ref());
-    /// By its `Display`.
-    ByDisplay [&&] (Display + ?Sized) |error| ErrorText::plain(error.to_string());
-    /// By its `Debug`.
-    ByDebug [&] (Debug + ?Sized) |error| ErrorText::plain(format!("{error:?}"));
-    /// By its type's name.
-    ByTypeName [] (?Sized) |_error| ErrorText::plain(std::any::type_name::<E>().to_owned());
-}
-
-/// Pairs of an error and what it gives back, as in `Result<Paid, (Self, Declined)>`, or of a status and a text: the error is told, and
-/// what does not display is not. (They come before a Debug text of the whole, which would tell all of it.)
-macro_rules! pairs {
-    ($($way:ident [$($depth:tt)*] <$first:ident, $second:ident> ($($bounds:tt)+) |$pair:ident| $body:expr;)+) => {$(
-        impl<$first, $second> $way for $($depth)* Described<'_, ($first, $second)>
-        where
-            $($bounds)+
-        {
-            fn describe(&self) -> ErrorText {
-                let $pair: &($first, $second) = self.0;
-                $body
-            }
-        }
-    )+};
-}
-
-pairs! {
-    ByDisplay [&&&&&&&] <A, B> (B: Error) |pair| ErrorText::of_error(&pair.1);
-    ByDisplay [&&&&&&] <A, B> (A: Error) |pair| ErrorText::of_error(&pair.0);
-    ByDisplay [&&&&&] <A, B> (A: Display, B: Display) |pair| ErrorText::plain(format!("{}: {}", pair.0, pair.1));
-    ByDisplay [&&&&] <A, B> (A: Display, B: Debug) |pair| ErrorText::plain(format!("{}: {:?}", pair.0, pair.1));
-    ByDisplay [&&&] <A, B> (B: Display) |pair| ErrorText::by_display(&pair.1);
-    ByDebug [&&] <A, B> (B: Debug) |pair| ErrorText::by_debug(&pair.1);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::{fmt, io};
-
-    macro_rules! describe {
-        ($error:expr) => {
-            (&&&&&&&&Described(&$error)).describe()
-        };
-    }
-
-    #[derive(Debug, thiserror::Error)]
-    #[error("cannot load")]
-    struct Load(#[source] io::Error);
-
-    fn load() -> Load {
-        Load(io::Error::other("disk on fire"))
-    }
-
-    fn chain() -> ErrorText {
-        ErrorText { message: "cannot load".into(), causes: vec!["disk on fire".into()] }
-    }
-
-    #[test]
-    fn errors_come_with_their_causes_boxed_or_not() {
-        assert_eq!(describe!(load()), chain());
-        assert_eq!(describe!(Box::<dyn Error>::from(load())), chain());
-        assert_eq!(describe!(Box::<dyn Error + Send + Sync>::from(load())), chain());
-        let send: Box<dyn Error + Send> = Box::new(load());
-        assert_eq!(describe!(send), chain());
-        assert_eq!(describe!(anyhow::Error::from(load())), chain());
-    }
-
-    #[test]
-    fn what_is_no_error_is_shown_as_well_as_it_can_be() {
-        struct Shown;
-        impl fmt::Display for Shown {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("shown")
-            }
-        }
-        #[derive(Debug)]
-        struct Debugged;
-        struct Opaque;
-        assert_eq!(describe!("text").message, "text");
-        assert_eq!(describe!(Shown).message, "shown");
-        assert_eq!(describe!(Debugged).message, "Debugged");
-        assert!(describe!(Opaque).message.ends_with("Opaque"));
-    }
-
-    #[test]
-    fn of_a_pair_the_error_is_told_and_not_what_it_gives_back() {
-        #[derive(Debug)]
-        struct Draft;
-        #[derive(Debug)]
-        struct Why;
-        struct Opaque;
-        assert_eq!(describe!((Draft, load())), chain());
-        assert_eq!(describe!((Opaque, load())), chain());
-        assert_eq!(describe!((load(), Draft)), chain());
-        assert_eq!(describe!((io::Error::other("first"), load())), chain());
-        assert_eq!(describe!((Draft, "declined")).message, "declined");
-        assert_eq!(describe!((Opaque, Why)).message, "Why");
-        assert_eq!(describe!(("400 Bad Request", "no quantity")).message, "400 Bad Request: no quantity");
-        assert_eq!(describe!(("400 Bad Request", Why)).message, "400 Bad Request: Why");
-        assert!(describe!((Why, Opaque)).message.contains("Opaque"));
-    }
-
-    #[test]
-    fn a_cause_that_repeats_what_was_said_is_left_out() {
-        #[derive(Debug, thiserror::Error)]
-        #[error("{0}")]
-        struct Around(#[source] Load);
-        assert_eq!(describe!(Around(load())), chain());
-    }
-
-    #[test]
-    fn a_type_parameter_is_described_by_its_bounds() {
-        #[allow(clippy::needless_borrow, reason = "as many as the attribute writes")]
-        fn of<E: Error>(error: &E) -> ErrorText {
-            (&&&&&&&&Described(error)).describe()
-        }
-        assert_eq!(of(&load()), chain());
-    }
+/// The reason a caller cannot wait any longer for events to be stored.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The writer has ended. The events are in the journal, unless it is in memory.
+    #[error("the audit trail was shut down before PostgreSQL had taken the events; they are in the journal")]
+    Closed,
+    /// The process was forked after the handle was started.
+    #[error(
+        "this process is a fork of the one that started the audit trail; what was recorded before the fork is shipped by that one"
+    )]
+    Forked,
+    /// The journal is in memory.
+    #[error("the journal is in memory: nothing of it is ever on disk; name a directory with .journal(..)")]
+    InMemory,
+    /// The system could not write the journal to its disk.
+    #[error("the journal could not be written to its disk: the event would not survive a power failure")]
+    NotSynced,
 }

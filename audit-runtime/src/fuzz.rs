@@ -1,20 +1,23 @@
-//! What the fuzzer drives (`fuzz/`): the decoders of what may be damaged, and the encoder of what PostgreSQL reads. Compiled
-//! for it alone (`--cfg fuzzing`), and for a test that runs its corpora.
+//! Entry points of the fuzzer (`fuzz/`): decoders of bytes that may be damaged, and the encoder of
+//! bytes that PostgreSQL reads. Compiled for it alone (`--cfg fuzzing`), and for a test that runs
+//! its corpora.
 
+use crate::event::EntityRef;
 use crate::journal::checksum::{PayloadChecksum, RecordChecksum};
 use crate::journal::format::{HEADER, record_bytes};
 use crate::journal::scan;
-use crate::payload::{self, EventRef};
-use crate::writer::copy::{self, CopyRows};
+use crate::postgres::copy::{self, Columns, CopyRows};
+use crate::record::payload::{self, FurtherRef};
+use crate::record::{EventRef, Further};
 use uuid::Uuid;
 
 /// Scans bytes as a segment.
 ///
 /// # Panics
-/// What it finds is no intact record.
+/// The scan finds a record that is not intact.
 pub fn recovery(bytes: &[u8]) {
     let base = 1 << 20;
-    // As a journal's, it is not known to whoever chooses the bytes.
+    // As in a journal, an input cannot know its id in advance.
     let journal = Uuid::new_v5(&Uuid::NAMESPACE_OID, bytes);
     let checksum = RecordChecksum::new(journal);
     let mut end = 0;
@@ -27,7 +30,8 @@ pub fn recovery(bytes: &[u8]) {
     damaged(bytes, journal, base);
 }
 
-/// Builds a segment of records that the bytes describe, damages it as they say, and looks for what is left.
+/// Builds a segment of the records that the bytes describe, damages it as they direct, and looks
+/// for the remaining records.
 fn damaged(bytes: &[u8], journal: Uuid, base: u64) {
     let (damage, source) = bytes.split_at(bytes.len() / 4);
     let mut segment = vec![0; HEADER];
@@ -70,7 +74,7 @@ fn damaged(bytes: &[u8], journal: Uuid, base: u64) {
 /// Decodes bytes as an event.
 ///
 /// # Panics
-/// An event does not encode to what it was decoded from, but for bytes that mean nothing.
+/// An event does not encode to the bytes it was decoded from, apart from bytes without a meaning.
 pub fn payload(bytes: &[u8]) {
     if let Ok(event) = EventRef::decode(bytes, &mut Vec::new()) {
         let mut encoded = Vec::new();
@@ -79,22 +83,27 @@ pub fn payload(bytes: &[u8]) {
     }
 }
 
-/// Encodes an event whose parts are taken from the bytes, and reads it back as the documentation of COPY has it.
+/// Encodes an event and reads it back as the documentation of COPY describes.
+///
+/// The parts of the event are taken from the bytes.
 ///
 /// # Panics
-/// It is not what was written.
+/// The event that is read differs from the one that was written.
 pub fn copy(bytes: &[u8]) {
-    let Some(event) = Parts(bytes).event() else {
+    let mut parts = Parts(bytes);
+    let (Some(event), further) = (parts.event(), parts.further()) else {
         return;
     };
+    let event = EventRef { further: further.borrowed(None), ..event };
+    let columns = if event.further.is_empty() { Columns::First } else { Columns::All };
     let batch = Uuid::from_u128(9);
-    let mut rows = CopyRows::default();
+    let mut rows = CopyRows::new(columns);
     rows.row(&event, batch);
     let written = [copy::HEADER, rows.bytes(0..1), copy::TRAILER].concat();
     let mut reader = Reader(&written);
     assert_eq!(reader.take(11), b"PGCOPY\n\xff\r\n\0");
     assert_eq!((reader.i32(), reader.i32()), (0, 0), "no flags, no extension");
-    assert_eq!(reader.i16(), 14);
+    assert_eq!(reader.i16(), if columns == Columns::All { 17 } else { 14 });
     assert_eq!(reader.field(), Some(event.id.as_bytes().as_slice()));
     for text in [event.event_type, event.entity_type] {
         assert_eq!(reader.text(), text.replace('\0', "\u{fffd}"));
@@ -115,6 +124,14 @@ pub fn copy(bytes: &[u8]) {
         None => assert_eq!(event.context, ""),
     }
     assert_eq!(reader.text(), event.origin.replace('\0', "\u{fffd}"));
+    if columns == Columns::All {
+        assert_eq!(reader.field(), event.further.entity_key.map(str::as_bytes));
+        match reader.field() {
+            Some(targets) => json(&targets[1..], &event.further.targets.json().expect("targets")),
+            None => assert_eq!(event.further.targets.json(), None),
+        }
+        assert_eq!(reader.field(), event.further.tenant.map(str::as_bytes));
+    }
     assert_eq!(reader.field(), Some(batch.as_bytes().as_slice()));
     assert_eq!(reader.i16(), -1, "the trailer");
     assert!(reader.0.is_empty());
@@ -146,7 +163,22 @@ fn readable(value: serde_json::Value) -> serde_json::Value {
 struct Parts<'a>(&'a [u8]);
 
 impl<'a> Parts<'a> {
-    fn event(mut self) -> Option<EventRef<'a>> {
+    /// The rest, split into a key, a tenant and further entities. Each ends with the bytes.
+    fn further(&mut self) -> Further {
+        let mut further = Further::default();
+        if let Some(key) = self.text() {
+            further.set_entity(EntityRef::Text(key));
+        }
+        if let Some(tenant) = self.text() {
+            further.set_tenant(EntityRef::Text(tenant));
+        }
+        while let (Some(kind), Some(key)) = (self.text(), self.text()) {
+            further.push(kind, EntityRef::Text(key));
+        }
+        further
+    }
+
+    fn event(&mut self) -> Option<EventRef<'a>> {
         let flags = self.bytes(1)?[0];
         Some(EventRef {
             id: self.id()?,
@@ -163,6 +195,7 @@ impl<'a> Parts<'a> {
             context: self.text()?,
             data: self.text()?,
             is_personal: false,
+            further: FurtherRef::default(),
         })
     }
 

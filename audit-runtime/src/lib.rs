@@ -1,85 +1,138 @@
-#![doc = include_str!("../README.md")]
+//! Records each call of an annotated function as one row of `audit_events` in PostgreSQL.
+//!
+//! ```
+//! use audit_runtime::{Audit, audited};
+//! use std::time::Duration;
+//!
+//! #[audited(event = "order.submitted", err = "order.rejected", id = none, actor = "user:ada")]
+//! fn submit(ticker: &str, quantity: u32) -> Result<u32, String> {
+//!     if quantity > 100 { Err("at most 100 shares".into()) } else { Ok(quantity) }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // Prints each event to standard error. With a database: Audit::builder().postgres(url).journal("/var/lib/desk/audit")
+//! let audit = Audit::builder().print().start()?;
+//! audit.install()?;
+//! let _ = submit("ACME", 10);
+//! audit.shutdown_blocking(Duration::from_secs(1))?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The caller writes the event into a journal, a memory-mapped file that survives the process, and
+//! continues. A thread of the library ships the journal to PostgreSQL, exactly once.
+//!
+//! # Modules
+//!
+//! | where | what |
+//! | --- | --- |
+//! | the root | what every user touches: [`audited`], [`Audit`], [`Context`], [`Event`], [`Json`], [`Timestamp`], and their errors |
+//! | [`trail`] | reading back: [`trail::Trail`] and the [`trail::TrailEvent`]s that it returns |
+//! | [`admin`] | [`admin::Admin`]: tables, roles, partitions, retention, the quarantine; [`admin::journals`] |
+//! | [`evidence`] | keys, checkpoints, verification and proofs |
+//! | [`testing`] | tests of audited code without a database |
+//! | [`execution`] | the event types and events of a trading system |
+//! | [`tower`] | a layer that puts the context of each HTTP request in force |
+//!
+//! # Features
+//!
+//! Without default features, the crate is the annotating half: macro, capture, context, journal,
+//! probe and [`Builder::print`]. A library depends on that alone, and the application chooses where
+//! the library's events go.
+//!
+//! | feature | what it adds |
+//! | --- | --- |
+//! | `postgres` (default) | the writer, reading back, administration, `tx`. Pools and connections are those of sqlx 0.9, which is exported as [`sqlx`] |
+//! | `tls` (default) | TLS connections to PostgreSQL, by rustls and the system's certificates. Implies `postgres` |
+//! | `evidence` | signed checkpoints, verification, proofs, and retention, which verifies what it prunes. Implies `postgres` |
+//! | `personal` | encryption of `personal(..)` values by keys of their subjects. Without it, such values are recorded as `"[redacted]"`. Implies `postgres` |
+//! | `axum` | HTTP responses (axum, `http` 1): the status is the result of a call and decides its outcome |
+//! | `chrono` | conversions between [`Timestamp`] and the types of `chrono` 0.4 |
+//! | `metrics` | counts, sizes and times for the facade `metrics` 0.24: see [`Stats`] |
+//! | `opentelemetry` | the trace of the `opentelemetry` 0.33 span that is current where an event is recorded |
+//! | `tower` | [`tower::ContextLayer`] for services of `http` 1 requests |
+//!
+//! A new major version of sqlx, `http`, `metrics` or `opentelemetry` in these interfaces is a new
+//! major version of this crate. [`trail::TrailEvent`], [`Json`] and [`Timestamp`] implement sqlx's
+//! traits for queries of your own.
 #![deny(missing_docs)]
+// On docs.rs, each item names the feature that enables it.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(audit_loom, allow(dead_code, reason = "the models replace mapped files by memory"))]
 
+pub mod admin;
 mod audit;
-mod blocking;
-mod bounds;
-mod builder;
-mod calendar;
 mod call;
 mod capture;
-mod changes;
-mod clock;
 mod context;
-mod core;
 mod error;
 mod event;
-mod event_data;
+#[cfg(feature = "evidence")]
+#[cfg_attr(docsrs, doc(cfg(feature = "evidence")))]
 pub mod evidence;
-pub mod execution;
-#[cfg(any(fuzzing, test))]
+#[cfg(all(feature = "postgres", any(fuzzing, test)))]
 #[cfg_attr(fuzzing, doc(hidden))]
 pub mod fuzz;
-mod gap;
-mod ids;
 mod journal;
-mod json;
-mod mask;
-mod nul;
-mod payload;
-mod personal;
-mod quarantine;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "postgres")]
+mod privacy;
+mod record;
+mod recorder;
+#[cfg(feature = "evidence")]
 mod retention;
-mod schema;
-mod secret;
-mod stats;
+#[cfg(feature = "postgres")]
+mod seal;
+mod sys;
 pub mod testing;
-mod timestamp;
-#[cfg(feature = "tower")]
-pub mod tower;
-mod trace;
-mod trail;
-mod url;
-mod warning;
+pub mod trail;
+#[cfg(feature = "postgres")]
 mod writer;
 
-pub use self::core::RecordError;
-pub use audit::{AlreadyInstalled, Audit, Receipt, ShutdownReport, StoreError};
-pub use audit_macros::{AuditEvent, audited};
-pub use bounds::Capture;
-pub use builder::{Builder, StartError};
+pub use audit::{AlreadyInstalled, Audit, Builder, Receipt, ShutdownReport, StartError};
+pub use audit_macros::{AuditEvent, EntityId, audited};
+pub use capture::diagnostics::Capture;
+pub use capture::{DeepJson, Json, JsonError, JsonNumber};
+#[cfg(feature = "tower")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
+pub use context::tower;
 pub use context::{Context, Entered, InContext, Scoped, in_context};
-pub use event::{
-    AuditEvent, EntityId, Event, EventError, IntoEntityId, MAX_EVENT_TYPE, Outcome, UnknownOutcome, is_event_type,
-};
-pub use journal::{JournalError, JournalState, JournalStatus, Overflow, journals};
-pub use json::{DeepJson, Json, JsonError, JsonNumber};
-pub use personal::{Forgotten, MasterKey, MasterKeyError, forget};
-pub use quarantine::{Quarantine, Quarantined, Retried};
-pub use retention::{Prune, PruneError, Pruned};
-pub use schema::{Duty, grant, make_partitions, migrate, migrate_telling};
-/// The version of sqlx whose types this crate takes: pools, connections, options.
+pub use error::{EventError, RecordError, StoreError};
+pub use event::{EntityId, IntoEntityId, IntoTargets, IntoTenant, MAX_EVENT_TYPE, is_event_type};
+pub use event::{Outcome, Timestamp, TimestampError, UnknownOutcome};
+pub use journal::{JournalError, Overflow};
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+pub use postgres::{ConnectOptions, DatabaseError, DatabaseErrorKind, FreshOptions, IntoConnectOptions};
+#[cfg(feature = "personal")]
+#[cfg_attr(docsrs, doc(cfg(feature = "personal")))]
+pub use privacy::{MasterKey, MasterKeyError};
+pub use record::{AuditEvent, Event, execution};
+pub use recorder::Stats;
+/// The version of sqlx whose types this crate accepts: pools, connections, options.
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
 pub use sqlx;
-pub use stats::Stats;
-pub use timestamp::{Timestamp, TimestampError};
-pub use trail::{Change, Cursor, CursorError, EventFilter, IntentState, Page, Trail, TrailEvent};
-pub use writer::{ConnectOptions, FreshOptions, IntoConnectOptions};
 
-/// What the expansion of `#[audited]` calls. Not for users: it may change with any version.
+/// The functions that the expansion of `#[audited]` calls.
+///
+/// They are not for users: they may change with any version.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::bounds::Capture;
     #[cfg(feature = "axum")]
-    pub use crate::call::response::{AsItIs, ByResponse, IntoResponse, Response, into_response, ok_into_response};
+    pub use crate::call::response::{AsItIs, IntoResponse, Response, into_response, ok_into_response};
     pub use crate::call::{
-        ByCapture, ByFuture, ByName, ByOutcome, ByResult, BySerialize, ByTypeOutcome, Call, Ended, EndsInError, Fails,
-        Fallible, Handed, Handover, InCall, Never, NoError, NoErrorBeside, Refusal, Refused, Returned, RowConnection,
-        Shown, Site, SiteTexts, checked_event_type, ends_in_error, fails, fallible, late, late_condition, late_error,
-        no_error, no_error_beside, refused, refused_by_type,
+        Call, Ended, EndsInError, Fails, Fallible, Handed, Handover, InCall, Never, NoError, NoErrorBeside, Refusal,
+        Refused, ReturnedFuture, RowConnection, ShownValue, Site, SiteTexts, checked_event_type, described,
+        ends_in_error, fails, fallible, late, late_condition, late_error, no_error, no_error_beside, refused,
+        refused_by_type, returned, shown,
     };
     pub use crate::capture::Key;
-    pub use crate::error::{ByDebug, ByDisplay, ByDyn, ByError, BySend, BySendSync, ByTypeName, Described, ErrorText};
-    pub use crate::event_data::EventData;
+    pub use crate::capture::diagnostics::Capture;
+    pub use crate::capture::error_text::ErrorText;
+    pub use crate::event::EntityRef;
+    pub use crate::record::EventData;
     pub use ::core;
     pub use std::boxed::Box;
 
@@ -87,34 +140,59 @@ pub mod __private {
 
     /// Looks for secrets as a captured value is looked through, for the benchmark of that.
     pub mod looking {
-        /// Returns whether a name says secret.
+        /// Returns whether a name is that of a secret.
         #[must_use]
         pub fn at_a_name(name: &str) -> bool {
-            crate::secret::says_secret(name)
+            crate::capture::secret::says_secret(name)
         }
 
-        /// Returns whether the name of a field says secret, which is remembered.
+        /// Returns whether a field's name is that of a secret, and remembers the answer.
         #[must_use]
         pub fn at_a_field(name: &'static str) -> bool {
-            crate::mask::Mask::NONE.role_of_field(name) == crate::mask::Role::Secret
+            crate::capture::mask::Mask::NONE.role_of_field(name) == crate::capture::mask::Role::Secret
         }
 
         /// Returns the length of a text without the passwords of its URLs.
         #[must_use]
         pub fn at_a_text(text: &str) -> usize {
-            if crate::url::may_hold_url(text.as_bytes()) { crate::url::mask_urls(text).len() } else { text.len() }
+            if crate::capture::url::may_hold_url(text.as_bytes()) {
+                crate::capture::url::mask_urls(text).len()
+            } else {
+                text.len()
+            }
         }
     }
 
-    /// The calendar of all times that PostgreSQL knows, for the command.
-    pub mod calendar {
-        pub use crate::calendar::{date, days, month_length};
+    /// Files that only their owner may read, for the command.
+    pub mod private_file {
+        pub use crate::sys::private_file::{beside, create};
     }
 
-    /// The canonical form of a JSON text, for the tests that compare it with what PostgreSQL makes of the text.
+    /// The calendar of all times that PostgreSQL can store, for the command.
+    pub mod calendar {
+        pub use crate::event::calendar::{date, days, month_length};
+    }
+
+    /// Returns the canonical form of a JSON text.
+    ///
+    /// Tests compare it with PostgreSQL's own form of the text.
+    #[cfg(feature = "postgres")]
     #[must_use]
     pub fn canonical_json(text: &str) -> Option<Vec<u8>> {
         let mut out = Vec::new();
-        crate::evidence::canonical::Canonical::default().json(text.as_bytes(), &mut out).ok().map(|()| out)
+        crate::seal::canonical::Canonical::default().json(text.as_bytes(), &mut out).ok().map(|()| out)
     }
+}
+
+/// Compiles the examples of documents outside of the API documentation.
+#[cfg(all(doctest, feature = "postgres"))]
+mod documents {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../../docs/guide.md")]
+    struct Guide;
+
+    #[doc = include_str!("../README.md")]
+    struct CrateReadme;
 }

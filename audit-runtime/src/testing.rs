@@ -1,19 +1,19 @@
-//! For tests of code that is audited: what was captured, without a database.
+//! Tests of audited code: the captured events, without a database.
 
 use crate::audit::Audit;
+use crate::capture::mask::Mask;
 use crate::capture::{DATA_LIMIT, Rules};
 use crate::context::{Entered, Scoped};
-use crate::core::{Core, Durability, Settings};
-use crate::journal::{Journal, Limits, Next, Overflow};
-use crate::mask::Mask;
-use crate::payload::EventRef;
-use crate::trail::{TrailEvent, mark_intents};
+use crate::journal::{Journal, Limits, Next};
+use crate::record::{EventRef, TrailEvent, mark_intents};
+use crate::recorder::{Durability, Recorder, Settings};
 use std::fmt::Write;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
-/// Catches what is recorded on this thread or in this future. Tests that run in parallel do not see each other.
+/// Catches the events recorded on this thread or in this future.
+///
+/// Tests that run in parallel do not see each other's events.
 ///
 /// ```
 /// use audit_runtime::{audited, testing::Probe};
@@ -40,26 +40,22 @@ impl Default for Probe {
 }
 
 impl Probe {
-    /// A probe that has caught nothing yet.
+    /// Creates a probe that has caught nothing yet.
     ///
     /// # Panics
-    /// There is no memory for it.
+    /// The memory for it cannot be allocated.
     #[must_use]
     pub fn new() -> Self {
         Self::with_data_limit(DATA_LIMIT)
     }
 
-    /// A probe with another limit for an event's data than 64 KiB.
+    /// Creates a probe whose limit for an event's data differs from 64 KiB.
     ///
     /// # Panics
-    /// There is no memory for it.
+    /// The memory for it cannot be allocated.
     #[must_use]
     pub fn with_data_limit(data_limit: usize) -> Self {
-        let limits = Limits {
-            segment_bytes: (4 * data_limit.max(DATA_LIMIT) as u64).next_power_of_two(),
-            limit_bytes: 1 << 30,
-            overflow: Overflow::Refuse,
-        };
+        let limits = Limits::new((4 * data_limit.max(DATA_LIMIT) as u64).next_power_of_two(), 1 << 30);
         let journal = match Journal::create(None, limits) {
             Ok(journal) => Arc::new(journal),
             Err(error) => panic!("a probe needs memory: {error}"),
@@ -69,45 +65,40 @@ impl Probe {
             origin: "probe".into(),
             actor: None,
             rules,
-            connections: 1,
-            batch_rows: 1,
-            batch_bytes: 1,
-            seal: false,
-            synchronous_commit: true,
-            checkpoints: None,
-            upkeep_after: Duration::MAX,
             durability: Durability::Probe,
-            master_key: None,
+            keeps_personal: true,
         };
-        Self { audit: Audit::unwritten(Arc::new(Core::new(journal, settings))) }
+        Self { audit: Audit::unwritten(Arc::new(Recorder::new(journal, settings))) }
     }
 
-    /// The handle behind the probe, for recording by hand.
+    /// Returns the handle behind the probe, for recording by hand.
     #[must_use]
     pub fn audit(&self) -> &Audit {
         &self.audit
     }
 
-    /// Catches what is recorded on this thread until the guard is dropped.
+    /// Catches the events recorded on this thread until the guard is dropped.
     pub fn enter(&self) -> Entered {
         self.audit.enter()
     }
 
-    /// Catches what is recorded in this future.
+    /// Catches the events recorded in this future.
     pub fn scope<F: Future>(&self, future: F) -> Scoped<F> {
         self.audit.scope(future)
     }
 
-    /// All that was caught so far, in the order in which it was recorded: a call is recorded when it ends. (Threads that recorded at the same
-    /// time did so in blocks, one behind the other.)
+    /// Returns all events caught so far, in the order in which they were recorded.
+    ///
+    /// A call is recorded when it ends. If threads recorded at the same time, their events are in
+    /// blocks, one behind the other.
     ///
     /// # Panics
-    /// A captured event is not what this library writes.
+    /// A captured event is malformed.
     #[must_use]
     pub fn events(&self) -> Vec<TrailEvent> {
         let mut events = Vec::new();
         let (mut position, mut json) = (0, Vec::new());
-        while let Next::Record { record, end } = self.audit.core().journal.peek(position) {
+        while let Next::Record { record, end } = self.audit.recorder().journal.peek(position) {
             match EventRef::decode(record.payload(), &mut json) {
                 Ok(event) => events.push(TrailEvent::from(&event)),
                 Err(error) => panic!("a probe caught what is no event: {error}"),
@@ -118,10 +109,10 @@ impl Probe {
         events
     }
 
-    /// The one event of this type.
+    /// Returns the one event of this type.
     ///
     /// # Panics
-    /// There is none, or more than one; the message lists what there is.
+    /// No event or more than one has this type. The message lists the events that were caught.
     #[must_use]
     #[track_caller]
     pub fn only(&self, event_type: &str) -> TrailEvent {
@@ -133,6 +124,63 @@ impl Probe {
                 let problem = if first.is_none() { "no" } else { "more than one" };
                 panic!("{problem} event {event_type:?} was recorded; there are:\n{}", listed(&events))
             }
+        }
+    }
+}
+
+/// Runs code and returns the event that it recorded.
+///
+/// ```
+/// use audit_runtime::{audited, testing};
+///
+/// #[audited(event = "order.cancelled", id = none)]
+/// fn cancel(reason: &str) {}
+///
+/// let event = testing::record(|| cancel("changed my mind"));
+/// assert_eq!(event.data["reason"], "changed my mind");
+/// ```
+///
+/// # Panics
+/// The code recorded nothing, or more than one event. [`Probe`] returns any number of them.
+#[track_caller]
+pub fn record<R>(code: impl FnOnce() -> R) -> TrailEvent {
+    let probe = Probe::new();
+    let entered = probe.enter();
+    code();
+    drop(entered);
+    only(probe.events())
+}
+
+/// Awaits a future and returns the event that it recorded.
+///
+/// ```
+/// use audit_runtime::{audited, testing};
+///
+/// #[audited(event = "order.cancelled", id = none)]
+/// async fn cancel(reason: &str) {}
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let event = testing::record_async(cancel("changed my mind")).await;
+/// assert_eq!(event.data["reason"], "changed my mind");
+/// # }
+/// ```
+///
+/// # Panics
+/// The future recorded nothing, or more than one event. [`Probe`] returns any number of them.
+pub async fn record_async<F: Future>(future: F) -> TrailEvent {
+    let probe = Probe::new();
+    probe.scope(future).await;
+    only(probe.events())
+}
+
+#[track_caller]
+fn only(mut events: Vec<TrailEvent>) -> TrailEvent {
+    match (events.pop(), events.is_empty()) {
+        (Some(event), true) => event,
+        (last, _) => {
+            events.extend(last);
+            panic!("expected one event, recorded were:\n{}", listed(&events))
         }
     }
 }

@@ -13,7 +13,7 @@ thread_local! {
 /// Counts what each thread asks for.
 struct Counting;
 
-// SAFETY: it is the system's allocator; counting allocates nothing.
+// SAFETY: it is the system's allocator. Counting allocates nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);

@@ -29,7 +29,7 @@ pub struct Accepted {
     pub broker_order_id: String,
 }
 
-/// What became of it.
+/// The result of an order.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub enum Execution {
     /// All of it was traded.
@@ -53,9 +53,9 @@ pub enum BrokerError {
     /// The limit is too far away.
     #[error("the limit {limit:.2} is more than 20 % away from the market at {market:.2}")]
     LimitTooFar {
-        /// What was asked.
+        /// The limit of the order.
         limit: f64,
-        /// What is paid.
+        /// The price on the market.
         market: f64,
     },
 }
@@ -87,7 +87,7 @@ const MARKET: &[(&str, f64)] = &[
     ("HALT", 10.0),
 ];
 
-/// What a share costs now; unknown instruments are valued at zero.
+/// The present price of a share. Unknown instruments are valued at zero.
 pub fn market_price(ticker: &str) -> f64 {
     MARKET.iter().find(|(name, _)| *name == ticker).map_or(0.0, |(_, price)| *price)
 }

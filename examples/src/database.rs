@@ -1,6 +1,7 @@
 //! The server of an example: the one of `DATABASE_URL`, or an embedded one.
 
 use anyhow::Context;
+use audit_runtime::admin::Admin;
 use pglite_oxide::PgliteServer;
 use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
@@ -30,11 +31,11 @@ impl Database {
             },
             None => Self::embedded()?,
         };
-        // A pool would only say that it waited in vain.
+        // A pool would only report that it waited in vain.
         let reached = PgConnection::connect_with(&database.options).await;
         reached.with_context(|| format!("cannot reach {}", database.name()))?.close().await?;
         let pool = database.pool();
-        let migrated = audit_runtime::migrate(&pool).await;
+        let migrated = Admin::new(pool.clone()).migrate().await;
         pool.close().await;
         migrated.with_context(|| format!("{}: the audit schema cannot be made", database.name()))?;
         Ok(database)
@@ -58,12 +59,12 @@ impl Database {
         Ok(Self { options, connections: 1, embedded: Some((server, directory)) })
     }
 
-    /// What the examples print of it.
+    /// The properties that the examples print.
     pub fn name(&self) -> &'static str {
         if self.embedded.is_some() { "PostgreSQL 17, embedded" } else { "the server of DATABASE_URL" }
     }
 
-    /// A pool on it; to be closed before another one is used, and before [`close`](Self::close).
+    /// A pool on it, to be closed before another one is used, and before [`close`](Self::close).
     pub fn pool(&self) -> PgPool {
         PgPoolOptions::new()
             .max_connections(self.connections as u32)

@@ -35,14 +35,14 @@ pub enum Mode {
     Live,
 }
 
-/// What the model recommends.
+/// A recommendation of the model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recommendation {
     /// Its id.
     pub recommendation_id: Uuid,
     /// Whether it is withheld.
     pub suppressed: bool,
-    /// What it rests on.
+    /// How many pieces of evidence support it.
     pub evidence_count: u32,
 }
 
@@ -57,7 +57,7 @@ pub struct Trade {
     pub evaluation_id: Uuid,
     /// The request's key.
     pub idempotency_key: String,
-    /// What it is worth, in dollars.
+    /// Its value, in dollars.
     pub estimated_value: f64,
 }
 
@@ -68,7 +68,7 @@ struct Pending {
     context: Context,
 }
 
-/// What became of a request.
+/// The result of a request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Placed {
     /// The request had been seen before.
@@ -137,13 +137,13 @@ impl Placed {
 pub struct Review {
     /// Yes or no.
     pub approved: bool,
-    /// Who.
+    /// The operator.
     pub reviewed_by: String,
     /// Why.
     pub note: String,
 }
 
-/// What can go wrong for reasons of the desk's own.
+/// A failure for reasons of the desk's own.
 #[derive(Debug, thiserror::Error)]
 pub enum DeskError {
     /// It cannot be recorded, and is not done.
@@ -152,7 +152,7 @@ pub enum DeskError {
     /// The books cannot be read or written.
     #[error("the books cannot be reached now")]
     Books(#[from] sqlx::Error),
-    /// There is no approval under this id, or it was answered.
+    /// The desk has no such approval, or it was answered.
     #[error("no approval {0} is waiting")]
     NoApproval(Uuid),
     /// A position would become negative.
@@ -285,7 +285,7 @@ impl<B: Broker, P: Positions> Desk<B, P> {
         }
     }
 
-    /// Asks the model. The event's type comes from what it says.
+    /// Asks the model. The event's type comes from its answer.
     #[audited(
         event  = |r| if r.suppressed { RECOMMENDATION_SUPPRESSED } else { RECOMMENDATION_GENERATED },
         entity = "recommendation", id = |r| r.recommendation_id,
@@ -360,7 +360,8 @@ impl<B: Broker, P: Positions> Desk<B, P> {
     #[audited(event = ORDER_DUPLICATE, entity = "order", actor = "broker_service", skip(order_id))]
     fn prevent_duplicate(&self, order_id: Uuid, ticker: &str, idempotency_key: &str, detected_via: &str) {}
 
-    /// Hands an order to the broker, who may refuse it. That is an effect outside: what was meant is on record before.
+    /// Hands an order to the broker, who may refuse it. That is an effect outside: what was meant
+    /// is on record before.
     #[audited(
         event = ORDER_SUBMITTED, err = ORDER_REJECTED, entity = "order", id = order.id,
         actor = "broker_service", skip(order), intent,
@@ -401,7 +402,7 @@ impl<B: Broker, P: Positions> Desk<B, P> {
     /// Switches between paper and money.
     ///
     /// # Errors
-    /// The change cannot be recorded: then there is none.
+    /// The change cannot be recorded, so it is not made.
     pub async fn switch(&self, mode: Mode) -> Result<(), DeskError> {
         let old = *locked(&self.mode);
         self.set_mode(self.config_id, old, mode).await

@@ -105,7 +105,7 @@ impl Request {
     }
 }
 
-/// The columns that every file of orders has; `limit_price` may be missing.
+/// The columns that every file of orders has. `limit_price` may be missing.
 const COLUMNS: [&str; 7] =
     ["ticker", "side", "quantity", "order_type", "idempotency_key", "confidence", "requested_by"];
 
@@ -120,7 +120,7 @@ pub fn header_problem(header: &csv::StringRecord) -> Option<String> {
         .then(|| format!("the columns {} are missing; the first line names {}", missing.join(", "), there.join(", ")))
 }
 
-/// Reads requests from CSV with a header line; each comes with its line number.
+/// Reads requests from CSV with a header line. Each comes with its line number.
 ///
 /// # Errors
 /// The header lacks columns that every order has, or cannot be read.
@@ -164,7 +164,7 @@ fn lines<R: io::Read>(mut reader: csv::Reader<R>, header: csv::StringRecord) -> 
                 Some((line, request.and_then(Request::check)))
             }
             Err(error) => {
-                // After an input error there is nothing more to read; a malformed record is only itself.
+                // Reading ends after an input error. A malformed record affects only itself.
                 broken = error.is_io_error();
                 Some((error.position().map_or(line, csv::Position::line), Err(error.into())))
             }

@@ -1,4 +1,4 @@
-//! What the desk holds.
+//! The holdings of the desk.
 
 use crate::broker::Order;
 use crate::desk::DeskError;
@@ -33,7 +33,7 @@ impl Position {
     /// Books a fill.
     ///
     /// # Errors
-    /// More is sold than is held; then nothing is changed.
+    /// More is sold than is held, and nothing is changed.
     pub fn fill(&mut self, order: &Order, price: f64) -> Result<Change, DeskError> {
         let before = *self;
         *self = match order.side {
@@ -55,7 +55,7 @@ impl Position {
 
 /// Where positions are kept.
 pub trait Positions: Send + Sync {
-    /// The position in an instrument; an empty one if there is none.
+    /// The position in an instrument, or an empty one if the desk holds none.
     fn get(&self, ticker: &str) -> impl Future<Output = Result<Position, DeskError>> + Send;
 
     /// Books a fill.

@@ -8,7 +8,7 @@ const APPROVAL_ABOVE: f64 = 50_000.0;
 const LIMIT: f64 = 250_000.0;
 const RESTRICTED: &[&str] = &["GME", "AMC"];
 
-/// What the rules say.
+/// The verdict of the rules.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
     /// Whether the trade may go on.

@@ -1,11 +1,13 @@
 //! A trail for people.
 
-use audit_runtime::{Json, TrailEvent};
+use audit_runtime::Json;
+use audit_runtime::trail::TrailEvent;
 use std::collections::HashMap;
 use std::fmt::Write;
 use uuid::Uuid;
 
-/// One line an event: when, what, who, how long, and the data; events inside a call are indented below it.
+/// One line an event: when, what, who, how long, and the data. Events inside a call are indented
+/// below it.
 pub fn timeline(title: &str, events: &[TrailEvent]) -> String {
     let mut text = format!("{title}\n");
     let Some(first) = events.first() else {

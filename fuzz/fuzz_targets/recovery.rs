@@ -1,4 +1,5 @@
-//! Any bytes as a segment of a dead process's journal: no panic, and no record but one whose checksum holds in its place.
+//! Any bytes as a segment of a dead process's journal: no panic, and no record but one whose
+//! checksum holds in its place.
 
 #![no_main]
 

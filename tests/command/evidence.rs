@@ -63,7 +63,7 @@ async fn a_key_is_made_once_and_is_for_its_owner_only() {
     assert!(none.code == 2 && none.stderr.contains("--new-key"), "{}", none.stderr);
     std::fs::write(desk.path("key"), "nothing").unwrap();
     let wrong = desk.checkpoint(&[]);
-    assert!(wrong.code == 2 && wrong.stderr.contains("no secret key"), "{}", wrong.stderr);
+    assert!(wrong.code == 2 && wrong.stderr.contains("invalid secret key"), "{}", wrong.stderr);
 }
 
 #[tokio::test]
@@ -136,7 +136,7 @@ async fn a_proof_is_verified_without_a_database() {
     assert_eq!(offline(&desk.public).code, 2);
     assert_eq!(offline("nothing").code, 2);
     let unknown = run(&desk.database, &["proof", &Uuid::nil().to_string()]);
-    assert!(unknown.code == 1 && unknown.stderr.contains("there is no event"), "{}", unknown.stderr);
+    assert!(unknown.code == 1 && unknown.stderr.contains("not found"), "{}", unknown.stderr);
 }
 
 #[tokio::test]
@@ -151,7 +151,11 @@ async fn rows_that_are_not_sealed_yet_are_a_note_and_no_problem() {
     );
     // With a key, there should be checkpoints.
     let none = desk.verify(&[]);
-    assert!(none.code == 1 && none.stdout.contains("none was made yet, or all were removed"), "{}", none.stdout);
+    assert!(
+        none.code == 1 && none.stdout.contains("no checkpoint was made yet, or all were removed"),
+        "{}",
+        none.stdout
+    );
 }
 
 #[tokio::test]
@@ -161,15 +165,17 @@ async fn migrate_grants_roles_their_rights() {
     assert!(unknown.code == 1 && unknown.stderr.contains("CREATE ROLE"), "{}", unknown.stderr);
     let name: String = sqlx::query_scalar("SELECT current_database() || '_r'").fetch_one(&database.pool).await.unwrap();
     database.pool.execute(sqlx::AssertSqlSafe(format!("CREATE ROLE {name}"))).await.unwrap();
-    let granted = run(&database, &["migrate", "--reader", &name, "--writer", &name, "--sealer", &name]);
+    let granted = run(&database, &["migrate", "--reader", &name, "--writer", &name, "--checkpointer", &name]);
     assert_eq!(granted.code, 0, "{}", granted.stderr);
-    for duty in ["reader", "writer", "sealer"] {
+    for duty in ["reader", "writer", "checkpointer"] {
         assert!(granted.stdout.contains(&format!("{name} is a {duty}")), "{}", granted.stdout);
     }
+    let by_its_old_name = run(&database, &["migrate", "--sealer", &name]);
+    assert!(by_its_old_name.stdout.contains("is a checkpointer"), "{}", by_its_old_name.stderr);
 }
 
 #[tokio::test]
-async fn who_is_forgotten_is_erased_for_every_reader() {
+async fn a_forgotten_subject_is_erased_for_every_reader() {
     let desk = Desk::new().await;
     let (key, other) = (desk.path("master"), desk.path("other"));
     for path in [&key, &other] {
@@ -178,12 +184,12 @@ async fn who_is_forgotten_is_erased_for_every_reader() {
     assert_eq!(std::fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
     let again = run(&desk.database, &["master-key", &key]);
     assert!(again.code == 1 && again.stderr.contains("never overwritten"), "{}", again.stderr);
-    // What waits in a journal is encrypted when it is shipped.
+    // Events that wait in a journal are encrypted when they are shipped.
     let journals = desk.database.journals.path().to_str().unwrap();
     let master = MasterKey::from_file(&key).unwrap();
     let nowhere = desk.database.audit().postgres("postgres://127.0.0.1:1/x").master_key(master).start().unwrap();
     let event = Event::new("account.opened").personal("customer:42", &serde_json::json!({"email": "ann@example.com"}));
-    nowhere.record(event.unwrap()).unwrap();
+    nowhere.record(event).unwrap();
     nowhere.shutdown(std::time::Duration::ZERO).await.unwrap();
     let without = run(&desk.database, &["journal", "ship", journals]);
     assert!(without.code == 2 && without.stderr.contains("give --master-key"), "{}", without.stderr);
@@ -230,8 +236,7 @@ async fn prune_says_what_it_would_do_does_it_and_who_did_is_in_the_trail() {
     for (arguments, said) in [
         (&["soon"][..], "write 2020-01-01"),
         (&["2999-01-01"], "in the future"),
-        (&["2020-06-01", "--hold", "order"], "write TYPE:ID"),
-        (&["2020-06-01", "--hold", "order:7"], "invalid id"),
+        (&["2020-06-01", "--hold", "order"], "write TYPE:KEY"),
     ] {
         let refused = prune(arguments);
         assert!(refused.code == 2 && refused.stderr.contains(said), "{arguments:?}: {}", refused.stderr);

@@ -1,4 +1,4 @@
-//! What it says when something is not as it should be.
+//! The messages for mistakes.
 
 use crate::{morning, run, run_at};
 use std::process::Command;

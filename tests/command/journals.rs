@@ -1,13 +1,16 @@
 //! `audit-trail journal ..`.
 
 use crate::{command, ran, run};
-use audit_runtime::{Audit, Event, JournalState, journals};
+use audit_runtime::admin::{JournalState, journals};
+use audit_runtime::{Audit, Event};
 use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
 use std::time::Duration;
 use tests::{Cluster, Database, Proxy, Rule};
 
 #[tokio::test]
-async fn what_a_dead_process_left_is_listed_and_shipped_and_what_a_live_one_has_is_left_alone() {
+async fn journals_of_dead_processes_are_shipped_and_those_of_live_ones_left_alone() {
     let database = Database::new().await;
     let directory = database.journals.path().to_str().unwrap().to_owned();
     let empty = run(&database, &["journal", "status", &directory]);
@@ -128,4 +131,25 @@ async fn a_journal_that_is_stored_already_is_reported_as_such() {
     let text = "nothing had to be shipped: 1 event of 1 journal is stored already\n";
     assert_eq!((shipped.code, shipped.stdout.as_str()), (0, text), "{}", shipped.stderr);
     assert_eq!((database.events().await, database.journal_directories()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_watch_ships_what_processes_leave_until_it_is_terminated() {
+    let database = Database::new().await;
+    database.orphan(3).await;
+    let directory = database.journals.path().to_str().unwrap();
+    let mut watch = command(&database, &["journal", "ship", directory, "--watch", "--every", "1"]);
+    let mut watch = watch.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "3 events of 1 journal shipped");
+    // It is there by now, and ships what comes later, too.
+    database.orphan(2).await;
+    assert_eq!(lines.next().unwrap().unwrap(), "2 events of 1 journal shipped");
+    assert_eq!(database.events_of("order.orphaned").await, 5);
+    let pid = rustix::process::Pid::from_child(&watch);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(watch.wait().unwrap().code(), Some(0));
+    assert_eq!(database.journal_directories(), 0);
+    let both = run(&database, &["journal", "ship", directory, "--watch", "--timeout", "3"]);
+    assert_eq!(both.code, 2, "{}", both.stderr);
 }

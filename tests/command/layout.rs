@@ -116,7 +116,7 @@ async fn errors_and_changes_of_every_form_are_told() {
 }
 
 #[tokio::test]
-async fn what_nobody_sees_stays_apart_in_an_event() {
+async fn invisible_characters_stay_distinct_in_an_event() {
     let database = Database::new().await;
     insert(&database, "a.b", "{\"k\u{202e}\": 1, \"k\u{200b}\": 2, \"k\u{2028}\": 3}").await;
     let id: uuid::Uuid = sqlx::query_scalar("SELECT id FROM audit_events").fetch_one(&database.pool).await.unwrap();

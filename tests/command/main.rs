@@ -7,6 +7,7 @@ mod follow;
 mod forms;
 mod help;
 mod journals;
+mod keys;
 mod layout;
 mod messages;
 mod outputs;
@@ -46,7 +47,8 @@ fn run(database: &Database, arguments: &[&str]) -> Ran {
     ran(command(database, arguments))
 }
 
-/// Lists events of the database at a URL, which is given as an argument and then in the environment.
+/// Lists events of the database at a URL, which is given as an argument and then in the
+/// environment.
 fn run_at(url: &str) -> [Ran; 2] {
     let events = || {
         let mut command = Command::new(audit_trail());
@@ -59,8 +61,8 @@ fn run_at(url: &str) -> [Ran; 2] {
     [ran(by_argument), ran(by_environment)]
 }
 
-/// A desk's morning: an order with its broker's answer, a payment that failed, a call that is under way, and a note that speaks
-/// to terminals.
+/// A desk's morning: an order with its broker's answer, a failed payment, a call under way, and a
+/// note with escapes for terminals.
 async fn morning() -> Database {
     let database = Database::new().await;
     let rows = include_str!("morning.sql");

@@ -57,7 +57,7 @@ async fn a_lack_of_rights_is_reported_with_the_role_that_has_them() {
         (&["partitions"], owner),
         (&["migrate", "--reader", &reader], owner),
         (&["quarantine", "retry", ID], owner),
-        (&["checkpoint", "--key", &key], "audit-trail migrate --sealer ROLE"),
+        (&["checkpoint", "--key", &key], "audit-trail migrate --checkpointer ROLE"),
     ] {
         let refused = run_as(&reader, &database, arguments);
         assert_eq!(refused.code, 1, "{arguments:?}: {}", refused.stderr);

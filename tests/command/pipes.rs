@@ -62,7 +62,7 @@ async fn whatever_it_prints_a_closed_pipe_is_quiet() {
     let granted: bool = sqlx::query_scalar(sqlx::AssertSqlSafe(granted)).fetch_one(&database.pool).await.unwrap();
     assert!(granted, "the role is granted its rights although nobody reads that it is");
     assert_eq!(database.count("SELECT count(*) FROM audit_checkpoints").await, 1);
-    // Notices go to a pipe that is closed, too; an error keeps its exit status.
+    // Notices go to a pipe that is closed, too. An error keeps its exit status.
     for (arguments, code) in [
         (vec!["events", "--actor", "nobody"], 0),
         (vec!["export", "--actor", "nobody"], 0),

@@ -185,10 +185,10 @@ async fn a_server_that_goes_away_is_named() {
     cluster.down();
     let (code, stderr) = end_within(wait::PATIENCE, child, "events");
     assert_eq!(code, 3, "{stderr}");
-    assert!(
-        stderr.contains(&format!("events lost the database at 127.0.0.1:{port}: terminating connection")),
-        "{stderr}"
-    );
+    // The server reports it, unless the connection's end is faster.
+    let lost = format!("events lost the database at 127.0.0.1:{port}: ");
+    let is_told = |why: &str| stderr.contains(&format!("{lost}{why}"));
+    assert!(is_told("terminating connection") || is_told("the server closed the connection"), "{stderr}");
     assert!(!stderr.contains("at line"), "{stderr}");
 }
 

@@ -1,4 +1,5 @@
-//! Temporaries of a body's last expression live longer before edition 2024: they may still borrow the parameters.
+//! Temporaries of a body's last expression live longer before edition 2024: they may still borrow
+//! the parameters.
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 

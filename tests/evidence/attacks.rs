@@ -1,7 +1,8 @@
-//! What a superuser can do to a trail, with the triggers disabled: each attack is found, and what it was done to is named.
+//! The attacks of a superuser on a trail, with the triggers disabled. Each attack is found, and its
+//! target is named.
 
 use crate::scene::Scene;
-use audit_runtime::evidence::{self, Finding, FindingKind, SigningKey};
+use audit_runtime::evidence::{Finding, FindingKind, SigningKey};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
@@ -17,7 +18,7 @@ const A_TRAIL: u64 = 50;
 const TABLES: [&str; 6] =
     ["audit_batches", "audit_tree", "audit_late", "audit_checkpoints", "audit_quarantine", "audit_events"];
 
-const COLUMNS: [(&str, &str); 14] = [
+const COLUMNS: [(&str, &str); 18] = [
     ("id", "gen_random_uuid()"),
     ("event_type", "event_type || 'x'"),
     ("entity_type", "upper(entity_type || 'x')"),
@@ -32,9 +33,13 @@ const COLUMNS: [(&str, &str); 14] = [
     ("context", "jsonb_build_object('tenant', coalesce(context, 'null'))"),
     ("origin", "coalesce(origin, '') || '1'"),
     ("batch_id", "CASE WHEN batch_id IS NULL THEN gen_random_uuid() END"),
+    ("entity_key", "coalesce(entity_key, '') || '1'"),
+    ("targets", "CASE WHEN targets IS NULL THEN '[]'::jsonb END"),
+    ("targets", "coalesce(targets, '[]') || '[{\"type\": \"account\"}]'"),
+    ("tenant", "CASE tenant WHEN 'acme' THEN 'globex' ELSE 'acme' END"),
 ];
 
-const BATCH_COLUMNS: [(&str, &str); 15] = [
+const BATCH_COLUMNS: [(&str, &str); 17] = [
     ("id", "gen_random_uuid()"),
     ("journal_id", "gen_random_uuid()"),
     ("first_position", "first_position - 1"),
@@ -50,6 +55,8 @@ const BATCH_COLUMNS: [(&str, &str); 15] = [
     ("root", "set_byte(root, 7, get_byte(root, 7) # 1)"),
     ("leaves", "set_byte(leaves, octet_length(leaves) - 1, get_byte(leaves, octet_length(leaves) - 1) # 4)"),
     ("leaves", "NULL"),
+    ("leaf_form", "3 - leaf_form"),
+    ("leaf_form", "9"),
 ];
 
 /// One attack: what it is, what is to be done, and what a finding has to name.
@@ -75,7 +82,7 @@ impl Named {
     }
 }
 
-/// What there is to attack.
+/// The targets of the attacks.
 struct Targets {
     events: Vec<Uuid>,
     batches: Vec<(Uuid, i32)>,
@@ -133,7 +140,7 @@ impl Targets {
                 attack("delete a batch", sql, Named::Batch(batch))
             }
             8 => {
-                // With all that would tell of it in the database.
+                // With everything that would reveal it in the database.
                 let from = random.random_range(0..self.tree);
                 let sql = format!(
                     "CREATE TEMPORARY TABLE tail AS SELECT batch_id FROM audit_tree WHERE number >= {from}; \
@@ -163,7 +170,8 @@ impl Targets {
             }
             11 | 12 => {
                 let (column, value) = BATCH_COLUMNS.choose(random).unwrap();
-                // Of a batch that has one: an expression that gives what was there is no attack.
+                // Of a batch that has one: an expression that returns the old value is not an
+                // attack.
                 let sql = format!("UPDATE audit_batches SET {column} = {value} WHERE id = '{batch}'");
                 attack(&format!("change {column} of a batch"), sql, Named::Batch(batch))
             }
@@ -278,7 +286,7 @@ async fn attack_a_trail(seed: u64) -> BTreeMap<String, u64> {
         connection.execute(sqlx::raw_sql(AssertSqlSafe(attack.sql.clone()))).await.unwrap();
         if attack.name == "re-seal" {
             let forged = SigningKey::generate(scene.key.public().name()).unwrap();
-            evidence::checkpoint(&scene.database.pool, &forged).await.unwrap();
+            scene.database.admin().checkpoint(&forged).await.unwrap();
         }
         let (findings, report) = scene.database.verify(Some(scene.key.public()), &scene.saved).await;
         assert!(
@@ -328,7 +336,7 @@ async fn a_trail_that_its_owner_has_sealed_again_with_its_own_key_is_found_by_a_
         .execute(sqlx::raw_sql(AssertSqlSafe(format!("UPDATE audit_events SET actor = 'nobody'; {UNSEAL}"))))
         .await
         .unwrap();
-    evidence::checkpoint(&scene.database.pool, &scene.key).await.unwrap();
+    scene.database.admin().checkpoint(&scene.key).await.unwrap();
     let (findings, _) = scene.database.verify(Some(scene.key.public()), &[]).await;
     assert!(findings.is_empty(), "in itself it is consistent: {findings:#?}");
     let (findings, _) = scene.database.verify(Some(scene.key.public()), &scene.saved[..1]).await;
@@ -349,12 +357,12 @@ async fn nothing_is_signed_behind_a_checkpoint_that_was_changed() {
         "DELETE FROM audit_checkpoints",
     ] {
         connection.execute(change).await.unwrap();
-        let error = evidence::checkpoint(&scene.database.pool, &scene.key).await.unwrap_err().to_string();
+        let error = scene.database.admin().checkpoint(&scene.key).await.unwrap_err().to_string();
         assert!(error.contains("nothing is signed"), "{error}");
         restore(&mut connection).await;
     }
     let other = SigningKey::generate("somebody.else").unwrap();
-    let error = evidence::checkpoint(&scene.database.pool, &other).await.unwrap_err().to_string();
+    let error = scene.database.admin().checkpoint(&other).await.unwrap_err().to_string();
     assert!(error.contains("not signed by this key"), "{error}");
 }
 

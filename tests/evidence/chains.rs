@@ -1,4 +1,5 @@
-//! The chain of a journal whose process died while some of its batches were stored and others, before them, were not.
+//! The chain of a journal whose process died while some of its batches were stored and others,
+//! before them, were not.
 
 use audit_runtime::{Audit, Event, MasterKey};
 use serde_json::json;
@@ -10,14 +11,13 @@ use tests::{Database, eventually};
 const SLOW: &str = "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock_shared(42); RETURN NEW; END $$; \
      CREATE TRIGGER slow BEFORE INSERT ON audit_events FOR EACH ROW WHEN (NEW.event_type = 'it.waits') EXECUTE FUNCTION wait()";
 
-/// Records large events, so that there is a backlog for every connection; those of these numbers wait.
+/// Records large events, so that every connection has a backlog. Those of these numbers wait.
 fn record(audit: &Audit, slow: &[u32]) {
     for number in 0..200 {
         let event_type = if slow.contains(&number) { "it.waits" } else { "it.goes" };
-        let event = Event::new(event_type).data(&json!({"number": number, "padding": "x".repeat(50_000)})).unwrap();
-        // Whoever adopts the journal has to encrypt to the same bytes.
-        let event =
-            event.personal(format_args!("customer:{}", number % 7), &json!({"email": "ann@example.com"})).unwrap();
+        let event = Event::new(event_type).data(&json!({"number": number, "padding": "x".repeat(50_000)}));
+        // The adopter of the journal has to encrypt to the same bytes.
+        let event = event.personal(format_args!("customer:{}", number % 7), &json!({"email": "ann@example.com"}));
         audit.record(event).unwrap();
     }
 }

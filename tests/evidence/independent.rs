@@ -1,8 +1,8 @@
-//! A verifier in Python, written from docs/evidence.md, agrees; and proofs, of which it knows too.
+//! A verifier in Python, written from docs/evidence.md, agrees. It also verifies proofs.
 
 use crate::scene::{Scene, as_superuser};
 use audit_runtime::MasterKey;
-use audit_runtime::evidence::{self, Proof, ProofError, SigningKey};
+use audit_runtime::evidence::{Proof, ProofError, SigningKey};
 use serde_json::Value;
 use std::process::Output;
 use tests::Database;
@@ -29,6 +29,12 @@ async fn an_independent_verifier_agrees_on_digests_roots_and_signatures() {
         };
         assert_eq!(found["problems"], serde_json::json!([]), "{found:#}");
         assert_eq!(found["rows"], report.rows);
+        assert_eq!(keys(&scene.database), Some(vec![]));
+        let forms: Vec<i16> = sqlx::query_scalar("SELECT DISTINCT leaf_form FROM audit_batches ORDER BY 1")
+            .fetch_all(&scene.database.pool)
+            .await
+            .unwrap();
+        assert_eq!(forms, [1, 2], "batches of both forms");
         assert_eq!((&found["batches"], &found["checkpoints"]), (&report.batches.into(), &report.checkpoints.into()));
         let id: Uuid = sqlx::query_scalar("SELECT id FROM audit_events ORDER BY id LIMIT 1")
             .fetch_one(&scene.database.pool)
@@ -36,6 +42,8 @@ async fn an_independent_verifier_agrees_on_digests_roots_and_signatures() {
             .unwrap();
         for (change, problem) in [
             (format!("UPDATE audit_events SET actor = actor || '.' WHERE id = '{id}'"), "altered"),
+            ("UPDATE audit_events SET tenant = 'globex' WHERE tenant = 'acme'".into(), "altered"),
+            ("UPDATE audit_batches SET leaf_form = 3 - leaf_form".into(), "batch altered"),
             ("UPDATE audit_checkpoints SET note = replace(note, 'time 2', 'time 3')".into(), "signature"),
             (format!("DELETE FROM audit_events WHERE id = '{id}'"), "missing"),
         ] {
@@ -49,7 +57,14 @@ async fn an_independent_verifier_agrees_on_digests_roots_and_signatures() {
     }
 }
 
-/// What it decrypts: event, name, value, whether the nonce is as it should be.
+/// The events whose keys give other ids by the recipe of `uuid5`.
+fn keys(database: &Database) -> Option<Vec<String>> {
+    let output = verifier(&["keys", &database.url])?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    Some(serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {errors}")))
+}
+
+/// The decrypted values: event, name, value, and whether the nonce is right.
 pub fn personal(database: &Database, master: &MasterKey) -> Option<Vec<(Uuid, String, Value, bool)>> {
     let output = verifier(&["personal", &database.url, master.secret()])?;
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -64,7 +79,7 @@ async fn every_event_has_a_proof_that_both_verify_and_none_that_was_changed() {
         sqlx::query_scalar("SELECT id FROM audit_events").fetch_all(&scene.database.pool).await.unwrap();
     let directory = tempfile::tempdir().unwrap();
     for (number, id) in ids.iter().enumerate() {
-        let json = evidence::prove(&scene.database.pool, *id).await.unwrap().to_json().unwrap();
+        let json = scene.database.admin().prove(*id).await.unwrap().to_json().unwrap();
         let proven = Proof::from_json(&json).unwrap().verify(key).unwrap();
         assert_eq!((proven.event_id, proven.name.as_str()), (*id, "audit.example.com/test"));
         assert!(proven.by.is_some());
@@ -101,10 +116,10 @@ async fn every_event_has_a_proof_that_both_verify_and_none_that_was_changed() {
             assert!(!verifier(&["proof", path.to_str().unwrap(), &key.to_string()]).unwrap().status.success());
         }
     }
-    let error = evidence::prove(&scene.database.pool, Uuid::nil()).await.unwrap_err();
+    let error = scene.database.admin().prove(Uuid::nil()).await.unwrap_err();
     assert!(matches!(error, ProofError::NotFound(_)), "{error}");
     let insert = "INSERT INTO audit_events (id, event_type, entity_type) VALUES ($1, 'a.thing', 'a')";
     sqlx::query(insert).bind(Uuid::nil()).execute(&scene.database.pool).await.unwrap();
-    let error = evidence::prove(&scene.database.pool, Uuid::nil()).await.unwrap_err();
+    let error = scene.database.admin().prove(Uuid::nil()).await.unwrap_err();
     assert!(matches!(error, ProofError::NotCovered(_)), "{error}");
 }

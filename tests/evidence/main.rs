@@ -4,6 +4,8 @@ mod attacks;
 mod chains;
 mod checkpoints;
 mod erasure;
+mod forms;
+mod hostile;
 mod independent;
 mod partitions;
 mod retention;
@@ -11,19 +13,23 @@ mod roles;
 mod scene;
 mod unharmed;
 
-/// Whatever takes long can be given to a task of its own.
+/// A step that takes long can run in a task of its own.
 #[tokio::test]
 async fn everything_that_waits_is_send() {
     fn is_send<T: Send>(_: &T) {}
     let pool = sqlx::PgPool::connect_lazy("postgres://127.0.0.1:1/x").unwrap();
     let key = audit_runtime::evidence::SigningKey::generate("test").unwrap();
-    is_send(&audit_runtime::migrate(&pool));
-    is_send(&audit_runtime::make_partitions(&pool, |_| {}));
-    is_send(&audit_runtime::grant(&pool, audit_runtime::Duty::Reader, "x"));
-    is_send(&audit_runtime::forget(&pool, "x", None));
-    is_send(&audit_runtime::Prune::new(chrono::DateTime::UNIX_EPOCH).run(&pool, |_| {}));
-    is_send(&audit_runtime::evidence::checkpoint(&pool, &key));
-    is_send(&audit_runtime::evidence::prove(&pool, uuid::Uuid::nil()));
-    is_send(&audit_runtime::evidence::prove_archived(&pool, ""));
-    is_send(&audit_runtime::evidence::Verification::new(pool.clone()).run(|_| {}));
+    let admin = audit_runtime::admin::Admin::new(pool.clone());
+    is_send(&admin.migrate());
+    is_send(&admin.pending_migration());
+    is_send(&admin.make_partitions(|_| {}));
+    is_send(&admin.compact_partitions(|_| {}));
+    is_send(&admin.assign_tenant("x", "y"));
+    is_send(&admin.grant(audit_runtime::admin::Role::Reader, "x"));
+    is_send(&admin.forget("x"));
+    is_send(&admin.prune(&audit_runtime::admin::Prune::new(chrono::DateTime::UNIX_EPOCH), |_| {}));
+    is_send(&admin.checkpoint(&key));
+    is_send(&admin.prove(uuid::Uuid::nil()));
+    is_send(&admin.prove_archived(""));
+    is_send(&admin.verify(&audit_runtime::evidence::Verification::new(), |_| {}));
 }

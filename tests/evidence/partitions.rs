@@ -1,7 +1,7 @@
 //! Rows in the default partition get partitions of their own, while others write there.
 
-use audit_runtime::evidence::{self, SigningKey};
-use audit_runtime::{Event, make_partitions};
+use audit_runtime::Event;
+use audit_runtime::evidence::SigningKey;
 use sqlx::{Executor, Row};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -22,9 +22,9 @@ async fn rows_are_moved_while_others_write_and_stay_what_was_sealed() {
     let database = Database::new().await;
     sqlx::raw_sql(FILL).execute(&database.pool).await.unwrap();
     let key = SigningKey::generate("test").unwrap();
-    let saved = evidence::checkpoint(&database.pool, &key).await.unwrap().note;
-    // What an attempt left behind that was interrupted.
-    let left = "CREATE TABLE audit_moving (LIKE audit_events INCLUDING ALL); CREATE FUNCTION audit_mirror() RETURNS trigger LANGUAGE plpgsql \
+    let saved = database.admin().checkpoint(&key).await.unwrap().note;
+    // The remains of an interrupted attempt.
+    let left = "DROP VIEW audit_moving; CREATE TABLE audit_moving (LIKE audit_events INCLUDING ALL); CREATE FUNCTION audit_mirror() RETURNS trigger LANGUAGE plpgsql \
          AS $$ BEGIN INSERT INTO audit_moving SELECT NEW.*; RETURN NULL; END $$; \
          CREATE TRIGGER audit_mirror AFTER INSERT ON audit_events_default FOR EACH ROW EXECUTE FUNCTION audit_mirror()";
     sqlx::raw_sql(left).execute(&database.pool).await.unwrap();
@@ -44,13 +44,13 @@ async fn rows_are_moved_while_others_write_and_stay_what_was_sealed() {
     };
     let moving = async {
         for _ in 0..3 {
-            make_partitions(&database.pool, |_| {}).await.unwrap();
+            database.admin().make_partitions(|_| {}).await.unwrap();
         }
         ended.store(true, Ordering::Relaxed);
     };
     let (written, ()) = futures_util::join!(writing, moving);
     audit.shutdown(Duration::from_secs(60)).await.unwrap();
-    make_partitions(&database.pool, |_| {}).await.unwrap();
+    database.admin().make_partitions(|_| {}).await.unwrap();
     assert_eq!(database.events().await, 4_002 + written);
     assert_eq!(in_default(&database).await, 2);
     let names = "SELECT count(*) FROM pg_class WHERE relname LIKE 'audit_moving%' AND relkind IN ('r', 'p')";
@@ -76,6 +76,6 @@ async fn rows_are_moved_while_others_write_and_stay_what_was_sealed() {
 async fn where_nothing_lies_in_the_default_partition_nothing_is_moved() {
     let database = Database::new().await;
     let mut steps = Vec::new();
-    make_partitions(&database.pool, |step| steps.push(step.to_owned())).await.unwrap();
+    database.admin().make_partitions(|step| steps.push(step.to_string())).await.unwrap();
     assert_eq!(steps, Vec::<String>::new());
 }

@@ -1,9 +1,12 @@
-//! Months that were kept for long enough go, while others write; what is left proves that nothing else went.
+//! Months are removed after their retention, while others write. The remaining rows prove that no
+//! other row went.
 
 use crate::independent;
 use crate::scene::{Scene, as_superuser};
-use audit_runtime::evidence::{self, FindingKind, Proof, Verification, VerificationStep};
-use audit_runtime::{Event, Prune, PruneError, audited, make_partitions};
+use audit_runtime::admin::Progress;
+use audit_runtime::admin::{Admin, Prune, PruneError};
+use audit_runtime::evidence::{FindingKind, Proof, Verification};
+use audit_runtime::{Event, audited};
 use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Executor};
@@ -28,19 +31,17 @@ async fn half_a_year(seed: u64) -> Scene {
     let audit = scene.database.audit().batch_rows(50).start().unwrap();
     for days in 0..180 {
         let time = Utc::now() - TimeDelta::days(days);
-        audit
-            .record_at(Event::new("a.thing").data(&serde_json::json!({"days": days, "x": 1.10})).unwrap(), time)
-            .unwrap();
+        audit.record_at(Event::new("a.thing").data(&serde_json::json!({"days": days, "x": 1.10})), time).unwrap();
     }
     audit.shutdown(Duration::from_secs(60)).await.unwrap();
     let others = "INSERT INTO audit_events (id, event_type, entity_type, created_at, data) SELECT gen_random_uuid(), 'b.thing', 'b', \
          now() - n * interval '1 day', '{\"n\": 1e3}' FROM generate_series(1, 180) n";
     scene.database.pool.execute(others).await.unwrap();
-    evidence::checkpoint(&scene.database.pool, &scene.key).await.unwrap();
+    scene.database.admin().checkpoint(&scene.key).await.unwrap();
     scene
 }
 
-/// What verification says is wrong.
+/// The problems that verification reports.
 async fn problems(scene: &Scene) -> Vec<String> {
     let (findings, _) = scene.database.verify(Some(scene.key.public()), &scene.saved).await;
     findings.iter().filter(|finding| finding.is_problem()).map(ToString::to_string).collect()
@@ -85,10 +86,10 @@ async fn months_go_while_others_write_and_what_is_left_verifies() {
         written
     };
     let pruning = async {
-        let prune = Prune::new(month(2)).archive(&archive).hold("order", order).actor("alice");
-        let pruned = prune.run(&database.pool, |_| {}).await.unwrap();
+        let prune = Prune::new(month(2)).archive(&archive).hold("order", order);
+        let pruned = database.admin().actor("alice").prune(&prune, |_| {}).await.unwrap();
         // Twice in a row: what came meanwhile goes now, what is held stays.
-        let again = Prune::new(month(2)).hold("order", order).run(&database.pool, |_| {}).await.unwrap();
+        let again = database.admin().prune(&Prune::new(month(2)).hold("order", order), |_| {}).await.unwrap();
         ended.store(true, Ordering::Relaxed);
         (pruned, again)
     };
@@ -114,7 +115,7 @@ async fn months_go_while_others_write_and_what_is_left_verifies() {
     let old = database.count("SELECT count(*) FROM audit_events WHERE created_at < now() - interval '95 days' AND event_type = 'a.thing'").await;
     assert_eq!(old, 0);
 
-    evidence::checkpoint(&database.pool, &scene.key).await.unwrap();
+    database.admin().checkpoint(&scene.key).await.unwrap();
     let (findings, report) = database.verify(Some(scene.key.public()), &scene.saved).await;
     assert_eq!((report.problems, report.not_sealed), (0, 0), "{findings:#?}");
     assert_eq!(report.pruned.cast_signed(), gone);
@@ -138,10 +139,10 @@ async fn months_go_while_others_write_and_what_is_left_verifies() {
     assert_eq!(event, ("alice".to_owned(), hash));
     for kind in ["a.thing", "b.thing"] {
         let line = text.lines().find(|line| line.contains(kind)).unwrap();
-        let proof = evidence::prove_archived(&database.pool, line).await.unwrap();
+        let proof = database.admin().prove_archived(line).await.unwrap();
         Proof::from_json(&proof.to_json().unwrap()).unwrap().verify(scene.key.public()).unwrap();
         let forged = line.replace(kind, "c.thing");
-        assert!(evidence::prove_archived(&database.pool, &forged).await.is_err());
+        assert!(database.admin().prove_archived(&forged).await.is_err());
     }
 }
 
@@ -153,13 +154,14 @@ async fn no_partition_goes_while_somebody_verifies() {
     let (mut begin, pool_of_its_own) = (Some(begin), pool.clone());
     let pruning = tokio::spawn(async move {
         begun.await.unwrap();
-        Prune::new(month(2)).run(&pool_of_its_own, |_| {}).await.unwrap()
+        Admin::new(pool_of_its_own).prune(&Prune::new(month(2)), |_| {}).await.unwrap()
     });
-    // What is wrong with a checkpoint is told before anything of the events is read.
+    // A problem of a checkpoint is reported before any event is read.
     let mut problems = Vec::new();
-    let verification = Verification::new(pool.clone()).checkpoint("kept", "nothing");
-    let verifying = verification.run(|step| {
-        let VerificationStep::Found(finding) = step else { return };
+    let verification = Verification::new().checkpoint("kept", "nothing");
+    let admin = Admin::new(pool.clone());
+    let verifying = admin.verify(&verification, |step| {
+        let Progress::Found(finding) = step else { return };
         if finding.is_problem() {
             problems.push(finding.to_string());
         }
@@ -180,13 +182,13 @@ async fn no_partition_goes_while_somebody_verifies() {
 async fn a_prune_waits_for_whoever_reads_and_holds_up_nobody_who_writes() {
     let scene = half_a_year(26).await;
     let database = &scene.database;
-    make_partitions(&database.pool, |_| {}).await.unwrap();
+    database.admin().make_partitions(|_| {}).await.unwrap();
     let mut reader = database.pool.begin().await.unwrap();
     reader.execute("SELECT count(*) FROM audit_events").await.unwrap();
     let prune = Prune::new(month(2));
     let waits = AtomicBool::new(true);
     let pruning = async {
-        let pruned = prune.run(&database.pool, |_| {}).await.unwrap();
+        let pruned = database.admin().prune(&prune, |_| {}).await.unwrap();
         (pruned, waits.load(Ordering::Relaxed))
     };
     let writing = async {
@@ -211,8 +213,8 @@ async fn a_prune_waits_for_whoever_reads_and_holds_up_nobody_who_writes() {
 async fn nobody_can_say_pruned_of_what_was_deleted() {
     let scene = half_a_year(22).await;
     let database = &scene.database;
-    let pruned = Prune::new(month(3)).run(&database.pool, |_| {}).await.unwrap();
-    evidence::checkpoint(&database.pool, &scene.key).await.unwrap();
+    let pruned = database.admin().prune(&Prune::new(month(3)), |_| {}).await.unwrap();
+    database.admin().checkpoint(&scene.key).await.unwrap();
     assert_eq!(problems(&scene).await, Vec::<String>::new());
     let prune = pruned.events[0];
     let (id, batch): (Uuid, Uuid) = sqlx::query_as(
@@ -283,7 +285,7 @@ async fn nobody_can_say_pruned_of_what_was_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_shows_that_somebody_changed_a_row_is_not_pruned_unasked() {
+async fn evidence_of_a_changed_row_is_not_pruned_unasked() {
     let scene = half_a_year(23).await;
     let database = &scene.database;
     as_superuser(
@@ -292,10 +294,10 @@ async fn what_shows_that_somebody_changed_a_row_is_not_pruned_unasked() {
     )
     .await;
     let before = database.events().await;
-    let refused = Prune::new(month(2)).run(&database.pool, |_| {}).await.unwrap_err();
+    let refused = database.admin().prune(&Prune::new(month(2)), |_| {}).await.unwrap_err();
     assert!(matches!(refused, PruneError::Problems(1)), "{refused}");
     assert_eq!((database.events().await, left_over(database).await), (before, 0));
-    let pruned = Prune::new(month(2)).despite_problems(true).run(&database.pool, |_| {}).await.unwrap();
+    let pruned = database.admin().prune(&Prune::new(month(2)).ignore_findings(true), |_| {}).await.unwrap();
     let told: serde_json::Value = sqlx::query_scalar("SELECT data FROM audit_events WHERE id = $1")
         .bind(pruned.events[0])
         .fetch_one(&database.pool)
@@ -314,21 +316,22 @@ async fn an_archive_that_cannot_be_written_and_a_prune_that_was_interrupted_lose
     let there = directory.path().join("there");
     std::fs::write(&there, "something").unwrap();
     for path in [there.as_path(), "/nowhere/at/all".as_ref(), "/dev/full/archive".as_ref()] {
-        let refused = Prune::new(month(2)).archive(path).run(&database.pool, |_| {}).await.unwrap_err();
+        let refused = database.admin().prune(&Prune::new(month(2)).archive(path), |_| {}).await.unwrap_err();
         assert!(refused.to_string().contains(&format!("archive {}: ", path.display())), "{refused}");
         assert_eq!((database.events().await, left_over(database).await), (before, 0));
     }
     assert_eq!(std::fs::read_to_string(&there).unwrap(), "something");
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
-    let future = Prune::new(Utc::now() + TimeDelta::hours(1)).run(&database.pool, |_| {}).await.unwrap_err();
+    let future = database.admin().prune(&Prune::new(Utc::now() + TimeDelta::hours(1)), |_| {}).await.unwrap_err();
     assert!(matches!(future, PruneError::Future(_)), "{future}");
     // Cut off where everything is prepared, as by a signal.
     {
         let prune = Prune::new(month(2));
         let (sender, reached) = tokio::sync::oneshot::channel();
         let mut sender = Some(sender);
-        let pruning = prune.run(&database.pool, |step| {
-            if step.contains("verifying") {
+        let admin = database.admin();
+        let pruning = admin.prune(&prune, |step| {
+            if step.to_string().contains("verifying") {
                 let _ = sender.take().map(|sender| sender.send(()));
             }
         });
@@ -340,9 +343,9 @@ async fn an_archive_that_cannot_be_written_and_a_prune_that_was_interrupted_lose
     assert!(left_over(database).await > 0);
     let insert = "INSERT INTO audit_events (id, event_type, entity_type, created_at) VALUES (gen_random_uuid(), 'b.thing', 'b', now() - interval '100 days')";
     database.pool.execute(insert).await.unwrap();
-    let pruned = Prune::new(month(2)).run(&database.pool, |_| {}).await.unwrap();
+    let pruned = database.admin().prune(&Prune::new(month(2)), |_| {}).await.unwrap();
     assert_eq!((pruned.held, left_over(database).await), (0, 0));
     assert_eq!(problems(&scene).await, Vec::<String>::new());
-    let nothing = Prune::new(month(2)).run(&database.pool, |_| {}).await.unwrap();
+    let nothing = database.admin().prune(&Prune::new(month(2)), |_| {}).await.unwrap();
     assert_eq!((nothing.months, nothing.rows), (0, 0));
 }

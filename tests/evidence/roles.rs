@@ -1,7 +1,9 @@
-//! Who may do what, tried by logging in as each.
+//! The rights of each role, tried by logging in as each.
 
-use audit_runtime::evidence::{self, SigningKey};
-use audit_runtime::{Audit, Duty, Event, EventFilter, MasterKey, Trail, audited, grant};
+use audit_runtime::admin::{Admin, Role};
+use audit_runtime::evidence::SigningKey;
+use audit_runtime::trail::{EventFilter, Trail};
+use audit_runtime::{Audit, Event, MasterKey, audited};
 use serde_json::json;
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Executor};
@@ -15,20 +17,26 @@ async fn submit(order_id: Uuid) {
 }
 
 /// A role of this database's own, and a way to log in as it.
-async fn role(database: &Database, duty: Duty) -> (String, PgPool) {
-    let name: String = sqlx::query_scalar("SELECT current_database() || '-' || $1")
-        .bind(duty.to_string())
-        .fetch_one(&database.pool)
-        .await
-        .unwrap();
+async fn role(database: &Database, duty: Role) -> (String, PgPool) {
+    named(database, &duty.to_string(), duty).await
+}
+
+/// A role of this database's own whose name ends so, and a way to log in as it.
+pub async fn named(database: &Database, name: &str, duty: Role) -> (String, PgPool) {
+    let name = full_name(database, name).await;
     database.pool.execute(AssertSqlSafe(format!("CREATE ROLE \"{name}\" LOGIN"))).await.unwrap();
-    grant(&database.pool, duty, &name).await.unwrap();
-    grant(&database.pool, duty, &name).await.unwrap();
+    database.admin().grant(duty, &name).await.unwrap();
+    database.admin().grant(duty, &name).await.unwrap();
     let url = database.url.replace("postgres://postgres@", &format!("postgres://{name}@"));
     (url.clone(), PgPoolOptions::new().max_connections(2).connect(&url).await.unwrap())
 }
 
-async fn is_refused(pool: &PgPool, sql: &str) {
+/// The name of such a role.
+pub async fn full_name(database: &Database, name: &str) -> String {
+    sqlx::query_scalar("SELECT current_database() || '-' || $1").bind(name).fetch_one(&database.pool).await.unwrap()
+}
+
+pub async fn is_refused(pool: &PgPool, sql: &str) {
     let error = pool.execute(AssertSqlSafe(sql.to_owned())).await.expect_err(sql);
     let code = error.as_database_error().and_then(|error| error.code()).map(Into::into);
     assert_eq!(code, Some("42501".to_owned()), "{sql}: {error}");
@@ -47,13 +55,13 @@ const TABLES: [&str; 7] = [
 #[tokio::test(flavor = "multi_thread")]
 async fn a_writer_may_store_and_read_no_event() {
     let database = Database::new().await;
-    let (url, pool) = role(&database, Duty::Writer).await;
+    let (url, pool) = role(&database, Role::Writer).await;
     let journals = database.journals.path();
     let audit = Audit::builder().postgres(url.as_str()).journal(journals).master_key(MasterKey::generate());
     let audit = audit.start().unwrap();
     let personal = Event::new("a.thing").personal("customer:42", &json!({"email": "ann@example.com"}));
-    audit.record(personal.unwrap()).unwrap();
-    // A call under way when the trail is shut down: what tells of it has to be looked for.
+    audit.record(personal).unwrap();
+    // A call under way when the trail is shut down. The writer has to look for its interruption.
     let call = tokio::spawn(audit.scope(submit(Uuid::now_v7())));
     eventually("the intent is there", async || database.events().await == 2).await;
     audit.shutdown(Duration::from_secs(30)).await.unwrap();
@@ -71,7 +79,7 @@ async fn a_writer_may_store_and_read_no_event() {
         }
     }
     is_refused(&pool, "DELETE FROM audit_batches").await;
-    // Whose keys there are is no writer's business.
+    // A writer may not learn which subjects have keys.
     for sql in [
         "SELECT id FROM audit_keys",
         "INSERT INTO audit_keys (id) VALUES (gen_random_uuid())",
@@ -86,11 +94,11 @@ async fn a_writer_may_store_and_read_no_event() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_may_read_and_verify_and_change_nothing() {
     let mut database = Database::new().await;
-    let (_, pool) = role(&database, Duty::Reader).await;
+    let (_, pool) = role(&database, Role::Reader).await;
     let master = MasterKey::generate();
     let audit = database.audit().master_key(master.clone()).start().unwrap();
     let personal = Event::new("a.thing").personal("customer:42", &json!({"email": "ann@example.com"}));
-    audit.record(personal.unwrap()).unwrap();
+    audit.record(personal).unwrap();
     audit.shutdown(Duration::from_secs(30)).await.unwrap();
     let read = Trail::new(pool.clone()).master_key(master).events(&EventFilter::new()).await.unwrap();
     assert_eq!(read.events[0].data["email"], "ann@example.com");
@@ -111,10 +119,10 @@ async fn a_reader_may_read_and_verify_and_change_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sealer_may_make_checkpoints_and_change_no_event() {
     let database = Database::new().await;
-    let (_, pool) = role(&database, Duty::Sealer).await;
+    let (_, pool) = role(&database, Role::Checkpointer).await;
     let insert = "INSERT INTO audit_events (id, event_type, entity_type) VALUES (gen_random_uuid(), 'a.thing', 'a')";
     database.pool.execute(insert).await.unwrap();
-    let made = evidence::checkpoint(&pool, &SigningKey::generate("test").unwrap()).await.unwrap();
+    let made = Admin::new(pool.clone()).checkpoint(&SigningKey::generate("test").unwrap()).await.unwrap();
     assert_eq!((made.sealed_late, made.batches), (1, 1));
     is_refused(&pool, insert).await;
     for table in TABLES {
@@ -126,8 +134,8 @@ async fn a_sealer_may_make_checkpoints_and_change_no_event() {
 #[tokio::test]
 async fn a_role_that_is_not_there_is_named_with_the_remedy() {
     let database = Database::new().await;
-    let error = grant(&database.pool, Duty::Reader, "no\"body").await.unwrap_err().to_string();
-    assert!(error.contains("no role no\"body") && error.contains("CREATE ROLE"), "{error}");
+    let error = database.admin().grant(Role::Reader, "no\"body").await.unwrap_err().to_string();
+    assert!(error.contains("role no\"body does not exist") && error.contains("CREATE ROLE"), "{error}");
 }
 
 #[tokio::test]
@@ -140,7 +148,7 @@ async fn not_even_the_owner_changes_a_row_or_removes_one() {
         .execute("INSERT INTO audit_events (id, event_type, entity_type) VALUES (gen_random_uuid(), 'a.thing', 'a')")
         .await
         .unwrap();
-    evidence::checkpoint(&database.pool, &SigningKey::generate("test").unwrap()).await.unwrap();
+    database.admin().checkpoint(&SigningKey::generate("test").unwrap()).await.unwrap();
     let partitions: Vec<String> = sqlx::query_scalar(
         "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'audit_events'::regclass",
     )
@@ -183,10 +191,10 @@ async fn a_writer_looks_after_partitions_and_checkpoints() {
     .await
     .unwrap();
     database.pool.execute(AssertSqlSafe(format!("DROP TABLE {last}"))).await.unwrap();
-    let (url, _) = role(&database, Duty::Writer).await;
+    let (url, _) = role(&database, Role::Writer).await;
     let name: String =
         sqlx::query_scalar("SELECT current_database() || '-writer'").fetch_one(&database.pool).await.unwrap();
-    grant(&database.pool, Duty::Sealer, &name).await.unwrap();
+    database.admin().grant(Role::Checkpointer, &name).await.unwrap();
     let key = SigningKey::generate("audit.example.com/test").unwrap();
     let audit = Audit::builder()
         .postgres(url.as_str())

@@ -1,6 +1,7 @@
-//! A trail in which everything occurs that can: several journals, large and small batches, a refused row, rows of others.
+//! A trail in which everything occurs that can: several journals, large and small batches, a
+//! refused row, rows of others, keys, tenants.
 
-use audit_runtime::evidence::{self, SigningKey};
+use audit_runtime::evidence::SigningKey;
 use audit_runtime::{Audit, Event, audited};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -20,6 +21,14 @@ fn submit(order_id: Uuid, quantity: f64, note: &str) -> Result<u32, std::fmt::Er
 async fn fill(tx: &mut PgConnection, order_id: Uuid, price: f64) -> Result<(), sqlx::Error> {
     Ok(())
 }
+
+#[audited(event = "transfer.booked", id = number, tx = tx, also(account = accounts), tenant = tenant)]
+async fn book(tx: &mut PgConnection, number: u32, accounts: &[&str], tenant: Option<&str>) -> Result<(), sqlx::Error> {
+    Ok(())
+}
+
+/// A text that is an id.
+const ID_TEXT: &str = "0190a4c1-7c4a-7bbd-8f8e-2d6c5b4a3921";
 
 /// A trail with everything in it, its key, and the checkpoints that were kept elsewhere.
 pub struct Scene {
@@ -44,10 +53,10 @@ impl Scene {
             record(&audit, &database, &mut random).await;
             audit.shutdown(Duration::from_secs(60)).await.unwrap();
             if part == 0 || random.random() {
-                saved.push(evidence::checkpoint(&database.pool, &key).await.unwrap().note);
+                saved.push(database.admin().checkpoint(&key).await.unwrap().note);
             }
         }
-        saved.push(evidence::checkpoint(&database.pool, &key).await.unwrap().note);
+        saved.push(database.admin().checkpoint(&key).await.unwrap().note);
         Self { database, key, saved }
     }
 }
@@ -55,7 +64,7 @@ impl Scene {
 async fn record(audit: &Audit, database: &Database, random: &mut StdRng) {
     let _entered = audit.enter();
     for number in 0..random.random_range(5..60) {
-        match random.random_range(0..12) {
+        match random.random_range(0..14) {
             0 => {
                 let mut tx = database.pool.begin().await.unwrap();
                 audit.scope(fill(&mut tx, Uuid::now_v7(), 1.10)).await.unwrap();
@@ -66,13 +75,33 @@ async fn record(audit: &Audit, database: &Database, random: &mut StdRng) {
                      VALUES ($1, 'order.filled', 'order', $2, 'python', '{\"price\": 12.50, \"n\": 1e3}', now() - interval '40 days')";
                 sqlx::query(old).bind(Uuid::new_v4()).bind(Uuid::new_v4()).execute(&database.pool).await.unwrap();
             }
+            5 => {
+                let mut tx = database.pool.begin().await.unwrap();
+                let accounts = ["DE/1", "\\", ID_TEXT];
+                let accounts = &accounts[..random.random_range(0..3)];
+                audit.scope(book(&mut tx, random.random(), accounts, Some("acme"))).await.unwrap();
+                tx.commit().await.unwrap();
+            }
+            6 => {
+                let mut event = Event::new("invoice.paid").data(&json!({"cents": number}));
+                if random.random() {
+                    event = event.entity("invoice", format!("INV-{number}\u{1f600}"));
+                }
+                if random.random() {
+                    event = event.target("account", [1, 2]).target("order", Uuid::now_v7());
+                }
+                if random.random() {
+                    event = event.tenant("acme");
+                }
+                audit.record(event).unwrap();
+            }
             2 if number % 5 == 0 => {
-                audit.record(Event::new("it.refused").data(&json!({"why": "a constraint"})).unwrap()).unwrap();
+                audit.record(Event::new("it.refused").data(&json!({"why": "a constraint"}))).unwrap();
             }
             3 => audit.flush().await.unwrap(),
             4 => {
                 let time = chrono::Utc::now() - chrono::TimeDelta::days(random.random_range(-40..100));
-                audit.record_at(Event::new("a.thing").data(&json!({"x": [number, 0.1, null]})).unwrap(), time).unwrap();
+                audit.record_at(Event::new("a.thing").data(&json!({"x": [number, 0.1, null]})), time).unwrap();
             }
             _ => {
                 let note = "ä\"\\\u{1f600}\n".repeat(random.random_range(0..5));

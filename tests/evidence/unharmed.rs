@@ -3,7 +3,7 @@
 use crate::scene::Scene;
 use audit_runtime::__private::canonical_json;
 use audit_runtime::Event;
-use audit_runtime::evidence::{self, SigningKey};
+use audit_runtime::evidence::SigningKey;
 use futures_util::StreamExt;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -71,7 +71,7 @@ async fn whatever_jsonb_makes_of_a_text_its_canonical_form_is_the_same() {
     let mut runner = TestRunner::default();
     for _ in 0..100 {
         let texts: Vec<String> = (0..50).map(|_| any_json().new_tree(&mut runner).unwrap().current()).collect();
-        // What PostgreSQL does not take has no form that it could change.
+        // A value that PostgreSQL refuses has no form that PostgreSQL could change.
         let texts: Vec<String> = texts.into_iter().filter(|text| !text.contains("\\u0000")).collect();
         let read: Vec<String> =
             sqlx::query_scalar("SELECT t::jsonb::text FROM unnest($1::text[]) WITH ORDINALITY AS u(t, n) ORDER BY n")
@@ -94,10 +94,10 @@ async fn a_row_as_it_is_read_has_the_canonical_form_of_the_row_as_it_was_sent() 
     for _ in 0..3_000 {
         let json = any_json().new_tree(&mut runner).unwrap().current();
         let data = RawValue::from_string(format!("{{\"any\": {json}, \"x\": {json}}}")).unwrap();
-        audit.record(Event::new("json.recorded").data(&data).unwrap()).unwrap();
+        audit.record(Event::new("json.recorded").data(&data)).unwrap();
     }
     audit.shutdown(Duration::from_secs(60)).await.unwrap();
-    // What PostgreSQL refuses is sealed as what it would have been.
+    // A refused row is sealed in the form it would have had.
     let report = database.is_unharmed().await;
     assert_eq!(report.rows + report.quarantined, 3_000);
     assert!(report.rows > 2_900, "{report:?}");
@@ -119,7 +119,7 @@ async fn times_at_the_ends_of_time_are_sealed_as_they_are_stored() {
         let insert = "INSERT INTO audit_events (id, event_type, entity_type, created_at) VALUES (gen_random_uuid(), 'time.told', 'x', $1::timestamptz)";
         sqlx::query(insert).bind(time).execute(&database.pool).await.unwrap();
     }
-    evidence::checkpoint(&database.pool, &SigningKey::generate("test").unwrap()).await.unwrap();
+    database.admin().checkpoint(&SigningKey::generate("test").unwrap()).await.unwrap();
     let report = database.is_unharmed().await;
     assert_eq!((report.rows + report.quarantined, report.sealed_late, report.not_sealed), (7, 4, 0));
 }
@@ -133,14 +133,14 @@ async fn a_trail_that_is_written_to_meanwhile_verifies_too() {
     let writing = async {
         while !ended.load(Ordering::Relaxed) {
             for number in 0..200 {
-                audit.record(Event::new("a.thing").data(&serde_json::json!({"number": number})).unwrap()).unwrap();
+                audit.record(Event::new("a.thing").data(&serde_json::json!({"number": number}))).unwrap();
             }
             audit.flush().await.unwrap();
         }
     };
     let checkpoints = async {
         while !ended.load(Ordering::Relaxed) {
-            evidence::checkpoint(&database.pool, &key).await.unwrap();
+            database.admin().checkpoint(&key).await.unwrap();
         }
     };
     let verifying = async {
@@ -168,7 +168,7 @@ async fn a_checkpoint_is_made_although_others_never_stop_to_insert() {
     };
     let checkpoint = async {
         for _ in 0..5 {
-            evidence::checkpoint(&database.pool, &key).await.unwrap();
+            database.admin().checkpoint(&key).await.unwrap();
         }
         ended.store(true, Ordering::Relaxed);
     };
@@ -181,8 +181,8 @@ async fn an_empty_trail_has_nothing_wrong_with_it() {
     let report = database.is_unharmed().await;
     assert_eq!((report.rows, report.batches, report.checkpoints), (0, 0, 0));
     let key = SigningKey::generate("test").unwrap();
-    let first = evidence::checkpoint(&database.pool, &key).await.unwrap();
-    let second = evidence::checkpoint(&database.pool, &key).await.unwrap();
+    let first = database.admin().checkpoint(&key).await.unwrap();
+    let second = database.admin().checkpoint(&key).await.unwrap();
     assert_eq!((first.batches, second.batches, second.new_batches), (0, 0, 0));
     let (findings, report) = database.verify(Some(key.public()), &[first.note, second.note]).await;
     assert!(findings.is_empty(), "{findings:#?}");

@@ -111,9 +111,7 @@ async fn the_timeline_shows_every_change_and_every_error() {
         ("hand.secret", json!({"changes": {"x": {"password": "[redacted]"}}})),
         ("hand.truncated", json!({"changes": {"$truncated": 70_000, "$sha256": "ab"}})),
     ] {
-        audit
-            .record(Event::new(event_type).entity("thing", Uuid::from_u128(0xfeed_beef)).data(&data).unwrap())
-            .unwrap();
+        audit.record(Event::new(event_type).entity("thing", Uuid::from_u128(0xfeed_beef)).data(&data)).unwrap();
     }
     audit.shutdown(Duration::from_secs(60)).await.unwrap();
     for wide in [&[][..], &["--wide"]] {

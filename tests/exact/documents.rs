@@ -2,7 +2,8 @@
 
 use crate::printed;
 use audit_runtime::testing::Probe;
-use audit_runtime::{AuditEvent, Context, Event, EventFilter, Json, MasterKey, Trail, audited};
+use audit_runtime::trail::{EventFilter, Trail};
+use audit_runtime::{AuditEvent, Context, Event, Json, MasterKey, audited};
 use futures_util::TryStreamExt;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -17,7 +18,8 @@ use uuid::Uuid;
 
 const CASES: usize = 10_000;
 
-/// A number as JSON has it: doubles by their bits, integers of up to 300 digits, exponents of up to 500.
+/// A number as JSON has it: doubles by their bits, integers of up to 300 digits, exponents of up
+/// to 500.
 fn number() -> impl Strategy<Value = String> {
     prop_oneof![
         any::<u64>().prop_map(f64::from_bits).prop_filter("finite", |n| n.is_finite()).prop_map(|n| json(&n)),
@@ -42,7 +44,8 @@ fn json<T: Serialize + ?Sized>(value: &T) -> String {
     serde_json::to_string(value).unwrap()
 }
 
-/// A text without NUL, which PostgreSQL does not hold, and without words: they may say secret, and masks are another test's.
+/// A text without NUL, which PostgreSQL cannot store, and without words, which may denote secrets.
+/// Another test covers masks.
 fn text() -> impl Strategy<Value = String> {
     let random = prop_oneof!["[ -~]{0,12}", "[\u{1}-\u{7f}]{0,8}", any::<String>()].prop_map(|text: String| {
         let other = |c: char| if c.is_alphanumeric() && c != 'ä' { 'q' } else { c };
@@ -143,11 +146,7 @@ fn record(audit: &audit_runtime::Audit, documents: &[Box<RawValue>]) {
         drop(entered);
         audit.record(Derived { n, doc }).unwrap();
         audit
-            .record(
-                Event::new("way.by_hand")
-                    .data(&BTreeMap::from([("n", Doc::Number(n)), ("doc", Doc::Raw(doc))]))
-                    .unwrap(),
-            )
+            .record(Event::new("way.by_hand").data(&BTreeMap::from([("n", Doc::Number(n)), ("doc", Doc::Raw(doc))])))
             .unwrap();
         let _context = Context::new().attribute("doc", doc).enter();
         let _entered = audit.enter();
@@ -287,7 +286,8 @@ async fn stored(database: &Database) -> HashMap<Uuid, (String, Option<String>)> 
     rows.iter().map(|row| (row.get(0), (row.get(1), row.get(2)))).collect()
 }
 
-/// Two texts of the same document have the same texts in the same places, but for blanks and the order of members.
+/// Two texts of the same document have the same texts in the same places, but for blanks and the
+/// order of members.
 fn assert_same(stored: &str, shown: &str) {
     fn tokens(text: &str) -> Vec<String> {
         let mut tokens = Vec::new();

@@ -1,4 +1,5 @@
-//! Values are stored as they were passed, and shown as they are stored: compared by digits with PostgreSQL's own texts.
+//! Values are stored as they were passed, and shown as they are stored: compared by digits with
+//! PostgreSQL's own texts.
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
@@ -11,7 +12,7 @@ use std::process::Command;
 use tests::Database;
 use tests::examples::audit_trail;
 
-/// Returns what the command prints on standard output; it has to end well.
+/// Returns the standard output of the command, which has to succeed.
 fn printed(database: &Database, arguments: &[&str]) -> String {
     let output = Command::new(audit_trail())
         .args(arguments)

@@ -1,8 +1,10 @@
 //! No row hides another, whatever is in it and whoever wrote it.
 
 use crate::printed;
+use audit_runtime::admin::Prune;
 use audit_runtime::evidence::{self, SigningKey};
-use audit_runtime::{Event, EventFilter, Outcome, Prune, Timestamp, Trail, TrailEvent};
+use audit_runtime::trail::{EventFilter, Trail, TrailEvent};
+use audit_runtime::{Event, Outcome, Timestamp};
 use futures_util::{StreamExt, TryStreamExt};
 use serde::Deserialize;
 use serde_json::Value;
@@ -43,7 +45,7 @@ fn odd_rows() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Inserts them between ordinary rows; returns how many there are.
+/// Inserts them between ordinary rows, and returns how many there are.
 async fn odd(database: &Database) -> i64 {
     for (event_type, values) in odd_rows() {
         let (columns, values) = values.split_once(" VALUES ").unwrap();
@@ -109,7 +111,7 @@ async fn every_reader_and_every_output_shows_every_row() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_follows_sees_what_arrives_after_an_odd_row() {
+async fn a_follower_sees_rows_that_arrive_after_an_odd_row() {
     let database = Database::new().await;
     let trail = Trail::new(database.pool.clone());
     let mut following = Box::pin(trail.follow(EventFilter::new().event("t.*").limit(500)));
@@ -130,7 +132,8 @@ async fn who_follows_sees_what_arrives_after_an_odd_row() {
         }
     };
     tokio::time::timeout(Duration::from_secs(60), reading).await.unwrap();
-    // Rows of long ago come with the next long look; those of now and later, whatever is in them, come at once.
+    // Rows of long ago come with the next long look. Those of now and later come at once, with any
+    // content.
     for expected in ["t.max", "t.huge", "t.deep128", "t.deep5000", "t.outcome", "t.infinity", "t.late", "t.null"] {
         assert!(seen.iter().any(|seen| seen == expected), "{expected}: {seen:?}");
     }
@@ -141,7 +144,7 @@ async fn odd_rows_are_sealed_and_proved() {
     let database = Database::new().await;
     let audit = database.audit().start().unwrap();
     for n in 0..5 {
-        audit.record(Event::new("t.own").data(&serde_json::json!({"n": n})).unwrap()).unwrap();
+        audit.record(Event::new("t.own").data(&serde_json::json!({"n": n}))).unwrap();
     }
     for time in ["0001-01-01T00:00:00+00:00 BC", "4714-11-24T00:00:00+00:00 BC", "290000-01-01T00:00:00Z"] {
         audit.record_at(Event::new("t.own"), time.parse::<Timestamp>().unwrap()).unwrap();
@@ -149,12 +152,12 @@ async fn odd_rows_are_sealed_and_proved() {
     audit.shutdown(Duration::from_secs(60)).await.unwrap();
     odd(&database).await;
     let key = SigningKey::generate("test").unwrap();
-    evidence::checkpoint(&database.pool, &key).await.unwrap();
+    database.admin().checkpoint(&key).await.unwrap();
     let report = database.is_unharmed().await;
     assert_eq!((report.not_sealed, report.rows as i64), (0, database.events().await));
     let ids: Vec<Uuid> = sqlx::query_scalar("SELECT id FROM audit_events").fetch_all(&database.pool).await.unwrap();
     for id in ids {
-        let proof = evidence::prove(&database.pool, id).await.unwrap();
+        let proof = database.admin().prove(id).await.unwrap();
         let read = evidence::Proof::from_json(&proof.to_json().unwrap()).unwrap();
         assert_eq!(read.verify(key.public()).unwrap().event_id, id);
     }
@@ -169,9 +172,9 @@ async fn an_archive_keeps_every_digit_and_proves_every_row() {
                SELECT gen_random_uuid(), event_type, entity_type, outcome, data, context, duration_us, '2020-05-04 03:02:01Z' \
                FROM audit_events WHERE event_type NOT LIKE 'audit.%'";
     sqlx::raw_sql(old).execute(&database.pool).await.unwrap();
-    audit_runtime::make_partitions(&database.pool, |_| {}).await.unwrap();
+    database.admin().make_partitions(|_| {}).await.unwrap();
     let key = SigningKey::generate("test").unwrap();
-    evidence::checkpoint(&database.pool, &key).await.unwrap();
+    database.admin().checkpoint(&key).await.unwrap();
     let stored: Vec<(Uuid, String)> = sqlx::query_as(
         "SELECT id, data::text FROM audit_events WHERE created_at >= '2020-05-01Z' AND created_at < '2020-06-01Z'",
     )
@@ -180,7 +183,7 @@ async fn an_archive_keeps_every_digit_and_proves_every_row() {
     .unwrap();
     let path = database.journals.path().join("archive.ndjson");
     let before: Timestamp = "2020-07-01T00:00:00Z".parse().unwrap();
-    let pruned = Prune::new(before).archive(&path).run(&database.pool, |_| {}).await.unwrap();
+    let pruned = database.admin().prune(&Prune::new(before).archive(&path), |_| {}).await.unwrap();
     assert_eq!(pruned.rows as usize, stored.len());
     let archive = std::fs::read_to_string(&path).unwrap();
     assert_eq!(archive.lines().count(), stored.len());
@@ -188,7 +191,7 @@ async fn an_archive_keeps_every_digit_and_proves_every_row() {
         let row: Archived<'_> = serde_json::from_str(line).unwrap();
         let (_, data) = stored.iter().find(|(id, _)| *id == row.id).unwrap();
         assert_eq!(row.data.get(), data);
-        let proof = evidence::prove_archived(&database.pool, line).await.unwrap();
+        let proof = database.admin().prove_archived(line).await.unwrap();
         assert_eq!(proof.verify(key.public()).unwrap().event_id, row.id);
     }
 }

@@ -1,7 +1,8 @@
 //! Every time that PostgreSQL holds, through every way out.
 
 use crate::printed;
-use audit_runtime::{Event, EventFilter, Timestamp, Trail, TrailEvent};
+use audit_runtime::trail::{EventFilter, Trail, TrailEvent};
+use audit_runtime::{Event, Timestamp};
 use futures_util::TryStreamExt;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;

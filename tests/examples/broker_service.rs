@@ -49,7 +49,7 @@ impl Service {
         self.client.get(url).send().await.unwrap().json().await.unwrap()
     }
 
-    /// Stops it as a service manager does; gives what it said last.
+    /// Stops it as a service manager does, and returns its last output.
     fn terminate(mut self) -> String {
         let pid = Pid::from_raw(self.child.id().cast_signed()).unwrap();
         kill_process(pid, Signal::TERM).unwrap();
@@ -133,7 +133,7 @@ async fn orders_are_placed_approved_and_found_in_the_trail() {
 }
 
 #[tokio::test]
-async fn who_asked_and_which_request_it_was_is_on_every_event() {
+async fn every_event_names_the_operator_and_the_request() {
     let database = Database::empty().await;
     let service = Service::start(&database);
     let headers = [

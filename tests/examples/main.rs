@@ -4,3 +4,4 @@
 
 mod broker_service;
 mod order_flow;
+mod small;

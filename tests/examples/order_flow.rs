@@ -140,11 +140,11 @@ async fn killed_it_has_lost_nothing_that_returned() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    // Each line says how many events were recorded when the order's calls had returned.
+    // Each line contains the number of events recorded when the order's calls had returned.
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut last = lines.by_ref().take(5_000).last().unwrap().unwrap();
     child.kill().unwrap();
-    // What was still in the pipe; the last line may be torn.
+    // The rest of the pipe, whose last line may be torn.
     last = lines.map_while(Result::ok).filter(|line| line.ends_with("events recorded")).last().unwrap_or(last);
     child.wait().unwrap();
     let recorded: i64 = last.rsplit(", ").next().unwrap().split(' ').next().unwrap().parse().unwrap();

@@ -22,7 +22,7 @@ fn segments(database: &Database) -> Vec<PathBuf> {
 
 fn record(audit: &Audit, numbers: std::ops::Range<u32>) {
     for number in numbers {
-        audit.record(Event::new("order.accepted").data(&serde_json::json!({"number": number})).unwrap()).unwrap();
+        audit.record(Event::new("order.accepted").data(&serde_json::json!({"number": number}))).unwrap();
     }
 }
 
@@ -43,13 +43,14 @@ async fn a_live_journal_loses_only_what_was_damaged() {
     let audit = database.audit().start().unwrap();
     record(&audit, 0..100);
     eventually("the writer waits for the schema", || async { audit.stats().last_error.is_some() }).await;
-    // The first hundred are a batch already; these are not read yet.
+    // The first hundred are a batch already. These are not read yet.
     record(&audit, 100..200);
     let file = segments(&database).remove(0);
-    // A byte of one's data, and the length of another: 8 bytes before its payload, whose header has 104.
+    // A byte of one's data, and the length of another: 8 bytes before its payload, whose header
+    // has 104.
     change(&file, place(&file, 120) + 2, b"X");
     change(&file, place(&file, 150) - 104 - 8, &3_000_u32.to_le_bytes());
-    audit_runtime::migrate(&database.pool).await.unwrap();
+    database.admin().migrate().await.unwrap();
     eventually("the rest is stored", || async { database.events().await == 198 }).await;
     let damaged = "SELECT count(*) FROM audit_events WHERE (data->>'number')::int IN (120, 150)";
     assert_eq!(database.count(damaged).await, 0);
@@ -69,7 +70,8 @@ async fn a_dead_journal_with_every_kind_of_damage_gives_what_is_intact() {
     nowhere.shutdown(Duration::ZERO).await.unwrap();
     let files = segments(&database);
     assert!(files.len() >= 3, "{files:?}");
-    // Its header, a record's length, a record's data; the last file cut off behind its first half; two that have each other's names.
+    // Its header, a record's length, a record's data; the last file cut off behind its first half;
+    // two that have each other's names.
     change(&files[0], 0, b"garbage!");
     change(&files[0], place(&files[0], 5) - 104 - 8, &[0xff; 4]);
     change(&files[1], place(&files[1], 400) + 3, b"Z");

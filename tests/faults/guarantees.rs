@@ -1,6 +1,7 @@
 //! `required` and `intent` at the worst moment.
 
-use audit_runtime::{Audit, Context, IntentState, Outcome, RecordError, Trail, TrailEvent, audited};
+use audit_runtime::trail::{IntentState, Trail, TrailEvent};
+use audit_runtime::{Audit, Context, Event, Outcome, RecordError, audited};
 use chrono::Utc;
 use futures_util::FutureExt;
 use serde_json::{Value, json};
@@ -33,7 +34,7 @@ async fn switch_later(switched: &AtomicUsize) -> Result<(), Unrecorded> {
     Ok(())
 }
 
-// -- required -------------------------------------------------------------------------------------------------------
+// -- required -------------------------------------------------------------------------------------
 
 #[tokio::test]
 async fn with_its_disk_full_a_required_call_does_not_run_until_there_is_room() {
@@ -118,10 +119,11 @@ async fn with_a_disk_that_fails_a_required_call_does_not_run_and_is_on_record_as
     if is_again(FAILED) {
         let builder = Audit::builder().postgres("postgres://127.0.0.1:1/x");
         let journals = std::env::var("AUDIT_TEST_JOURNALS").unwrap();
-        // Two segments, made by two threads: a header is the first thing that each of them syncs.
-        let audit = builder.journal(journals).segment_bytes(1 << 20).journal_limit(2 << 20).start().unwrap();
+        let audit = builder.journal(journals).start().unwrap();
         let mode = Cell::new(0);
-        eventually("both segments are there", || async { audit.stats().journal_bytes == 2 << 20 }).await;
+        // Two threads sync, and of each the first succeeds: one the header of the segment, the
+        // other this.
+        audit.record(Event::new("disk.tried")).unwrap().synced().await.unwrap();
         let _entered = audit.enter();
         assert_eq!((switch(&mode, 1), mode.get()), (Err(RecordError::NotSynced.into()), 0));
         let switched = AtomicUsize::new(0);
@@ -180,7 +182,7 @@ async fn required_calls_that_run_at_once_share_their_syncs() {
     assert!((1..=CALLS / 4).contains(&syncs), "{syncs} syncs for {CALLS} calls");
 }
 
-// -- intent ---------------------------------------------------------------------------------------------------------
+// -- intent ---------------------------------------------------------------------------------------
 
 #[audited(event = "order.checked", id = None::<Uuid>)]
 fn check(number: u64) {}
@@ -293,7 +295,7 @@ async fn a_process_that_is_killed_inside_of_calls_leaves_a_row_for_each_that_say
         assert_eq!(interrupted["why"], "its process is gone, and no end of it is on record");
         assert!(interrupted["origin"].as_str().unwrap().starts_with("killed@"));
         assert!(event.origin.unwrap().starts_with("test@"));
-        // What happened inside has its cause.
+        // Events recorded inside have their cause.
         let inside: Value = sqlx::query_scalar("SELECT data FROM audit_events WHERE causation_id = $1")
             .bind(event.id)
             .fetch_one(&database.pool)
@@ -330,6 +332,44 @@ async fn an_interruption_is_told_once_though_its_adopter_dies_before_it_has_done
     }
     assert_eq!(database.count("SELECT count(*) FROM audit_events WHERE event_type = 'audit.interrupted'").await, 3);
     assert_eq!(database.count("SELECT count(*) FROM audit_events WHERE outcome = 'cancelled'").await, 0);
+}
+
+#[tokio::test]
+async fn an_adopter_sends_the_interruptions_that_a_dead_adopter_had_cut() {
+    let database = Database::new().await;
+    let nowhere = database.audit().postgres("postgres://127.0.0.1:1/x").service("caller").start().unwrap();
+    let mut open: Vec<_> = (0..5).map(|_| Box::pin(nowhere.scope(forever(1)))).collect();
+    assert!(open.iter_mut().all(|call| call.now_or_never().is_none()));
+    nowhere.shutdown(Duration::ZERO).await.unwrap();
+    // The server takes the intents, and then the adopter waits for it.
+    let wait = "CREATE FUNCTION wait_long() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); RETURN NEW; END $$; \
+                CREATE TRIGGER wait_long BEFORE INSERT ON audit_events FOR EACH ROW WHEN (NEW.outcome = 'interrupted') \
+                EXECUTE FUNCTION wait_long()";
+    sqlx::raw_sql(wait).execute(&database.pool).await.unwrap();
+    let first = database.audit().batch_rows(3).service("first").start().unwrap();
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()";
+    eventually("a batch of interruptions is under way", || async { database.count(waiting).await == 1 }).await;
+    database.abandon(first).await;
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()";
+    sqlx::raw_sql(end).execute(&database.pool).await.unwrap();
+    sqlx::raw_sql("DROP FUNCTION wait_long CASCADE").execute(&database.pool).await.unwrap();
+    let cuts = database.cut_logs();
+    let next = database.audit().batch_rows(2).service("next").start().unwrap();
+    eventually("it is adopted", || async { database.journal_directories() == 1 }).await;
+    next.shutdown(Duration::from_secs(10)).await.unwrap();
+    let batches: Vec<(Uuid, i32, String, Vec<u8>)> =
+        sqlx::query_as("SELECT id, rows::int, origin, root FROM audit_batches ORDER BY first_position")
+            .fetch_all(&database.pool)
+            .await
+            .unwrap();
+    let told: Vec<_> = batches.iter().filter(|(.., origin, _)| !origin.starts_with("caller@")).collect();
+    let rows: Vec<i32> = told.iter().map(|(_, rows, ..)| *rows).collect();
+    assert_eq!(rows, [3, 2], "{batches:?}");
+    let (id, _, origin, root) = told[0];
+    assert!(origin.starts_with("first@"), "{origin}");
+    assert!([&id.as_bytes()[..], root].iter().all(|bytes| cuts.windows(bytes.len()).any(|window| window == *bytes)));
+    assert_eq!(interruptions(&database).await.len(), 5);
+    database.is_unharmed().await;
 }
 
 #[audited(event = "order.submitted", id = ORDER, intent)]

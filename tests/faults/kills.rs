@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 const KILLED: &str = "kills::killed_at_any_instant_each_call_that_returned_has_one_row";
 
-/// Records, and says which events it has recorded: a number is said when its call has returned.
+/// Records, and prints the number of each event once its call has returned.
 fn recording(url: &str, journals: &str) -> ! {
     let audit =
         Audit::builder().postgres(url).journal(journals).segment_bytes(1 << 16).data_limit(1 << 14).start().unwrap();
@@ -19,7 +19,7 @@ fn recording(url: &str, journals: &str) -> ! {
     for number in 0_u64.. {
         let event = Event::new("call.made").entity("run", Uuid::nil()).actor(std::process::id());
         let padding = "x".repeat((number % 700) as usize);
-        audit.record(event.data(&serde_json::json!({"number": number, "padding": padding})).unwrap()).unwrap();
+        audit.record(event.data(&serde_json::json!({"number": number, "padding": padding}))).unwrap();
         writeln!(output, "{number}").unwrap();
         output.flush().unwrap();
     }
@@ -45,11 +45,11 @@ impl Recorder {
         Self { child, lines }
     }
 
-    /// Kills it once so many calls have returned; gives how many had.
+    /// Kills it once so many calls have returned, and returns how many had.
     fn kill_after(mut self, calls: usize) -> i64 {
         let mut returned = self.lines.by_ref().take(calls).last().map_or(0, |line| number(&line.unwrap()));
         self.child.kill().unwrap();
-        // What was still in the pipe; the last line may be torn.
+        // The rest of the pipe, whose last line may be torn.
         for line in self.lines.map_while(Result::ok) {
             returned = returned.max(number(&line));
         }
@@ -74,7 +74,7 @@ async fn killed_at_any_instant_each_call_that_returned_has_one_row() {
         let actor = recorder.child.id().to_string();
         expected.push((actor, recorder.kill_after(calls)));
     }
-    // Each start adopted what the one before had left; this one adopts the last.
+    // Each start adopted the journal of the one before. This one adopts the last.
     let next = database.audit().start().unwrap();
     eventually("all is shipped", || async { database.journal_directories() == 1 }).await;
     next.shutdown(Duration::from_secs(10)).await.unwrap();
@@ -94,7 +94,7 @@ async fn killed_at_any_instant_each_call_that_returned_has_one_row() {
 }
 
 #[tokio::test]
-async fn what_a_dead_process_had_stored_is_not_sent_again_wherever_it_lies() {
+async fn stored_batches_of_a_dead_process_are_not_sent_again() {
     let database = Database::new().await;
     let proxy = Proxy::start(Cluster::shared().port());
     let url = proxy.url(database.url.rsplit('/').next().unwrap());
@@ -131,9 +131,43 @@ async fn many_that_start_at_once_adopt_what_is_left_once() {
     let started: Vec<Audit> = starting.into_iter().map(|thread| thread.join().unwrap()).collect();
     eventually("all is adopted", || async { started.iter().map(|audit| audit.stats().adopted).sum::<u64>() == 1_000 })
         .await;
+    eventually("all is removed", || async { database.journal_directories() == started.len() }).await;
     for audit in started {
         audit.shutdown(Duration::from_secs(10)).await.unwrap();
     }
     assert_eq!((database.events().await, database.journal_directories()), (1_000, 0));
     assert_eq!(database.count("SELECT count(DISTINCT id) FROM audit_events").await, 1_000);
+}
+
+#[tokio::test]
+async fn an_adopter_sends_the_batches_that_a_dead_process_had_cut() {
+    let database = Database::new().await;
+    let proxy = Proxy::start(Cluster::shared().port());
+    proxy.rule(Rule::Stall);
+    let url = proxy.url(database.url.rsplit('/').next().unwrap());
+    let audit = database.audit().postgres(&*url).batch_rows(10).connections(1).service("dead").start().unwrap();
+    (0..100).for_each(|_| drop(audit.record(Event::new("call.made")).unwrap()));
+    eventually("a batch is cut", || async { database.cut_logs().len() > 100 }).await;
+    database.abandon(audit).await;
+    let cuts = database.cut_logs();
+    proxy.rule(Rule::Pass);
+    let next = database.audit().batch_rows(7).start().unwrap();
+    eventually("it is shipped", || async { database.journal_directories() == 1 }).await;
+    next.shutdown(Duration::from_secs(30)).await.unwrap();
+    let batches: Vec<(Uuid, i32, String)> =
+        sqlx::query_as("SELECT id, rows::int, origin FROM audit_batches ORDER BY first_position")
+            .fetch_all(&database.pool)
+            .await
+            .unwrap();
+    // The dead process cut the first batch, with that id and of those rows. It may have cut it
+    // before all of its 10 rows were recorded. The adopter cuts the others.
+    assert!(cuts.windows(16).any(|bytes| bytes == batches[0].0.as_bytes()), "{batches:?}");
+    let rows: Vec<i32> = batches.iter().map(|(_, rows, _)| *rows).collect();
+    let (first, rest) = rows.split_first().unwrap();
+    assert!((1..=10).contains(first), "{rows:?}");
+    let left = (100 - first) as usize;
+    let expected: Vec<i32> = (0..left).step_by(7).map(|cut| (left - cut).min(7) as i32).collect();
+    assert_eq!(rest, expected, "{rows:?}");
+    assert!(batches.iter().all(|(.., origin)| origin.starts_with("dead@")), "{batches:?}");
+    database.is_unharmed().await;
 }

@@ -1,6 +1,7 @@
-//! What happens when there is no room: the journal's limit, a full disk, memory.
+//! Tests a lack of room: the journal's limit, a full disk, memory.
 
-use audit_runtime::{Audit, Context, Event, Overflow, RecordError, Trail, audited};
+use audit_runtime::trail::Trail;
+use audit_runtime::{Audit, Context, Event, Overflow, RecordError, audited};
 use sqlx::Row;
 use std::time::{Duration, Instant};
 use tests::again::{again, is_again};
@@ -14,10 +15,10 @@ fn submit(number: u64, padding: &str) -> u64 {
 
 /// An event that does not fit where others did not.
 fn large() -> Event {
-    Event::new("order.submitted").data(&serde_json::json!({"padding": "x".repeat(1_000)})).unwrap()
+    Event::new("order.submitted").data(&serde_json::json!({"padding": "x".repeat(1_000)}))
 }
 
-/// Records until so many were refused; gives how many were taken.
+/// Records until so many were refused, and returns how many were accepted.
 fn fill(audit: &Audit, refusals: u64) -> u64 {
     let padding = "x".repeat(500);
     let _entered = audit.enter();
@@ -31,7 +32,7 @@ fn fill(audit: &Audit, refusals: u64) -> u64 {
     number - stats.refused
 }
 
-/// The one gap says what was refused, and rows and counts agree.
+/// The one gap reports the refused events, and rows and counts agree.
 async fn one_gap(audit: &Audit, database: &Database, taken: u64, began: chrono::DateTime<chrono::Utc>) {
     eventually("the gap is on record", || async {
         audit.flush().await.unwrap();
@@ -50,7 +51,7 @@ async fn one_gap(audit: &Audit, database: &Database, taken: u64, began: chrono::
     assert_eq!(data["event_types"], serde_json::json!({"order.submitted": stats.refused}));
     let time = |key: &str| data[key].as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().unwrap();
     assert!(began <= time("first_at") && time("first_at") <= time("last_at") && time("last_at") <= chrono::Utc::now());
-    let trail = Trail::new(database.pool.clone()).entity("journal", row.get("entity_id")).await.unwrap();
+    let trail = Trail::new(database.pool.clone()).entity("journal", row.get::<Uuid, _>("entity_id")).await.unwrap();
     assert_eq!(trail.len(), 1);
     let calls = database.count("SELECT count(*) FROM audit_events WHERE event_type = 'order.submitted'").await;
     assert_eq!(calls.cast_unsigned(), taken);
@@ -74,7 +75,7 @@ async fn at_its_limit_the_journal_refuses_counts_and_tells_once() {
     })
     .await;
     one_gap(&audit, &database, taken, began).await;
-    // It takes events as ever, and has nothing more to tell.
+    // It accepts events as ever, and has nothing more to report.
     audit.record(Event::new("order.accepted")).unwrap().stored().await.unwrap();
     audit.shutdown(Duration::from_secs(10)).await.unwrap();
     assert_eq!(database.count("SELECT count(*) FROM audit_events WHERE event_type = 'audit.gap'").await, 1);

@@ -1,14 +1,21 @@
-//! What was recorded is not lost.
+//! Recorded events are not lost.
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod adoption;
+mod crowd;
 mod damage;
 mod guarantees;
 mod kills;
 mod limits;
+mod manners;
 mod neighbours;
+mod owners;
 mod power;
 mod refused;
 mod restart;
 mod server;
 mod shutdown;
+mod silence;
+mod small;
+mod versions;

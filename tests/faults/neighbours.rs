@@ -1,4 +1,5 @@
-//! Things that others leave behind or put in the way: journals of the dead, held locks, triggers that drop rows.
+//! Things that others leave behind or put in the way: journals of the dead, held locks, triggers
+//! that drop rows.
 
 use audit_runtime::{Audit, Event, Overflow, RecordError, audited};
 use sqlx::postgres::PgConnection;
@@ -18,25 +19,6 @@ struct Failed(#[from] sqlx::Error);
 async fn store(tx: &mut PgConnection, order_id: Uuid) -> Result<(), Failed> {
     std::future::ready(()).await;
     Ok(())
-}
-
-/// Leaves a journal of so many events, as a process does that dies while PostgreSQL is away; returns where it is.
-async fn orphan(database: &Database, events: usize) -> PathBuf {
-    let before: Vec<_> = std::fs::read_dir(database.journals.path())
-        .map_or_else(|_| Vec::new(), |all| all.flatten().map(|entry| entry.path()).collect());
-    let audit = database.audit().postgres("postgres://nobody@127.0.0.1:1/nothing").start().unwrap();
-    for _ in 0..events {
-        audit.record(Event::new("order.orphaned")).unwrap();
-    }
-    audit.shutdown(Duration::ZERO).await.unwrap();
-    drop(audit);
-    let all = std::fs::read_dir(database.journals.path()).unwrap().flatten().map(|entry| entry.path());
-    all.filter(|path| path.is_dir()).find(|path| !before.contains(path)).unwrap()
-}
-
-async fn rows(database: &Database, event_type: &'static str) -> i64 {
-    let count = "SELECT count(*) FROM audit_events WHERE event_type = $1";
-    sqlx::query_scalar(count).bind(event_type).fetch_one(&database.pool).await.unwrap()
 }
 
 /// Makes PostgreSQL drop rows of one kind without a word.
@@ -59,16 +41,16 @@ async fn a_row_that_a_trigger_drops_is_kept_in_the_quarantine_and_holds_up_nobod
         audit.record(Event::new("order.accepted").actor(actor)).unwrap();
     }
     let report = audit.shutdown(LONG).await.unwrap();
-    assert_eq!((report.left_in_journal, rows(&database, "order.accepted").await), (0, 19));
+    assert_eq!((report.left_in_journal, database.events_of("order.accepted").await), (0, 19));
     let error: String =
         sqlx::query_scalar("SELECT error FROM audit_quarantine").fetch_one(&database.pool).await.unwrap();
     assert!(error.contains("trigger") && error.contains("retry"), "{error}");
-    let quarantine = audit_runtime::Quarantine::new(database.pool.clone());
-    let id = quarantine.list().await.unwrap()[0].id;
-    assert!(matches!(quarantine.retry(id).await.unwrap(), audit_runtime::Retried::RefusedAgain(_)));
+    let quarantine = audit_runtime::admin::Admin::new(database.pool.clone());
+    let id = quarantine.quarantine().await.unwrap()[0].id;
+    assert!(matches!(quarantine.retry(id).await.unwrap(), audit_runtime::admin::RetryOutcome::RefusedAgain(_)));
     sqlx::query("DROP TRIGGER drop_some ON audit_events").execute(&database.pool).await.unwrap();
-    assert_eq!(quarantine.retry(id).await.unwrap(), audit_runtime::Retried::Stored);
-    assert_eq!(rows(&database, "order.accepted").await, 20);
+    assert_eq!(quarantine.retry(id).await.unwrap(), audit_runtime::admin::RetryOutcome::Stored);
+    assert_eq!(database.events_of("order.accepted").await, 20);
 }
 
 #[tokio::test]
@@ -97,38 +79,45 @@ async fn a_journal_that_cannot_be_read_keeps_no_other_from_being_shipped() {
     let database = Database::new().await;
     let mut orphans = Vec::new();
     for _ in 0..4 {
-        orphans.push(orphan(&database, 10).await);
+        orphans.push(database.orphan(10).await);
     }
     let broken = orphans[1].join("00000000000099999999.journal");
     std::os::unix::fs::symlink("nowhere", &broken).unwrap();
     let audit = database.audit().start().unwrap();
     audit.record(Event::new("order.accepted")).unwrap();
-    assert_eq!(audit.shutdown(LONG).await.unwrap().left_in_journal, 0);
-    assert_eq!((rows(&database, "order.orphaned").await, rows(&database, "order.accepted").await), (30, 1));
+    eventually("the others are shipped", || async { audit.stats().adopted_journals == 3 }).await;
+    eventually("one is left", || async { audit.stats().inherited_journals == 1 }).await;
+    let report = audit.shutdown(LONG).await.unwrap();
+    assert_eq!((report.left_in_journal, report.inherited_journals), (0, 1));
+    assert_eq!((database.events_of("order.orphaned").await, database.events_of("order.accepted").await), (30, 1));
     assert!(broken.is_symlink() && orphans[1].join("lock").exists(), "it is left as it is");
     std::fs::remove_file(&broken).unwrap();
     let audit = database.audit().start().unwrap();
-    audit.shutdown(LONG).await.unwrap();
-    assert_eq!(rows(&database, "order.orphaned").await, 40);
+    eventually("it is shipped, too", || async { audit.stats().adopted_journals == 1 }).await;
+    eventually("nothing is left", || async { audit.stats().inherited_journals == 0 }).await;
+    assert_eq!(database.events_of("order.orphaned").await, 40);
+    assert_eq!(audit.shutdown(LONG).await.unwrap().inherited_journals, 0);
 }
 
 #[tokio::test]
 async fn an_orphan_whose_transaction_is_under_way_holds_up_neither_the_live_trail_nor_other_orphans() {
     let database = Database::new().await;
-    let held = orphan(&database, 10).await;
-    orphan(&database, 7).await;
+    let held = database.orphan(10).await;
+    database.orphan(7).await;
     let id: Uuid = held.file_name().unwrap().to_str().unwrap().parse().unwrap();
-    let (high, low) = id.as_u64_pair();
     let mut holder = PgConnection::connect(&database.url).await.unwrap();
     let mut transaction = holder.begin().await.unwrap();
-    let lock = "SELECT pg_advisory_xact_lock_shared($1)";
-    sqlx::query(lock).bind((high ^ low).cast_signed()).execute(&mut *transaction).await.unwrap();
+    let batch = "INSERT INTO audit_batches (id, journal_id, first_position, end_position, rows, origin) VALUES (gen_random_uuid(), $1, 0, 1, 0, '')";
+    sqlx::query(batch).bind(id).execute(&mut *transaction).await.unwrap();
     let audit = database.audit().start().unwrap();
     let receipt = audit.record(Event::new("order.accepted")).unwrap();
     tokio::time::timeout(Duration::from_secs(5), receipt.stored()).await.unwrap().unwrap();
-    eventually("the other orphan", || async { rows(&database, "order.orphaned").await == 7 }).await;
+    eventually("the other orphan", || async { database.events_of("order.orphaned").await == 7 }).await;
+    let next = audit.record(Event::new("order.accepted")).unwrap();
+    next.stored().await.unwrap();
+    assert_eq!(database.events_of("order.orphaned").await, 7, "the transaction is still under way");
     transaction.rollback().await.unwrap();
-    eventually("the orphan that was held", || async { rows(&database, "order.orphaned").await == 17 }).await;
+    eventually("the orphan that was held", || async { database.events_of("order.orphaned").await == 17 }).await;
     assert_eq!(audit.shutdown(LONG).await.unwrap().left_in_journal, 0);
 }
 
@@ -168,7 +157,7 @@ async fn for_ever_is_a_time_to_wait() {
         audit.record(Event::new("order.accepted").actor(&text)).unwrap();
     }
     assert_eq!(audit.shutdown(Duration::MAX).await.unwrap().left_in_journal, 0);
-    assert_eq!(rows(&database, "order.accepted").await, 6_000);
+    assert_eq!(database.events_of("order.accepted").await, 6_000);
 }
 
 #[tokio::test]
@@ -187,7 +176,7 @@ async fn an_idle_process_gives_its_connections_back_and_takes_another_when_there
     eventually("the connection is given back", || async { connections().await == 0 }).await;
     audit.record(Event::new("order.accepted")).unwrap().stored().await.unwrap();
     assert_eq!(audit.shutdown(LONG).await.unwrap().left_in_journal, 0);
-    assert_eq!(rows(&database, "order.accepted").await, 2);
+    assert_eq!(database.events_of("order.accepted").await, 2);
 }
 
 #[cfg(target_os = "linux")]

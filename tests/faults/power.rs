@@ -1,4 +1,5 @@
-//! What reaches the disk, and when: the system calls of a recording process, as strace shows them.
+//! The bytes that reach the disk, and when: the system calls of a recording process, as strace
+//! shows them.
 
 use audit_runtime::{Audit, Event, StoreError};
 use std::path::Path;
@@ -12,7 +13,8 @@ fn mark(text: &str) {
     let _ = std::fs::metadata(format!("/mark/{text}"));
 }
 
-/// Runs a test again under strace, and gives what it did: the calls that make files, write to disk, and the marks.
+/// Runs a test again under strace, and gives what it did: the calls that make files, write to disk,
+/// and the marks.
 fn traced(test: &str, journals: &Path) -> Option<Vec<String>> {
     let trace = tempfile::NamedTempFile::new().unwrap();
     let works = Command::new("strace").arg("true").output().is_ok_and(|output| output.status.success());
@@ -72,19 +74,19 @@ fn a_segment_is_durable_before_it_is_used_and_synced_waits_for_the_disk() {
     // The journal's directory is in its parent before anything is in it.
     let made = find(&trace, 0, &["mkdir", parent]);
     let durable = find(&trace, made, &["fsync", &format!("<{parent}>")]);
-    // A segment: allocated, mapped, its header written, its name in the directory.
+    // A segment: mapped, its first bytes allocated, its header written, its name in the directory.
     let file = find(&trace, durable, &["openat", "00000000000000000000.journal", "O_CREAT"]);
-    let allocated = find(&trace, file, &["fallocate", "00000000000000000000.journal"]);
-    let mapped = find(&trace, allocated, &["mmap", "MAP_SHARED", "00000000000000000000.journal"]);
-    let header = find(&trace, mapped, &["msync", "MS_SYNC"]);
+    let mapped = find(&trace, file, &["mmap", "MAP_SHARED", "00000000000000000000.journal"]);
+    let allocated = find(&trace, mapped, &["fallocate", "00000000000000000000.journal"]);
+    let header = find(&trace, allocated, &["msync", "MS_SYNC"]);
     let named = find(&trace, header, &["fsync", parent]);
     let started = find(&trace, named, &["/mark/started"]);
-    // Recording itself asks nothing of the disk; a hundred waits share a few syncs.
+    // Recording itself never waits for the disk. A hundred waits share a few syncs.
     let recorded = find(&trace, started, &["/mark/recorded"]);
     let synced = find(&trace, recorded, &["/mark/synced"]);
     let syncs = |from: usize, to: usize| trace[from..to].iter().filter(|line| line.contains("msync")).count();
     assert!((1..=20).contains(&syncs(recorded, synced)), "{}", trace[recorded..synced].join("\n"));
-    // What is known to be on disk is not written again.
+    // Bytes that are known to be on disk are not written again.
     let known = find(&trace, synced, &["/mark/known"]);
     assert_eq!(syncs(synced, known), 0);
 }
@@ -108,8 +110,9 @@ fn the_journal_is_synced_at_its_interval_whether_anybody_waits_or_not() {
     let Some(trace) = traced(EVERY, journals.path()) else { return };
     let recorded = find(&trace, 0, &["/mark/recorded"]);
     let waited = find(&trace, recorded, &["/mark/waited"]);
-    // One for the record, perhaps two if the first came between its claim and its publication; none without anything new.
-    // (The header of the segment that is made ahead is synced by itself.)
+    // One for the record, perhaps two if the first came between its claim and its publication. None
+    // follows without anything new. (The header of the segment that is made ahead is synced by
+    // itself.)
     let started = find(&trace, 0, &["/mark/started"]);
     let of_records = |line: &&String| line.contains("msync(") && !line.contains(", 64, MS_SYNC");
     assert!(recorded < waited);
@@ -126,7 +129,7 @@ fn waiting_for_the_disk_ends_with_the_journal_and_is_no_use_in_memory() {
     receipt.synced_blocking().unwrap();
     let later = audit.record(Event::new("order.accepted")).unwrap();
     audit.shutdown_blocking(Duration::ZERO).unwrap();
-    // The housekeeper's last sync covers it, or it has ended before; it does not hang.
+    // The housekeeper's last sync covers it, or it has ended before. It does not hang.
     wait::until("an answer", || Some(matches!(later.synced_blocking(), Ok(()) | Err(StoreError::Closed))));
     let audit = builder().memory().start().unwrap();
     assert_eq!(audit.record(Event::new("order.accepted")).unwrap().synced_blocking(), Err(StoreError::InMemory));

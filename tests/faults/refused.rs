@@ -1,6 +1,7 @@
 //! Rows that PostgreSQL refuses: isolated, kept with their bytes, listed and tried again.
 
-use audit_runtime::{Event, Quarantine, Retried, Timestamp, audited};
+use audit_runtime::admin::{Admin, RetryOutcome};
+use audit_runtime::{Event, Timestamp, audited};
 use serde_json::json;
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -46,28 +47,28 @@ async fn many_among_many_are_isolated_and_can_be_tried_again() {
     let audit = database.audit().start().unwrap();
     audit.scope(async { (0..2_000).for_each(submit) }).await;
     let old: Timestamp = "2001-01-01T00:00:00Z".parse().unwrap();
-    audit.record_at(Event::new("order.remembered").data(&json!({"number": 1})).unwrap(), old).unwrap();
+    audit.record_at(Event::new("order.remembered").data(&json!({"number": 1})), old).unwrap();
     audit.record(Event::new("order.coded")).unwrap();
     audit.flush().await.unwrap();
     let stats = audit.stats();
     assert_eq!((stats.recorded, stats.stored, stats.quarantined), (2_002, 2_002, 42));
     assert_eq!(database.events().await, 1_960);
 
-    let quarantine = Quarantine::new(database.pool.clone());
-    let refused = quarantine.list().await.unwrap();
+    let quarantine = Admin::new(database.pool.clone());
+    let refused = quarantine.quarantine().await.unwrap();
     assert_eq!(refused.len(), 42);
     let of = |state: &str| refused.iter().filter(|row| row.sqlstate.as_deref() == Some(state)).count();
     assert_eq!((of("23514"), of("P0001"), of("U0001")), (21, 20, 1));
     let first = refused.iter().find(|row| row.error.contains("no_thirteens")).unwrap();
     assert_eq!(first.event.as_ref().unwrap().event_type, "order.submitted");
     assert!(
-        matches!(quarantine.retry(first.id).await.unwrap(), Retried::RefusedAgain(error) if error.contains("no_thirteens"))
+        matches!(quarantine.retry(first.id).await.unwrap(), RetryOutcome::RefusedAgain(error) if error.contains("no_thirteens"))
     );
-    assert_eq!(quarantine.retry(Uuid::nil()).await.unwrap(), Retried::NotFound);
+    assert_eq!(quarantine.retry(Uuid::nil()).await.unwrap(), RetryOutcome::NotFound);
 
     execute(&database, "ALTER TABLE audit_events DROP CONSTRAINT no_thirteens").await;
-    assert_eq!(quarantine.retry(first.id).await.unwrap(), Retried::Stored);
-    assert_eq!(quarantine.retry(first.id).await.unwrap(), Retried::NotFound, "and only once");
+    assert_eq!(quarantine.retry(first.id).await.unwrap(), RetryOutcome::Stored);
+    assert_eq!(quarantine.retry(first.id).await.unwrap(), RetryOutcome::NotFound, "and only once");
     let batch: Uuid = sqlx::query_scalar("SELECT batch_id FROM audit_events WHERE id = $1")
         .bind(first.id)
         .fetch_one(&database.pool)

@@ -39,7 +39,7 @@ fn order(thread: usize, number: usize) -> Order {
     }
 }
 
-/// What the row of a call has to say.
+/// The expected content of a call's row.
 fn expected(order_id: Uuid, thread: usize, number: usize) -> (String, String, String, Value) {
     let order = serde_json::to_value(order(thread, number)).unwrap();
     let mut data = json!({"order_id": order_id, "thread": thread, "number": number, "order": order});
@@ -60,7 +60,8 @@ fn a_hundred_thousand_calls_while_the_server_is_restarted_twice_have_a_row_each(
     let database = runtime.block_on(Database::migrated_in(&cluster));
     runtime.block_on(database.pool.close());
     let audit = database.audit().start().unwrap();
-    // Calls are made in three thirds: before the first restart, while it goes on, while the second one goes on.
+    // Calls are made in three thirds: before the first restart, while it goes on, while the second
+    // one goes on.
     let (done, phase) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let ids: Vec<Vec<Uuid>> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS)

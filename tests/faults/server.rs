@@ -1,5 +1,5 @@
-//! What a server and the way to it can do to the writer: callers notice nothing, nothing is lost or doubled, and the backlog
-//! drains by itself.
+//! Failures of a server and the way to it. Callers notice nothing, nothing is lost or doubled, and
+//! the backlog drains by itself.
 
 use audit_runtime::{Audit, Event};
 use sqlx::postgres::PgConnectOptions;
@@ -183,12 +183,15 @@ async fn a_disk_of_the_server_that_is_full() {
     let place = disk.path().join("tablespace");
     std::fs::create_dir(&place).unwrap();
     tests::cluster::give_away(&place);
-    let admin = PgConnection::connect(&cluster.url("postgres"));
-    let sql = format!("CREATE TABLESPACE small LOCATION '{}'", place.display());
-    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut admin.await.unwrap()).await.unwrap();
-    execute(&database, "SET default_tablespace = small; SET search_path = public").await;
-    execute(&database, format!("ALTER DATABASE {} SET default_tablespace = small", name(&database))).await;
-    audit_runtime::migrate(&database.pool).await.unwrap();
+    // Sessions have the setting from their beginning, so the database gets it before any connects.
+    let mut admin = PgConnection::connect(&cluster.url("postgres")).await.unwrap();
+    for sql in [
+        format!("CREATE TABLESPACE small LOCATION '{}'", place.display()),
+        format!("ALTER DATABASE {} SET default_tablespace = small", name(&database)),
+    ] {
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut admin).await.unwrap();
+    }
+    database.admin().migrate().await.unwrap();
     let audit = database.audit().start().unwrap();
     let calls = Calls::begin(&audit);
     fails_with(&audit, "No space left on device").await;

@@ -17,7 +17,7 @@ fn name(database: &Database) -> &str {
     database.url.rsplit('/').next().unwrap()
 }
 
-/// What a shutdown may take beyond its time.
+/// The time that a shutdown may take beyond its limit.
 const GRACE: Duration = Duration::from_millis(100);
 
 #[tokio::test]
@@ -32,7 +32,7 @@ async fn a_shutdown_keeps_to_its_time_whatever_the_server_does() {
         let timeout = Duration::from_millis(700);
         let begin = Instant::now();
         let report = audit.shutdown(timeout).await.unwrap();
-        // What it says is what there is; an answer that was lost may hide that something was stored.
+        // Its report is true. But a lost answer may hide that something was stored.
         assert_eq!(report.stored + report.left_in_journal, 501);
         assert!(begin.elapsed() < timeout + GRACE, "{rule:?}: {:?}", begin.elapsed());
         proxy.rule(Rule::Pass);
@@ -160,13 +160,13 @@ async fn an_abort() {
 
 #[tokio::test]
 async fn a_drop_without_a_shutdown() {
-    // Installed handles are never dropped; this one ends with the process.
+    // Installed handles are never dropped. This one ends with the process.
     let Some((output, database)) = program("shutdown::a_drop_without_a_shutdown", drop).await else { return };
     assert!(output.status.success());
     a_hundred_rows(&database).await;
 }
 
-/// What a forked child does with its parent's trail; gives the code it exits with.
+/// The actions of a forked child on its parent's trail. Returns the child's exit code.
 fn in_the_child(audit: &Audit) -> i32 {
     let calls = (0..50).all(|_| submit(Uuid::now_v7()) == 1);
     let refused = audit.record(Event::new("order.accepted")).err() == Some(RecordError::Forked);

@@ -1,5 +1,6 @@
-//! So many captured calls and nothing else, for callgrind and perf: `scripts/instructions.sh` counts what one costs. With `stack`, it prints
-//! the stack that a call takes.
+//! So many captured calls and nothing else, for callgrind and perf: `scripts/instructions.sh`
+//! counts what one costs. With `stack`, it prints the stack that a call takes, and fails if that is
+//! more than is promised.
 
 #![allow(clippy::unwrap_used, reason = "a test's program fails by panicking")]
 
@@ -13,7 +14,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 const ID: Uuid = Uuid::from_u128(0x0193_5c2e_7c4a_7bbd_8f8e_2d6c_5b4a_3921);
-const KINDS: [&str; 4] = ["captured", "failed", "nested", "unwanted"];
+const KINDS: [&str; 6] = ["captured", "failed", "nested", "unwanted", "keyed", "about"];
 
 #[audited(event = "order.submitted", err = "order.rejected")]
 fn submit(order_id: Uuid, ticker: &str, side: &str, quantity: u64, limit_price: f64) -> Result<u64, Error> {
@@ -45,6 +46,18 @@ fn submit_basket(basket_id: Uuid, legs: &[Leg<'_>]) {
     black_box((basket_id, legs));
 }
 
+#[audited(event = "order.submitted")]
+fn submit_keyed(order_id: u64, ticker: &str, side: &str, quantity: u64, limit_price: f64) -> Result<u64, Error> {
+    black_box((order_id, ticker, side, limit_price));
+    Ok(quantity)
+}
+
+#[audited(event = "order.submitted", id = ID, also(account = account, instrument = ticker), tenant = "acme")]
+fn submit_about(account: u64, ticker: &str, side: &str, quantity: u64, limit_price: f64) -> Result<u64, Error> {
+    black_box((account, ticker, side, limit_price));
+    Ok(quantity)
+}
+
 // Callgrind counts between the beginning and the end of these.
 #[inline(never)]
 fn captured_call() {
@@ -68,6 +81,20 @@ fn unwanted_call() {
     let _ = black_box(submit_some(ID, black_box("AAPL"), black_box("buy"), black_box(1_200), black_box(187.25)));
 }
 
+/// With a key in place of an id.
+#[inline(never)]
+fn keyed_call() {
+    let number = black_box(4_711);
+    let _ = black_box(submit_keyed(number, black_box("AAPL"), black_box("buy"), black_box(1_200), black_box(187.25)));
+}
+
+/// With two further entities and a tenant.
+#[inline(never)]
+fn about_call() {
+    let account = black_box(4_711);
+    let _ = black_box(submit_about(account, black_box("AAPL"), black_box("buy"), black_box(1_200), black_box(187.25)));
+}
+
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let kind = arguments.next().unwrap_or_default();
@@ -76,6 +103,8 @@ fn main() {
         "failed" => failed_call,
         "nested" => nested_call,
         "unwanted" => unwanted_call,
+        "keyed" => keyed_call,
+        "about" => about_call,
         "kinds" => return KINDS.iter().for_each(|kind| println!("{kind}")),
         _ => captured_call,
     };
@@ -90,7 +119,8 @@ fn main() {
         .unwrap();
     audit.install().unwrap();
     if kind == "stack" {
-        return stack::print();
+        assert!(stack::print(), "the stack of an audited function is larger than is promised");
+        return;
     }
     (0..calls).for_each(|_| call());
     let recorded = audit.stats().recorded;

@@ -4,6 +4,7 @@ pruned, what is encrypted.
 verifier.py trail URL PUBLIC_KEY        prints what it found as JSON
 verifier.py proof FILE PUBLIC_KEY       prints the event's id, or fails
 verifier.py personal URL MASTER_KEY     prints the encrypted values as JSON: event's id, name, value
+verifier.py keys URL                    prints the ids of events whose key gives another id, as JSON
 """
 
 import asyncio
@@ -111,22 +112,33 @@ def path_leads(number, size, hashes, leaf, root):
 
 
 EVENT = "id event_type entity_type entity_id actor data created_at outcome duration_us correlation_id causation_id context origin".split()
+FURTHER = "entity_key targets tenant".split()
+JSON = ("data", "context", "targets")
 BATCH = (
     "id journal_id first_position end_position rows origin created_at first_event_at last_event_at previous_position previous_root "
     "open_positions root"
 ).split()
 
 
-def digest(row):
+def digest(row, form):
+    """The digest of a row in a batch of this form; None if such a batch has no such row."""
+    second = any(row.get(name) is not None for name in FURTHER)
+    if form not in (1, 2) or second and form == 1:
+        return None
+    names = EVENT + FURTHER if second else EVENT
     return sha(
-        b"audit-event 1\n",
-        *(json_field(row[name]) if name in ("data", "context") else field(row[name]) for name in EVENT),
+        b"audit-event 2\n" if second else b"audit-event 1\n",
+        *(json_field(row.get(name)) if name in JSON else field(row.get(name)) for name in names),
     )
 
 
 def batch_leaf(row):
     rows = struct.pack(">ii", 4, row["rows"])
-    return leaf_hash(b"audit-batch 1\n" + b"".join(rows if name == "rows" else field(row[name]) for name in BATCH))
+    fields = b"".join(rows if name == "rows" else field(row[name]) for name in BATCH)
+    form = row.get("leaf_form", 1)
+    if form == 1:
+        return leaf_hash(b"audit-batch 1\n" + fields)
+    return leaf_hash(b"audit-batch 2\n" + fields + struct.pack(">ih", 2, form))
 
 
 def open_note(note, key):
@@ -163,7 +175,7 @@ async def trail(url, key):
     batches = {
         row["id"]: dict(row)
         for row in await connection.fetch(
-            f"SELECT {columns(BATCH, ('created_at', 'first_event_at', 'last_event_at'), 'b')}, b.leaves FROM audit_batches b "
+            f"SELECT {columns(BATCH, ('created_at', 'first_event_at', 'last_event_at'), 'b')}, b.leaves, b.leaf_form FROM audit_batches b "
             "ORDER BY b.journal_id, b.first_position"
         )
     }
@@ -181,16 +193,19 @@ async def trail(url, key):
             problems.append(f"root: {batch['id']}")
         batch["entries"] = {entry[:16]: entry[16:] for entry in entries}
     for row in await connection.fetch(
-        f"SELECT {columns(EVENT, ('created_at',), 'e')}, coalesce(e.batch_id, l.batch_id) AS batch FROM audit_events e "
+        f"SELECT {columns(EVENT + FURTHER, ('created_at',), 'e')}, coalesce(e.batch_id, l.batch_id) AS batch FROM audit_events e "
         "LEFT JOIN audit_late l ON l.event_id = e.id AND l.created_at = e.created_at"
     ):
         row = dict(row)
-        row["data"] = loads(row["data"])
-        row["context"] = row["context"] and loads(row["context"])
+        for name in JSON:
+            row[name] = row[name] and loads(row[name])
         if row["batch"] is None:
             problems.append(f"not sealed: {row['id']}")
-        elif batches.get(row["batch"], {"entries": {}})["entries"].pop(row["id"].bytes, None) != digest(row):
-            problems.append(f"altered: {row['id']}")
+        else:
+            batch = batches.get(row["batch"], {"entries": {}, "leaf_form": 1})
+            sealed = batch["entries"].pop(row["id"].bytes, None)
+            if sealed is None or sealed != digest(row, batch["leaf_form"]):
+                problems.append(f"altered: {row['id']}")
         rows += 1
     pruned = await prune_accounts(connection, problems)
     refused = {row["id"].bytes for row in await connection.fetch("SELECT id FROM audit_quarantine")}
@@ -303,7 +318,7 @@ def proof(file, key):
         batch[name] = batch[name] and bytes.fromhex(batch[name].removeprefix("\\x"))
     size, root = open_note(given["checkpoint"], key)
     for leaf, path, top in (
-        (leaf_hash(event["id"].bytes + digest(event)), given["batch_path"], batch["root"]),
+        (leaf_hash(event["id"].bytes + (digest(event, batch.get("leaf_form", 1)) or b"")), given["batch_path"], batch["root"]),
         (batch_leaf(batch), given["tree_path"], root),
     ):
         hashes = [bytes.fromhex(node) for node in path["hashes"]]
@@ -314,7 +329,23 @@ def proof(file, key):
     print(event["id"])
 
 
-if sys.argv[1] == "trail":
+async def keys(url):
+    connection = await asyncpg.connect(url)
+    wrong = []
+    for row in await connection.fetch("SELECT id, entity_type, entity_id, entity_key, targets FROM audit_events"):
+        named = [(row["entity_type"], row["entity_id"], row["entity_key"])]
+        for target in json.loads(row["targets"] or "[]"):
+            named.append((target["type"], uuid.UUID(target["id"]), target.get("key")))
+        for kind, identity, key in named:
+            if key is not None and uuid.uuid5(uuid.uuid5(uuid.NAMESPACE_URL, f"urn:audit:{kind}"), key) != identity:
+                wrong.append(str(row["id"]))
+    await connection.close()
+    print(json.dumps(wrong))
+
+
+if sys.argv[1] == "keys":
+    asyncio.run(keys(*sys.argv[2:]))
+elif sys.argv[1] == "trail":
     asyncio.run(trail(*sys.argv[2:]))
 elif sys.argv[1] == "personal":
     asyncio.run(personal(*sys.argv[2:]))

@@ -1,4 +1,4 @@
-//! What a call pays while PostgreSQL is alive and while it is dead, in turns, in one run.
+//! The cost of a call while PostgreSQL is alive and while it is dead, in turns, in one run.
 //!
 //! `scripts/latency.sh [rounds]` runs it.
 

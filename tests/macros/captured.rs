@@ -1,4 +1,5 @@
-//! Everything is captured: names of every case and script, patterns under `#[async_trait]`, what macros are given, parts of what changes.
+//! Everything is captured: names of every case and script, patterns under `#[async_trait]`, what
+//! macros are given, parts of what changes.
 
 #![deny(warnings, clippy::all, clippy::pedantic, clippy::nursery)]
 
@@ -127,7 +128,7 @@ macro_rules! events {
 events! { pushed(list) => "list.pushed", list; }
 
 #[test]
-fn what_macros_are_given() {
+fn arguments_of_macros_are_captured() {
     let (returned, event) = caught(|| fragments(3));
     assert_eq!((returned, event.event_type.as_str(), event.entity_id), (Ok(2), "order.made", Some(ID)));
     assert_eq!(event.data, json!({"n": 3, "late": 4, "result": 4}));
@@ -192,5 +193,5 @@ fn a_malformed_late_event_type_is_noticed() {
     fn call() {}
     let event = caught(call).1;
     assert_eq!((event.outcome, event.event_type.as_str()), (Outcome::Ok, "order.ok"));
-    assert!(event.data["$error"].as_str().unwrap().contains("\"BAD EVENT\" is no event type"), "{event:?}");
+    assert!(event.data["$error"].as_str().unwrap().contains("invalid event type \"BAD EVENT\""), "{event:?}");
 }

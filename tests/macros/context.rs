@@ -1,8 +1,9 @@
-//! Who acts, and what was the cause: inherited, carried, and never a neighbour's.
+//! The actor and the cause: inherited, carried, and never a neighbour's.
 
 use crate::support::ID;
 use audit_runtime::testing::Probe;
-use audit_runtime::{Context, InContext, TrailEvent, audited, in_context};
+use audit_runtime::trail::TrailEvent;
+use audit_runtime::{Context, InContext, audited, in_context};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use rand::RngExt;
@@ -32,7 +33,8 @@ async fn pause(times: u8) {
     }
 }
 
-/// Each of the events says the actor of its number, and has its cause and correlation among those of the same number.
+/// Each of the events contains the actor of its number, and has its cause and correlation among
+/// those of the same number.
 fn none_is_a_neighbours(events: &[TrailEvent], tasks: usize) {
     assert_eq!(events.len(), 4 * tasks);
     let ids: HashMap<Uuid, &TrailEvent> = events.iter().map(|event| (event.id, event)).collect();

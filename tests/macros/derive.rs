@@ -1,7 +1,8 @@
 //! `#[derive(AuditEvent)]`: what a struct's fields become.
 
 use audit_runtime::testing::Probe;
-use audit_runtime::{AuditEvent, EntityId, Event, TrailEvent};
+use audit_runtime::trail::TrailEvent;
+use audit_runtime::{AuditEvent, EntityId, Event};
 use serde::Serialize;
 use serde_json::json;
 use std::borrow::Cow;
@@ -107,7 +108,7 @@ fn every_option_of_a_field_and_generics() {
 }
 
 #[test]
-fn what_serde_skips_is_not_recorded_and_a_unit_struct_has_no_data() {
+fn skipped_fields_are_not_recorded_and_a_unit_struct_has_no_data() {
     #[derive(AuditEvent, Serialize)]
     #[audit(event = "order.noted")]
     #[allow(dead_code)]
@@ -142,6 +143,6 @@ fn a_field_that_cannot_be_captured_spoils_no_other() {
         fails: Fails,
         after: u8,
     }
-    let event: Event = Odd { id: ID, fails: Fails, after: 1 }.to_event().unwrap();
+    let event: Event = Odd { id: ID, fails: Fails, after: 1 }.into_event();
     assert_eq!(recorded(event).data, json!({"id": ID, "fails": {"$error": "no"}, "after": 1}));
 }

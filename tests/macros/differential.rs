@@ -1,5 +1,6 @@
-//! Annotated functions beside their plain twins: the same source, once with the attribute and once without. Results,
-//! panics, what is dropped and in which order, and cancellation at every await point have to be the same.
+//! Annotated functions beside their plain twins: the same source, once with the attribute and once
+//! without. Results, panics, what is dropped and in which order, and cancellation at every await
+//! point have to be the same.
 
 use audit_runtime::audited;
 use audit_runtime::testing::Probe;

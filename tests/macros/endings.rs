@@ -1,4 +1,4 @@
-//! `ok`, `error`, `err_id` and `id = none`: what the attribute is told of how a call ends.
+//! `ok`, `error`, `err_id` and `id = none`: the arguments about how a call ends.
 
 #![deny(warnings, clippy::all, clippy::pedantic, clippy::nursery)]
 
@@ -67,7 +67,8 @@ fn generic<T: Clone + serde::Serialize>(_n: T, m: &T) -> T {
 
 #[test]
 fn ok_says_of_a_value_whether_it_is_a_success() {
-    let ended = |event: audit_runtime::TrailEvent| (event.outcome, event.event_type, event.data["result"].value());
+    let ended =
+        |event: audit_runtime::trail::TrailEvent| (event.outcome, event.event_type, event.data["result"].value());
     let ok = |result: u8| (Outcome::Ok, "a.b".to_owned(), json!(result));
     let error = |event: &str, result: serde_json::Value| (Outcome::Error, event.to_owned(), result);
     assert_eq!(ended(caught(|| find(2)).1), ok(1));
@@ -76,7 +77,7 @@ fn ok_says_of_a_value_whether_it_is_a_success() {
     assert_eq!(ended(caught(|| check(1).is_ok()).1), error("a.c", json!(1)));
     assert_eq!(ended(caught(|| check(0).is_ok()).1), error("a.c", json!(null)));
     assert_eq!(ended(caught_later(count(3)).1), ok(3));
-    // A failure is recorded whatever `when` would say.
+    // A failure is recorded regardless of `when`.
     assert_eq!(ended(caught_later(count(1)).1), error("a.d", json!(1)));
     assert_eq!(caught(|| flow(0)).1.outcome, Outcome::Error);
     assert_eq!(caught(|| flow(1)).1.outcome, Outcome::Ok);

@@ -1,16 +1,18 @@
-//! No failure is `ok`, by whatever name a return type is written: thirty spellings, each plain and async and in `#[async_trait]`.
+//! No failure is `ok`, by whatever name a return type is written: thirty spellings, each plain and
+//! async and in `#[async_trait]`.
 
 #![allow(clippy::unnecessary_wraps, clippy::unused_async, reason = "they are as functions are written")]
 
 use crate::support::{ID, caught, caught_later};
-use audit_runtime::{Outcome, RecordError, TrailEvent, audited};
+use audit_runtime::trail::TrailEvent;
+use audit_runtime::{Outcome, RecordError, audited};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::fmt::Debug;
 use std::future::Future;
 use std::task::Poll;
 
-/// An error that is no data.
+/// An error that cannot be serialised.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
     #[error("refused {0}")]
@@ -79,7 +81,8 @@ fn assert_succeeded(spelling: &str, event: &TrailEvent, result: &Value) {
     assert_eq!(event.data["result"], *result, "{spelling}");
 }
 
-/// A spelling as a function in every way there is to write one: (spelling, type, body over `n: u8`, what is recorded of a success).
+/// A spelling as a function in every way there is to write one: (spelling, type, body over `n: u8`,
+/// what is recorded of a success).
 macro_rules! spellings {
     ($($name:ident: $ty:ty, |$n:ident| $body:expr, $result:expr;)+) => {
         $(mod $name {
@@ -443,7 +446,7 @@ fn required_refuses_by_whatever_name() {
 }
 
 #[test]
-fn what_only_the_caller_knows_is_never_ok_by_mistake() {
+fn a_type_that_only_the_caller_knows_is_never_ok_by_mistake() {
     trait Ext: Sized {
         #[audited(event = "order.submitted", id = ID)]
         fn captured(self) -> Self

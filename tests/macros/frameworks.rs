@@ -1,4 +1,4 @@
-//! `#[audited]` beside other attributes and inside what other crates make of functions; the strictest
+//! `#[audited]` beside other attributes and inside the expansions of other crates. The strictest
 //! lints stay silent here too.
 
 #![deny(warnings, clippy::all, clippy::pedantic, clippy::nursery, unused_variables, dead_code)]
@@ -7,7 +7,8 @@
 use crate::support::{ID, caught, caught_later};
 use async_trait::async_trait;
 use audit_runtime::testing::Probe;
-use audit_runtime::{Context, Outcome, TrailEvent, audited};
+use audit_runtime::trail::TrailEvent;
+use audit_runtime::{Context, Outcome, audited};
 use axum::extract::{Path, State};
 use axum::{Json, Router, debug_handler};
 use serde_json::json;
@@ -110,7 +111,7 @@ fn async_trait_methods_are_in_the_context_they_are_awaited_in_and_cause_what_is_
     let (outer, inner) = (probe.only("order.submitted"), probe.only("order.sent"));
     assert_eq!((outer.actor.as_str(), inner.actor.as_str()), ("ann", "ann"));
     assert_eq!(inner.causation_id, Some(outer.id));
-    // Dropped before it was polled, it was no call.
+    // Dropped before it was polled, it does not count as a call.
     drop(probe.scope(Paper.submit(ID, "AAPL")));
     assert_eq!(probe.events().len(), 2);
 }

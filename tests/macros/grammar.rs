@@ -2,7 +2,8 @@
 
 use audit_runtime::execution::{ORDER_SUBMITTED, RISK_EVALUATED, RISK_REJECTED};
 use audit_runtime::testing::Probe;
-use audit_runtime::{Context, EntityId, TrailEvent, audited};
+use audit_runtime::trail::TrailEvent;
+use audit_runtime::{Context, EntityId, audited};
 use serde_json::json;
 use std::cell::Cell;
 use std::fmt;
@@ -102,7 +103,8 @@ fn entity_and_id_have_defaults_and_can_be_said() {
     #[audited(event = "order.x", id = order)]
     fn no_uuid(order: Option<&str>) {}
     let event = only("order.x", || no_uuid(Some("B-1")));
-    assert_eq!((event.entity_id, &event.data["$entity_id"]), (None, &"B-1".into()));
+    let EntityId::Id(id) = EntityId::named("order", "B-1") else { panic!("a name gives an id") };
+    assert_eq!((event.entity_id, event.entity_key.as_deref()), (Some(id), Some("B-1")));
     assert_eq!(only("order.x", || no_uuid(None)).entity_id, None);
 }
 

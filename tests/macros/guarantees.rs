@@ -1,11 +1,13 @@
-//! `intent`, `required` and `changes`, in every shape of function; the strictest lints stay silent here too.
+//! `intent`, `required` and `changes`, in every shape of function. The strictest lints stay silent
+//! here too.
 
 #![deny(warnings, clippy::all, clippy::pedantic, clippy::nursery, unused_variables, dead_code)]
 
 use crate::support::{ID, caught, caught_later};
 use async_trait::async_trait;
 use audit_runtime::testing::Probe;
-use audit_runtime::{Audit, Context, IntentState, Outcome, RecordError, TrailEvent, audited};
+use audit_runtime::trail::{IntentState, TrailEvent};
+use audit_runtime::{Audit, Context, Outcome, RecordError, audited};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::future::Future;
@@ -37,7 +39,7 @@ struct Position {
     api_key: String,
 }
 
-// -- intent ---------------------------------------------------------------------------------------------------------
+// -- intent ---------------------------------------------------------------------------------------
 
 #[audited(event = "order.checked", id = ID)]
 fn check(number: u8) {}
@@ -106,7 +108,7 @@ async fn an_intent_precedes_the_body_and_its_completion_names_it() {
 }
 
 #[test]
-fn what_never_ran_has_no_intent_and_what_was_cut_short_has_an_end() {
+fn a_call_that_never_ran_has_no_intent_and_one_cut_short_has_an_end() {
     let probe = Probe::new();
     let entered = probe.enter();
     drop(send_boxed(1));
@@ -139,7 +141,7 @@ fn a_condition_that_does_not_hold_records_neither() {
     assert_eq!(probe.events().len(), 4);
 }
 
-// -- required -------------------------------------------------------------------------------------------------------
+// -- required -------------------------------------------------------------------------------------
 
 #[audited(event = "mode.changed", id = ID, required)]
 fn set_mode(mode: &mut u8, to: u8) -> Result<u8, Failure> {
@@ -257,7 +259,7 @@ fn a_required_call_in_memory_waits_for_postgresql_and_may_be_given_up() {
     assert!(!ran.load(Ordering::Relaxed));
 }
 
-// -- changes --------------------------------------------------------------------------------------------------------
+// -- changes --------------------------------------------------------------------------------------
 
 #[audited(event = "position.changed", id = ID, changes(position))]
 fn apply(position: &mut Position, quantity: u32) -> Result<u32, Failure> {
@@ -329,7 +331,7 @@ fn a_secret_that_changed_is_told_without_what_it_was() {
 }
 
 #[test]
-fn what_is_captured_beside_the_changes_is_as_the_attribute_says() {
+fn the_attribute_decides_which_values_are_captured_beside_the_changes() {
     #[audited(event = "a.b", id = ID, only(count), changes(count))]
     fn both(count: &mut u32, other: u8) {
         *count += u32::from(other);
@@ -353,7 +355,7 @@ fn what_is_captured_beside_the_changes_is_as_the_attribute_says() {
 }
 
 #[test]
-fn what_cannot_be_compared_says_so() {
+fn a_value_that_cannot_be_compared_is_reported() {
     struct Odd(bool);
     impl Serialize for Odd {
         fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,4 +1,4 @@
-//! What `#[audited]` accepts, refuses and records.
+//! The code that `#[audited]` accepts and refuses, and the events it records.
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
@@ -11,6 +11,7 @@ mod failure;
 mod frameworks;
 mod grammar;
 mod guarantees;
+mod keys;
 mod nested;
 mod odd;
 mod outcomes;

@@ -9,7 +9,8 @@
 
 use crate::support::{ID, caught, caught_later};
 use audit_runtime::testing::Probe;
-use audit_runtime::{Audit, Outcome, TrailEvent, audited};
+use audit_runtime::trail::TrailEvent;
+use audit_runtime::{Audit, Outcome, audited};
 use serde::Serialize;
 use std::future::{Future, pending};
 use std::panic::{AssertUnwindSafe, UnwindSafe, catch_unwind};
@@ -56,7 +57,7 @@ failures! {
     options: Option<Option<No>>, Some(Some(no())), Some(Some(Ok(1)));
 }
 
-/// A `Result` of what is no data.
+/// A `Result` of a value that cannot be serialised.
 #[audited(event = "a.b", id = ID, result = skip)]
 fn twice_of_no_data(good: bool) -> No<No<std::time::Instant>> {
     if good { Ok(Ok(std::time::Instant::now())) } else { Ok(no()) }
@@ -81,7 +82,7 @@ fn so_is_one_that_only_the_caller_knows() {
     }
     assert_eq!(caught_later(in_time(1, async { 7 })).1.outcome, Outcome::Ok);
     assert_eq!(caught(|| drop(locked(1, || 7))).1.outcome, Outcome::Ok);
-    // Nobody knows that this is none.
+    // Nobody knows that this is not a `Result`.
     for event in [caught(|| drop(locked(1, no::<u8>))).1, caught(|| drop(twice_of_no_data(false))).1] {
         assert_eq!(event.outcome, Outcome::Error, "{}", event.data);
     }
@@ -187,7 +188,8 @@ struct Line {
     count: u8,
 }
 
-/// Names that no lint can rename, a parameter that a condition takes away, and a pattern without a name.
+/// Names that no lint can rename, a parameter that a condition takes away, and a pattern without a
+/// name.
 #[deny(unused)]
 #[audited(event = "a.b", id = none, skip(left_out))]
 fn odd_parameters(
@@ -199,7 +201,7 @@ fn odd_parameters(
 }
 
 #[test]
-fn what_lints_propose_compiles() {
+fn code_that_lints_propose_compiles() {
     let line = Line { sku: 7, count: 1 };
     assert_eq!(line.count, 1);
     let (_, event) = caught(|| odd_parameters(line, 1, None));

@@ -4,7 +4,8 @@
 
 use crate::support::ID;
 use audit_runtime::testing::Probe;
-use audit_runtime::{IntentState, Json, RecordError, audited};
+use audit_runtime::trail::IntentState;
+use audit_runtime::{Json, RecordError, audited};
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde_json::json;

@@ -1,5 +1,6 @@
-//! No lint finds fault with the attribute's own idiom, nor with a function for having the attribute: one-line bodies, bodies as rustfmt has
-//! them, bodies that macros make. (As plain functions, these draw no warning either.)
+//! No lint finds fault with the attribute's own idiom, nor with a function for having the
+//! attribute. Bodies are one-line, as rustfmt has them, or made by macros. (As plain functions,
+//! these draw no warning either.)
 
 #![deny(warnings, unused_braces, clippy::all, clippy::pedantic, clippy::nursery)]
 

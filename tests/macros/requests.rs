@@ -3,7 +3,8 @@
 use crate::support::{ID, caught};
 use audit_runtime::testing::Probe;
 use audit_runtime::tower::ContextLayer;
-use audit_runtime::{Context, Event, Json, TrailEvent, audited};
+use audit_runtime::trail::TrailEvent;
+use audit_runtime::{Context, Event, Json, audited};
 use axum::body::Body;
 use axum::http::Request;
 use axum::routing::post;

@@ -4,7 +4,8 @@
 #![allow(clippy::unused_async, reason = "handlers are asynchronous")]
 
 use crate::support::{ID, caught, caught_later};
-use audit_runtime::{Outcome, TrailEvent, audited};
+use audit_runtime::trail::TrailEvent;
+use audit_runtime::{Outcome, audited};
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -128,7 +129,7 @@ fn of_another_framework_in_a_result(status: u16) -> Result<impl framework::IntoR
 }
 
 #[test]
-fn what_another_framework_makes_a_response_of_is_returned_as_it_is() {
+fn a_response_type_of_another_framework_is_returned_unchanged() {
     use framework::IntoResponse;
     let (returned, event) = caught_later(of_another_framework(404));
     assert_eq!((returned.into_response().as_str(), event.outcome), ("404 Not Found", Outcome::Error));

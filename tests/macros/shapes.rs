@@ -1,5 +1,5 @@
-//! Every shape of a function: each is recorded as it was called, returns what it would without the attribute, and
-//! draws no warning from the strictest set of lints.
+//! Every shape of a function. Each is recorded as it was called, returns the same as without the
+//! attribute, and draws no warning from the strictest set of lints.
 
 #![deny(
     warnings,
@@ -452,7 +452,7 @@ fn futures_and_streams() {
     assert_eq!((returned.is_err(), event.event_type.as_str(), event.outcome), (true, "a.c", Outcome::Error));
     assert_eq!(data_later(async { boxed_future("3").await }), json!({"text": "3", "result": 3}));
     assert_eq!(data_later(async { named_boxed_future(3).await }), json!({"number": 3, "result": 3}));
-    // Not polled, an async block has done nothing; what else made a future may have.
+    // An async block that is not polled has done nothing. Other code that made a future may have.
     let probe = Probe::new();
     let entered = probe.enter();
     drop((boxed_future("3"), future(2)));
@@ -533,7 +533,7 @@ macro_rules! one_function {
     ($name:ident($argument:ident: $ty:ty) => $body:expr) => {
         #[audited(event = "a.b", id = order_id, fields(twice = 2 * $argument))]
         fn $name(order_id: Uuid, $argument: $ty) -> $ty {
-            // Names of the macro's own and of its caller are told apart.
+            // Names of the macro's own and of its caller are distinguished.
             let call = 1;
             let value = call;
             $body + value

@@ -1,4 +1,5 @@
-//! The lints that only some turn on, or that contradict others: users' functions draw none of them either.
+//! The lints that only some turn on, or that contradict others: users' functions draw none of them
+//! either.
 
 #![deny(
     warnings,
@@ -83,7 +84,7 @@ fn future(number: u8) -> impl Future<Output = u8> + Send {
     return ready(number);
 }
 
-/// What is recorded before it runs, and what it changes.
+/// The records made before the body runs, and the changes.
 #[audited(event = "a.b", id = ID, required, changes(number))]
 async fn change(number: &mut u8) -> Result<u8, RecordError> {
     ready(()).await;

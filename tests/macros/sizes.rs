@@ -1,4 +1,5 @@
-//! How much larger the future of an audited function is than that of a plain one: at most 128 bytes, and one copy of its arguments by value.
+//! The growth of an audited function's future over a plain one's: at most 128 bytes, and one copy
+//! of its arguments by value.
 
 use audit_runtime::{RecordError, audited};
 use std::future::ready;

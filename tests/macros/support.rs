@@ -1,14 +1,14 @@
 //! Catching what a call records.
 
-use audit_runtime::TrailEvent;
 use audit_runtime::testing::Probe;
+use audit_runtime::trail::TrailEvent;
 use std::pin::Pin;
 use uuid::Uuid;
 
 /// The id that every call of these tests is about.
 pub const ID: Uuid = Uuid::from_u128(7);
 
-/// What the call returns, and the one event it records.
+/// The return value of the call, and the one event it records.
 pub fn caught<R>(call: impl FnOnce() -> R) -> (R, TrailEvent) {
     let probe = Probe::new();
     let entered = probe.enter();

@@ -1,4 +1,4 @@
-//! What must not compile, and what the compiler says then.
+//! Code that must not compile, and the compiler's messages.
 
 #[test]
 fn misuse_is_one_error_on_the_right_token() {

@@ -1,4 +1,4 @@
-//! What is not recorded is said, and no filter of logs decides what is.
+//! An unrecorded call is reported, and no filter of logs decides which calls are recorded.
 
 use crate::support::ID;
 use audit_runtime::audited;

@@ -104,7 +104,7 @@ impl Serialize for Any {
 #[derive(Debug)]
 pub struct Refused;
 
-/// What comes back from PostgreSQL.
+/// The rows that come back from PostgreSQL.
 pub fn expected(value: &Any) -> Result<Value, Refused> {
     Ok(match value {
         Any::Bool(value) => json!(value),
@@ -152,7 +152,7 @@ fn names_secret(name: &Any) -> bool {
     matches!(expected(name), Ok(Value::String(name)) if SECRETS.contains(&&*name))
 }
 
-/// What a secret-looking key holds is not even looked at.
+/// The value of a secret-looking key is ignored.
 fn held(name: String, value: &Any) -> Result<(String, Value), Refused> {
     let value = if SECRETS.contains(&&*name) { json!("[redacted]") } else { expected(value)? };
     Ok((name, value))

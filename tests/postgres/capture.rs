@@ -81,7 +81,8 @@ fn values() -> impl Strategy<Value = Any> {
     })
 }
 
-/// Numbers that JSON does not tell apart are the same; the test's own parser is wrong in a number's last digit at times.
+/// Numbers that JSON does not distinguish are the same. The test's own parser is wrong in a
+/// number's last digit at times.
 fn same(found: &Value, expected: &Value) -> bool {
     match (found, expected) {
         (Value::Number(found), Value::Number(expected)) => {
@@ -149,7 +150,7 @@ async fn the_extremes_are_recorded_too() {
     capture(ids[7], &1);
     drop(inside);
     let by_hand = Event::new("value.given").entity("value", ids[6]);
-    audit.record(by_hand.data(&json!({"iban": "DE89", "password": 1, "text": "x".repeat(100_000)})).unwrap()).unwrap();
+    audit.record(by_hand.data(&json!({"iban": "DE89", "password": 1, "text": "x".repeat(100_000)}))).unwrap();
     drop(entered);
     let rows = back(&database, &audit).await;
     let value = |at: usize| &rows[&ids[at]]["value"];

@@ -1,4 +1,5 @@
-//! Ways to reach a server: TLS where it is demanded, Unix sockets, `PG*` variables, rotating credentials.
+//! Ways to reach a server: TLS where it is demanded, Unix sockets, `PG*` variables, rotating
+//! credentials.
 
 use audit_runtime::{Audit, Event};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -53,7 +54,7 @@ async fn a_server_that_demands_tls_gets_it_and_is_verified() {
     assert_eq!(database.count(encrypted).await, 1);
     audit.shutdown(Duration::from_secs(10)).await.unwrap();
 
-    // Without TLS the server refuses; with a certificate nobody vouches for, we do.
+    // Without TLS the server refuses, and we refuse a certificate that nobody vouches for.
     for (refused, why) in [("disable", "no encryption"), ("verify-full", "certificate")] {
         let audit = start(format!("{}?sslmode={refused}", database.url));
         audit.record(Event::new("order.accepted")).unwrap();

@@ -7,6 +7,8 @@ mod capture;
 mod connect;
 mod filter;
 mod interop;
+mod keys;
+mod library;
 mod runtimes;
 mod schema;
 mod trail;

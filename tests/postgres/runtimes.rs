@@ -1,6 +1,7 @@
 //! Every kind of runtime, and none: no hang, no loss.
 
-use audit_runtime::{Audit, Context, Event, Trail, audited};
+use audit_runtime::trail::Trail;
+use audit_runtime::{Audit, Context, Event, audited};
 use rayon::prelude::*;
 use std::time::Duration;
 use tests::Database;
@@ -29,7 +30,7 @@ async fn on_a_current_thread_runtime_blocking_waits_do_not_deadlock() {
     let database = Database::new().await;
     let audit = database.audit().start().unwrap();
     audit.scope(yielding(Uuid::now_v7())).await;
-    // They block the only thread of this runtime; the writer has its own.
+    // They block the only thread of this runtime. The writer has its own.
     audit.flush_blocking().unwrap();
     audit.record(Event::new("order.accepted")).unwrap().stored_blocking().unwrap();
     assert_eq!(database.events().await, 3);
@@ -88,7 +89,8 @@ async fn two_handles_with_journals_and_databases_of_their_own_keep_apart_however
         .scope(async {
             blocking(Uuid::now_v7());
             second.scope(yielding(Uuid::now_v7())).await;
-            // The handle of the attribute records this call alone; what is below is the scope's.
+            // The handle of the attribute records this call alone. Calls below belong to the
+            // scope's handle.
             desk.submit(Uuid::now_v7()).await;
             let entered = second.enter();
             blocking(Uuid::now_v7());
@@ -140,7 +142,8 @@ async fn an_installed_handle_records_everywhere() {
     let order_id = Uuid::now_v7();
     tokio::spawn(yielding(order_id)).await.unwrap();
     std::thread::spawn(move || blocking(order_id)).join().unwrap();
-    // Calls in a thread's last moments, when its own values are being dropped, before and after the library's.
+    // Calls in a thread's last moments, when its own values are being dropped, before and after the
+    // library's.
     for early in [true, false] {
         let thread = std::thread::spawn(move || {
             if early {
@@ -164,7 +167,8 @@ fn route(order_id: Uuid, venue: &str) -> Result<(), std::fmt::Error> {
 #[audited(event = "order.routed", id = order_id, actor = desk)]
 fn route_for(order_id: Uuid, desk: &str) {}
 
-/// What calls of a function have in common is found out once: not by the first call for whatever comes after it.
+/// The common part of a function's calls is found out once, and the first call does not decide it
+/// for later ones.
 async fn each_call_says_what_is_its_own(audit: &Audit, database: &Database) {
     let order_id = Uuid::now_v7();
     let scoped = database.audit().actor("scoped").start().unwrap();

@@ -1,6 +1,6 @@
 //! The three trails, with the semantics of the existing system.
 
-use audit_runtime::Trail;
+use audit_runtime::trail::Trail;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use tests::Database;
@@ -13,7 +13,8 @@ struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    /// Inserts as the existing system does: the seven columns. Each row is a second older than the one before.
+    /// Inserts as the existing system does: the seven columns. Each row is a second older than the
+    /// one before.
     async fn insert(&mut self, entity: (&str, Option<Uuid>), event_type: &str, data: Value) {
         self.count += 1;
         sqlx::query(
@@ -32,7 +33,7 @@ impl Rows<'_> {
     }
 }
 
-fn types(events: &[audit_runtime::TrailEvent]) -> Vec<&str> {
+fn types(events: &[audit_runtime::trail::TrailEvent]) -> Vec<&str> {
     events.iter().map(|event| event.event_type.as_str()).collect()
 }
 

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use audit_runtime::testing::Probe;
-use audit_runtime::{Audit, IntentState, Outcome, Trail, TrailEvent, audited};
+use audit_runtime::trail::{IntentState, Trail, TrailEvent};
+use audit_runtime::{Audit, Outcome, audited};
 use serde::Serialize;
 use serde_json::json;
 use sqlx::postgres::{PgConnection, PgPool};
@@ -25,7 +26,7 @@ struct Position {
     quantity: i32,
 }
 
-/// What `north-star` wants: a late type, a transaction, a change.
+/// The combination that `north-star` needs: a late type, a transaction, a change.
 #[audited(
     event = |after| if *after == 0 { "position.closed" } else { "position.updated" }, err = "position.failed",
     entity = "position", id = order_id, tx = tx, changes(position),
@@ -198,7 +199,8 @@ async fn stall(tx: &mut PgConnection, order_id: Uuid, proxy: &Proxy, now: bool) 
     Ok(())
 }
 
-// -- where it stands ------------------------------------------------------------------------------------------------
+// -- where it stands
+// ------------------------------------------------------------------------------------------------
 
 struct Repository {
     connection: PgConnection,

@@ -1,7 +1,8 @@
 //! The trading vocabulary, row by row of the reference, as it comes back from PostgreSQL.
 
 use audit_runtime::execution::*;
-use audit_runtime::{AuditEvent, Trail};
+use audit_runtime::trail::Trail;
+use audit_runtime::{AuditEvent, Event};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tests::Database;
@@ -54,7 +55,7 @@ fn positions_are_opened_closed_and_updated_as_the_reference_has_it() {
 }
 
 /// An event, and its row: event type, entity type, actor, data.
-type Expected = (Box<dyn AuditEvent>, &'static str, &'static str, &'static str, Value);
+type Expected = (Event, &'static str, &'static str, &'static str, Value);
 
 fn text(text: &str) -> String {
     text.to_owned()
@@ -133,7 +134,7 @@ fn orders() -> Vec<Expected> {
     let nothing = Value::Null;
     vec![
         (
-            Box::new(submitted.clone()),
+            submitted.clone().into_event(),
             ORDER_SUBMITTED,
             order,
             broker,
@@ -141,44 +142,44 @@ fn orders() -> Vec<Expected> {
                    "recommendation_id": nothing, "evaluation_id": nothing}),
         ),
         (
-            Box::new(OrderSubmitted { recommendation_id: Some(OTHER), evaluation_id: Some(ID), ..submitted }),
+            OrderSubmitted { recommendation_id: Some(OTHER), evaluation_id: Some(ID), ..submitted }.into_event(),
             ORDER_SUBMITTED,
             order,
             broker,
             json!({"ticker": "AAPL", "side": "buy", "quantity": 2.5, "order_type": "limit", "idempotency_key": "k",
                    "recommendation_id": OTHER, "evaluation_id": ID}),
         ),
-        (Box::new(accepted), ORDER_ACCEPTED, order, broker, json!({"ticker": "AAPL", "broker_order_id": "B-1"})),
+        (accepted.into_event(), ORDER_ACCEPTED, order, broker, json!({"ticker": "AAPL", "broker_order_id": "B-1"})),
         (
-            Box::new(filled.clone()),
+            filled.clone().into_event(),
             ORDER_FILLED,
             order,
             broker,
             json!({"ticker": "AAPL", "side": "buy", "fill_quantity": 2.5, "fill_price": nothing, "broker_order_id": "B-1"}),
         ),
         (
-            Box::new(OrderFilled { fill_price: Some(101.25), ..filled }),
+            OrderFilled { fill_price: Some(101.25), ..filled }.into_event(),
             ORDER_FILLED,
             order,
             broker,
             json!({"ticker": "AAPL", "side": "buy", "fill_quantity": 2.5, "fill_price": 101.25, "broker_order_id": "B-1"}),
         ),
         (
-            Box::new(rejected),
+            rejected.into_event(),
             ORDER_REJECTED,
             order,
             broker,
             json!({"ticker": "AAPL", "reason": "halted", "rejection_source": "broker"}),
         ),
         (
-            Box::new(OrderCancelled { order_id: ID, ticker, broker_order_id }),
+            OrderCancelled { order_id: ID, ticker, broker_order_id }.into_event(),
             ORDER_CANCELLED,
             order,
             broker,
             json!({"ticker": "AAPL", "broker_order_id": "B-1"}),
         ),
         (
-            Box::new(duplicate),
+            duplicate.into_event(),
             ORDER_DUPLICATE,
             order,
             broker,
@@ -213,26 +214,26 @@ fn approvals() -> Vec<Expected> {
     ]
     .into_iter()
     .map(|(given, kept)| -> Expected {
-        (Box::new(requested(given)), APPROVAL_REQUESTED, approval, broker, requested_data(kept))
+        (requested(given).into_event(), APPROVAL_REQUESTED, approval, broker, requested_data(kept))
     })
     .collect();
     rows.extend([
         (
-            Box::new(reviewed) as Box<dyn AuditEvent>,
+            reviewed.into_event(),
             APPROVAL_APPROVED,
             approval,
             "operator",
             json!({"ticker": "AAPL", "approved": true, "reviewed_by": "operator", "review_note": ""}),
         ),
         (
-            Box::new(refused),
+            refused.into_event(),
             APPROVAL_REJECTED,
             approval,
             "kim",
             json!({"ticker": "AAPL", "approved": false, "reviewed_by": "kim", "review_note": "no"}),
         ),
         (
-            Box::new(ApprovalExpired { approval_id: ID, ticker }),
+            ApprovalExpired { approval_id: ID, ticker }.into_event(),
             APPROVAL_EXPIRED,
             approval,
             "system",
@@ -257,21 +258,21 @@ fn reference() -> Vec<Expected> {
     let (worker, engine, broker) = ("recommendation_worker", "risk_engine", "broker_service");
     let mut rows: Vec<Expected> = vec![
         (
-            Box::new(recommendation(false)),
+            recommendation(false).into_event(),
             RECOMMENDATION_GENERATED,
             "recommendation",
             worker,
             recommendation_data(false),
         ),
         (
-            Box::new(recommendation(true)),
+            recommendation(true).into_event(),
             RECOMMENDATION_SUPPRESSED,
             "recommendation",
             worker,
             recommendation_data(true),
         ),
         (
-            Box::new(risk(true)),
+            risk(true).into_event(),
             RISK_EVALUATED,
             "risk_evaluation",
             engine,
@@ -279,7 +280,7 @@ fn reference() -> Vec<Expected> {
                    "rejection_reasons": [], "check_count": 4}),
         ),
         (
-            Box::new(risk(false)),
+            risk(false).into_event(),
             RISK_REJECTED,
             "risk_evaluation",
             engine,
@@ -287,18 +288,18 @@ fn reference() -> Vec<Expected> {
                    "rejection_reasons": ["size"], "check_count": 4}),
         ),
         (
-            Box::new(TradingModeChanged { actor: text("ann"), ..modes.clone() }),
+            TradingModeChanged { actor: text("ann"), ..modes.clone() }.into_event(),
             TRADING_MODE_CHANGED,
             "risk_config",
             "ann",
             modes_data.clone(),
         ),
-        (Box::new(modes), TRADING_MODE_CHANGED, "risk_config", "operator", modes_data),
+        (modes.into_event(), TRADING_MODE_CHANGED, "risk_config", "operator", modes_data),
     ];
     for (before, after, event) in
         [(0.0, 5.0, POSITION_OPENED), (5.0, 7.0, POSITION_UPDATED), (5.0, 0.0, POSITION_CLOSED)]
     {
-        rows.push((Box::new(position(before, after)), event, "position", broker, position_data(before, after)));
+        rows.push((position(before, after).into_event(), event, "position", broker, position_data(before, after)));
     }
     rows.extend(orders());
     rows.extend(approvals());
@@ -311,7 +312,7 @@ async fn every_typed_event_is_stored_as_the_reference_has_it() {
     let audit = database.audit().start().unwrap();
     let trail = Trail::new(database.pool.clone());
     for (event, event_type, entity_type, actor, data) in reference() {
-        let receipt = audit.record(&*event).unwrap();
+        let receipt = audit.record(event).unwrap();
         receipt.stored().await.unwrap();
         let row = trail.entity(entity_type, ID).await.unwrap().pop().unwrap();
         assert_eq!(row.id, receipt.id());

@@ -1,6 +1,7 @@
 //! Events become rows: all of them, once, with every column.
 
-use audit_runtime::{Audit, Context, Event, Outcome, StoreError, Trail, audited};
+use audit_runtime::trail::Trail;
+use audit_runtime::{Audit, Context, Event, Outcome, StoreError, audited};
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use std::time::Duration;
@@ -95,7 +96,7 @@ async fn events_by_hand_have_the_time_they_are_given_and_can_be_waited_for() {
     let audit = start(&database);
     let id = Uuid::now_v7();
     let at: DateTime<Utc> = "2019-02-28T23:59:59.123456Z".parse().unwrap();
-    let event = Event::new("order.accepted").entity("order", id).actor("ann").data(&json!({"a": 1})).unwrap();
+    let event = Event::new("order.accepted").entity("order", id).actor("ann").data(&json!({"a": 1}));
     let receipt = audit.record_at(&event, at).unwrap();
     receipt.stored().await.unwrap();
     let [row] = Trail::new(database.pool.clone()).entity("order", id).await.unwrap().try_into().unwrap();
@@ -164,10 +165,10 @@ async fn a_schema_that_is_missing_is_waited_for() {
     let audit = start(&database);
     let receipt = audit.record(Event::new("order.accepted")).unwrap();
     eventually("the missing schema is told", || async {
-        audit.stats().last_error.is_some_and(|error| error.contains("audit_runtime::migrate"))
+        audit.stats().last_error.is_some_and(|error| error.contains("Admin::migrate"))
     })
     .await;
-    audit_runtime::migrate(&database.pool).await.unwrap();
+    database.admin().migrate().await.unwrap();
     receipt.stored().await.unwrap();
     assert_eq!(database.events().await, 1);
     audit.shutdown(Duration::from_secs(10)).await.unwrap();
@@ -186,7 +187,7 @@ async fn a_row_postgres_refuses_is_quarantined_and_does_not_hold_up_the_others()
             for quantity in 0..500 {
                 submit(Uuid::now_v7(), "AAPL", f64::from(quantity), true).unwrap();
             }
-            audit.record(Event::new("order.accepted").data(&json!({"quantity": "13"})).unwrap()).unwrap();
+            audit.record(Event::new("order.accepted").data(&json!({"quantity": "13"}))).unwrap();
         })
         .await;
     audit.flush().await.unwrap();
@@ -308,4 +309,20 @@ async fn commits_wait_for_the_disk_unless_that_is_not_asked_for() {
         assert_eq!(seen, [setting], "{waits:?}");
         audit.shutdown(Duration::from_secs(10)).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn events_of_a_small_service_share_transactions() {
+    let database = Database::new().await;
+    let audit = database.audit().start().unwrap();
+    let (begin, mut pace) = (std::time::Instant::now(), tokio::time::interval(Duration::from_millis(10)));
+    for _ in 0..100 {
+        pace.tick().await;
+        audit.record(Event::new("order.accepted")).unwrap();
+    }
+    eventually("all are stored", || async { audit.stats().stored == 100 }).await;
+    // A batch each 250 ms, however long this machine takes.
+    let (batches, took) = (audit.stats().batches, begin.elapsed());
+    assert!(u128::from(batches) <= took.as_millis() / 250 + 2, "{batches} batches in {took:?}");
+    audit.shutdown(Duration::from_secs(10)).await.unwrap();
 }

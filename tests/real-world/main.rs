@@ -1,6 +1,8 @@
-//! Services as their authors write them, shape by shape: each runs, and the rows that PostgreSQL has of it are compared.
+//! Services as their authors write them, shape by shape: each runs, and the rows that PostgreSQL
+//! has of it are compared.
 //!
-//! No attribute here says `fallible`. Shapes are numbered, and behind each stands how many arguments its attribute takes.
+//! No attribute here contains `fallible`. Shapes are numbered, and behind each stands how many
+//! arguments its attribute takes.
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 #![allow(clippy::unused_async, clippy::too_many_arguments, reason = "services are shown as they are found")]

@@ -1,4 +1,5 @@
-//! Payment flows: operations of many type parameters, gateways behind `dyn`, amounts with their currency in the type, retries.
+//! Payment flows: operations of many type parameters, gateways behind `dyn`, amounts with their
+//! currency in the type, retries.
 
 use crate::scene::{ID, error, ok, recorded};
 use async_trait::async_trait;

@@ -1,4 +1,5 @@
-//! Repositories on PostgreSQL: over a pool, a connection, an executor, whatever gives a connection, a transaction.
+//! Repositories on PostgreSQL: over a pool, a connection, an executor, whatever gives a connection,
+//! a transaction.
 
 use crate::scene::{ID, ended, error, ok, recorded, tables};
 use async_trait::async_trait;
@@ -172,7 +173,8 @@ fn missing() -> Value {
     json!({"message": "no such user", "causes": []})
 }
 
-/// Returns an error's text, if PostgreSQL refused by this constraint. (Its words depend on its version.)
+/// Returns an error's text, if PostgreSQL refused by this constraint. (Its words depend on its
+/// version.)
 fn violates(constraint: &str, error: &dyn Error) -> Value {
     let causes: Vec<String> = successors(error.source(), |&cause| cause.source()).map(ToString::to_string).collect();
     assert!(causes.iter().all(|cause| cause.contains(constraint)) && causes.len() == 2, "{causes:?}");
@@ -246,7 +248,7 @@ async fn functions_over_connections_and_executors_record_what_the_database_says(
 }
 
 #[tokio::test]
-async fn what_belongs_to_a_transaction_is_recorded_with_its_commit() {
+async fn a_call_in_a_transaction_is_recorded_with_its_commit() {
     let pool = tables("unit", USERS).await;
     let (below_zero, rows) = recorded(async {
         let mut tx = pool.begin().await.unwrap();

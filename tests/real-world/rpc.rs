@@ -1,4 +1,5 @@
-//! A service of tonic, served and called over the loopback interface; its client records its side of each call.
+//! A service of tonic, served and called over the loopback interface. Its client records its side
+//! of each call.
 
 mod generated;
 

@@ -1,6 +1,7 @@
 //! The trail that all services here record to, and the rows of one test.
 
-use audit_runtime::{Audit, Context, Outcome, Trail, TrailEvent};
+use audit_runtime::trail::{Trail, TrailEvent};
+use audit_runtime::{Audit, Context, Outcome};
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
@@ -35,7 +36,8 @@ pub(crate) fn ended(outcome: Outcome, event_type: &str, entity_id: impl Into<Opt
     Row { event_type: event_type.to_owned(), entity_id: entity_id.into(), outcome, data }
 }
 
-/// Runs what one request does, and returns the rows of it as they come back from PostgreSQL, by the time each call began.
+/// Runs what one request does, and returns the rows of it as they come back from PostgreSQL, by the
+/// time each call began.
 pub(crate) async fn recorded<F: Future>(calls: F) -> (F::Output, Vec<Row>) {
     let (audit, _) = installed();
     let request = Uuid::now_v7();
@@ -46,7 +48,8 @@ pub(crate) async fn recorded<F: Future>(calls: F) -> (F::Output, Vec<Row>) {
     (returned, events.into_iter().map(Row::from).collect())
 }
 
-/// Returns a pool of the test's own on the database that the trail is in, with these tables in a schema of the test's own.
+/// Returns a pool of the test's own on the database that the trail is in, with these tables in a
+/// schema of the test's own.
 pub(crate) async fn tables(schema: &str, tables: &str) -> PgPool {
     let options = connect_options().options([("search_path", format!("{schema},public"))]);
     let pool = PgPoolOptions::new().max_connections(2).connect_lazy_with(options);

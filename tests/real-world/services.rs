@@ -1,4 +1,5 @@
-//! Functions as applications of open source have them: aliases by the name of what they do, errors of many kinds.
+//! Functions as applications of open source have them: aliases by the name of what they do, errors
+//! of many kinds.
 
 use crate::scene::{ID, error, ok, recorded};
 use audit_runtime::audited;

@@ -1,4 +1,5 @@
-//! State machines: consumed by each step, with the state in the type or in a value, and those that stop.
+//! State machines: consumed by each step, with the state in the type or in a value, and those that
+//! stop.
 
 use crate::scene::{ID, error, ok, recorded};
 use audit_runtime::audited;
@@ -44,7 +45,7 @@ impl Draft {
         }
     }
 
-    // 52. The same by an alias, and with nothing said of the error: 2.
+    // 52. The same by an alias, and without a statement about the error: 2.
     #[audited(event = "order.charged", id = self.id)]
     async fn charge(self, cents: u32) -> Attempt<Paid, Self> {
         self.pay(cents)
@@ -156,7 +157,7 @@ fn message(text: &str) -> Value {
 }
 
 #[tokio::test]
-async fn what_is_consumed_is_given_back_with_its_error() {
+async fn a_consumed_value_is_returned_with_its_error() {
     let draft = || Draft { id: ID, cents: 5 };
     let ((), rows) = recorded(async {
         assert_eq!(draft().pay(7).unwrap().change, 2);

@@ -1,4 +1,5 @@
-//! Services of tower, whose future is written out: the attribute does not see through `Self::Future`.
+//! Services of tower, whose future is written out: the attribute does not see through
+//! `Self::Future`.
 
 use crate::scene::{ID, error, ok, recorded};
 use audit_runtime::audited;

@@ -1,4 +1,5 @@
-//! Workers: loops over channels, other threads, what is given up by `select!` or a timeout, what panics.
+//! Workers: loops over channels, other threads, what is given up by `select!` or a timeout, what
+//! panics.
 
 use crate::scene::{ID, Row, ended, error, ok, recorded};
 use audit_runtime::{InContext, Outcome, audited, in_context};
@@ -66,7 +67,7 @@ impl Worker {
     }
 }
 
-// 61. What blocks, on a thread for that: 3.
+// 61. Blocking work, on a thread for that: 3.
 #[audited(event = "thumbnail.made", id = job, skip(job))]
 fn thumbnail(job: Uuid, file: &str) -> JobResult<u32> {
     assert!(!file.contains(".."), "a path that leads out");
@@ -96,7 +97,7 @@ async fn drain(queue: &mut mpsc::Receiver<Job>, begun: &Notify) -> JobResult<u32
     Ok(count)
 }
 
-// 64. Takes a job, if there is one; nothing there is no event of note: 4.
+// 64. Takes a job, if there is one. An empty queue is not worth an event: 4.
 #[audited(event = "job.taken", id = |job| job.as_ref().map(|job| job.id), when = |job| job.is_some(), skip(queue))]
 fn take(queue: &mut VecDeque<Job>, worker: &str) -> Option<Job> {
     queue.pop_front()
@@ -188,7 +189,7 @@ async fn a_worker_that_is_spawned_records_its_jobs_and_what_their_threads_do() {
 }
 
 #[tokio::test]
-async fn what_is_given_up_is_recorded_as_cancelled() {
+async fn an_abandoned_call_is_recorded_as_cancelled() {
     let (queue, mut jobs) = mpsc::channel(4);
     let (begun, shutdown) = (Notify::new(), Arc::new(Notify::new()));
     let ((), rows) = recorded(async {
@@ -247,7 +248,7 @@ async fn tasks_and_threads_side_by_side_are_all_of_the_same_request() {
 }
 
 #[tokio::test]
-async fn what_is_polled_or_answered_is_recorded_where_there_is_something() {
+async fn polls_and_answers_are_recorded_if_they_have_a_value() {
     let mut feed = Feed { lines: ["1".parse(), "x".parse(), "2".parse()].into() };
     let mut queue = VecDeque::from([Job::new("a.png")]);
     let mut counter = Counter::default();

@@ -1,4 +1,4 @@
-//! What was to be reached, and what was.
+//! The goals, and the results.
 
 use super::short;
 use crate::measured::Measured;

@@ -1,4 +1,5 @@
-//! Writes docs/benchmarks.md and its charts from what the benchmarks have left in the target directory.
+//! Writes docs/benchmarks.md and its charts from what the benchmarks have left in the target
+//! directory.
 //!
 //! `scripts/bench.sh` runs it.
 

@@ -1,4 +1,4 @@
-//! What the benchmarks have left behind.
+//! The files that the benchmarks have left behind.
 
 use serde_json::Value;
 use std::path::Path;
@@ -62,7 +62,7 @@ fn percentiles(value: &Value) -> Vec<(String, f64)> {
     all
 }
 
-/// What criterion has kept of a group: its median, and the interval of confidence.
+/// The figures that criterion has kept of a group: its median, and the interval of confidence.
 fn criterion(target: &Path, group: &str) -> Named {
     let benchmarks = std::fs::read_dir(target.join("criterion").join(group)).into_iter().flatten().flatten();
     let mut all: Named = benchmarks

@@ -1,4 +1,5 @@
-//! How many `required` calls a second a journal takes, by how many run at once, beside as many syncs without a journal.
+//! How many `required` calls a second a journal takes, by how many run at once, beside as many
+//! syncs without a journal.
 //!
 //! `scripts/required.sh [seconds] [directory]` runs it.
 
@@ -37,7 +38,7 @@ async fn at_once(tasks: usize, time: Duration) -> f64 {
     total as f64 / begin.elapsed().as_secs_f64()
 }
 
-/// What the disk itself does: a kilobyte and an `fdatasync`, one after the other.
+/// The speed of the disk itself: a kilobyte and an `fdatasync`, one after the other.
 fn syncs(directory: &Path, time: Duration) -> f64 {
     let mut file = File::create(directory.join("syncs")).unwrap();
     let (begin, mut syncs) = (Instant::now(), 0);

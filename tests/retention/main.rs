@@ -1,10 +1,12 @@
-//! How long INSERTs wait while months are pruned, and while rows are moved out of the default partition.
+//! How long INSERTs wait while months are pruned, and while rows are moved out of the default
+//! partition.
 //!
 //! `scripts/retention.sh [millions of rows]` runs it.
 
 #![allow(clippy::unwrap_used, reason = "a test's program fails by panicking")]
 
-use audit_runtime::{Prune, make_partitions, sqlx};
+use audit_runtime::admin::{Admin, Prune};
+use audit_runtime::sqlx;
 use chrono::{TimeDelta, Utc};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor};
@@ -17,7 +19,7 @@ const WRITERS: u32 = 4;
 /// A row of now, and one of each of the months that are moved and pruned, in turns.
 const DAYS: [i64; 4] = [0, 70, 100, 130];
 
-/// Inserts one row after another; how long each took.
+/// Inserts one row after another, and returns how long each took.
 async fn insert(url: String, inserted: Arc<AtomicU64>, ended: Arc<AtomicBool>) -> Vec<Duration> {
     let mut connection = PgConnection::connect(&url).await.unwrap();
     let mut took = Vec::new();
@@ -73,7 +75,7 @@ async fn main() {
     database.pool.execute(AssertSqlSafe(rows)).await.unwrap();
     beside(&database, "partitions", async {
         let mut last = String::new();
-        make_partitions(&database.pool, |step| last = step.to_owned()).await.unwrap();
+        database.admin().make_partitions(|step| last = step.to_string()).await.unwrap();
         last
     })
     .await;
@@ -81,7 +83,7 @@ async fn main() {
     beside(&database, "prune", async move {
         let prune = Prune::new(Utc::now() - TimeDelta::days(60));
         let archive = journals.join("archive");
-        let pruned = prune.archive(archive).run(pool, |_| {}).await.unwrap();
+        let pruned = Admin::new(pool.clone()).prune(&prune.archive(archive), |_| {}).await.unwrap();
         format!("{} rows of {} months", pruned.rows, pruned.months)
     })
     .await;

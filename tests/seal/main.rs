@@ -1,10 +1,10 @@
-//! What sealing costs the writer, and how fast a trail is verified.
+//! The cost of sealing for the writer, and the speed of verification.
 //!
 //! `scripts/seal.sh [millions of rows]` runs it.
 
 #![allow(clippy::unwrap_used, reason = "a test's program fails by panicking")]
 
-use audit_runtime::evidence::{self, SigningKey};
+use audit_runtime::evidence::SigningKey;
 use audit_runtime::{Audit, audited};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -40,7 +40,8 @@ fn processor_time() -> f64 {
     time.tv_sec as f64 * 1e6 + time.tv_nsec as f64 / 1e3
 }
 
-/// Records first, for the journal takes it all; then the writer alone is measured. Rows a second, and its processor time a row.
+/// Records first, because the journal accepts it all. Then the writer alone is measured. Rows a
+/// second, and its processor time a row.
 async fn shipped(database: &Database, is_sealed: bool) -> (f64, f64) {
     let nowhere = database.audit().segment_bytes(1 << 24).journal_limit(4 << 30);
     let nowhere = nowhere.postgres("postgres://postgres@127.0.0.1:1/x").start().unwrap();
@@ -59,7 +60,7 @@ async fn shipped(database: &Database, is_sealed: bool) -> (f64, f64) {
     (f64::from(ROWS) / took.as_secs_f64(), processor / f64::from(ROWS))
 }
 
-/// Runs the command; gives the most memory it had, in KiB, and what it printed.
+/// Runs the command, and returns the most memory it had, in KiB, and its output.
 fn verify(command: &PathBuf, database: &Database, key: &SigningKey) -> (u64, String) {
     let child = Command::new(command)
         .args(["verify", "--public-key", &key.public().to_string(), "--database-url", &database.url])
@@ -114,7 +115,7 @@ async fn main() {
     sqlx::raw_sql("VACUUM ANALYZE").execute(&database.pool).await.unwrap();
     let key = SigningKey::generate("seal").unwrap();
     let begin = Instant::now();
-    evidence::checkpoint(&database.pool, &key).await.unwrap();
+    database.admin().checkpoint(&key).await.unwrap();
     println!("checkpoint of them: {:.2} s", begin.elapsed().as_secs_f64());
     let command = std::env::current_exe().unwrap().with_file_name("audit-trail");
     for _ in 0..2 {

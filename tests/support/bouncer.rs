@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use tempfile::TempDir;
 
-/// A running PgBouncer; it ends when it is dropped.
+/// A running PgBouncer, which ends when it is dropped.
 #[derive(Debug)]
 pub struct Bouncer {
     child: Child,
@@ -60,5 +60,5 @@ fn program() -> PathBuf {
         .chain([PathBuf::from("/usr/sbin")])
         .map(|directory| directory.join("pgbouncer"))
         .find(|program| program.exists())
-        .expect("pgbouncer, on the PATH or in /usr/sbin: scripts/test.sh installs it")
+        .expect("pgbouncer, on the PATH or in /usr/sbin: scripts/test.sh --install installs it")
 }

@@ -71,7 +71,7 @@ impl Calls {
 /// Compares the rows with the calls, and verifies their seals.
 ///
 /// # Panics
-/// A call has no row, or more than one; or a row is not what was sealed.
+/// A call has no row, or more than one, or a row differs from its seal.
 pub async fn have_a_row_each(made: &[Uuid], database: &Database) {
     let rows: Vec<Uuid> = sqlx::query_scalar(
         "SELECT entity_id FROM audit_events WHERE event_type IN ('order.submitted', 'order.rejected')",

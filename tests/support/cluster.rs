@@ -15,15 +15,15 @@ use tempfile::TempDir;
 /// PostgreSQL refuses to run as root: the user and group `nobody`, the same numbers on every Linux.
 const NOBODY: u32 = 65534;
 
-/// Runs a server until its input ends, and then ends it, whatever became of the tests: theirs is the other end. Removes its
-/// files, unless it is told to keep them for another start.
+/// Runs a server until its input ends, and then ends it, whatever became of the tests: theirs is
+/// the other end. Removes its files, unless they should be kept for another start.
 const KEEPER: &str = r#""$0" -D "$1" >>"$2" 2>&1 </dev/null &
     read -r word
     while kill -QUIT $! 2>/dev/null; do sleep 0.05; done
     wait
     [ "$word" = keep ] || rm -rf "$3""#;
 
-/// What differs from a default cluster.
+/// The differences from a default cluster.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Config {
     /// Lines of `postgresql.conf`.
@@ -32,8 +32,8 @@ pub struct Config {
     pub hba: Option<&'static str>,
 }
 
-/// A running cluster. It ends, and its files go, when this is dropped or the test's process ends in any way: a
-/// shell that reads from this process sees the end of its input then.
+/// A running cluster. It ends, and its files go, when this is dropped or the test's process ends in
+/// any way. A shell that reads from this process then sees the end of its input.
 #[derive(Debug)]
 pub struct Cluster {
     directory: TempDir,
@@ -54,7 +54,7 @@ impl Cluster {
         Self::prepare(config, |_| {}).run()
     }
 
-    /// Makes a cluster that does not run yet; `prepare` may add files to its data directory.
+    /// Makes a cluster that does not run yet. `prepare` may add files to its data directory.
     pub fn prepare(config: Config, prepare: impl FnOnce(&Path)) -> Self {
         let binaries = binaries();
         let directory = tempfile::Builder::new().prefix("audit-postgres-").tempdir().unwrap();
@@ -103,7 +103,7 @@ impl Cluster {
             .arg(self.log())
             .arg(self.directory.path())
             .stdin(Stdio::piped())
-            // Ctrl-C in the terminal is for the tests; the server ends when they do.
+            // Ctrl-C in the terminal is for the tests. The server ends when they do.
             .process_group(0);
         self.keeper = Some(keeper.spawn().unwrap());
         wait::until("the server answers", || {
@@ -138,14 +138,14 @@ impl Cluster {
             let _ = keeper.stdin.take().map(|mut stdin| stdin.write_all(b"keep\n"));
             keeper.wait().unwrap();
         }
-        // After SIGKILL its backends end by themselves; until then the shared memory is in use.
+        // After SIGKILL its backends end by themselves. Until then the shared memory is in use.
         wait::until("the server's processes are gone", || {
             let pid = fs::read_to_string(self.data().join("postmaster.pid")).ok();
             let pid = pid.and_then(|pid| pid.lines().next()?.parse().ok()).and_then(rustix::process::Pid::from_raw);
             let alive = pid.is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok());
             (!alive).then_some(())
         });
-        // Left by SIGKILL it would say that the next server is ready before that is.
+        // Left by SIGKILL, it would report the next server as ready too early.
         let _ = fs::remove_file(self.data().join("postmaster.pid"));
     }
 
@@ -202,7 +202,7 @@ fn binaries() -> PathBuf {
         .find(|directory| directory.join("initdb").exists() && directory.join("postgres").exists())
         // Links on the PATH lead to where the server's other programs are.
         .and_then(|directory| Some(fs::canonicalize(directory.join("postgres")).ok()?.parent()?.to_owned()))
-        .expect("initdb and postgres, on the PATH or under /usr/lib/postgresql: scripts/test.sh installs them")
+        .expect("initdb and postgres, on the PATH or under /usr/lib/postgresql: see scripts/test.sh --install")
 }
 
 fn is_root() -> bool {

@@ -1,15 +1,19 @@
 //! A database of a test's own.
 
 use crate::{Cluster, Config, eventually};
-use audit_runtime::evidence::{Finding, PublicKey, Report, Verification, VerificationStep};
-use audit_runtime::{Audit, Builder, JournalState, ShutdownReport, journals};
+use audit_runtime::admin::{Admin, JournalState, Progress, journals};
+use audit_runtime::evidence::{Finding, PublicKey, Report, Verification};
+use audit_runtime::{Audit, Builder, Event, ShutdownReport};
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgPool, PgPoolOptions};
+use std::collections::HashSet;
+use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-/// An empty database, or one with the audit schema, in the shared cluster or a given one. It goes with the cluster.
+/// An empty database, or one with the audit schema, in the shared cluster or a given one. It goes
+/// with the cluster.
 #[derive(Debug)]
 pub struct Database {
     /// Its URL.
@@ -34,7 +38,7 @@ impl Database {
     /// With the audit schema.
     pub async fn migrated_in(cluster: &Cluster) -> Self {
         let database = Self::empty_in(cluster).await;
-        audit_runtime::migrate(&database.pool).await.unwrap();
+        database.admin().migrate().await.unwrap();
         database
     }
 
@@ -71,6 +75,11 @@ impl Database {
         self.pool = pool(&self.url);
     }
 
+    /// The administration of it.
+    pub fn admin(&self) -> Admin {
+        Admin::new(self.pool.clone())
+    }
+
     /// The number that a query gives.
     pub async fn count(&self, sql: &'static str) -> i64 {
         sqlx::query_scalar(sql).fetch_one(&self.pool).await.unwrap()
@@ -81,20 +90,21 @@ impl Database {
         self.count("SELECT count(*) FROM audit_events").await
     }
 
-    /// Verifies the trail, with these checkpoints kept elsewhere; gives what was found and the report.
+    /// Verifies the trail, with these checkpoints kept elsewhere, and returns the findings and the
+    /// report.
     pub async fn verify(&self, key: Option<&PublicKey>, saved: &[String]) -> (Vec<Finding>, Report) {
-        let mut verification = Verification::new(self.pool.clone()).threads(2);
+        let mut verification = Verification::new().threads(2);
         verification = key.cloned().into_iter().fold(verification, Verification::public_key);
         for (number, note) in saved.iter().enumerate() {
             verification = verification.checkpoint(format!("saved checkpoint {number}"), note);
         }
         let mut findings = Vec::new();
-        let tell = |step| {
-            if let VerificationStep::Found(finding) = step {
+        let tell = |step: Progress<'_>| {
+            if let Progress::Found(finding) = step {
                 findings.push(finding);
             }
         };
-        let report = verification.run(tell).await.unwrap();
+        let report = self.admin().verify(&verification, tell).await.unwrap();
         (findings, report)
     }
 
@@ -110,8 +120,8 @@ impl Database {
         report
     }
 
-    /// Gives a process up: its trail ends at once, and waits for whoever starts next. A writer that is at work may outlast the
-    /// shutdown, and as long as it has its journal nobody adopts it.
+    /// Gives a process up: its trail ends at once, and waits for whoever starts next. A writer that
+    /// is at work may outlast the shutdown, and as long as it has its journal nobody adopts it.
     ///
     /// # Panics
     /// It keeps its journal.
@@ -121,6 +131,38 @@ impl Database {
             || journals(self.journals.path()).unwrap().iter().all(|journal| journal.state == JournalState::Waiting);
         eventually("the journal is let go of", async || waits()).await;
         report
+    }
+
+    /// The bytes of all cut logs of the journals.
+    ///
+    /// # Panics
+    /// The directory of journals cannot be read.
+    pub fn cut_logs(&self) -> Vec<u8> {
+        let journals = std::fs::read_dir(self.journals.path()).unwrap().flatten().map(|entry| entry.path());
+        let files = journals.flat_map(std::fs::read_dir).flatten().flatten().map(|file| file.path());
+        let logs = files.filter(|file| file.extension().is_some_and(|extension| extension == "cuts"));
+        logs.flat_map(|log| std::fs::read(log).unwrap_or_default()).collect()
+    }
+
+    /// Leaves a journal of so many events, like a process that dies while PostgreSQL is away, and
+    /// returns its path.
+    pub async fn orphan(&self, events: usize) -> PathBuf {
+        let all = || std::fs::read_dir(self.journals.path()).into_iter().flatten().flatten().map(|entry| entry.path());
+        let before: HashSet<PathBuf> = all().collect();
+        let nowhere = self.audit().postgres("postgres://nobody@127.0.0.1:1/nothing").adopt_every(Duration::MAX);
+        let audit = nowhere.segment_bytes(1 << 16).data_limit(1 << 14).start().unwrap();
+        for _ in 0..events {
+            audit.record(Event::new("order.orphaned")).unwrap();
+        }
+        audit.shutdown(Duration::ZERO).await.unwrap();
+        drop(audit);
+        all().filter(|path| path.is_dir()).find(|path| !before.contains(path)).unwrap()
+    }
+
+    /// How many events of a type there are.
+    pub async fn events_of(&self, event_type: &str) -> i64 {
+        let count = "SELECT count(*) FROM audit_events WHERE event_type = $1";
+        sqlx::query_scalar(count).bind(event_type).fetch_one(&self.pool).await.unwrap()
     }
 
     /// How many journal directories are left.

@@ -5,12 +5,15 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
-/// The binary of an example; the whole workspace is built before tests run.
+/// As the first command of the README compiles them.
+const OF_EXAMPLES: &[&str] = &["--package", "examples"];
+
+/// The binary of an example. The whole workspace is built before tests run.
 ///
 /// # Panics
 /// It cannot be built.
 pub fn binary(name: &str) -> PathBuf {
-    built(name, &["-p", "examples"])
+    built("--bin", name, OF_EXAMPLES)
 }
 
 /// The command `audit-trail`.
@@ -18,26 +21,38 @@ pub fn binary(name: &str) -> PathBuf {
 /// # Panics
 /// It cannot be built.
 pub fn audit_trail() -> PathBuf {
-    built("audit-trail", &["-p", "audit-runtime", "--features", "cli"])
+    // As `cargo test --workspace --all-features` has compiled all it stands on.
+    built("--bin", "audit-trail", &["--workspace", "--all-features"])
+}
+
+/// One of the small examples.
+///
+/// # Panics
+/// It cannot be built.
+pub fn example(name: &str) -> PathBuf {
+    built("--example", name, OF_EXAMPLES)
 }
 
 /// Builds a program once for all tests of this process.
-fn built(name: &str, package: &[&str]) -> PathBuf {
+fn built(kind: &str, name: &str, packages: &[&str]) -> PathBuf {
     static BUILT: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let mut done = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     if !done.contains(name) {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        // Up to date in a workspace test run, where this costs a moment; a lone `-p tests` builds it here.
+        // Up to date in a workspace test run, where this costs a moment. A lone `-p tests` builds
+        // it here.
         let mut build = Command::new(cargo);
-        build.args(["build", "--quiet", "--bin", name]).args(package);
-        // Variables of the test's own package make build scripts run again, and all that depends on them.
+        build.args(["build", "--quiet", kind, name]).args(packages);
+        // Variables of the test's own package make build scripts run again, and all that depends on
+        // them.
         let of_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(of_package)) {
             build.env_remove(name);
         }
-        assert!(build.status().unwrap().success(), "cargo build --bin {name}");
+        assert!(build.status().unwrap().success(), "cargo build {kind} {name}");
         done.insert(name.to_owned());
     }
     let test = std::env::current_exe().unwrap();
-    test.ancestors().nth(2).unwrap().join(name)
+    let directory = test.ancestors().nth(2).unwrap();
+    if kind == "--example" { directory.join("examples").join(name) } else { directory.join(name) }
 }

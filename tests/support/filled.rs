@@ -1,7 +1,8 @@
 //! A table of many millions of rows, and what is asked of it.
 
 use crate::Database;
-use audit_runtime::{Cursor, EventFilter, Outcome, Trail};
+use audit_runtime::Outcome;
+use audit_runtime::trail::{Cursor, EventFilter, Trail};
 use chrono::{TimeDelta, Utc};
 use rand::prelude::*;
 use serde_json::json;
@@ -15,8 +16,8 @@ fn id(kind: u32, number: u32) -> Uuid {
     Uuid::from_u128(u128::from(kind) << 96 | u128::from(number))
 }
 
-/// Fills in the rows from one million to another of a month of orders that is `of` millions in all: each has ten events, a
-/// recommendation, a request; every thousandth event is an error.
+/// Fills in the rows from one million to another of a month of orders that is `of` millions in all.
+/// Each order has ten events, a recommendation and a request. Every thousandth event is an error.
 pub async fn fill(database: &Database, from: u32, to: u32, of: u32) {
     let uuid = "CREATE OR REPLACE FUNCTION uuid(kind int, n bigint) RETURNS uuid IMMUTABLE LANGUAGE sql AS \
                 $$ SELECT (lpad(to_hex(kind), 8, '0') || lpad(to_hex(n), 24, '0'))::uuid $$";
@@ -36,7 +37,7 @@ pub async fn fill(database: &Database, from: u32, to: u32, of: u32) {
     sqlx::raw_sql("VACUUM ANALYZE audit_events").execute(&database.pool).await.unwrap();
 }
 
-/// What is asked.
+/// The questions.
 pub const QUESTIONS: [&str; 11] = [
     "order(id, recommendation)",
     "entity(\"order\", id)",
@@ -51,10 +52,11 @@ pub const QUESTIONS: [&str; 11] = [
     "events: a page from the middle",
 ];
 
-/// Asks one of the [`QUESTIONS`], each time about something else; gives how many events are the answer.
+/// Asks one of the [`QUESTIONS`], each time about something else, and returns how many events are
+/// the answer.
 ///
 /// # Panics
-/// There is no such question.
+/// The question does not exist.
 pub async fn ask(trail: &Trail, question: &str, millions: u32) -> usize {
     let random = |below: u32| rand::rng().random_range(0..below);
     let number = random(millions * 1_000_000 / EACH);

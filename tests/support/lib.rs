@@ -1,8 +1,10 @@
-//! What the suites share: private PostgreSQL clusters, a database for each test, bounded waiting.
+//! Shared code of the suites: private PostgreSQL clusters, a database for each test, bounded
+//! waiting.
 
 #![allow(clippy::unwrap_used, reason = "a test's support fails by panicking")]
 
 pub mod again;
+pub mod before;
 pub mod bouncer;
 pub mod calls;
 pub mod cluster;
@@ -11,6 +13,7 @@ pub mod examples;
 pub mod filled;
 pub mod proxy;
 pub mod python;
+pub mod silence;
 pub mod small_disk;
 pub mod terminal;
 pub mod wait;

@@ -1,12 +1,13 @@
 //! A TCP proxy between writer and server that cuts and stalls connections where a test wants it.
 
+use crate::silence::deafen;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-/// What the proxy does to connections.
+/// The proxy's treatment of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
     /// Forwards everything.
@@ -17,13 +18,16 @@ pub enum Rule {
     CutAfterReceived(usize),
     /// Lets the server commit, and cuts the connection in place of its answer.
     LoseCommitAnswers,
+    /// After so many bytes from the client the network is silent both ways: no packet arrives, and
+    /// neither side is notified.
+    SilentAfterSent(usize),
     /// Takes connections and bytes and answers nothing.
     Stall,
     /// Forwards each login, and from then on takes bytes and answers nothing.
     StallAfterLogin,
 }
 
-/// A running proxy; it ends when it is dropped.
+/// A running proxy, which ends when it is dropped.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
@@ -36,6 +40,7 @@ struct Shared {
     rule: Mutex<Rule>,
     open: Mutex<Vec<TcpStream>>,
     cuts: AtomicUsize,
+    silent: AtomicUsize,
     accepted: AtomicUsize,
     ended: AtomicBool,
 }
@@ -54,6 +59,7 @@ impl Proxy {
             rule: Mutex::new(Rule::Pass),
             open: Mutex::default(),
             cuts: AtomicUsize::new(0),
+            silent: AtomicUsize::new(0),
             accepted: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
         });
@@ -72,7 +78,7 @@ impl Proxy {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port())
     }
 
-    /// What it does from now on, to connections that are open too.
+    /// Sets its behaviour from now on, for open connections too.
     pub fn rule(&self, rule: Rule) {
         *locked(&self.shared.rule) = rule;
     }
@@ -88,6 +94,17 @@ impl Proxy {
             self.shared.cuts.fetch_add(1, Ordering::Relaxed);
             let _ = stream.shutdown(Shutdown::Both);
         }
+    }
+
+    /// The network forgets every open connection: no packet of it arrives any more, and neither
+    /// side is notified.
+    pub fn forget(&self) {
+        locked(&self.shared.open).iter().for_each(deafen);
+    }
+
+    /// How many connections have become silent by [`Rule::SilentAfterSent`].
+    pub fn silent(&self) -> usize {
+        self.shared.silent.load(Ordering::Relaxed)
     }
 
     /// How many connections came.
@@ -162,6 +179,13 @@ fn forward(
         let room = match (rule, way) {
             (Rule::CutAfterSent(bytes), Way::Sent) | (Rule::CutAfterReceived(bytes), Way::Received) => {
                 bytes.saturating_sub(passed)
+            }
+            (Rule::SilentAfterSent(bytes), Way::Sent) if bytes < passed + read => {
+                deafen(&from);
+                deafen(&to);
+                shared.silent.fetch_add(1, Ordering::Relaxed);
+                // The sockets stay open.
+                return;
             }
             (Rule::LoseCommitAnswers, Way::Received) if committing.load(Ordering::Acquire) => 0,
             (Rule::Stall, _) => {

@@ -1,11 +1,12 @@
-//! Python with `asyncpg` and `cryptography`: for the existing system's side of the table, and for an independent verifier.
+//! Python with `asyncpg` and `cryptography`: for the existing system's side of the table, and for
+//! an independent verifier.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// A Python that has them, in a virtual environment below the target directory; `None`, and a loud line, where there is no
-/// Python at all.
+/// A Python that has them, in a virtual environment below the target directory. Returns `None`, and
+/// prints a loud line, where Python is missing.
 ///
 /// # Panics
 /// There is Python, but they cannot be installed.

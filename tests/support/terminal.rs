@@ -18,7 +18,7 @@ impl Terminal {
     /// Starts it on a terminal of so many columns.
     ///
     /// # Panics
-    /// There is no terminal to be had.
+    /// The terminal cannot be opened.
     pub fn start(mut command: Command, columns: u16) -> Self {
         let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&screen).unwrap();
@@ -33,7 +33,7 @@ impl Terminal {
         Self { screen: screen.into(), child, shown: Vec::new() }
     }
 
-    /// Reads until a text is shown; gives all that was.
+    /// Reads until a text is shown, and returns everything shown so far.
     ///
     /// # Panics
     /// It ends without.
@@ -61,7 +61,7 @@ impl Terminal {
         self.child.id()
     }
 
-    /// Waits for its end; gives all that was shown.
+    /// Waits for its end, and returns everything that was shown.
     ///
     /// # Panics
     /// It cannot be waited for.

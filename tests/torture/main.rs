@@ -1,19 +1,21 @@
-//! Random kills of the recording process, the server and the network, under load, for as long as one likes. At the end every
-//! call that returned has to have exactly one row.
+//! Random kills of the recording process, the server and the network, under load, for as long as
+//! one likes. At the end every call that returned has to have exactly one row.
 //!
 //! `scripts/torture.sh [minutes]` runs it.
 
 #![allow(clippy::unwrap_used, reason = "a test's program fails by panicking")]
 
+mod neighbours;
 mod recorder;
 
-use audit_runtime::evidence::{Verification, VerificationStep};
+use audit_runtime::admin::{Admin, Progress};
+use audit_runtime::evidence::Verification;
 use audit_runtime::sqlx;
 use rand::prelude::*;
 use recorder::{Returned, THREADS};
 use sqlx::{Connection, PgConnection, PgPool};
-use std::collections::HashMap;
-use std::path::Path;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tests::{Cluster, Config, Proxy, Rule, wait};
@@ -22,10 +24,19 @@ use tests::{Cluster, Config, Proxy, Rule, wait};
 struct Counts {
     kills: usize,
     restarts: usize,
+    silences: usize,
+    one_shots: usize,
+    forged: u64,
+    forgeries: usize,
+    hidden: usize,
+    swallows: usize,
 }
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
+    if let [_, _, run, url, journals, returned] = &*arguments {
+        return neighbours::shoot(run, url, Path::new(journals), Path::new(returned));
+    }
     if let [_, run, url, journals, returned] = &*arguments {
         return recorder::record(run, url, Path::new(journals), Path::new(returned));
     }
@@ -36,7 +47,6 @@ fn main() {
 /// The recording process: this program again.
 struct Recorder {
     child: Child,
-    run: usize,
 }
 
 impl Recorder {
@@ -49,7 +59,7 @@ impl Recorder {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        Self { child, run }
+        Self { child }
     }
 
     fn kill(&mut self) {
@@ -82,22 +92,29 @@ fn torture(time: Duration) {
     let direct = cluster.url("postgres");
     runtime.block_on(async {
         let pool = sqlx::PgPool::connect(&direct).await.unwrap();
-        audit_runtime::migrate(&pool).await.unwrap();
+        Admin::new(pool.clone()).migrate().await.unwrap();
+        neighbours::prepare(&pool).await;
         pool.close().await;
     });
 
     let url = proxy.url("postgres");
     let mut counts = Counts::default();
+    let mut runs = 1;
+    let mut next_run = || {
+        runs += 1;
+        runs - 1
+    };
     let mut recorder = Recorder::start(0, &url, directory.path());
+    let mut one_shots = Vec::new();
     let end = Instant::now() + time;
     while Instant::now() < end {
         // Random pauses are the load's rhythm, not a wait for anything.
         std::thread::sleep(Duration::from_millis(random.random_range(50..4_000)).min(end - Instant::now()));
-        match random.random_range(0..10) {
+        match random.random_range(0..15) {
             0..3 => {
                 recorder.kill();
                 counts.kills += 1;
-                recorder = Recorder::start(recorder.run + 1, &url, directory.path());
+                recorder = Recorder::start(next_run(), &url, directory.path());
             }
             3 => {
                 if random.random() {
@@ -114,8 +131,37 @@ fn torture(time: Duration) {
             6 => proxy.rule(Rule::CutAfterSent(random.random_range(0..400_000))),
             7 => proxy.rule(Rule::CutAfterReceived(random.random_range(0..2_000))),
             8 => proxy.rule(Rule::LoseCommitAnswers),
+            9 => {
+                counts.silences += 1;
+                if random.random() {
+                    proxy.forget();
+                } else {
+                    proxy.rule(Rule::SilentAfterSent(random.random_range(0..400_000)));
+                }
+            }
+            10 => {
+                counts.swallows += 1;
+                runtime.block_on(neighbours::swallow(&direct, true));
+                std::thread::sleep(Duration::from_millis(random.random_range(0..1_000)));
+                runtime.block_on(neighbours::swallow(&direct, false));
+            }
+            11 => {
+                counts.forgeries += 1;
+                counts.forged += runtime.block_on(neighbours::forge(&direct));
+            }
+            12 => {
+                counts.hidden += 1;
+                neighbours::hide(&directory.path().join("journals"), &mut random);
+            }
+            13 => {
+                for _ in 0..random.random_range(1..10) {
+                    counts.one_shots += 1;
+                    one_shots.push(neighbours::one_shot(next_run(), &url, directory.path()));
+                }
+            }
             _ => proxy.rule(Rule::Stall),
         }
+        one_shots.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
         if random.random_bool(0.6) {
             proxy.rule(Rule::Pass);
             // A stalled connection would be waited for by its timeout.
@@ -124,26 +170,36 @@ fn torture(time: Duration) {
     }
     proxy.rule(Rule::Pass);
     proxy.cut();
+    one_shots.iter_mut().for_each(|child| drop(child.wait()));
     recorder.finish();
-    let last = recorder.run + 1;
+    let last = next_run();
     // One more start adopts what is left of those that were killed.
+    let left = journals(directory.path());
     let mut adopter = Recorder::start(last, &url, directory.path());
+    // The one journal that stays is the adopter's own, which it may not have made yet.
     wait::until_within(Duration::from_secs(600), "the journals are adopted", || {
-        (journals(directory.path()) == 1).then_some(())
+        let now = journals(directory.path());
+        (now.len() == 1 && now.is_disjoint(&left)).then_some(())
     });
     adopter.finish();
-    assert_eq!(journals(directory.path()), 0, "every journal was shipped and removed");
+    assert_eq!(journals(directory.path()).len(), 0, "every journal was shipped and removed");
+    let dropped = runtime.block_on(neighbours::retry(&direct));
     let returned: Vec<_> =
         (0..=last).map(|run| Returned::read(&directory.path().join(format!("returned-{run}")))).collect();
     runtime.block_on(every_intent_has_one_end(&direct));
     runtime.block_on(no_seal_is_broken(&direct));
     let rows = runtime.block_on(rows(&direct));
+    println!(
+        "silences {} one-shots {} directories away {} triggers {} rows dropped and stored later {dropped} forgeries {} taken {}",
+        counts.silences, counts.one_shots, counts.hidden, counts.swallows, counts.forgeries, counts.forged
+    );
+    assert_eq!(counts.forged, 0, "a forged batch was taken");
     report(&returned, &rows, &counts, proxy.cuts());
 }
 
-fn journals(directory: &Path) -> usize {
+fn journals(directory: &Path) -> HashSet<PathBuf> {
     let entries = std::fs::read_dir(directory.join("journals")).unwrap();
-    entries.flatten().filter(|entry| entry.path().is_dir()).count()
+    entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
 }
 
 async fn terminate_backends(url: &str) {
@@ -153,16 +209,17 @@ async fn terminate_backends(url: &str) {
     connection.close().await.unwrap();
 }
 
-/// Calls that were killed inside of their bodies are told as interrupted, and each other one as what became of it.
-/// Whatever died between two batches: their chains hold, and every row is what was sealed.
+/// Calls that were killed inside of their bodies are reported as interrupted, and each other one
+/// with its outcome. A process may have died between two batches. The chains hold, and every row
+/// equals its seal.
 async fn no_seal_is_broken(url: &str) {
     let pool = PgPool::connect(url).await.unwrap();
-    let tell = |step| {
-        if let VerificationStep::Found(finding) = step {
+    let tell = |step: Progress<'_>| {
+        if let Progress::Found(finding) = step {
             println!("{finding}");
         }
     };
-    let report = Verification::new(pool).run(tell).await.unwrap();
+    let report = Admin::new(pool).verify(&Verification::new(), tell).await.unwrap();
     println!("sealed {} problems {}", report.rows, report.problems);
     assert_eq!(report.problems, 0);
 }

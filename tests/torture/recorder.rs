@@ -1,4 +1,5 @@
-//! The process that is killed: it makes calls, and notes each that returned where SIGKILL cannot take it.
+//! The process that is killed: it makes calls, and notes each that returned where SIGKILL cannot
+//! take it.
 
 use audit_runtime::{Audit, audited};
 use std::fs::{File, OpenOptions};
@@ -20,7 +21,8 @@ fn call(run: &str, thread: usize, number: u64, padding: &str) -> Result<u64, std
     Ok(number * 2)
 }
 
-/// A call that takes a while, so that some are killed inside of it, with data that whoever adopts it has to encrypt to the same bytes.
+/// A call that takes a while, so that some are killed inside of it. Its adopter has to encrypt its
+/// data to the same bytes.
 #[audited(
     event = "call.meant", actor = run, id = None::<Uuid>, only(thread, number), intent,
     personal(note), subject = format_args!("{run}:{thread}"), fields(note = format!("{run} {number}")),
@@ -49,7 +51,8 @@ pub(crate) fn record(run: &str, url: &str, journals: &Path, returned: &Path) {
             scope.spawn(move || {
                 let mut number = 0_u64;
                 while !ended.load(Ordering::Relaxed) {
-                    // Bursts with pauses, as services have them: the database must be able to follow.
+                    // Bursts with pauses, as services have them: the database must be able to
+                    // follow.
                     for _ in 0..100 {
                         let padding = "x".repeat((number % 500) as usize);
                         call(run, thread, number, &padding).unwrap_or_default();
@@ -68,6 +71,18 @@ pub(crate) fn record(run: &str, url: &str, journals: &Path, returned: &Path) {
     });
     let report = audit.shutdown_blocking(Duration::from_secs(300)).unwrap();
     assert_eq!((report.left_in_journal, report.refused), (0, 0), "{report:?}");
+}
+
+/// Makes a few calls, of a trail that ends with the process.
+pub(crate) fn record_few(run: &str, url: &str, journals: &Path, returned: &Path) {
+    let builder = Audit::builder().postgres(url).journal(journals).service("one-shot");
+    let audit = builder.on_exit(Duration::from_millis(500)).start().unwrap();
+    audit.install().unwrap();
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(returned).unwrap();
+    for number in 1..=3_u64 {
+        call(run, 0, number - 1, "").unwrap_or_default();
+        file.write_all_at(&number.to_le_bytes(), 0).unwrap();
+    }
 }
 
 /// How many calls of each thread returned.

@@ -4,7 +4,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's program fails by panicking")]
 
-use audit_runtime::{Trail, audited};
+use audit_runtime::audited;
+use audit_runtime::trail::Trail;
 use std::time::{Duration, Instant};
 use tests::filled::{QUESTIONS, ask, fill};
 use tests::{Cluster, Config, Database};

@@ -1,4 +1,4 @@
-//! What a benchmark has measured, for the report that `scripts/bench.sh` makes.
+//! Measurements of a benchmark, for the report that `scripts/bench.sh` makes.
 
 #![allow(dead_code, reason = "each benchmark uses some of it")]
 

@@ -21,7 +21,7 @@ use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::fmt::format::FmtSpan;
 use uuid::Uuid;
 
-/// Another id for each call of a thread; other threads' are others.
+/// Another id for each call of a thread. Other threads have other ids.
 pub(crate) fn next_id() -> Uuid {
     thread_local! {
         static NEXT: Cell<u128> = const { Cell::new(0) };
@@ -34,7 +34,7 @@ pub(crate) fn next_id() -> Uuid {
     Uuid::from_u128(id)
 }
 
-/// What a call is given.
+/// The arguments of a call.
 #[derive(Debug, Serialize)]
 pub(crate) struct Order {
     #[serde(skip)]
@@ -56,7 +56,7 @@ pub(crate) fn call<R>(function: impl FnOnce(&Order) -> R) -> R {
     black_box(function(black_box(&Order::default())))
 }
 
-/// What each of the functions does.
+/// The body of each of the functions.
 #[inline(always)]
 fn submit_at_broker(id: Uuid, ticker: &str, side: &str, quantity: u64, limit_price: f64) -> Result<u64, Error> {
     black_box((id, ticker, side, limit_price));
@@ -114,7 +114,8 @@ pub(crate) fn fast_traced(order: &Order) -> Result<u64, Error> {
     submit_fast_traced(order.id, order.ticker, order.side, order.quantity, order.limit_price)
 }
 
-/// A log of JSON lines, written to a file by another thread, that drops what it cannot keep up with.
+/// A log of JSON lines, written to a file by another thread, that drops what it cannot keep up
+/// with.
 pub(crate) struct JsonLog {
     subscriber: Dispatch,
     _worker: WorkerGuard,

@@ -1,95 +1,64 @@
 //! A call that is under way, and is recorded.
 
-use super::about::About;
 use super::changes::Changes;
-use super::{Site, pool};
-use crate::audit::Audit;
+use super::metadata::EventMetadata;
+use super::recorder_ref::RecorderRef;
+use super::site::Site;
+use crate::capture::json::JsonWriter;
 use crate::capture::{Fields, Key};
-use crate::clock::Moment;
-use crate::context::{self, Around, Frame};
-use crate::core::Core;
+use crate::context::{self, Ambient, CallFrame};
 use crate::event::Outcome;
-use crate::ids;
-use crate::json::JsonWriter;
-use crate::payload;
-use crate::trace::Trace;
+use crate::event::clock::Moment;
+use crate::event::ids;
+use crate::record::{Trace, payload};
+use crate::recorder::installed::installed;
+use crate::recorder::thread_cache::{self, ThreadCache};
 use serde::Serialize;
-use std::num::NonZero;
-use std::ptr::NonNull;
-use std::sync::Arc;
+use std::cell::RefCell;
 use uuid::Uuid;
 
+/// The state of a call that is recorded.
 #[derive(Debug)]
 pub(super) struct Active {
-    pub(super) recorder: Recorder,
+    pub(super) recorder: RecorderRef,
     pub(super) fields: Fields,
     pub(super) changes: Changes,
-    pub(super) about: About,
+    pub(super) metadata: EventMetadata,
     pub(super) intent: Intent,
     /// The call around a synchronous body.
-    pub(super) outside: Option<Frame>,
-    /// Its future waits to be polled: if it is dropped now, that is no panic of its own.
+    pub(super) outside: Option<CallFrame>,
+    /// Its future waits to be polled: if it is dropped now, the call did not panic itself.
     pub(super) suspended: bool,
-    /// Nothing has happened yet.
+    /// Its future was made and not polled yet, so it does not count as a call.
     pub(super) unpolled: bool,
     /// A caller's transaction may hold the call's row already.
     pub(super) in_doubt: bool,
-    /// It returned a value that counts as a failure.
+    /// The call returned a value that counts as a failure.
     pub(super) fails: bool,
-}
-
-/// Who records a call. What is installed stays for good: to count its users would have all threads write to one place.
-#[derive(Debug, Clone)]
-pub(super) enum Recorder {
-    Installed(&'static Core),
-    Scoped(Arc<Core>),
-    /// The call is over.
-    Nobody,
-}
-
-impl Recorder {
-    /// Returns what tells one trail from another, as long as it is recorded to.
-    #[inline]
-    fn address(&self) -> NonZero<usize> {
-        NonNull::<Core>::from(&**self).addr()
-    }
-}
-
-impl std::ops::Deref for Recorder {
-    type Target = Core;
-
-    #[inline]
-    fn deref(&self) -> &Core {
-        match self {
-            Self::Installed(core) => core,
-            Self::Scoped(core) => core,
-            Self::Nobody => unreachable!("a call that is under way is recorded by somebody"),
-        }
-    }
 }
 
 /// The event that a call is about to begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Intent {
     None,
-    /// It will have this id.
+    /// The intent will have this id.
     Planned(Uuid),
-    /// It is in the journal.
+    /// The intent is in the journal.
     Recorded,
 }
 
 impl Active {
     #[inline]
-    pub(super) fn begin(site: &'static Site, around: &Around) -> Option<Box<Self>> {
-        let recorder = match &around.audit {
-            Some(audit) => Recorder::Scoped(audit.core().clone()),
-            None => Recorder::Installed(Audit::installed()?.core()),
+    pub(super) fn begin(site: &'static Site, around: &Ambient) -> Option<Box<Self>> {
+        let recorder = match &around.handle {
+            Some(handle) => RecorderRef::Scoped(handle.recorder.clone()),
+            None => RecorderRef::Installed(&installed()?.recorder),
         };
         Some(Self::begin_by(recorder, site, around))
     }
 
     #[inline]
-    pub(super) fn begin_by(recorder: Recorder, site: &'static Site, around: &Around) -> Box<Self> {
+    pub(super) fn begin_by(recorder: RecorderRef, site: &'static Site, around: &Ambient) -> Box<Self> {
         let beginning = Moment::now();
         let (intent, id) = if site.intent {
             let (intent, id) = ids::intent_ids(beginning.micros());
@@ -99,19 +68,19 @@ impl Active {
         };
         let (trace, call) = (Trace::current(), context::current_call());
         let call = call.filter(|call| call.trail == recorder.address());
-        let mut active = pool::take();
+        let mut active = Self::take();
         active.recorder = recorder;
         active.fields.restart(&active.recorder.settings.rules, payload::begin);
         active.changes.clear();
-        active.about.id = id;
-        active.about.beginning = beginning;
-        active.about.site = site;
-        active.about.entity_id = None;
-        active.about.context = around.context.clone();
-        active.about.correlation = context::correlation(call, around.context.as_deref(), trace).unwrap_or(id);
-        active.about.causation = call.map(|call| call.id);
-        active.about.trace = trace;
-        active.about.is_personal = false;
+        active.metadata.id = id;
+        active.metadata.beginning = beginning;
+        active.metadata.site = site;
+        active.metadata.entity_id = None;
+        active.metadata.context = around.context.clone();
+        active.metadata.correlation = context::correlation(call, around.context.as_deref(), trace).unwrap_or(id);
+        active.metadata.causation = call.map(|call| call.id);
+        active.metadata.trace = trace;
+        active.metadata.is_personal = false;
         active.intent = intent;
         active.outside = None;
         active.suspended = false;
@@ -130,41 +99,82 @@ impl Active {
         self.fields.serialize(self.recorder.rules(), name, value);
     }
 
-    pub(super) fn frame(&self) -> Frame {
-        Frame { id: self.about.id, correlation: self.about.correlation, trail: self.recorder.address() }
+    pub(super) fn frame(&self) -> CallFrame {
+        CallFrame { id: self.metadata.id, correlation: self.metadata.correlation, trail: self.recorder.address() }
     }
 
     /// Records how the call ended.
     pub(super) fn finish(mut self: Box<Self>, outcome: Outcome) {
-        let Self { recorder, fields, changes, about, .. } = &mut *self;
-        let duration = about.beginning.elapsed_micros();
+        let Self { recorder, fields, changes, metadata, .. } = &mut *self;
+        let duration = metadata.beginning.elapsed_micros();
         changes.write(fields, recorder.rules());
         let buffer = fields.end();
-        about.complete(recorder, buffer, about.id, outcome, Some(duration));
-        // A refusal is counted and warned of there; the call itself goes on.
+        metadata.complete(recorder, buffer, metadata.id, outcome, Some(duration));
+        // A refusal is counted and warned of there. The call itself goes on.
         let recorded = recorder.append(buffer);
         if self.intent == Intent::Recorded && recorded.is_ok() {
             self.recorder.counters.intent_ended();
         }
-        pool::give(self);
+        self.put_back();
     }
 
-    /// The call neither returned nor was finished: it was dropped by its own panic, or while its future waited to be polled. (Whether
-    /// the thread unwinds tells nothing: another call's panic drops this one too, and a call may be made while a thread unwinds.)
+    /// Records a call that neither returned nor was finished.
+    ///
+    /// Its own panic dropped it, or it was dropped while its future waited to be polled.
+    /// (`thread::panicking` does not distinguish the two. Another call's panic drops this one too,
+    /// and a call may be made while a thread unwinds.)
     pub(super) fn dropped(mut self: Box<Self>) {
         if self.unpolled {
-            return pool::give(self);
+            return self.put_back();
         }
         if self.in_doubt {
             // The row under its id may yet be committed.
-            self.about.id = ids::event_id(self.about.beginning.micros());
+            self.metadata.id = ids::event_id(self.metadata.beginning.micros());
         }
         let outcome = if self.suspended { Outcome::Cancelled } else { Outcome::Panicked };
         self.finish(outcome);
     }
 }
 
-macro_rules! simple {
+thread_local! {
+    /// The state of calls that are over, kept by each thread for its next calls.
+    static CALLS: ThreadCache<Box<Active>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Active {
+    /// Takes the state of some call that is over.
+    #[inline]
+    fn take() -> Box<Self> {
+        thread_cache::take(&CALLS, Self::new)
+    }
+
+    /// Keeps it for the next call, without what others may wait for to be dropped.
+    #[inline]
+    pub(super) fn put_back(mut self: Box<Self>) {
+        self.recorder = RecorderRef::Released;
+        self.metadata.clear();
+        let bytes = self.fields.capacity();
+        thread_cache::put(&CALLS, self, bytes);
+    }
+
+    #[cold]
+    fn new() -> Box<Self> {
+        Box::new(Self {
+            recorder: RecorderRef::Released,
+            fields: Fields::new(Vec::with_capacity(1024)),
+            changes: Changes::default(),
+            metadata: EventMetadata::empty(),
+            intent: Intent::None,
+            outside: None,
+            suspended: false,
+            unpolled: false,
+            in_doubt: false,
+            fails: false,
+        })
+    }
+}
+
+macro_rules! scalars {
     ($($method:ident $value:ty),*) => {
         /// Values whose types are known here: expanded code brings none of its own for them.
         impl Active {
@@ -179,4 +189,4 @@ macro_rules! simple {
     };
 }
 
-simple! { text &str, unsigned u64, signed i64, float f64, bool bool, id &Uuid }
+scalars! { text &str, unsigned u64, signed i64, float f64, bool bool, id &Uuid }

@@ -2,7 +2,7 @@
 
 use super::{Call, Panic};
 use crate::capture::{Key, panic_text};
-use crate::context::{Frame, swap_call};
+use crate::context::{CallFrame, swap_call};
 use pin_project_lite::pin_project;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -10,20 +10,55 @@ use std::pin::Pin;
 use std::task::{self, Poll};
 
 impl Call {
-    /// Runs a synchronous body: events below name this call as their cause.
+    /// Puts the call in force, for [`run`](Self::run): events below name it as their cause.
+    ///
+    /// A value that the body owns is moved only after that. Nothing may come between the moves if
+    /// the compiler is to make one of them.
     #[inline]
-    pub fn run<R>(&mut self, body: impl FnOnce() -> R) -> R {
-        let Some(active) = &mut *self.active else {
-            return apart(body);
-        };
-        // As [`inside`] does it, but for the place: a frame on the stack is more than a small call has else.
-        active.outside = swap_call(Some(active.frame()));
-        let ended = catch_unwind(AssertUnwindSafe(body));
-        swap_call(active.outside);
-        match ended {
-            Ok(returned) => returned,
-            Err(panic) => self.panicked(panic),
+    #[must_use = "the call is in force until the body has run"]
+    pub fn entered(&mut self) -> &mut Self {
+        if self.active.is_some() {
+            self.put_in_force();
         }
+        self
+    }
+
+    /// Runs a synchronous body, whether the call is recorded or not.
+    ///
+    /// If the body were called at two places, each would copy the values that the body owns. The
+    /// function is inlined in any case: otherwise the compiler leaves one more copy of the values
+    /// that the body returns.
+    #[inline(always)]
+    pub fn run<R>(&mut self, body: impl FnOnce() -> R) -> R {
+        match catch_unwind(AssertUnwindSafe(body)) {
+            Ok(returned) => {
+                if self.active.is_some() {
+                    self.put_back();
+                }
+                returned
+            }
+            Err(panic) => self.panicked_in_body(panic),
+        }
+    }
+
+    #[inline(never)]
+    fn put_in_force(&mut self) {
+        if let Some(active) = &mut *self.active {
+            active.outside = swap_call(Some(active.frame()));
+        }
+    }
+
+    #[inline(never)]
+    fn put_back(&mut self) {
+        if let Some(active) = &*self.active {
+            swap_call(active.outside);
+        }
+    }
+
+    #[cold]
+    fn panicked_in_body(&mut self, panic: Panic) -> ! {
+        self.put_back();
+        self.panicked(panic)
     }
 
     /// Wraps an asynchronous body: events below name this call as their cause.
@@ -42,15 +77,9 @@ impl Call {
     }
 }
 
-/// Runs a body that nothing is recorded of, in a frame of its own: the stack of a recorded one would hold its values, too.
-#[inline(never)]
-fn apart<R>(body: impl FnOnce() -> R) -> R {
-    body()
-}
-
 /// Runs a part of a body with a call in force on this thread, and puts back what was before.
 #[inline]
-pub(super) fn inside<R>(frame: Option<Frame>, body: impl FnOnce() -> R) -> Result<R, Panic> {
+pub(super) fn inside<R>(frame: Option<CallFrame>, body: impl FnOnce() -> R) -> Result<R, Panic> {
     let outside = swap_call(frame);
     let ended = catch_unwind(AssertUnwindSafe(body));
     swap_call(outside);

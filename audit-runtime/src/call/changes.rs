@@ -1,18 +1,16 @@
-//! What a call changed of its arguments.
+//! The differences between arguments before a call and after it.
 
-use super::Call;
-use crate::bounds::Capture;
-use crate::capture::{self, Fields, Rules};
-use crate::changes::changes;
-use crate::json::Json;
-use crate::mask::{REDACTED, Role};
+use crate::capture::diff::changes;
+use crate::capture::json::Json;
+use crate::capture::mask::{REDACTED, Role};
+use crate::capture::{Fields, Rules};
 use std::collections::BTreeMap;
 
 /// Values before the body, and after it.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
-    before: Vec<(&'static str, Result<Json, String>)>,
-    compared: BTreeMap<&'static str, Result<(Json, Json), String>>,
+    pub(super) before: Vec<(&'static str, Result<Json, String>)>,
+    pub(super) compared: BTreeMap<&'static str, Result<(Json, Json), String>>,
 }
 
 impl Changes {
@@ -28,7 +26,8 @@ impl Changes {
         if self.compared.is_empty() {
             return;
         }
-        // A part of the room that is left, so that neither one value's leaves crowd out another's, nor all of them the rest.
+        // A part of the room that is left, so that neither one value's leaves crowd out another's,
+        // nor all of them the rest.
         let limit = rules.limit.saturating_sub(fields.len()) / 2 / self.compared.len();
         let differences = std::mem::take(&mut self.compared).into_iter().map(|(name, compared)| {
             let difference = match compared {
@@ -43,29 +42,5 @@ impl Changes {
             out.verbatim(&json);
             Ok(())
         });
-    }
-}
-
-impl Call {
-    /// Notes a value that the body may change.
-    pub fn before<T: Capture + ?Sized>(&mut self, name: &'static str, value: &T) {
-        if let Some(active) = &mut *self.active {
-            let value = capture::comparable(&active.recorder.rules().mask, value);
-            active.changes.before.push((name, value));
-        }
-    }
-
-    /// Compares it with what the body left.
-    pub fn after<T: Capture + ?Sized>(&mut self, name: &'static str, value: &T) {
-        let Some(active) = &mut *self.active else {
-            return;
-        };
-        let before = &mut active.changes.before;
-        let Some(at) = before.iter().position(|(noted, _)| *noted == name) else {
-            return;
-        };
-        let before = before.swap_remove(at).1;
-        let after = capture::comparable(&active.recorder.rules().mask, value);
-        active.changes.compared.insert(name, before.and_then(|before| Ok((before, after?))));
     }
 }

@@ -1,24 +1,25 @@
-//! How a call ended, once it has returned.
+//! The end of a call that has returned.
 
 use super::Call;
+use crate::capture::error_text::ErrorText;
 use crate::event::Outcome;
 
 impl Call {
-    /// Says whether the value that was returned counts as a failure.
+    /// Sets whether the returned value counts as a failure.
     pub(super) fn fails(&mut self, fails: bool) {
         if let Some(active) = &mut *self.active {
             active.fails = fails;
         }
     }
 
-    /// Asks whether the value that was returned counts as a success. If that panics, it does not.
+    /// Evaluates whether the returned value counts as a success. A panic counts as a failure.
     pub fn ok(&mut self, ok: impl FnOnce() -> bool) {
         self.fails(true);
         let ok = ok();
         self.fails(!ok);
     }
 
-    /// Whether the value that was returned counts as a success.
+    /// Returns whether the returned value counts as a success.
     #[inline]
     #[must_use]
     pub fn is_ok(&self) -> bool {
@@ -32,6 +33,13 @@ impl Call {
             let outcome = if active.fails { Outcome::Error } else { Outcome::Ok };
             self.record(outcome);
         }
+    }
+
+    /// Captures an error, and records that the call returned it.
+    #[inline(never)]
+    pub(super) fn fail_as(&mut self, describe: &dyn Fn() -> ErrorText) {
+        self.error(describe);
+        self.finish_error();
     }
 
     /// Records that the call returned `Err`.

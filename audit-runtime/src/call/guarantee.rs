@@ -1,28 +1,34 @@
-//! What is on record before the body runs: an intent, and, if the call requires it, where no power failure reaches it.
+//! Records before the body runs: an intent, and, if the call requires it, on disk, where no power
+//! failure reaches it.
 
+use super::Call;
 use super::active::Intent;
-use super::{Call, buffer};
-use crate::blocking::block_on;
-use crate::core::RecordError;
-use crate::error::ErrorText;
+use crate::capture::error_text::ErrorText;
+use crate::error::RecordError;
 use crate::event::Outcome;
+use crate::recorder::buffer;
+use crate::sys::block_on;
 use std::error::Error;
 use std::future::Future;
 use std::pin::Pin;
 
 impl Call {
-    /// Records that the call is about to begin. A refusal is counted and warned of; the call itself goes on.
+    /// Records that the call is about to begin.
+    ///
+    /// A refusal is counted and reported as a warning. The call itself goes on.
     pub fn intent(&mut self) {
         let _ = self.record_intent();
     }
 
-    /// Records that the call is about to begin, and waits until that is on disk; where the journal is in memory, until
-    /// PostgreSQL has it.
+    /// Records that the call is about to begin, and waits until the record is on disk.
+    ///
+    /// If the journal is in memory, it waits until PostgreSQL has the record.
     ///
     /// # Errors
-    /// It is not, and the body must not run.
+    /// The record is not there, and the body must not run.
     pub fn required(&mut self) -> Pin<Box<dyn Future<Output = Result<(), RecordError>> + Send + '_>> {
-        // It waits for a disk, and most of the time the future of the call that waits for it is not that large.
+        // Boxed, so that callers' futures stay small. Next to the wait for a disk, the allocation
+        // costs nothing.
         Box::pin(self.recorded())
     }
 
@@ -33,9 +39,9 @@ impl Call {
         let (Some(position), Some(active)) = (self.record_intent()?, &*self.active) else {
             return Ok(());
         };
-        let core = active.recorder.clone();
+        let recorder = active.recorder.clone();
         self.suspended(true);
-        let durable = core.durable(position).await;
+        let durable = recorder.durable(position).await;
         self.suspended(false);
         if let Err(error) = &durable {
             self.fail(error);
@@ -43,7 +49,7 @@ impl Call {
         durable
     }
 
-    /// [`required`](Self::required) for functions that are not asynchronous; it blocks the thread.
+    /// Records like [`required`](Self::required), for synchronous functions. It blocks the thread.
     ///
     /// # Errors
     /// As [`required`](Self::required).
@@ -57,7 +63,7 @@ impl Call {
         self.finish(Outcome::Error);
     }
 
-    /// Gives the journal's position behind the intent; `None` if the call is not recorded.
+    /// Returns the journal's position behind the intent, or `None` if the call is not recorded.
     fn record_intent(&mut self) -> Result<Option<u64>, RecordError> {
         let Some(active) = &mut *self.active else {
             return Ok(None);
@@ -67,14 +73,14 @@ impl Call {
         };
         let mut buffer = buffer::take();
         active.fields.copy_to(&mut buffer);
-        active.about.complete(&active.recorder, &mut buffer, id, Outcome::Started, None);
+        active.metadata.complete(&active.recorder, &mut buffer, id, Outcome::Started, None);
         let appended = active.recorder.append(&buffer);
-        buffer::give(buffer);
+        buffer::put(buffer);
         match appended {
             Ok(position) => {
                 active.recorder.counters.intent_began();
                 active.intent = Intent::Recorded;
-                active.about.causation = Some(id);
+                active.metadata.causation = Some(id);
                 Ok(Some(position))
             }
             Err(error) => {
@@ -103,7 +109,7 @@ impl<E, T: From<E>> Refused<E> for T {}
     note = "return a `Result` whose error is `From<{E}>`, or write `intent` in place of `required`"
 )]
 pub trait Refusal<E> {
-    /// Its `Err`, of such an error.
+    /// Returns the `Err` of this error.
     fn refusal(error: E) -> Self;
 }
 
@@ -114,7 +120,7 @@ impl<T, X: Refused<E>, E> Refusal<E> for Result<T, X> {
     }
 }
 
-/// Returns the failure in place of the function's own result, if that is a `Result` by its name.
+/// Returns the failure in place of the function's own result, a `Result` by its name.
 pub fn refused<R, T: Refused<E>, E>(error: E) -> Result<R, T> {
     Err(T::from(error))
 }

@@ -1,13 +1,13 @@
 //! A call that the body of an `async fn` begins, and the code around it finishes.
 //!
-//! Arguments are looked at where the body has them: a block around it that looked at them would hold each of them once more for as
-//! long as the body runs.
+//! Arguments are used where the body has them. A block around the body that used them would hold
+//! each of them once more while the body runs.
 
-use super::Call;
 use super::active::Active;
 use super::body::inside;
+use super::{Call, Site};
 use crate::capture::{Key, panic_text};
-use crate::context::{Frame, current_call, swap_call};
+use crate::context::{CallFrame, current_call, swap_call};
 use pin_project_lite::pin_project;
 use std::future::Future;
 use std::mem::ManuallyDrop;
@@ -18,10 +18,14 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::task::{self, Poll};
 
-/// The place of a call between the two. Dropped before the call was finished, it records that that panicked or was cancelled.
+/// The place of a call between the two.
+///
+/// If it is dropped before the call was finished, it records that the call panicked or was
+/// cancelled.
 #[derive(Debug, Default)]
 pub struct Handover {
-    /// Of a box: put by the body, taken once that has ended. (A future is shared between threads in turn, which is what `Sync` asks for.)
+    /// A box, put by the body and taken once the body has ended. `Sync` requires this, because
+    /// threads share a future in turn.
     active: AtomicPtr<Active>,
     /// The body waits to be polled.
     is_suspended: AtomicBool,
@@ -29,7 +33,7 @@ pub struct Handover {
     panic: OnceLock<Box<str>>,
 }
 
-// Nothing in here is left half changed by a panic, as nothing of a plain `async fn` is.
+// A panic leaves nothing in here half changed, as in a plain `async fn`.
 impl UnwindSafe for Handover {}
 impl RefUnwindSafe for Handover {}
 
@@ -39,6 +43,12 @@ impl Handover {
     #[must_use]
     pub const fn new() -> Self {
         Self { active: AtomicPtr::new(ptr::null_mut()), is_suspended: AtomicBool::new(false), panic: OnceLock::new() }
+    }
+
+    /// Begins a call here, as [`Call::begin`] does.
+    #[inline]
+    pub fn begin(&self, site: &'static Site, entry: impl FnOnce(&mut Call)) {
+        self.put(Call::begin(site, entry));
     }
 
     /// Puts the call that was begun here: events below name it as their cause.
@@ -72,8 +82,9 @@ impl Handover {
     }
 
     #[inline]
-    fn frame(&self) -> Option<Frame> {
-        // SAFETY: who takes the box has this place for itself; and while it is here, nothing of it changes.
+    fn frame(&self) -> Option<CallFrame> {
+        // SAFETY: the owner of the box has this place for itself, and while it is here, nothing of
+        // it changes.
         unsafe { self.active.load(Ordering::Acquire).as_ref() }.map(Active::frame)
     }
 

@@ -1,36 +1,59 @@
 //! HTTP responses: the status is the result of the call, and decides its outcome.
 
-use super::{Call, EndsInError, Shown};
+use super::Call;
+use super::demands::EndsInError;
+use super::described::{WithStatus, texts};
+use super::shown::Shown;
 use crate::capture::Key;
-use crate::error::{ByDisplay, Described, ErrorText};
+use crate::capture::error_text::ErrorText;
 use axum_core::response::ErrorResponse;
 pub use axum_core::response::IntoResponse;
 pub use axum_core::response::Response;
 
-/// Values with a status: a response, the status itself, and the pair that axum makes a response with that status of.
+/// Values with a status: a response, the status itself, and the pair that axum makes a response
+/// with that status of.
 macro_rules! statuses {
     ($(<$($parameter:ident)?> $type:ty, |$value:ident| $status:expr;)+) => {$(
         impl$(<$parameter>)? Shown<&$type> {
             /// Captures the status as the call's result.
-            pub fn capture(self, call: &mut Call) {
-                let $value = self.0;
+            pub fn audited_capture(self, call: &mut Call) {
+                let $value = self.value();
                 call.serialize(const { &Key::new("result") }, &$status.as_u16());
             }
 
-            /// The same of what is an `impl IntoResponse`.
-            pub fn capture_status(self, call: &mut Call) {
-                self.capture(call);
+            /// Captures the status of an `impl IntoResponse` as the call's result.
+            pub fn audited_status(self, call: &mut Call) {
+                self.audited_capture(call);
             }
 
-            /// The same where the type has a type parameter of the function in it.
-            pub fn capture_generic(self, call: &mut Call) {
-                self.capture(call);
+            /// Captures the status of a type that contains a type parameter of the function.
+            pub fn audited_capture_generic(self, call: &mut Call) {
+                self.audited_capture(call);
             }
 
             /// Counts the call as a failure if the status is of the 4xx or 5xx.
-            pub fn outcome(self, call: &mut Call) {
-                let $value = self.0;
+            pub fn audited_outcome(self, call: &mut Call) {
+                let $value = self.value();
                 call.fails($status.is_client_error() || $status.is_server_error());
+            }
+
+            /// Captures the status, and records that the call returned it.
+            ///
+            /// The call counts as a failure if it may be one and the status is one.
+            pub fn audited_end(self, call: &mut Call, may_fail: bool) {
+                call.capture(|call| {
+                    if may_fail {
+                        self.audited_outcome(call);
+                    }
+                    self.audited_capture(call);
+                });
+                call.finish_ok();
+            }
+
+            /// Records the returned status of a type that contains a type parameter of the
+            /// function.
+            pub fn audited_end_generic(self, call: &mut Call, may_fail: bool) {
+                self.audited_end(call, may_fail);
             }
         }
 
@@ -45,28 +68,14 @@ statuses! {
     <R> (http::StatusCode, R), |pair| pair.0;
 }
 
-/// A response that is an error: its status says why, and its headers are not for a trail. (One reference more than for other errors, so
-/// that it comes before their Display and Debug.)
-impl<B> ByDisplay for &&&Described<'_, http::Response<B>> {
-    fn describe(&self) -> ErrorText {
-        ErrorText::by_display(&self.0.status())
-    }
-}
-
-/// The error of `axum::response::Result`, which keeps its status to itself.
-impl ByDisplay for &&&Described<'_, ErrorResponse> {
-    fn describe(&self) -> ErrorText {
+// The status of an error response shows the reason, and its headers do not belong in a trail. The
+// error of `axum::response::Result` keeps its status to itself.
+texts! {
+    WithStatus: [B] http::Response<B>, |response| ErrorText::by_display(&response.status());
+    WithStatus: [] ErrorResponse, |_error| {
         ErrorText::by_display("an error response; return axum::response::Response to have its status here")
-    }
+    };
 }
-
-/// Any other value that an `impl IntoResponse` stands for.
-pub trait ByResponse: Sized {
-    /// Captures nothing.
-    fn capture_status(self, _: &mut Call) {}
-}
-
-impl<V> ByResponse for Shown<V> {}
 
 /// A promise that axum's response does not keep: an `IntoResponse` of another framework.
 pub trait AsItIs: Sized {
@@ -83,12 +92,12 @@ pub trait AsItIs: Sized {
 
 impl<T> AsItIs for T {}
 
-/// Makes the response of which the status is asked.
+/// Makes the response whose status is read.
 pub fn into_response<R: IntoResponse>(returned: R) -> Response {
     returned.into_response()
 }
 
-/// Makes it of a success value.
+/// Makes the response of a success value.
 ///
 /// # Errors
 /// The error, as it is.

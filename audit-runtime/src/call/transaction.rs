@@ -1,13 +1,14 @@
 //! The row of a call that returned `Ok`, inside the caller's own transaction.
 
+use super::Call;
 use super::active::Active;
-use super::{Call, buffer};
 use crate::event::Outcome;
-use crate::payload::EventRef;
-use crate::writer;
+use crate::postgres::insert;
+use crate::record::EventRef;
+use crate::recorder::buffer;
 use sqlx::postgres::PgConnection;
 
-/// What `tx` takes.
+/// The argument of `tx`: a connection inside the caller's transaction.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot take the row of an audited call",
     label = "not a connection to PostgreSQL",
@@ -20,11 +21,13 @@ pub trait RowConnection: AsMut<PgConnection> {}
 impl<T: AsMut<PgConnection> + ?Sized> RowConnection for T {}
 
 impl Call {
-    /// Records that the call returned `Ok` by inserting its row through this connection: it is there if and only if the
-    /// transaction commits.
+    /// Inserts the row of a call that returned `Ok` through this connection.
+    ///
+    /// The row exists if and only if the transaction commits.
     ///
     /// # Errors
-    /// The row could not be inserted: the function is to return this error, as which the call is recorded.
+    /// The row could not be inserted. The function must return this error. The call is recorded as
+    /// failed with it.
     pub async fn finish_in<C: RowConnection>(&mut self, mut connection: C) -> Result<(), sqlx::Error> {
         let Some(active) = &mut *self.active else {
             return Ok(());
@@ -35,26 +38,27 @@ impl Call {
         }
         let Active { recorder, fields, changes, .. } = &mut **active;
         changes.write(fields, recorder.rules());
-        let duration = active.about.beginning.elapsed_micros();
+        let duration = active.metadata.beginning.elapsed_micros();
         let mut row = buffer::take();
         active.fields.copy_to(&mut row);
-        active.about.complete(&active.recorder, &mut row, active.about.id, Outcome::Ok, Some(duration));
+        active.metadata.complete(&active.recorder, &mut row, active.metadata.id, Outcome::Ok, Some(duration));
         let mut json = buffer::take();
         let inserted = match EventRef::decode(&row, &mut json) {
             Ok(event) => {
                 (active.in_doubt, active.suspended) = (true, true);
                 // The driver's future is larger than that of most calls.
-                let inserted = Box::pin(writer::insert(connection.as_mut(), &event)).await;
+                let inserted = Box::pin(insert(connection.as_mut(), &event)).await;
                 (active.in_doubt, active.suspended) = (false, false);
                 inserted
             }
             Err(error) => Err(sqlx::Error::Encode(Box::new(error))),
         };
-        buffer::give(row);
-        buffer::give(json);
+        buffer::put(row);
+        buffer::put(json);
         match inserted {
             Ok(()) => {
-                // Its intent, if it has one, stays open: nobody here knows whether the transaction commits.
+                // Its intent, if it has one, stays open, because only the caller knows whether the
+                // transaction commits.
                 active.recorder.counters.in_transaction();
                 self.discard();
                 Ok(())

@@ -1,19 +1,21 @@
 //! The names of fields, as they are written.
 
-/// The longest key that is made ready, in bytes; so many are copied for each, by two instructions.
+/// The longest key that is made ready, in bytes. Two instructions copy that many for each key.
 pub(crate) const KEY: usize = 32;
 
-/// The name of a field. It is made into JSON when the program is compiled, and not by each call.
+/// The name of a field, made into JSON at compile time rather than by each call.
 #[derive(Debug, Clone, Copy)]
 pub struct Key {
     name: &'static str,
     json: [u8; KEY],
-    /// Of the key in `json`; nothing, if it is too long.
+    /// Of the key in `json`, or nothing if it is too long.
     length: usize,
 }
 
 impl Key {
-    /// A name in which nothing has to be escaped: a Rust identifier, or one that the macro has checked.
+    /// Makes the key of a name without characters to escape.
+    ///
+    /// Such a name is a Rust identifier, or one that the macro has checked.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
         let (from, mut json, mut length) = (name.as_bytes(), [0; KEY], 0);
@@ -30,13 +32,13 @@ impl Key {
         Self { name, json, length }
     }
 
-    /// The name itself.
+    /// Returns the name itself.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name
     }
 
-    /// `"name":` with zeros behind it, and how long it is; `None` if it is too long.
+    /// `"name":` with zeros behind it, and how long it is, or `None` if it is too long.
     #[inline(always)]
     pub(crate) fn json(&self) -> Option<(&[u8; KEY], usize)> {
         (self.length > 0).then_some((&self.json, self.length))

@@ -1,72 +1,71 @@
-//! Checkpoints: signed statements of what the trail was.
+//! Checkpoints: signed statements about the trail at a moment.
 //!
-//! All sealed batches stand in one order, `audit_tree`, and are the leaves of one tree as in RFC 6962. A checkpoint is its size and its
-//! root, signed: a signed note (<https://c2sp.org/signed-note>) in the form of <https://c2sp.org/tlog-checkpoint>. Whoever has a copy can
-//! prove that nothing it covers was changed since.
+//! All sealed batches stand in one order, `audit_tree`, and are the leaves of one tree as in
+//! RFC 6962. A checkpoint is its size and its root, signed: a signed note
+//! (<https://c2sp.org/signed-note>) in the form of <https://c2sp.org/tlog-checkpoint>. A verifier
+//! with a copy can prove that nothing it covers was changed since.
 
-use super::copy_out::{self, Row};
+use super::error::{EvidenceError, Failure};
 use super::key::{NUMBER, SignedHead, SigningKey, TIME};
-use super::merkle::{Frontier, Hash, leaf_hash};
-use super::{EvidenceError, Reach, copy_in, copy_in_row, late};
-use crate::timestamp::Timestamp;
-use sqlx::postgres::{PgConnection, PgPool};
+use super::unbatched::{self, KNOWS_FORMS, LOCK, Lookback};
+use crate::event::Timestamp;
+use crate::postgres::copy;
+use crate::postgres::copy::{Row, decode};
+use crate::seal::merkle::{Frontier, Hash, leaf_hash};
+use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Executor, Row as _};
 use uuid::Uuid;
 
-/// What a batch's row is hashed from, in this order.
+/// The columns that a batch's row is hashed from, in this order.
 pub(crate) const BATCH: &str = "b.id, b.journal_id, b.first_position, b.end_position, b.rows, b.origin, b.created_at, \
-     b.first_event_at, b.last_event_at, b.previous_position, b.previous_root, b.open_positions, b.root";
+     b.first_event_at, b.last_event_at, b.previous_position, b.previous_root, b.open_positions, b.root, b.leaf_form";
 
 const TAG: &[u8] = b"audit-batch 1\n";
+/// Of a batch whose leaves are not of the first form: it covers that.
+const TAG_2: &[u8] = b"audit-batch 2\n";
+/// The field of the first form, an `int2`: the last of the row.
+const FIRST_FORM: [u8; 6] = [0, 0, 0, 2, 0, 1];
 
 /// Batches that are put into the tree at once.
 const CHUNK: usize = 50_000;
 
 /// The leaf of a batch, from its row: the fields of [`BATCH`], as in binary COPY.
 pub(crate) fn batch_leaf(row: Row<'_>) -> Hash {
-    leaf_hash(&[TAG, row.0].concat())
+    match row.0.strip_suffix(&FIRST_FORM) {
+        Some(row) => leaf_hash(&[TAG, row].concat()),
+        None => leaf_hash(&[TAG_2, row.0].concat()),
+    }
 }
 
 /// A checkpoint that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Checkpoint {
-    /// The signed note: what to keep elsewhere.
+    /// The signed note, to be kept elsewhere.
     pub note: String,
-    /// How many batches it covers.
+    /// The number of batches that the checkpoint covers.
     pub batches: u64,
-    /// How many of them are new since the last one.
+    /// The number of covered batches that are new since the last checkpoint.
     pub new_batches: u64,
     /// Rows that had come without a batch and were sealed now.
     pub sealed_late: u64,
-    /// When it was made, by this machine's clock.
+    /// The time at which it was made, by this machine's clock.
     pub time: Timestamp,
 }
 
-/// Makes a checkpoint of all that is stored: seals the rows that came without a batch, puts the batches that are new into the tree, signs its
-/// root, and keeps that in `audit_checkpoints`.
-///
-/// Checkpoints of several processes take turns.
-///
-/// # Errors
-/// The database cannot be reached or does not allow it; or the last checkpoint is not of this key, or not what that key signed: then
-/// somebody has changed it, and nothing is signed.
-pub async fn checkpoint(pool: &PgPool, key: &SigningKey) -> Result<Checkpoint, EvidenceError> {
-    let mut connection = pool.acquire().await?;
-    make(&mut connection, key, Reach::All).await
-}
-
+/// Seals what came without a batch, puts new batches into the tree, and signs its root.
 pub(crate) async fn make(
     connection: &mut PgConnection,
     key: &SigningKey,
-    reach: Reach,
-) -> Result<Checkpoint, EvidenceError> {
-    let sealed_late = late::seal(connection, reach).await?;
+    lookback: Lookback,
+) -> Result<Checkpoint, Failure> {
+    let sealed_late = unbatched::seal(connection, lookback).await?;
     let mut transaction = connection.begin().await?;
-    transaction.execute(super::LOCK).await?;
+    transaction.execute(LOCK).await?;
+    transaction.execute(KNOWS_FORMS).await?;
     let (mut frontier, number) = last(&mut transaction, key).await?;
     let before = frontier.size();
-    while grow(&mut transaction, &mut frontier, reach).await? == CHUNK {}
+    while grow(&mut transaction, &mut frontier, lookback).await? == CHUNK {}
     let time = Timestamp::now();
     let lines = format!("{TIME}{time}\n{NUMBER}{number}\n");
     let note = key.sign(frontier.size(), frontier.root(), &lines)?;
@@ -82,7 +81,7 @@ pub(crate) async fn make(
 }
 
 /// The tree as the last checkpoint left it, and the number of the next.
-async fn last(connection: &mut PgConnection, key: &SigningKey) -> Result<(Frontier, u64), EvidenceError> {
+async fn last(connection: &mut PgConnection, key: &SigningKey) -> Result<(Frontier, u64), Failure> {
     let last = sqlx::query("SELECT tree_size, note, frontier FROM audit_checkpoints ORDER BY id DESC LIMIT 1")
         .fetch_optional(&mut *connection)
         .await?;
@@ -92,7 +91,7 @@ async fn last(connection: &mut PgConnection, key: &SigningKey) -> Result<(Fronti
         return if in_tree == 0 {
             Ok((Frontier::default(), 0))
         } else {
-            Err(EvidenceError::Inconsistent("audit_tree: there are batches in it, and no checkpoint"))
+            Err(EvidenceError::Inconsistent("audit_tree: there are batches in it, and no checkpoint").into())
         };
     };
     let head: SignedHead = key.public().open(last.try_get(1)?).map_err(EvidenceError::LastCheckpoint)?;
@@ -101,27 +100,31 @@ async fn last(connection: &mut PgConnection, key: &SigningKey) -> Result<(Fronti
         .ok_or(EvidenceError::Inconsistent("the last checkpoint's frontier"))?;
     let is_whole = last.try_get::<i64, _>(0)?.cast_unsigned() == head.size && in_tree.cast_unsigned() == head.size;
     let number = head.number.map_or(0, |number| number + 1);
-    if is_whole { Ok((frontier, number)) } else { Err(EvidenceError::Inconsistent("the last checkpoint's size")) }
+    if is_whole {
+        Ok((frontier, number))
+    } else {
+        Err(EvidenceError::Inconsistent("the last checkpoint's size").into())
+    }
 }
 
-/// Puts batches that are not in the tree into it; returns how many.
-async fn grow(connection: &mut PgConnection, frontier: &mut Frontier, reach: Reach) -> Result<usize, EvidenceError> {
+/// Puts batches that are not in the tree into it, and returns how many.
+async fn grow(connection: &mut PgConnection, frontier: &mut Frontier, lookback: Lookback) -> Result<usize, Failure> {
     let query = format!(
         "SELECT {BATCH} FROM audit_batches b WHERE b.root IS NOT NULL AND NOT EXISTS \
          (SELECT FROM audit_tree t WHERE t.batch_id = b.id){} ORDER BY b.created_at, b.id LIMIT {CHUNK}",
-        reach.condition("b.created_at")
+        lookback.condition("b.created_at")
     );
     let mut found: Vec<(Uuid, Hash)> = Vec::new();
-    copy_out::rows(connection, &query, |row| {
+    decode::rows(connection, &query, |row| {
         found.push((row.fields().uuid()?, batch_leaf(row)));
-        Ok::<_, EvidenceError>(())
+        Ok::<_, Failure>(())
     })
     .await?;
     let mut rows = Vec::with_capacity(found.len() * 70);
     for (batch_id, leaf) in &found {
-        copy_in_row(&mut rows, &[&frontier.size().to_be_bytes(), batch_id.as_bytes(), &leaf.0]);
+        copy::push_row(&mut rows, &[&frontier.size().to_be_bytes(), batch_id.as_bytes(), &leaf.0]);
         frontier.push(*leaf);
     }
-    copy_in(connection, "COPY audit_tree (number, batch_id, leaf) FROM STDIN (FORMAT binary)", &rows).await?;
+    copy::send(connection, "COPY audit_tree (number, batch_id, leaf) FROM STDIN (FORMAT binary)", &rows).await?;
     Ok(found.len())
 }

@@ -1,32 +1,32 @@
 //! The keys that sign checkpoints: Ed25519, in the text forms of signed notes.
 
-use super::merkle::Hash;
+use crate::seal::merkle::Hash;
 use rand_core::OsRng;
 use signed_note::{Note, NoteError, Signer, StandardSigner, StandardVerifier, Verifier, VerifierList};
 use std::fmt;
 use std::str::FromStr;
 use tlog_tiles::Checkpoint as Head;
 
-/// Why a text is no key, or a note no checkpoint of it.
+/// The reason a text is not a key, or a note not a checkpoint of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
-    /// The name is empty or holds spaces or `+`.
+    /// The name is empty, or contains spaces or `+`.
     #[error("a key's name may not be empty nor hold spaces or `+`; name the trail like a URL: audit.example.com/desk")]
     Name,
-    /// The text is no secret key.
+    /// The text is not a valid secret key.
     #[error(
-        "this is no secret key of checkpoints: it begins with PRIVATE+KEY+, as `audit-trail checkpoint --new-key` writes it"
+        "invalid secret key for checkpoints: expected a text that begins with PRIVATE+KEY+, as `audit-trail checkpoint --new-key` writes it"
     )]
     Secret,
-    /// The text is no public key.
+    /// The text is not a valid public key.
     #[error(
-        "this is no public key of checkpoints: it is <name>+<8 digits>+<base64>, as `audit-trail checkpoint --new-key` writes it"
+        "invalid public key for checkpoints: expected <name>+<8 digits>+<base64>, as `audit-trail checkpoint --new-key` writes it"
     )]
     Public,
-    /// The text is no signed note that holds a checkpoint.
+    /// The text is not a signed note that contains a checkpoint.
     #[error(
-        "this is no checkpoint: it is a signed note, with the trail's name, the size of the tree and its root in the first lines"
+        "invalid checkpoint: expected a signed note whose first lines are the trail's name, the size of the tree and its root"
     )]
     Malformed,
     /// The note is signed by none of the keys.
@@ -37,8 +37,9 @@ pub enum KeyError {
     Signature,
 }
 
-/// A secret key, with which checkpoints are signed. Whoever has it can sign whatever they like: it does not belong on the machine of
-/// the database.
+/// A secret key, with which checkpoints are signed.
+///
+/// Its holder can sign anything: keep it away from the database's machine.
 ///
 /// ```
 /// use audit_runtime::evidence::SigningKey;
@@ -55,10 +56,13 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
-    /// A new key. Its name says whose checkpoints these are, like a URL without its scheme: `audit.example.com/desk`.
+    /// Generates a new key.
+    ///
+    /// The name identifies whose checkpoints these are, like a URL without its scheme:
+    /// `audit.example.com/desk`.
     ///
     /// # Errors
-    /// The name is empty, or holds spaces or `+`.
+    /// The name is empty, or contains spaces or `+`.
     pub fn generate(name: &str) -> Result<Self, KeyError> {
         if !signed_note::is_key_name_valid(name) {
             return Err(KeyError::Name);
@@ -72,13 +76,13 @@ impl SigningKey {
         Ok(Self { signer, secret, public: public.parse()? })
     }
 
-    /// Its text, to be kept secret.
+    /// Returns its text, to be kept secret.
     #[must_use]
     pub fn secret(&self) -> &str {
         &self.secret
     }
 
-    /// The key by which its signatures are known.
+    /// Returns the public key that verifies its signatures.
     #[must_use]
     pub fn public(&self) -> &PublicKey {
         &self.public
@@ -120,8 +124,9 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// A public key, by which checkpoints are known to be one's own. It is what a verifier has to be given by another way than by the
-/// database.
+/// A public key, which verifies that checkpoints are one's own.
+///
+/// A verifier must receive it by another way than the database.
 #[derive(Clone)]
 pub struct PublicKey {
     verifier: StandardVerifier,
@@ -129,7 +134,7 @@ pub struct PublicKey {
 }
 
 impl PublicKey {
-    /// Whose checkpoints these are.
+    /// Returns the name of the trail whose checkpoints these are.
     #[must_use]
     pub fn name(&self) -> &str {
         self.verifier.name()
@@ -178,7 +183,7 @@ impl PartialEq for PublicKey {
 
 impl Eq for PublicKey {}
 
-/// What a checkpoint says.
+/// The content of a checkpoint.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct SignedHead {
     pub(crate) name: String,
@@ -190,13 +195,13 @@ pub(crate) struct SignedHead {
     pub(crate) number: Option<u64>,
 }
 
-/// Begins the line of a checkpoint that says when it was made.
+/// Begins the line of a checkpoint that contains its time.
 pub(crate) const TIME: &str = "time ";
-/// Begins the line that says how many were made before it.
+/// Begins the line that contains the number of earlier checkpoints.
 pub(crate) const NUMBER: &str = "number ";
 
 impl SignedHead {
-    /// Reads a checkpoint, whoever signed it.
+    /// Reads a checkpoint, whichever key signed it.
     pub(crate) fn read(note: &str) -> Result<Self, KeyError> {
         Self::of(&Note::from_bytes(note.as_bytes()).map_err(|_| KeyError::Malformed)?)
     }

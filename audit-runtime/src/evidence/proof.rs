@@ -1,4 +1,4 @@
-//! The proof that a row is in the trail, for somebody who has no access to the database.
+//! The proof that a row is in the trail, for a verifier without access to the database.
 //!
 //! ```text
 //! event -> entry -> leaf     path to     the root of its batch
@@ -6,14 +6,15 @@
 //! ```
 
 use super::checkpoint::{BATCH, batch_leaf};
-use super::copy_out::Row;
-use super::key::{PublicKey, SignedHead};
-use super::merkle::{self, Frontier, Hash, leaf_hash};
+use super::key::{KeyError, PublicKey, SignedHead};
 use super::row::{EventRow, time_field};
-use super::seal::{self, Entry, Sealer};
-use super::{KeyError, late};
-use crate::timestamp::Timestamp;
-use crate::writer::copy::push_field;
+use super::unbatched;
+use crate::event::Timestamp;
+use crate::postgres::copy::push_field;
+use crate::postgres::copy::{Row, decode};
+use crate::postgres::{DatabaseError, Internal};
+use crate::seal::merkle::{self, Frontier, Hash, leaf_hash};
+use crate::seal::{self, Entry, LeafForm, Sealed, Sealer};
 use serde::{Deserialize, Serialize};
 use sqlx::AssertSqlSafe;
 use sqlx::Row as _;
@@ -23,12 +24,15 @@ use std::collections::HashMap;
 use tlog_tiles::tlog::{self, HashReader, check_record, prove_record, split_stored_hash_index};
 use uuid::Uuid;
 
-/// Proves that an event is in the trail that a checkpoint covers. It is JSON, and holds the event.
+/// A proof that an event is in the trail that a checkpoint covers.
+///
+/// It is JSON, and contains the event.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Proof {
     event: EventRow,
     batch: BatchRow,
-    /// The event's leaf among those of its batch, the first of which is the link to the batch before.
+    /// The event's leaf among those of its batch, the first of which is the link to the batch
+    /// before.
     batch_path: Path,
     /// The batch's leaf among those of the tree.
     tree_path: Path,
@@ -45,7 +49,8 @@ struct Path {
     hashes: Vec<String>,
 }
 
-/// The row of a batch, as PostgreSQL's `row_to_json` writes it; hashes as `\x` and hexadecimal.
+/// The row of a batch, as PostgreSQL's `row_to_json` writes it, with hashes as `\x` and
+/// hexadecimal.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct BatchRow {
     id: Uuid,
@@ -61,35 +66,46 @@ struct BatchRow {
     previous_root: Option<String>,
     open_positions: Option<String>,
     root: String,
+    /// Proofs of older programs have none.
+    #[serde(default = "first_form", skip_serializing_if = "is_first_form")]
+    leaf_form: i16,
 }
 
-/// What a proof proves.
+fn first_form() -> i16 {
+    LeafForm::FIRST.0
+}
+
+fn is_first_form(form: &i16) -> bool {
+    *form == LeafForm::FIRST.0
+}
+
+/// The facts that a proof establishes.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Proven {
     /// The event.
     pub event_id: Uuid,
-    /// When the checkpoint was made that it was in by then, as that says.
+    /// The time of the checkpoint that covers the event, as the checkpoint states it.
     pub by: Option<Timestamp>,
-    /// Whose checkpoint it is.
+    /// The name of the trail whose checkpoint it is.
     pub name: String,
 }
 
-/// Why a proof proves nothing.
+/// The reason a proof is not valid.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProofError {
-    /// There is no such event.
-    #[error("there is no event {0}")]
+    /// The trail does not contain the event.
+    #[error("event {0} not found")]
     NotFound(Uuid),
-    /// The event is there, and no checkpoint covers it.
+    /// The trail contains the event, and no checkpoint covers it.
     #[error("no checkpoint covers event {0} yet; make one: audit-trail checkpoint")]
     NotCovered(Uuid),
-    /// What the database holds of the event is not what was sealed.
+    /// The event in the database differs from the one that was sealed.
     #[error("event {0} is not what was sealed; audit-trail verify says more")]
     Inconsistent(Uuid),
-    /// The text is no proof.
-    #[error("this is no proof: {0}")]
+    /// The text is not a proof.
+    #[error("invalid proof: {0}")]
     Malformed(String),
     /// The checkpoint in it is not of this key.
     #[error("the proof proves nothing: {0}")]
@@ -99,20 +115,32 @@ pub enum ProofError {
     Wrong(&'static str),
     /// The database cannot be reached, does not allow it, or fails.
     #[error(transparent)]
-    Database(#[from] sqlx::Error),
+    Database(#[from] DatabaseError),
+}
+
+/// The error that functions return that query the database.
+pub(crate) type Failure = Internal<ProofError>;
+
+impl From<ProofError> for Failure {
+    fn from(error: ProofError) -> Self {
+        Self::Own(error)
+    }
+}
+
+impl From<KeyError> for Failure {
+    fn from(error: KeyError) -> Self {
+        Self::Own(error.into())
+    }
 }
 
 /// Proves that an event is in the trail, by the first checkpoint that covers it.
-///
-/// # Errors
-/// There is no such event, no checkpoint covers it, or it is not what was sealed.
-pub async fn prove(pool: &PgPool, id: Uuid) -> Result<Proof, ProofError> {
+pub(crate) async fn prove(pool: &PgPool, id: Uuid) -> Result<Proof, Failure> {
     let mut connection = pool.acquire().await?;
     // With the batch that sealed it late, if it came without one.
     let query = format!(
         "SELECT row_to_json(s)::text, s.batch FROM (SELECT {}, coalesce(e.batch_id, l.batch_id) AS batch FROM audit_events e \
          LEFT JOIN audit_late l ON l.event_id = e.id AND l.created_at = e.created_at WHERE e.id = $1) s ORDER BY s.batch LIMIT 1",
-        late::COLUMNS
+        unbatched::COLUMNS
     );
     let row = sqlx::query(AssertSqlSafe(query)).bind(id).fetch_optional(&mut *connection).await?;
     let row = row.ok_or(ProofError::NotFound(id))?;
@@ -122,10 +150,7 @@ pub async fn prove(pool: &PgPool, id: Uuid) -> Result<Proof, ProofError> {
 }
 
 /// Proves that an event which was pruned was in the trail, by its line in the archive.
-///
-/// # Errors
-/// The line is none of an archive, no checkpoint covers the event, or it is not what was sealed.
-pub async fn prove_archived(pool: &PgPool, line: &str) -> Result<Proof, ProofError> {
+pub(crate) async fn prove_archived(pool: &PgPool, line: &str) -> Result<Proof, Failure> {
     let mut connection = pool.acquire().await?;
     let event: EventRow = parse(line)?;
     let batch_id = match event.batch_id {
@@ -139,7 +164,7 @@ pub async fn prove_archived(pool: &PgPool, line: &str) -> Result<Proof, ProofErr
     prove_row(&mut connection, event, batch_id).await
 }
 
-async fn prove_row(connection: &mut PgConnection, event: EventRow, batch_id: Uuid) -> Result<Proof, ProofError> {
+async fn prove_row(connection: &mut PgConnection, event: EventRow, batch_id: Uuid) -> Result<Proof, Failure> {
     let id = event.id();
     let query = format!(
         "SELECT row_to_json(s)::text, t.number, b.leaves, \
@@ -154,6 +179,7 @@ async fn prove_row(connection: &mut PgConnection, event: EventRow, batch_id: Uui
     let head = SignedHead::read(&checkpoint)?;
 
     let entry = event.entry(&mut Sealer::default()).map_err(|_| ProofError::Inconsistent(id))?;
+    let entry = batch.sealed(entry).ok_or(ProofError::Inconsistent(id))?;
     let place = Entry::all(&leaves).position(|sealed| sealed == entry).ok_or(ProofError::Inconsistent(id))?;
     let previous = batch.previous_root.as_deref().map(bytes).transpose()?;
     let tree = seal::tree(batch.journal_id, previous.as_deref(), &leaves);
@@ -166,12 +192,12 @@ impl Proof {
     /// Reads a proof.
     ///
     /// # Errors
-    /// The text is none.
+    /// The text is not a proof.
     pub fn from_json(text: &str) -> Result<Self, ProofError> {
         parse(text)
     }
 
-    /// The proof as a text.
+    /// Returns the proof as a text.
     ///
     /// # Errors
     /// It cannot be written as JSON.
@@ -179,14 +205,16 @@ impl Proof {
         serde_json::to_string_pretty(self).map_err(|error| ProofError::Malformed(error.to_string()))
     }
 
-    /// Verifies it; no database is asked.
+    /// Verifies the proof, without a database.
     ///
     /// # Errors
-    /// It does not prove what it claims, or its checkpoint is not of this key.
+    /// It fails to prove its claim, or another key signed its checkpoint.
     pub fn verify(&self, key: &PublicKey) -> Result<Proven, ProofError> {
         let head = key.open(&self.checkpoint)?;
         let entry = self.event.entry(&mut Sealer::default());
         let entry = entry.map_err(|_| ProofError::Malformed("its event is none".into()))?;
+        let of_form = "the form of its batch's leaves is not that of the event, or not known to this program";
+        let entry = self.batch.sealed(entry).ok_or(ProofError::Wrong(of_form))?;
         let root = self.batch.root.as_str();
         let root = Hash(bytes(root)?.try_into().map_err(|_| ProofError::Malformed("a root has 32 bytes".into()))?);
         if !self.batch_path.leads(leaf_hash(&entry.to_bytes()), root)? {
@@ -211,6 +239,11 @@ fn bytes(text: &str) -> Result<Vec<u8>, ProofError> {
 }
 
 impl BatchRow {
+    /// The entry of a row, if leaves of the batch's form can be such.
+    fn sealed(&self, row: Sealed) -> Option<Entry> {
+        LeafForm(self.leaf_form).allows(row.form).then_some(row.entry)
+    }
+
     /// As it is hashed.
     fn fields(&self) -> Result<Vec<u8>, ProofError> {
         let time = |text: &str| time_field(text).ok_or_else(|| ProofError::Malformed(format!("invalid time {text:?}")));
@@ -229,6 +262,7 @@ impl BatchRow {
             self.previous_root.as_deref().map(bytes).transpose()?,
             self.open_positions.as_deref().map(bytes).transpose()?,
             Some(bytes(&self.root)?),
+            Some(self.leaf_form.to_be_bytes().to_vec()),
         ] {
             push_field(&mut row, field.as_deref());
         }
@@ -274,7 +308,7 @@ fn range(index: u64) -> (u64, u64) {
 }
 
 /// The path in the tree of all batches, of whose leaves each is read once and none is kept.
-async fn path_in_database(connection: &mut PgConnection, number: u64, size: u64) -> Result<Path, ProofError> {
+async fn path_in_database(connection: &mut PgConnection, number: u64, size: u64) -> Result<Path, Failure> {
     /// Says which hashes are needed before they are there.
     #[derive(Default)]
     struct Known {
@@ -294,7 +328,7 @@ async fn path_in_database(connection: &mut PgConnection, number: u64, size: u64)
         let (begin, end) = range(index);
         let mut part = Frontier::default();
         let query = format!("SELECT leaf FROM audit_tree WHERE number >= {begin} AND number < {end} ORDER BY number");
-        super::copy_out::rows(connection, &query, |row| {
+        decode::rows(connection, &query, |row| {
             let leaf = row.fields().next()?.and_then(|leaf| leaf.try_into().ok()).unwrap_or_default();
             part.push(Hash(leaf));
             Ok::<_, sqlx::Error>(())

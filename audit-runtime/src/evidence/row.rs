@@ -1,9 +1,9 @@
-//! Rows as JSON that loses nothing: what proofs and archives hold.
+//! Rows as lossless JSON, which proofs and archives contain.
 
-use super::canonical::NotJson;
-use super::seal::{Entry, Sealer};
-use crate::timestamp::Timestamp;
-use crate::writer::copy::push_field;
+use crate::event::Timestamp;
+use crate::postgres::copy::{Columns, push_field};
+use crate::seal::canonical::NotJson;
+use crate::seal::{Sealed, Sealer};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -24,7 +24,13 @@ pub(crate) struct EventRow {
     causation_id: Option<Uuid>,
     context: Option<Box<RawValue>>,
     origin: Option<String>,
-    /// An archive says it; a proof has the batch itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    entity_key: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    targets: Option<Box<RawValue>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tenant: Option<String>,
+    /// An archive states it, and a proof contains the batch itself.
     #[serde(default, skip_serializing)]
     pub(super) batch_id: Option<Uuid>,
 }
@@ -34,8 +40,8 @@ impl EventRow {
         self.id
     }
 
-    /// Its entry, as it was sealed.
-    pub(crate) fn entry(&self, sealer: &mut Sealer) -> Result<Entry, NotJson> {
+    /// Its entry, as it was sealed, and the form that its batch has at least.
+    pub(crate) fn entry(&self, sealer: &mut Sealer) -> Result<Sealed, NotJson> {
         let json = |json: &RawValue| [b"\x01", json.get().as_bytes()].concat();
         let mut row = Vec::new();
         for field in [
@@ -52,10 +58,13 @@ impl EventRow {
             self.causation_id.map(|id| id.as_bytes().to_vec()),
             self.context.as_deref().map(json),
             self.origin.clone().map(Into::into),
+            self.entity_key.clone().map(Into::into),
+            self.targets.as_deref().map(json),
+            self.tenant.clone().map(Into::into),
         ] {
             push_field(&mut row, field.as_deref());
         }
-        sealer.row(&row)
+        sealer.row(&row, Columns::All)
     }
 }
 

@@ -1,6 +1,6 @@
 //! A journal alone, for its benchmark.
 
-use super::{Journal, JournalError, Limits, Next, Overflow, housekeeping};
+use super::{Journal, JournalError, Limits, Next, housekeeping};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use std::time::Duration;
 pub struct BenchedJournal(Arc<Journal>);
 
 impl BenchedJournal {
-    /// Makes one; `segment_bytes` is a power of two.
+    /// Creates a journal, with `segment_bytes` as a power of two.
     ///
     /// # Errors
     /// The directory cannot be made, or no segment in it.
     pub fn create(directory: &Path, segment_bytes: u64) -> Result<Self, JournalError> {
-        let limits = Limits { segment_bytes, limit_bytes: 8 << 30, overflow: Overflow::Refuse };
+        let limits = Limits::new(segment_bytes, 8 << 30);
         let journal = Arc::new(Journal::create(Some(directory), limits)?);
         housekeeping::start(&journal, Duration::from_millis(100)).map_err(|source| JournalError::Segment {
             path: directory.to_owned(),
@@ -25,18 +25,18 @@ impl BenchedJournal {
         Ok(Self(journal))
     }
 
-    /// Appends a record; says whether it was taken.
+    /// Appends a record, and returns whether the journal accepted it.
     #[inline]
     pub fn append(&self, payload: &[u8]) -> bool {
         self.0.append(payload).is_ok()
     }
 
-    /// Whether the next segment is made already.
+    /// Returns whether the next segment is made already.
     pub fn is_ahead(&self) -> bool {
         self.0.ring.frontier() >= self.0.ring.cursor() + self.0.limits.segment_bytes
     }
 
-    /// Reads what there is, and lets go of it; gives how many records there were.
+    /// Reads and releases all records, and returns how many there were.
     pub fn drain(&self) -> u64 {
         let mut records = 0;
         while let Next::Record { .. } = self.0.read() {

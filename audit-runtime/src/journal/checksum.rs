@@ -7,10 +7,11 @@
 //! P, Q = 0x9e3779b1, 0x85ebca77, modulo 2^32
 //! ```
 //!
-//! Integers are little endian. The payload is filled up with zeros to whole words of 8 bytes; the first two thirds have as many words
-//! as a third of those that are whole, rounded down. Three sums that do not wait for each other take a third of the time of one.
-//! Without the factors (two primes of xxHash's) one flipped bit in each of two thirds could cancel each other out, for a CRC of CRCs is
-//! linear.
+//! Integers are little endian. The payload is filled up with zeros to whole words of 8 bytes. The
+//! first two thirds each have a third of the whole words, rounded down. Three sums that do not wait
+//! for each other take a third of the time of one. The factors are two primes of xxHash's. Without
+//! them, one flipped bit in each of two thirds could cancel each other out, because a CRC of CRCs
+//! is linear.
 
 use uuid::Uuid;
 
@@ -63,8 +64,8 @@ impl RecordChecksum {
     }
 }
 
-/// By the processor's own instruction. (The crate `crc32c` has it too, but asks for each sum what the processor can, where the sum's
-/// words are aligned, and whether it is long enough for its own way to take three at a time.)
+/// By the processor's own instruction. (The crate `crc32c` uses it too. But for each sum it checks
+/// the processor's abilities and the alignment and length of the words.)
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 mod hardware {
     use std::arch::x86_64::_mm_crc32_u64;
@@ -124,7 +125,8 @@ mod tests {
         }
     }
 
-    /// What files hold: another sum would make them unreadable. (Reckoned by another program, too.)
+    /// Files contain this sum: another one would make them unreadable. Another program computed it,
+    /// too.
     #[test]
     fn a_checksum_is_what_it_was() {
         let checksum = |payload: &[u8]| {
@@ -153,7 +155,7 @@ mod tests {
             flipped[bit / 8] ^= 1 << (bit % 8);
             assert!(seen.insert(checksum(&flipped, 64, 1)), "bit {bit}");
         }
-        // What is filled up is no part of it.
+        // The filled-up bytes are not part of the record.
         assert!(seen.insert(checksum(&[&*payload, &[0]].concat(), 64, 1)));
         for bit in 3..64 {
             assert!(seen.insert(checksum(&payload, 64 ^ 1 << bit, 1)), "bit {bit} of the position");

@@ -1,46 +1,29 @@
-//! What of a journal is on disk: survives not only its process but a power failure.
+//! Syncs: the part of a journal that survives not only its process but a power failure.
 //!
-//! The housekeeper syncs at an interval, and at once when somebody waits; all who wait are served by one sync.
+//! The housekeeper syncs at an interval, and at once when a caller waits. One sync serves all who
+//! wait.
 
-use super::Journal;
+use super::live::Journal;
+use super::state::{NotSynced, Synced};
 use std::io;
 use std::sync::atomic::Ordering;
 
-/// How much of a journal is on disk.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Synced {
-    /// What lies before was handed to the disk,
-    to: u64,
-    /// and what lies before this in vain.
-    failed_to: u64,
-    /// The number of the last sync: what was published before it began is on disk, in whichever block.
-    number: u64,
-    /// What had been claimed when it began,
-    claimed: u64,
-    /// and when the one before began: all of it has been published since.
-    settled: bool,
-}
-
-/// Why a record is not known to be on disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NotSynced {
-    Failed,
-    Released,
-}
-
 impl Journal {
-    /// Writes what was published so far to the disk. Behind what is still being copied, or is still free, more is known to be there by the
-    /// number of the sync alone: blocks are not filled in their order.
+    /// Writes what was published so far to the disk. Behind what is still being copied, or is still
+    /// free, only the number of the sync shows what is there, because blocks are not filled in
+    /// their order.
     pub(crate) fn sync(&self) -> io::Result<()> {
         let is_wanted = self.sync_wanted.swap(false, Ordering::AcqRel);
         let number = self.syncs_begun.fetch_add(1, Ordering::AcqRel) + 1;
         let before = *self.synced.borrow();
-        // A record that nobody will find is not on disk, even if it could be written there.
+        // A record that an adopter cannot find is not on disk, even if it could be written there.
         let found = self.check_place();
-        // Counted before what is published is looked at: a claim that is not in it is not yet published, either.
-        let claimed = self.ring.claimed();
+        // Counted before what is published is looked at: a claim that is not in it is not yet
+        // published, either.
+        let claimed = self.ring.claim_fingerprint();
         let to = self.ring.published_to(before.to);
-        // No further than that: a page that was written to the disk is faulted in anew by the next call that writes to it.
+        // No further than that: a page that was written to the disk is faulted in anew by the next
+        // call that writes to it.
         let end = self.ring.claimed_to();
         let settled = claimed == before.claimed && to == before.to;
         if before.to == end || (settled && before.settled && !is_wanted) {
@@ -54,7 +37,8 @@ impl Journal {
         });
         self.synced.send_modify(|synced| match written {
             Ok(()) => *synced = Synced { to, number, claimed, settled, ..*synced },
-            // What the system could not write it may have given up: it is never said to be on disk.
+            // The system may have given up the bytes it could not write: they never count as being
+            // on disk.
             Err(_) => *synced = Synced { to: end, failed_to: end, number, claimed, settled },
         });
         written
@@ -67,11 +51,12 @@ impl Journal {
             let segments = self.ring.segments();
             directory.check(segments.iter().filter_map(|segment| segment.path()))
         };
-        // A segment that was shipped meanwhile is gone by right, and so is all of a journal that was closed.
+        // A segment that was shipped meanwhile is gone by right, and so is all of a journal that
+        // was closed.
         check().or_else(|_| check()).or_else(|error| if self.is_closed() { Ok(()) } else { Err(error) })
     }
 
-    /// Waits until what lies before a position is on disk, which is published; all who wait are served by one sync.
+    /// Waits until the bytes before a published position are on disk. One sync serves all waiters.
     ///
     /// # Errors
     /// It could not be written, or the journal was given up before.

@@ -1,4 +1,5 @@
-//! The thread that makes segments ahead of the callers and syncs what they wrote.
+//! The thread that makes room ahead of the callers, ends segments, and syncs what the callers
+//! wrote.
 //!
 //! Both are blocking system calls: on the writer's thread they would hold up batches in flight.
 
@@ -8,7 +9,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-/// Starts the housekeeping thread of a journal; it ends by itself soon after the journal was closed.
+/// Starts the housekeeping thread of a journal. It ends by itself soon after the journal was
+/// closed.
 pub(crate) fn start(journal: &Arc<Journal>, sync_every: Duration) -> io::Result<()> {
     let kept = journal.clone();
     let thread = thread::Builder::new().name("audit-journal".into()).spawn(move || run(&kept, sync_every))?;
@@ -19,8 +21,9 @@ pub(crate) fn start(journal: &Arc<Journal>, sync_every: Duration) -> io::Result<
 fn run(journal: &Journal, sync_every: Duration) {
     let mut sync_failed = false;
     while !journal.is_closed() {
-        // A failure is not final: the next round tries again, and callers are told meanwhile.
+        // A failure is not final: the next round tries again, and calls return the error meanwhile.
         let _ = journal.grow();
+        journal.end_if_wanted();
         match journal.sync() {
             Ok(()) => sync_failed = false,
             Err(error) if !sync_failed => {

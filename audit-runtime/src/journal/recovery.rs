@@ -1,19 +1,14 @@
 //! Reading the journal of a dead process.
-//!
-//! The files are read, not mapped: a file that somebody truncates meanwhile must not be a SIGBUS. Where the
-//! bytes are no record (a hole left by a thread that died between claim and publish, or damage), the scan goes
-//! on at the next multiple of 8 until a record's checksum, which covers its position, holds again.
 
-use super::checksum::{PayloadChecksum, RecordChecksum};
+use super::checksum::RecordChecksum;
+use super::cut_log::{self, Cut, CutLog};
 use super::directory::Directory;
-use super::format::{
-    ALIGN, CLAIMED, FREE, HEADER, HeaderError, PAD, RECORD_HEADER, SegmentHeader, may_stand, read_u32, record_bytes,
-};
+use super::format::{HEADER, HeaderError, SegmentHeader};
+use super::parent_directory::open_file;
+use super::scan::{OpenSegment, RecoveredRecord, read_up_to, segment_bytes};
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use uuid::Uuid;
 
 /// A journal whose process is dead, in the hands of this one.
@@ -22,54 +17,30 @@ pub(crate) struct Orphan {
     directory: Directory,
     segments: VecDeque<(u64, PathBuf)>,
     end: u64,
+    segment_bytes: u64,
     open: Option<OpenSegment>,
-    /// A segment does not belong here: whoever put it here may want it back.
+    /// A segment does not belong here. It stays, because its owner may want it back.
     has_foreign: bool,
-}
-
-#[derive(Debug)]
-struct OpenSegment {
-    bytes: Arc<[u8]>,
-    checksum: RecordChecksum,
-    base: u64,
-    path: PathBuf,
-    offset: usize,
-}
-
-/// A record of a dead process's journal.
-#[derive(Debug, Clone)]
-pub(crate) struct RecoveredRecord {
-    segment: Arc<[u8]>,
-    offset: usize,
-    length: usize,
-    /// Logical position of the record.
-    pub(crate) start: u64,
-    /// Logical position behind it.
-    pub(crate) end: u64,
-}
-
-impl RecoveredRecord {
-    pub(crate) fn payload(&self) -> &[u8] {
-        &self.segment[self.offset + RECORD_HEADER..self.offset + RECORD_HEADER + self.length]
-    }
-}
-
-#[cfg(any(fuzzing, test))]
-impl RecoveredRecord {
-    /// Whether its checksum holds, reckoned anew.
-    pub(crate) fn is_intact(&self, checksum: RecordChecksum) -> bool {
-        let expected = checksum.of(PayloadChecksum::of(self.payload()), self.start, self.length as u32);
-        read_u32(&self.segment, self.offset + 4) == Some(expected)
-    }
 }
 
 impl Orphan {
     pub(crate) fn open(directory: Directory) -> io::Result<Self> {
-        let mut orphan = Self { directory, segments: VecDeque::new(), end: 0, open: None, has_foreign: false };
+        let mut orphan = Self {
+            directory,
+            segments: VecDeque::new(),
+            end: 0,
+            segment_bytes: 1 << 24,
+            open: None,
+            has_foreign: false,
+        };
         let mut segments: Vec<(u64, PathBuf)> = Vec::new();
         for (named, path) in orphan.directory.segments()? {
             let base = orphan.base(named, &path)?;
-            if base.is_some_and(|base| segments.iter().any(|(other, _)| *other == base)) {
+            let length = std::fs::symlink_metadata(&path)?.len();
+            // Behind the last position that a batch can have, no journal comes.
+            if base.is_some_and(|base| base.checked_add(length).is_none_or(|end| end > i64::MAX as u64)) {
+                orphan.report_foreign(&path, "its name or its header has a position that no journal comes to");
+            } else if base.is_some_and(|base| segments.iter().any(|(other, _)| *other == base)) {
                 orphan.report_foreign(&path, "its place is taken by another file");
             } else {
                 segments.extend(base.map(|base| (base, path)));
@@ -77,7 +48,7 @@ impl Orphan {
         }
         segments.sort_unstable();
         if let Some((base, path)) = segments.last() {
-            orphan.end = base + std::fs::metadata(path)?.len();
+            orphan.end = base.saturating_add(std::fs::symlink_metadata(path)?.len());
         }
         orphan.segments = segments.into();
         Ok(orphan)
@@ -86,11 +57,14 @@ impl Orphan {
     /// Where a segment belongs: its header knows better than its name. `None` if not here.
     fn base(&mut self, named: u64, path: &Path) -> io::Result<Option<u64>> {
         let mut header = [0; HEADER];
-        let read = read_up_to(File::open(path)?, &mut header)?;
+        let read = read_up_to(open_file(path)?, &mut header)?;
         match SegmentHeader::decode(&header[..read]) {
             Ok(header) if header.journal == self.directory.id() => {
                 if header.base != named {
                     tracing::warn!(file = %path.display(), base = header.base, "this segment has the name of another");
+                }
+                if header.segment_bytes.is_power_of_two() {
+                    self.segment_bytes = header.segment_bytes;
                 }
                 Ok(Some(header.base))
             }
@@ -99,7 +73,7 @@ impl Orphan {
                 Ok(None)
             }
             // Told when its turn comes.
-            Err(HeaderError::Empty | HeaderError::Damaged | HeaderError::NewerMajor(_)) => Ok(Some(named)),
+            Err(_) => Ok(Some(named)),
         }
     }
 
@@ -112,19 +86,34 @@ impl Orphan {
         self.directory.id()
     }
 
+    /// A logical position that no record lies before.
+    pub(crate) fn start(&self) -> u64 {
+        self.segments.front().map_or(self.end, |(base, _)| *base)
+    }
+
     /// A logical position that no record lies behind.
     pub(crate) fn end(&self) -> u64 {
         self.end
     }
 
-    pub(crate) fn directory(&self) -> &Directory {
-        &self.directory
-    }
-
-    /// The next intact record, in order of position; `None` at the end.
+    /// The batches that were cut from it, in order of position.
     ///
     /// # Errors
-    /// A segment cannot be read, or is of a newer major version: then nothing of this journal may be removed.
+    /// They cannot be read.
+    pub(crate) fn cuts(&self) -> io::Result<Vec<Cut>> {
+        cut_log::read(self.directory.path(), self.id())
+    }
+
+    /// Where the batches are noted that are cut from it now.
+    pub(crate) fn cut_log(&self) -> CutLog {
+        CutLog::new(&self.directory, self.segment_bytes)
+    }
+
+    /// The next intact record, in order of position, or `None` at the end.
+    ///
+    /// # Errors
+    /// A segment cannot be read, or is of a newer major version: then nothing of this journal may
+    /// be removed.
     pub(crate) fn next(&mut self) -> io::Result<Option<RecoveredRecord>> {
         loop {
             if let Some(open) = &mut self.open {
@@ -136,13 +125,13 @@ impl Orphan {
             let Some((base, path)) = self.segments.front() else {
                 return Ok(None);
             };
-            let bytes = std::fs::read(path)?;
+            let bytes = segment_bytes(path)?;
             match SegmentHeader::decode(&bytes) {
                 Ok(_) | Err(HeaderError::Empty) => {}
                 Err(error @ HeaderError::Damaged) => {
                     tracing::error!(file = %path.display(), offset = 0, "{error}; its intact records are shipped");
                 }
-                Err(error @ HeaderError::NewerMajor(_)) => {
+                Err(error @ (HeaderError::NewerMajor(_) | HeaderError::NewerPayload(_))) => {
                     return Err(io::Error::new(io::ErrorKind::Unsupported, format!("{}: {error}", path.display())));
                 }
             }
@@ -157,7 +146,8 @@ impl Orphan {
         }
     }
 
-    /// Removes the journal after all of it was shipped, unless something else lies in its directory.
+    /// Removes the journal after all of it was shipped, unless something else lies in its
+    /// directory.
     pub(crate) fn remove(&self) -> io::Result<()> {
         if self.has_foreign {
             return Err(io::Error::other("a segment in it belongs elsewhere"));
@@ -166,82 +156,10 @@ impl Orphan {
     }
 }
 
-/// The intact records of a segment's bytes.
-pub(crate) fn scan(bytes: &[u8], journal: Uuid, base: u64) -> impl Iterator<Item = RecoveredRecord> {
-    let checksum = RecordChecksum::new(journal);
-    let mut open = OpenSegment { bytes: bytes.into(), checksum, base, path: PathBuf::new(), offset: HEADER };
-    let _ = SegmentHeader::decode(bytes);
-    std::iter::from_fn(move || open.next())
-}
-
-fn read_up_to(mut file: File, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut read = 0;
-    while read < buffer.len() {
-        match file.read(&mut buffer[read..])? {
-            0 => break,
-            more => read += more,
-        }
-    }
-    Ok(read)
-}
-
-impl OpenSegment {
-    fn next(&mut self) -> Option<RecoveredRecord> {
-        let mut damage: Option<usize> = None;
-        while self.offset + RECORD_HEADER <= self.bytes.len() {
-            let word = read_u32(&self.bytes, self.offset)?;
-            // Behind a pad there are zeros, unless the pad itself is damage.
-            let is_free = word == FREE || word == PAD;
-            if !is_free
-                && word & CLAIMED == 0
-                && let Some(record) = self.record(word)
-            {
-                self.report(damage);
-                self.offset += record_bytes(record.length);
-                return Some(record);
-            }
-            if !is_free && damage.is_none() {
-                damage = Some(self.offset);
-            }
-            self.offset += ALIGN;
-        }
-        self.report(damage);
-        self.offset = self.bytes.len();
-        None
-    }
-
-    /// The record at the present offset, if its checksum holds there.
-    fn record(&self, word: u32) -> Option<RecoveredRecord> {
-        let length = word as usize;
-        let begin = self.offset + RECORD_HEADER;
-        let payload = self.bytes.get(begin..begin.checked_add(length)?)?;
-        if !may_stand(self.offset, length) {
-            return None;
-        }
-        let start = self.base + self.offset as u64;
-        let expected = self.checksum.of(PayloadChecksum::of(payload), start, word);
-        (read_u32(&self.bytes, self.offset + 4)? == expected).then(|| RecoveredRecord {
-            segment: self.bytes.clone(),
-            offset: self.offset,
-            length,
-            start,
-            end: start + record_bytes(length) as u64,
-        })
-    }
-
-    fn report(&self, damage: Option<usize>) {
-        if let Some(offset) = damage {
-            tracing::warn!(
-                file = %self.path.display(), offset, until = self.offset,
-                "bytes that are no record: a call that had not returned when its process died, or damage"
-            );
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::{Journal, Limits, Overflow};
+    use super::super::format::{CLAIMED, FREE, RECORD_HEADER, record_bytes};
+    use super::super::{Journal, Limits};
     use super::*;
 
     const SEGMENT: u64 = 4096;
@@ -254,7 +172,7 @@ mod tests {
 
     /// A journal of a process that is gone: `records` records over several segments.
     fn left(parent: &Path, records: u32) {
-        let limits = Limits { segment_bytes: SEGMENT, limit_bytes: 64 * SEGMENT, overflow: Overflow::Refuse };
+        let limits = Limits::new(SEGMENT, 64 * SEGMENT);
         let journal = Journal::create(Some(parent), limits).unwrap();
         for number in 0..records {
             journal.append(&payload(number)).unwrap();
@@ -293,7 +211,8 @@ mod tests {
 
     #[test]
     fn a_claim_that_was_never_published_hides_no_later_record() {
-        // As left by a thread that died before it marked its claim, after it did, and half-way through its copy.
+        // As left by a thread that died before it marked its claim, after it did, and half-way
+        // through its copy.
         for (word, copied) in [(FREE, 0), (5 | CLAIMED, 0), (5 | CLAIMED, 3)] {
             let parent = tempfile::tempdir().unwrap();
             left(parent.path(), 50);
@@ -378,12 +297,12 @@ mod tests {
         left(parent.path(), 50);
         let file = first_segment(parent.path());
         let mut bytes = std::fs::read(&file).unwrap();
-        bytes[8] = 2;
+        bytes[8] = 3;
         let crc = crc32c::crc32c(&bytes[..HEADER - 4]);
         bytes[HEADER - 4..HEADER].copy_from_slice(&crc.to_le_bytes());
         std::fs::write(&file, bytes).unwrap();
         let error = adopted(parent.path()).next().unwrap_err().to_string();
-        assert!(error.contains("journal format 2") && error.contains("newer") && error.contains(".journal"), "{error}");
+        assert!(error.contains("journal format 3") && error.contains("newer") && error.contains(".journal"), "{error}");
         assert!(file.exists());
     }
 

@@ -1,12 +1,12 @@
 //! The file that rows are exported to before they go.
 
-use super::PruneError;
+use super::error::{Failure, PruneError};
 use super::month::Month;
-use crate::evidence::EvidenceError;
-use crate::evidence::copy_out;
-use crate::evidence::late::COLUMNS;
 use crate::evidence::row::EventRow;
-use crate::evidence::seal::Sealer;
+use crate::evidence::unbatched::COLUMNS;
+use crate::postgres::copy::decode;
+use crate::seal::Sealer;
+use crate::sys::private_file;
 use sha2::{Digest, Sha256};
 use sqlx::postgres::PgConnection;
 use std::fs::{self, File};
@@ -21,7 +21,7 @@ pub(super) struct Archive {
     sha256: [u8; 32],
 }
 
-/// What rows come to, in their order.
+/// The count and the hashes of rows, in their order.
 #[derive(Debug, Default, Clone)]
 struct Rows {
     rows: u64,
@@ -39,21 +39,15 @@ impl Rows {
 
 impl Archive {
     /// Exports these months' rows that go, and reads them again.
-    pub(super) async fn write(
-        connection: &mut PgConnection,
-        path: &Path,
-        months: &[Month],
-    ) -> Result<Self, PruneError> {
+    pub(super) async fn write(connection: &mut PgConnection, path: &Path, months: &[Month]) -> Result<Self, Failure> {
         let failed = |error: io::Error| PruneError::Archive { path: path.into(), error };
         // It gets its name once it is whole.
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(".part");
-        let beside = PathBuf::from(beside);
-        if path.exists() {
-            return Err(failed(io::Error::new(
+        let beside = private_file::beside(path, "part");
+        if path.symlink_metadata().is_ok() {
+            return Err(Failure::Own(failed(io::Error::new(
                 io::ErrorKind::AlreadyExists,
                 "it is there already, and is never overwritten",
-            )));
+            ))));
         }
         let written = write(connection, &beside, months).await.and_then(|written| {
             let read = read(&beside).map_err(Failed::File)?;
@@ -63,13 +57,13 @@ impl Archive {
             {
                 return Err(Failed::File(io::Error::other("what was read again is not what was written")));
             }
-            // Unlike a rename, this replaces nothing that somebody else has made meanwhile.
+            // Unlike a rename, this never replaces a file that another process made meanwhile.
             fs::hard_link(&beside, path).and_then(|()| sync_directory(path)).map_err(Failed::File)?;
             Ok(Self { path: path.into(), rows: written.rows, sha256 })
         });
         let _ = fs::remove_file(&beside);
         written.map_err(|error| match error {
-            Failed::File(error) => failed(error),
+            Failed::File(error) => failed(error).into(),
             Failed::Database(error) => error.into(),
         })
     }
@@ -80,34 +74,34 @@ impl Archive {
     }
 }
 
-/// What went wrong, and on which side.
+/// An error of the file or of the database.
 enum Failed {
     File(io::Error),
-    Database(EvidenceError),
+    Database(sqlx::Error),
 }
 
 impl From<sqlx::Error> for Failed {
     fn from(error: sqlx::Error) -> Self {
-        Self::Database(error.into())
+        Self::Database(error)
     }
 }
 
 async fn write(connection: &mut PgConnection, path: &Path, months: &[Month]) -> Result<Rows, Failed> {
-    let mut file = BufWriter::new(File::create(path).map_err(Failed::File)?);
+    let mut file = BufWriter::new(private_file::create(path).map_err(Failed::File)?);
     let (mut written, mut sealer, mut line) = (Rows::default(), Sealer::default(), Vec::new());
     for month in months {
         let query =
             format!("SELECT {COLUMNS}, row_to_json(e)::text FROM {} ORDER BY e.created_at, e.id", month.going());
-        copy_out::rows(connection, &query, |row| {
+        decode::rows(connection, &query, |row| {
             let mut fields = row.fields();
             let mut json = None;
-            for _ in 0..=crate::evidence::seal::SEALED {
+            for _ in 0..=crate::seal::SEALED {
                 json = fields.next()?;
             }
             line.clear();
             line.extend_from_slice(json.unwrap_or_default());
             line.push(b'\n');
-            written.add(&line, sealer.stored(row.0).to_bytes());
+            written.add(&line, sealer.stored(row.0).entry.to_bytes());
             file.write_all(&line).map_err(Failed::File)
         })
         .await?;
@@ -121,8 +115,8 @@ fn read(path: &Path) -> io::Result<Rows> {
     let mut file = BufReader::new(File::open(path)?);
     while file.read_until(b'\n', &mut line)? > 0 {
         let row: EventRow = serde_json::from_slice(&line)?;
-        let entry = row.entry(&mut sealer).map_err(|_| io::Error::other("a line of it is no row"))?;
-        read.add(&line, entry.to_bytes());
+        let entry = row.entry(&mut sealer).map_err(|_| io::Error::other("one of its lines is not a row"))?;
+        read.add(&line, entry.entry.to_bytes());
         line.clear();
     }
     Ok(read)

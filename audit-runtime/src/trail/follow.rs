@@ -1,11 +1,15 @@
-//! What arrives, as it arrives, whenever it happened.
+//! Events as they arrive, whenever they happened.
 //!
-//! Events come in batches, and a batch may bring what happened long ago; so it is batches that are followed, by the time of
-//! their transaction. One that is still open when it is looked for is found later, for batches are looked for again until
-//! none can be open any more. What others wrote has no batch and is looked for by its own time.
+//! Events come in batches, and a batch may bring events from long ago. So batches are followed, by
+//! the time of their transaction. A batch whose transaction is still open is found later. The
+//! stream looks for batches again until every earlier transaction has ended. Events of other
+//! programs have no batch, and are looked for by their own time.
 
-use super::{EventFilter, Trail, TrailEvent, columns};
-use crate::timestamp::Timestamp;
+use super::filter::EventFilter;
+use super::read::{Trail, columns};
+use crate::event::Timestamp;
+use crate::postgres::{DatabaseError, Internal};
+use crate::record::TrailEvent;
 use futures_util::stream::{self, Stream, TryStreamExt};
 use sqlx::{Connection, Postgres, QueryBuilder, Row};
 use std::collections::{HashMap, VecDeque};
@@ -22,10 +26,16 @@ const LATE: Duration = Duration::from_hours(1);
 const LATE_EVERY: u32 = 120;
 
 impl Trail {
-    /// The newest events that a filter lets through, at most its [`limit`](EventFilter::limit) and oldest first; then
-    /// whatever it lets through as it arrives, each once, for ever. What arrives late, with an earlier time, comes too: always if a
-    /// batch brings it, else if it is at most an hour old. After an error it goes on when it is asked for more.
-    pub fn follow(&self, filter: EventFilter) -> impl Stream<Item = Result<TrailEvent, sqlx::Error>> + Send + 'static {
+    /// Streams the newest events that match a filter, then new events as they arrive, for ever.
+    ///
+    /// It begins with at most [`limit`](EventFilter::limit) events, oldest first. It returns each
+    /// event once. Events that arrive late, with an earlier time, come too. If no batch brings it,
+    /// a late event is found only if it is at most an hour old. After an error, the stream
+    /// continues when it is polled again.
+    pub fn follow(
+        &self,
+        filter: EventFilter,
+    ) -> impl Stream<Item = Result<TrailEvent, DatabaseError>> + Send + 'static {
         let following = Following {
             trail: self.clone(),
             filter,
@@ -36,16 +46,18 @@ impl Trail {
             ready: VecDeque::new(),
         };
         stream::unfold(following, |mut following| async move {
-            let next = following.next().await;
+            let next = following.next().await.map_err(Failure::into_public);
             Some((next, following))
         })
     }
 }
 
+type Failure = Internal<DatabaseError>;
+
 struct Following {
     trail: Trail,
     filter: EventFilter,
-    /// The server's time when it was last looked; `None` before the beginning.
+    /// The server's time when it was last looked, or `None` before the beginning.
     looked: Option<Timestamp>,
     rounds: u32,
     /// Batches that were seen, by when they came.
@@ -64,7 +76,7 @@ struct Arrived {
 }
 
 impl Following {
-    async fn next(&mut self) -> Result<TrailEvent, sqlx::Error> {
+    async fn next(&mut self) -> Result<TrailEvent, Failure> {
         loop {
             if let Some(event) = self.ready.pop_front() {
                 return Ok(event);
@@ -79,8 +91,8 @@ impl Following {
         }
     }
 
-    /// What there is, and what of it counts as seen, at one moment.
-    async fn begin(&mut self) -> Result<(), sqlx::Error> {
+    /// Reads the events so far, and notes which of them count as seen, at one moment.
+    async fn begin(&mut self) -> Result<(), Failure> {
         let mut connection = self.trail.pool.acquire().await?;
         let mut transaction = connection.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
         let now: Timestamp = sqlx::query_scalar("SELECT now()").fetch_one(&mut *transaction).await?;
@@ -107,7 +119,7 @@ impl Following {
         Ok(())
     }
 
-    async fn look(&mut self, looked: Timestamp) -> Result<(), sqlx::Error> {
+    async fn look(&mut self, looked: Timestamp) -> Result<(), Failure> {
         let mut found = Vec::new();
         let now: Timestamp = sqlx::query_scalar("SELECT now()").fetch_one(&self.trail.pool).await?;
         let arrived = self.arrived(looked.saturating_sub(OPEN_BATCH)).await?;
@@ -141,7 +153,7 @@ impl Following {
     }
 
     /// Batches that came since then and were not seen.
-    async fn arrived(&self, since: Timestamp) -> Result<Vec<Arrived>, sqlx::Error> {
+    async fn arrived(&self, since: Timestamp) -> Result<Vec<Arrived>, Failure> {
         let rows = sqlx::query(
             "SELECT id, created_at, first_event_at, last_event_at FROM audit_batches WHERE created_at > $1 ORDER BY created_at",
         )

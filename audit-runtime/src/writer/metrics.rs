@@ -1,40 +1,41 @@
-//! What the writer tells the `metrics` facade: see [`Stats`](crate::Stats). It is told from the writer's thread; callers pay nothing.
+//! Reports to the `metrics` facade: see [`Stats`](crate::Stats). The writer's thread makes them,
+//! and callers pay nothing.
 
-use crate::core::Core;
+use super::parts::WriterParts;
 use std::time::Duration;
 
-/// How often counts and sizes are told.
+/// The interval at which counts and sizes are reported.
 #[cfg(feature = "metrics")]
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Tells the state of a trail.
-pub(super) struct Told<'a> {
-    core: &'a Core,
+/// Reports the state of a trail.
+pub(super) struct MetricsReporter<'a> {
+    parts: &'a WriterParts,
 }
 
-impl<'a> Told<'a> {
-    pub(super) fn new(core: &'a Core) -> Self {
-        Self { core }
+impl<'a> MetricsReporter<'a> {
+    pub(super) fn new(parts: &'a WriterParts) -> Self {
+        Self { parts }
     }
 }
 
 #[cfg(feature = "metrics")]
-fn service(core: &Core) -> String {
-    core.origin().split('@').next().unwrap_or_default().to_owned()
+fn service(parts: &WriterParts) -> String {
+    parts.origin().split('@').next().unwrap_or_default().to_owned()
 }
 
 #[cfg(feature = "metrics")]
-impl Told<'_> {
-    /// Tells it once a second, for ever.
-    pub(super) async fn each_second(&self) {
+impl MetricsReporter<'_> {
+    /// Reports the state once a second, for ever.
+    pub(super) async fn run(&self) {
         loop {
-            self.now();
+            self.report();
             tokio::time::sleep(EVERY).await;
         }
     }
 
-    pub(super) fn now(&self) {
-        let (stats, service) = (self.core.stats(), service(self.core));
+    pub(super) fn report(&self) {
+        let (stats, service) = (self.parts.stats(), service(self.parts));
         for (name, value) in [
             ("audit_events_recorded_total", stats.recorded),
             ("audit_events_stored_total", stats.stored),
@@ -43,6 +44,8 @@ impl Told<'_> {
             ("audit_events_adopted_total", stats.adopted),
             ("audit_events_in_transactions_total", stats.in_transactions),
             ("audit_batch_retries_total", stats.retries),
+            ("audit_batch_conflicts_total", stats.conflicts),
+            ("audit_events_rekeyed_total", stats.rekeyed),
         ] {
             metrics::counter!(name, "service" => service.clone()).absolute(value);
         }
@@ -57,22 +60,22 @@ impl Told<'_> {
 }
 
 #[cfg(not(feature = "metrics"))]
-impl Told<'_> {
-    pub(super) async fn each_second(&self) {
+impl MetricsReporter<'_> {
+    pub(super) async fn run(&self) {
         std::future::pending().await
     }
 
-    pub(super) fn now(&self) {
-        let _ = self.core;
+    pub(super) fn report(&self) {
+        let _ = self.parts;
     }
 }
 
 /// A batch was stored.
 #[cfg(feature = "metrics")]
-pub(super) fn batch(core: &Core, rows: usize, took: Duration) {
-    metrics::histogram!("audit_batch_rows", "service" => service(core)).record(rows as f64);
-    metrics::histogram!("audit_commit_seconds", "service" => service(core)).record(took.as_secs_f64());
+pub(super) fn batch(parts: &WriterParts, rows: usize, took: Duration) {
+    metrics::histogram!("audit_batch_rows", "service" => service(parts)).record(rows as f64);
+    metrics::histogram!("audit_commit_seconds", "service" => service(parts)).record(took.as_secs_f64());
 }
 
 #[cfg(not(feature = "metrics"))]
-pub(super) fn batch(_: &Core, _: usize, _: Duration) {}
+pub(super) fn batch(_: &WriterParts, _: usize, _: Duration) {}

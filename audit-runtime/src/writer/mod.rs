@@ -1,58 +1,73 @@
-//! The writer: a thread of its own, with a runtime of its own, that ships the journal to PostgreSQL.
+//! The writer: a thread of its own, with a runtime of its own, that ships the journal to
+//! PostgreSQL.
 //!
 //! ```text
 //! journal -> Planner: batches -> lane 0 -> store: one transaction -> Planner: stored -> journal: acknowledge
 //!                             -> lane 1 ..   (takes a batch only while there is a backlog)
-//! orphans -> OrphanPlan: batches -> lane 0   (in turn with the live journal)
+//! orphans -> OrphanPlan: batches -> adoption (a connection of its own, one attempt for each journal in turn)
 //! ```
 //!
 //! A lane is one connection. It keeps a batch until that is stored, however often it has to try.
 
+mod adoption;
+mod already_stored;
+mod backoff;
 mod batch;
-mod connect;
-mod control;
-pub(crate) mod copy;
-mod failure;
-mod insert;
-mod interrupted;
+mod carrier;
+mod chain;
+mod checked_connection;
+mod failure_log;
+mod interrupted_calls;
 mod lane;
+mod linger;
+mod link;
 mod metrics;
+mod orphan_plan;
+mod orphans;
+mod parts;
+mod planner;
+mod sql_literal;
 mod store;
-mod upkeep;
+// The crate that starts PostgreSQL for tests runs on Linux.
+mod connection_turns;
+#[cfg(all(test, target_os = "linux", not(audit_loom), not(miri)))]
+mod tests;
+mod tidy;
+mod work;
 
-pub use connect::{ConnectOptions, FreshOptions, IntoConnectOptions};
-pub(crate) use control::{Control, Progress};
-pub(crate) use failure::is_refusal;
-pub(crate) use insert::insert;
-pub(crate) use store::store_one;
-pub(crate) use upkeep::Checkpoints;
+pub(crate) use parts::{Settings, WriterParts};
 
-use crate::core::Core;
-use crate::journal::Directory;
+use crate::postgres::ConnectOptions;
+use adoption::Adoption;
 use lane::Lane;
-use std::cell::RefCell;
-use std::collections::VecDeque;
+use metrics::MetricsReporter;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::runtime;
-use tokio::sync::Mutex;
+use tokio::sync::watch;
+use work::Work;
 
-/// Starts the writer's thread; it ends by itself when it is asked to stop. `parent` is the directory in which journals of
-/// dead processes are looked for.
-pub(crate) fn start(core: Arc<Core>, options: ConnectOptions, parent: Option<PathBuf>) -> io::Result<()> {
+/// Starts the writer's thread. It ends by itself when it is asked to stop. `beside` goes on in its
+/// runtime until then.
+pub(crate) fn start<F: Future<Output = ()>>(
+    parts: WriterParts,
+    options: ConnectOptions,
+    beside: impl FnOnce() -> F + Send + 'static,
+) -> io::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let parts = Arc::new(parts);
     std::thread::Builder::new().name("audit-writer".into()).spawn(move || {
-        // Whatever happens in here, nobody waits for a writer that is gone.
-        let _ended = Ended(core.clone());
-        runtime.block_on(run(&core, &options, parent.as_deref()));
+        // If the writer ends in any way, a panic included, its waiters are released.
+        let _ended = Ended(parts.clone());
+        runtime.block_on(run(&parts, &options, beside()));
         // A name lookup that hangs holds up nothing.
         runtime.shutdown_background();
     })?;
     Ok(())
 }
 
-struct Ended(Arc<Core>);
+struct Ended(Arc<WriterParts>);
 
 impl Drop for Ended {
     fn drop(&mut self) {
@@ -62,55 +77,53 @@ impl Drop for Ended {
     }
 }
 
-/// What the lanes share; they run on one thread, and nothing here is borrowed across an await.
-#[derive(Debug, Default)]
-struct Work {
-    planner: RefCell<batch::Planner>,
-    /// Whose turn it is to cut a batch.
-    turn: Mutex<()>,
-    /// Journals whose process may be dead: each is locked and opened when its turn comes, so that a thousand take no more descriptors
-    /// than one.
-    orphans: RefCell<VecDeque<PathBuf>>,
-}
+/// How long a process that has shipped its own journal waits for the adoption to let go of the one
+/// in hand.
+const TIDY: Duration = Duration::from_secs(3);
 
-async fn run(core: &Core, options: &ConnectOptions, parent: Option<&Path>) {
+async fn run(parts: &Arc<WriterParts>, options: &ConnectOptions, beside: impl Future<Output = ()>) {
+    let parent = parts.journal.parent();
     let work = Work::default();
-    if let Some(parent) = parent {
-        *work.orphans.borrow_mut() = orphans(parent);
-    }
-    let lanes = (0..core.settings.connections).map(|number| Lane::new(number, core, options, &work).run());
+    let lanes = (0..parts.settings.connections).map(|number| Lane::new(number, parts, options, &work).run());
     let deadline = async {
-        let deadline = core.control.stopping().await;
+        let deadline = parts.control.stopping().await;
         tokio::time::sleep_until(deadline.into()).await;
     };
-    let told = metrics::Told::new(core);
+    let metrics = MetricsReporter::new(parts);
+    let (rests, mut adoption_rests) = watch::channel(parent.is_none());
+    let adoption = async {
+        match parent {
+            Some(parent) => Adoption::new(parts, options, &work, parent).run(rests).await,
+            None => std::future::pending().await,
+        }
+    };
+    let shipping = async {
+        ship(lanes, Lane::new(0, parts, options, &work)).await;
+        // So that a shutdown can report the remaining journals of others, and so that stored ones
+        // are removed. Its next batch is not waited for.
+        let _ = tokio::time::timeout(TIDY, adoption_rests.wait_for(|rests| *rests)).await;
+    };
     let shipped = tokio::select! {
         biased;
-        () = ship(lanes, Lane::new(0, core, options, &work)) => true,
+        () = shipping => true,
         () = deadline => false,
-        () = told.each_second() => false,
-        () = upkeep::run(core, options) => false,
+        () = adoption => false,
+        () = metrics.run() => false,
+        () = beside => false,
     };
-    told.now();
-    let progress = core.control.progress();
+    metrics.report();
+    let progress = parts.control.progress();
     if shipped
-        && progress.stored_to == core.journal.cursor()
-        && let Err(error) = core.journal.remove()
+        && progress.stored_to == parts.journal.cursor()
+        && let Err(error) = parts.journal.remove()
     {
-        tracing::warn!(journal = %core.journal.id(), %error, "an empty journal cannot be removed; the next start will do it");
+        tracing::warn!(journal = %parts.journal.id(), %error, "an empty journal cannot be removed; the next start will do it");
     }
 }
 
-/// Ships the journal until it is closed and empty; then the calls that are still under way will never say how they ended.
+/// Ships the journal until it is closed and empty. The calls that are still under way will then
+/// never report their end.
 async fn ship(lanes: impl Iterator<Item = impl Future<Output = ()>>, last: Lane<'_>) {
     futures_util::future::join_all(lanes).await;
     last.close_intents().await;
-}
-
-fn orphans(parent: &Path) -> VecDeque<PathBuf> {
-    let found = Directory::all(parent).map(VecDeque::from);
-    found.unwrap_or_else(|error| {
-        tracing::warn!(directory = %parent.display(), %error, "journals of dead processes cannot be looked for");
-        VecDeque::new()
-    })
 }

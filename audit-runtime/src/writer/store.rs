@@ -1,38 +1,44 @@
 //! One batch into PostgreSQL, exactly once.
 //!
-//! The batch's row in `audit_batches` is inserted first: if it is there already, an earlier attempt whose answer was
-//! lost had succeeded, and if such an attempt is still under way, the unique index waits for its end. So an attempt
-//! can be repeated as often as needed.
+//! The batch's row in `audit_batches` is inserted first. If it exists already, an earlier attempt
+//! whose answer was lost had succeeded. If such an attempt is still under way, the unique index
+//! waits for its end. So an attempt can be repeated as often as needed. A row that is not this
+//! batch's ([`stored`](super::stored)) is an error.
 //!
-//! A transaction of a process that died can still be under way too, and the adopter of its journal may cut other
-//! batches. Therefore each transaction holds the journal's advisory lock, shared, and the adopter waits for it,
-//! exclusively, before it asks which ranges are stored ([`stored_batches`]).
+//! A transaction of a process that died can still be under way too, and the adopter of its journal
+//! may cut other batches. Therefore a trigger has each transaction hold its journal's row in
+//! `audit_journals`, and the adopter locks that before it asks which ranges are stored. (An adopter
+//! of an older version asks for an advisory lock in its place, which is held here for its sake.)
 
-use super::batch::{Batch, Row, Stored};
-use super::copy::{self, CopyRows};
-use super::failure::{Failure, Swallowed};
-use crate::core::Settings;
-use crate::evidence::merkle::Hash;
-use crate::evidence::seal;
-use crate::payload::EventRef;
-use crate::timestamp::Timestamp;
+use super::already_stored::{self, advisory_key};
+use super::batch::{Batch, Row};
+use super::parts::Settings;
+use super::sql_literal::{Bytea, quoted, time};
+use crate::postgres::copy;
+use crate::postgres::failure::{Failure, Swallowed};
+use crate::record::EventRef;
+use crate::seal::{self, LeafForm};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor, Row as _};
-use std::fmt::{self, Write};
+use std::collections::HashSet;
+use std::fmt::Write;
 use std::io;
 use std::ops::Range;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// In place of what a role or a database has for its interactive queries: a batch may take longer, and is given up by the
-/// server before this side does.
+/// In place of the limits of a role or a database for its interactive queries. A batch may take
+/// longer, and the server abandons it before this side does.
 const STATEMENT_TIMEOUT: &str = "50s";
 /// A lock on the tables that is not given back is reported, not waited for in silence.
 const LOCK_TIMEOUT: &str = "10s";
-/// A server that hears nothing of its client holds what that has locked for two hours, by default. These seconds are 5 + 3 * 2.
-const KEEPALIVE: &str =
-    "SET LOCAL tcp_keepalives_idle TO 5; SET LOCAL tcp_keepalives_interval TO 2; SET LOCAL tcp_keepalives_count TO 3; ";
-/// A batch begins within this time, or its connection is lost: by a firewall that has forgotten it, say, between two batches.
+/// A server that hears nothing of its client holds what that has locked for two hours, by default.
+/// These seconds are 5 + 3 * 2. Where the client does not acknowledge the server's data, the last
+/// one counts.
+const KEEPALIVE: &str = "SET LOCAL tcp_keepalives_idle TO 5; SET LOCAL tcp_keepalives_interval TO 2; SET LOCAL tcp_keepalives_count TO 3; \
+                         SET LOCAL tcp_user_timeout TO 11000; ";
+/// A batch begins within this time, or its connection is lost, for example to a firewall that has
+/// forgotten it between two batches.
 const BEGIN_TIMEOUT: Duration = Duration::from_secs(15);
 
 const UNIQUE_VIOLATION: &str = "23505";
@@ -44,30 +50,32 @@ struct Refused {
     error: String,
 }
 
-/// What became of a batch.
+/// The result of an attempt to store a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Done {
+pub(crate) enum StoreOutcome {
     /// PostgreSQL has it, so many of its rows in the quarantine.
     Stored { quarantined: u64 },
-    /// A call that was taken for interrupted has ended after all, in a transaction that was still open. Nothing was stored.
-    Overtaken,
+    /// A call that was taken for interrupted has ended after all, in a transaction that was still
+    /// open. Nothing was stored.
+    Superseded,
 }
 
 /// Stores a batch.
 ///
 /// # Errors
-/// The batch is not stored, or it is not known whether it is. The connection is not to be used again.
+/// The batch is not stored, or it is not known whether it is. The connection is not to be used
+/// again.
 pub(crate) async fn store(
     connection: &mut PgConnection,
     batch: &Batch,
     settings: &Settings,
     sets_keepalives: bool,
-) -> Result<Done, sqlx::Error> {
-    const STORED: Done = Done::Stored { quarantined: 0 };
+) -> Result<StoreOutcome, sqlx::Error> {
+    const STORED: StoreOutcome = StoreOutcome::Stored { quarantined: 0 };
     if !begin(connection, batch, settings, sets_keepalives).await? {
         return Ok(STORED);
     }
-    let refused = match copy(connection, batch, 0..batch.rows.len()).await {
+    let refused = match copy_rows(connection, batch, 0..batch.rows.len()).await {
         Err(error) if Failure::of(&error) == Failure::RowRefused => {
             connection.execute("ROLLBACK").await?;
             if !begin(connection, batch, settings, sets_keepalives).await? {
@@ -77,18 +85,19 @@ pub(crate) async fn store(
         }
         copied => copied?,
     };
-    let is_overtaken =
+    let is_superseded =
         |row: &Refused| matches!(batch.rows[row.at], Row::Made(_)) && row.sqlstate.as_deref() == Some(UNIQUE_VIOLATION);
-    if refused.iter().any(is_overtaken) {
+    if refused.iter().any(is_superseded) {
         connection.execute("ROLLBACK").await?;
-        return Ok(Done::Overtaken);
+        return Ok(StoreOutcome::Superseded);
     }
     let quarantined = quarantine(connection, batch, refused).await?;
     connection.execute("COMMIT").await?;
-    Ok(Done::Stored { quarantined })
+    Ok(StoreOutcome::Stored { quarantined })
 }
 
-/// Opens the transaction and inserts the batch's row; `false` if the batch is stored already.
+/// Opens the transaction and inserts the batch's row, or returns `false` if the batch is stored
+/// already.
 async fn begin(
     connection: &mut PgConnection,
     batch: &Batch,
@@ -99,14 +108,16 @@ async fn begin(
     let previous = seal.and_then(|seal| seal.previous);
     // One message, one round trip. Every value is a number, a UUID, or quoted here.
     let leaves = seal.map(|seal| &seal.leaves[..]);
+    // The column's default is the first form.
+    let form = seal.map(|seal| seal.form).filter(|form| *form != LeafForm::FIRST);
     let mut sql = String::with_capacity(1024 + 2 * leaves.map_or(0, <[u8]>::len));
     let _ = write!(
         sql,
         "BEGIN; SET LOCAL synchronous_commit TO {commit}; SET LOCAL statement_timeout TO '{STATEMENT_TIMEOUT}'; \
-         SET LOCAL lock_timeout TO '{LOCK_TIMEOUT}'; SET LOCAL idle_in_transaction_session_timeout TO '{STATEMENT_TIMEOUT}'; {keepalive}SELECT pg_advisory_xact_lock_shared({lock}); \
+         SET LOCAL lock_timeout TO '{LOCK_TIMEOUT}'; SET LOCAL idle_in_transaction_session_timeout TO '{STATEMENT_TIMEOUT}'; {keepalive}SELECT pg_try_advisory_xact_lock_shared({lock}); \
          INSERT INTO audit_batches (id, journal_id, first_position, end_position, rows, origin, first_event_at, last_event_at, \
-         previous_position, previous_root, open_positions, root, leaves) VALUES ('{id}', '{journal}', {first}, {end}, {rows}, {origin}, \
-         {first_event}, {last_event}, {previous_position}, {previous_root}, {open}, {root}, {leaves})",
+         previous_position, previous_root, open_positions, root, leaves{form_column}) VALUES ('{id}', '{journal}', {first}, {end}, {rows}, {origin}, \
+         {first_event}, {last_event}, {previous_position}, {previous_root}, {open}, {root}, {leaves}{form})",
         commit = if settings.synchronous_commit { "on" } else { "off" },
         keepalive = if sets_keepalives { KEEPALIVE } else { "" },
         lock = advisory_key(batch.journal_id),
@@ -115,7 +126,7 @@ async fn begin(
         first = batch.first,
         end = batch.end,
         rows = batch.rows.len(),
-        origin = quoted(&settings.origin),
+        origin = quoted(batch.origin.as_deref().unwrap_or(&settings.origin)),
         first_event = time(batch.times.map(|(first, _)| first)),
         last_event = time(batch.times.map(|(_, last)| last)),
         previous_position = previous.map_or_else(|| "NULL".into(), |link| link.first.to_string()),
@@ -123,10 +134,17 @@ async fn begin(
         open = Bytea(seal.map(|seal| &seal.open[..]).filter(|open| !open.is_empty())),
         root = Bytea(seal.map(|seal| &seal.root.0[..])),
         leaves = Bytea(leaves),
+        form_column = if form.is_some() { ", leaf_form" } else { "" },
+        form = form.map_or_else(String::new, |form| format!(", {}", form.0)),
     );
-    let begun = tokio::time::timeout(BEGIN_TIMEOUT, connection.execute(sqlx::raw_sql(AssertSqlSafe(sql)))).await;
-    let Err(error) = begun.map_err(|_| sqlx::Error::Io(io::ErrorKind::TimedOut.into()))? else {
-        return Ok(true);
+    let begun = tokio::time::timeout(BEGIN_TIMEOUT, connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(sql)))).await;
+    let error = match begun.map_err(|_| sqlx::Error::Io(io::ErrorKind::TimedOut.into()))? {
+        Ok(answers) if answers.first().is_some_and(|answer| answer.try_get(0).unwrap_or(true)) => return Ok(true),
+        Ok(_) => {
+            already_stored::is_held(connection, batch.journal_id).await?;
+            return Ok(true);
+        }
+        Err(error) => error,
     };
     let duplicate = error
         .as_database_error()
@@ -134,69 +152,23 @@ async fn begin(
     if !duplicate {
         return Err(error);
     }
-    connection.execute("ROLLBACK").await?;
+    already_stored::is_this(connection, batch).await?;
     Ok(false)
 }
 
-/// Microseconds since 1970 as an SQL expression, within the years that both sides write alike. An event may say any time; its batch is
-/// found all the same.
-fn time(micros: Option<i64>) -> String {
-    let time = micros.map(|micros| Timestamp::from_unix_micros(micros).clamp(Timestamp::YEAR_1, Timestamp::YEAR_9999));
-    time.map_or_else(|| "NULL".into(), |time| format!("'{time}'"))
-}
-
-/// A text as an SQL literal, whatever `standard_conforming_strings` is.
-fn quoted(text: &str) -> String {
-    format!("E'{}'", text.replace('\0', "\u{fffd}").replace('\\', "\\\\").replace('\'', "''"))
-}
-
-/// Bytes as an SQL literal.
-struct Bytea<'a>(Option<&'a [u8]>);
-
-impl fmt::Display for Bytea<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(bytes) = self.0 else {
-            return f.write_str("NULL");
-        };
-        f.write_str("'\\x")?;
-        // `hex::encode` goes character by character: five times as long, and a batch has 48 bytes a row.
-        let mut digits = [0; 512];
-        for bytes in bytes.chunks(digits.len() / 2) {
-            let digits = &mut digits[..bytes.len() * 2];
-            let _ = hex::encode_to_slice(bytes, digits);
-            f.write_str(std::str::from_utf8(digits).unwrap_or_default())?;
-        }
-        f.write_str("'")
-    }
-}
-
-/// Copies a range of the batch's rows. Rows that are no events are left out and returned.
-async fn copy(connection: &mut PgConnection, batch: &Batch, range: Range<usize>) -> Result<Vec<Refused>, sqlx::Error> {
+/// Copies a range of the batch's rows. Rows that do not decode as events are left out and returned.
+async fn copy_rows(
+    connection: &mut PgConnection,
+    batch: &Batch,
+    range: Range<usize>,
+) -> Result<Vec<Refused>, sqlx::Error> {
     let undecoded = batch.undecoded.iter().filter(|(at, _)| range.contains(at));
     let refused: Vec<_> =
         undecoded.map(|(at, error)| Refused { at: *at, sqlstate: None, error: error.to_string() }).collect();
-    let copied = send(connection, batch.encoded.bytes(range.clone())).await?;
+    let copied =
+        copy::send(connection, batch.encoded.columns().statement(), batch.encoded.bytes(range.clone())).await?;
     let expected = (range.len() - refused.len()) as u64;
     if copied == expected { Ok(refused) } else { Err(Swallowed.into()) }
-}
-
-/// Stores a single row, in the transaction of the caller's.
-pub(crate) async fn store_one(
-    connection: &mut PgConnection,
-    event: &EventRef<'_>,
-    batch_id: Uuid,
-) -> Result<(), sqlx::Error> {
-    let mut row = CopyRows::default();
-    row.row(event, batch_id);
-    if send(connection, row.bytes(0..1)).await? == 1 { Ok(()) } else { Err(Swallowed.into()) }
-}
-
-async fn send(connection: &mut PgConnection, rows: &[u8]) -> Result<u64, sqlx::Error> {
-    let mut copy = connection.copy_in_raw(copy::STATEMENT).await?;
-    for part in [copy::HEADER, rows, copy::TRAILER] {
-        copy.send(part).await?;
-    }
-    copy.finish().await
 }
 
 /// Copies what PostgreSQL takes, halving what it does not until single rows are left.
@@ -205,7 +177,7 @@ async fn isolate(connection: &mut PgConnection, batch: &Batch) -> Result<Vec<Ref
     let mut parts = vec![(0, batch.rows.len())];
     while let Some((begin, end)) = parts.pop() {
         connection.execute("SAVEPOINT audit_rows").await?;
-        match copy(connection, batch, begin..end).await {
+        match copy_rows(connection, batch, begin..end).await {
             Ok(undecoded) => {
                 refused.extend(undecoded);
                 connection.execute("RELEASE SAVEPOINT audit_rows").await?;
@@ -228,7 +200,7 @@ async fn isolate(connection: &mut PgConnection, batch: &Batch) -> Result<Vec<Ref
     Ok(refused)
 }
 
-/// Keeps refused rows; returns how many.
+/// Keeps refused rows, and returns how many.
 async fn quarantine(connection: &mut PgConnection, batch: &Batch, refused: Vec<Refused>) -> Result<u64, sqlx::Error> {
     let (mut quarantined, mut json) = (0, Vec::new());
     for row in refused {
@@ -252,42 +224,24 @@ async fn quarantine(connection: &mut PgConnection, batch: &Batch, refused: Vec<R
     Ok(quarantined)
 }
 
-/// The batches of a journal that are stored, once every transaction that might still add one has ended; `None` if one is under way.
-pub(crate) async fn stored_batches(
+/// Waits until the committed batches are on the disk of the server, and returns which of these it
+/// has then. A server that crashed meanwhile may have lost some, and a pooler would not report it.
+pub(super) async fn durable(
     connection: &mut PgConnection,
-    journal_id: Uuid,
-) -> Result<Option<Vec<Stored>>, sqlx::Error> {
-    let fence = format!("BEGIN; SELECT pg_try_advisory_xact_lock({}); COMMIT", advisory_key(journal_id));
-    let answers = connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(fence))).await?;
-    if !answers.first().is_some_and(|answer| answer.try_get(0).unwrap_or(false)) {
-        return Ok(None);
+    batches: &[(Uuid, u64)],
+) -> Result<HashSet<(Uuid, u64)>, sqlx::Error> {
+    // A transaction that writes nothing would not wait for those before.
+    const FLUSH: &str =
+        "BEGIN; SET LOCAL synchronous_commit TO on; SELECT pg_logical_emit_message(true, 'audit', 'shipped'); COMMIT";
+    if batches.is_empty() {
+        return Ok(HashSet::new());
     }
-    // A simple query, one message: a pooler in transaction mode may answer each of several from another connection.
-    let batches = format!(
-        "SELECT first_position, end_position, root, open_positions FROM audit_batches WHERE journal_id = '{journal_id}' \
-         ORDER BY first_position"
+    connection.execute(sqlx::raw_sql(FLUSH)).await?;
+    let keys: Vec<String> = batches.iter().map(|(journal, first)| format!("('{journal}', {first})")).collect();
+    let sql = format!(
+        "SELECT journal_id, first_position FROM audit_batches WHERE (journal_id, first_position) IN ({})",
+        keys.join(", ")
     );
-    let rows = connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(batches))).await?;
-    let stored = rows
-        .iter()
-        .map(|row| {
-            let root: Option<Vec<u8>> = row.try_get(2)?;
-            Ok(Stored {
-                first: row.try_get::<i64, _>(0)?.cast_unsigned(),
-                end: row.try_get::<i64, _>(1)?.cast_unsigned(),
-                root: root.and_then(|root| root.try_into().ok()).map(Hash),
-                open: positions(&row.try_get::<Option<Vec<u8>>, _>(3)?.unwrap_or_default()),
-            })
-        })
-        .collect::<Result<_, sqlx::Error>>()?;
-    Ok(Some(stored))
-}
-
-fn positions(bytes: &[u8]) -> Vec<u64> {
-    bytes.as_chunks().0.iter().copied().map(u64::from_be_bytes).collect()
-}
-
-fn advisory_key(journal_id: Uuid) -> i64 {
-    let (high, low) = journal_id.as_u64_pair();
-    (high ^ low).cast_signed()
+    let rows = connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(sql))).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get::<i64, _>(1)?.cast_unsigned()))).collect()
 }

@@ -8,12 +8,14 @@
 //! GET  /metrics                                  -> the audit trail's counts, sizes and times, for Prometheus
 //! ```
 //!
-//! The header `x-operator` says who asks: a proxy that authenticates sets it. It is on every event of the request, as are
-//! `traceparent` and `x-request-id`.
+//! The header `x-operator` names the operator: a proxy that authenticates sets it. It is on every
+//! event of the request, as are `traceparent` and `x-request-id`.
 
 use anyhow::Context;
+use audit_runtime::Audit;
+use audit_runtime::admin::Admin;
 use audit_runtime::tower::ContextLayer;
-use audit_runtime::{Audit, Trail, TrailEvent};
+use audit_runtime::trail::{Trail, TrailEvent};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -66,7 +68,8 @@ async fn main() -> ExitCode {
 
 async fn serve() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    // Before the trail starts: what tells metrics asks for the recorder that is there.
+    // Before the trail starts, because the code that reports metrics asks for the existing
+    // recorder.
     let metrics = PrometheusBuilder::new().install_recorder()?;
     let audit = Audit::builder()
         .postgres(arguments.database_url.as_str())
@@ -75,7 +78,8 @@ async fn serve() -> anyhow::Result<()> {
         .start()?;
     audit.install()?;
 
-    // The pool is for reading; it connects when it is first asked, so that the service starts without PostgreSQL.
+    // The pool is for reading. It connects when it is first used, so that the service starts
+    // without PostgreSQL.
     let pool = PgPoolOptions::new()
         .max_connections(4)
         .acquire_timeout(Duration::from_secs(5))
@@ -119,7 +123,7 @@ async fn serve() -> anyhow::Result<()> {
 }
 
 async fn migrate(pool: &PgPool, positions: &Stored) -> anyhow::Result<()> {
-    audit_runtime::migrate(pool).await?;
+    Admin::new(pool.clone()).migrate().await?;
     Ok(positions.migrate().await?)
 }
 
@@ -190,7 +194,7 @@ fn answered(placed: &Placed) -> Response {
     (status, Json(body)).into_response()
 }
 
-/// What went wrong, and whose fault it is.
+/// The error, and whose fault it is.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error(transparent)]
@@ -198,7 +202,7 @@ enum Failure {
     #[error(transparent)]
     Desk(#[from] DeskError),
     #[error("the trail cannot be read now")]
-    Trail(#[from] sqlx::Error),
+    Trail(#[from] audit_runtime::DatabaseError),
 }
 
 impl IntoResponse for Failure {

@@ -1,7 +1,8 @@
 //! Takes a file of orders through the desk, and shows what the audit trail has to say about them.
 
 use anyhow::{Context, anyhow, bail};
-use audit_runtime::{Audit, Trail};
+use audit_runtime::Audit;
+use audit_runtime::trail::Trail;
 use clap::Parser;
 use examples::broker::SimulatedBroker;
 use examples::database::Database;
@@ -62,7 +63,8 @@ async fn all() -> anyhow::Result<ExitCode> {
 
 async fn run(arguments: &Arguments, lines: &[Line], database: &Database, journal: &Path) -> anyhow::Result<ExitCode> {
     let requests: Vec<&Request> = lines.iter().filter_map(|(_, request)| request.as_ref().ok()).collect();
-    // What the orders cost without an audit trail, to tell what it adds; the second round is the warm one.
+    // The cost of the orders without an audit trail, to show the trail's share. The second round is
+    // the warm one.
     let plain = (0..2).map(|_| unaudited(&requests)).collect::<Vec<_>>();
     let mut plain_time = Duration::MAX;
     for round in plain {
@@ -170,7 +172,7 @@ async fn unaudited(requests: &[&Request]) -> anyhow::Result<Duration> {
     Ok(begin.elapsed())
 }
 
-/// One order, and what the operator on duty says to it.
+/// One order, and the answer of the operator on duty.
 async fn one(desk: &SimulatedDesk, request: &Request) -> anyhow::Result<Placed> {
     let placed = desk.place(request).await?;
     let Placed::NeedsApproval(_, approval_id) = placed else {

@@ -5,7 +5,7 @@ pub struct Price(pub u32);
 #[derive(AuditEvent)]
 #[audit(event = "order.priced", id = id)]
 pub struct Priced {
-    pub id: u64,
+    pub id: f64,
     pub price: Price,
 }
 

@@ -1,6 +1,6 @@
 use audit_runtime::audited;
 
 #[audited(event = "order.submitted")]
-fn submit(order_id: u64) {}
+fn submit(order_id: f64) {}
 
 fn main() {}

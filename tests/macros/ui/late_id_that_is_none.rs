@@ -1,8 +1,8 @@
 use audit_runtime::audited;
 
 #[audited(event = "order.submitted", id = |number| *number)]
-fn submit() -> u64 {
-    7
+fn submit() -> f64 {
+    7.5
 }
 
 fn main() {}

@@ -1,4 +1,5 @@
-//! Stands for what the compilers of prost and tonic make of a service with two methods, one of them a stream.
+//! Stands for what the compilers of prost and tonic make of a service with two methods, one of them
+//! a stream.
 
 use std::convert::Infallible;
 use std::sync::Arc;

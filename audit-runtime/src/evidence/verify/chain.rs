@@ -1,8 +1,8 @@
 //! The batches of each journal, one behind the other.
 
-use super::{Finding, FindingKind};
-use crate::evidence::EvidenceError;
-use crate::evidence::copy_out;
+use super::finding::{Finding, FindingKind};
+use crate::evidence::error::Failure;
+use crate::postgres::copy::decode;
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
@@ -16,11 +16,11 @@ struct Last {
 }
 
 /// Goes along every chain.
-pub(super) async fn verify(connection: &mut PgConnection, mut found: impl FnMut(Finding)) -> Result<(), EvidenceError> {
+pub(super) async fn verify(connection: &mut PgConnection, mut found: impl FnMut(Finding)) -> Result<(), Failure> {
     let mut last: Option<Last> = None;
     let query = "SELECT journal_id, first_position, end_position, id, previous_position, previous_root, root \
          FROM audit_batches ORDER BY journal_id, first_position";
-    copy_out::rows(connection, query, |row| {
+    decode::rows(connection, query, |row| {
         let mut fields = row.fields();
         let (journal_id, first, end, id) = (fields.uuid()?, fields.i64()?, fields.i64()?, fields.uuid()?);
         let previous_position = fields.next()?.and_then(|bytes| bytes.try_into().ok()).map(i64::from_be_bytes);
@@ -54,7 +54,7 @@ pub(super) async fn verify(connection: &mut PgConnection, mut found: impl FnMut(
             found(Finding::batch(FindingKind::BatchInserted, id, text));
         }
         last = Some(Last { journal_id, id, first, end, root: root.map(<[u8]>::to_vec) });
-        Ok::<_, EvidenceError>(())
+        Ok::<_, Failure>(())
     })
     .await
 }

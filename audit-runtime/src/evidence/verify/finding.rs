@@ -1,23 +1,23 @@
-//! What a verification finds.
+//! The findings of a verification.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use uuid::Uuid;
 
-/// What is wrong, or worth knowing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+/// The kind of a problem, or of a fact worth knowing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FindingKind {
-    /// A row is not what it was.
+    /// A row differs from its seal.
     Altered,
     /// A row that was sealed is gone.
     Missing,
-    /// A row claims a batch that does not know it.
+    /// A row claims a batch that was sealed without it.
     Inserted,
     /// A batch's rows are not in the order they were sealed in.
     Reordered,
-    /// A batch's own row is not what it was.
+    /// A batch's own row differs from its seal.
     BatchAltered,
     /// A batch is gone.
     BatchMissing,
@@ -25,13 +25,13 @@ pub enum FindingKind {
     BatchInserted,
     /// A batch does not follow on the one before it in its journal.
     ChainBroken,
-    /// The tree of all batches is not what a checkpoint says it was.
+    /// The tree of all batches differs from a checkpoint.
     Checkpoint,
     /// A checkpoint is not signed as it has to be.
     Signature,
-    /// A row or a batch that nothing has sealed.
+    /// A row or a batch without a seal.
     NotSealed,
-    /// Rows that were pruned, as an event says.
+    /// Rows that were pruned, according to an event.
     Pruned,
     /// An account of rows that were pruned which no event confirms.
     NotPruned,
@@ -57,17 +57,17 @@ impl fmt::Display for FindingKind {
     }
 }
 
-/// Something a verification found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// A result of a verification.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Finding {
-    /// What it is.
+    /// The kind of the finding.
     pub kind: FindingKind,
     /// The row it is about.
     pub event: Option<Uuid>,
     /// The batch it is about.
     pub batch: Option<Uuid>,
-    /// The same in words.
+    /// The finding in words.
     pub text: String,
 }
 
@@ -84,8 +84,10 @@ impl Finding {
         Self::new(kind, Some(batch), None, text)
     }
 
-    /// Whether the trail is not what was recorded. A row that others wrote and no checkpoint has sealed yet is only worth knowing, and so
-    /// is what was pruned.
+    /// Returns whether the trail differs from the events that were recorded.
+    ///
+    /// A row by another writer that awaits its checkpoint is only information, and so is a pruned
+    /// month.
     #[must_use]
     pub fn is_problem(&self) -> bool {
         match self.kind {
@@ -110,28 +112,29 @@ impl fmt::Display for Finding {
 }
 
 /// The counts of a verification.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Report {
-    /// What is wrong.
+    /// The number of findings that are problems.
     pub problems: u64,
-    /// Rows that are what was sealed.
+    /// Rows that equal their seals.
     pub rows: u64,
-    /// Those of them that had come without a batch and were sealed afterwards.
+    /// Rows that came without a batch and were sealed afterwards.
     pub sealed_late: u64,
     /// Events that PostgreSQL refused, and that are still in the quarantine as they were.
     pub quarantined: u64,
-    /// Rows that were pruned, as events say.
+    /// Rows that were pruned, according to events.
     pub pruned: u64,
     /// Rows that no batch has sealed yet.
     pub not_sealed: u64,
     /// Batches in the tree.
     pub batches: u64,
-    /// Batches that are younger than the last checkpoint: nothing yet proves that none is missing behind them.
+    /// Batches that are younger than the last checkpoint: nothing yet proves that none is missing
+    /// behind them.
     pub batches_since_checkpoint: u64,
     /// Checkpoints whose tree was found again.
     pub checkpoints: u64,
-    /// Those of them whose signatures were verified.
+    /// Checkpoints whose signatures were verified.
     pub signatures: u64,
 }
 

@@ -1,16 +1,16 @@
 //! Every row has its entry, every entry its row.
 //!
-//! The ids of batches divide the rows into ranges; together these cover every id there can be, so that a row cannot hide behind a batch
-//! that does not exist. Threads take range after range.
+//! The ids of batches divide the rows into ranges, which together cover every possible id. So a row
+//! cannot hide behind a batch that does not exist. Threads take range after range.
 
-use super::{Finding, FindingKind, Message, Snapshot};
-use crate::blocking::block_on;
-use crate::evidence::EvidenceError;
-use crate::evidence::copy_out;
-use crate::evidence::late::{self, COLUMNS};
-use crate::evidence::seal::{self, ENTRY, Entry, Sealer};
-use crate::payload::EventRef;
-use crate::writer::copy::CopyRows;
+use super::finding::{Finding, FindingKind};
+use super::parts::{Message, Snapshot};
+use crate::evidence::error::{EvidenceError, Failure};
+use crate::evidence::unbatched::{self, COLUMNS};
+use crate::postgres::copy::{Columns, CopyRows, decode};
+use crate::record::EventRef;
+use crate::seal::{self, ENTRY, Entry, LeafForm, Sealed, Sealer};
+use crate::sys::block_on;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -39,34 +39,34 @@ impl Range {
 }
 
 /// Divides the ids.
-pub(super) async fn ranges(connection: &mut PgConnection) -> Result<Vec<Range>, EvidenceError> {
+pub(super) async fn ranges(connection: &mut PgConnection) -> Result<Vec<Range>, Failure> {
     let (mut ranges, mut range, mut batches) = (Vec::new(), Range::default(), 0);
-    copy_out::rows(connection, "SELECT id, journal_id, rows FROM audit_batches ORDER BY id", |row| {
+    decode::rows(connection, "SELECT id, journal_id, rows FROM audit_batches ORDER BY id", |row| {
         let mut fields = row.fields();
         let (id, journal_id, rows) = (fields.uuid()?, fields.uuid()?, fields.i32()?);
         range.rows += u64::try_from(rows).unwrap_or(0);
-        range.has_late |= journal_id == late::JOURNAL;
+        range.has_late |= journal_id == unbatched::JOURNAL;
         batches += 1;
         if range.rows >= AT_ONCE || batches == AT_ONCE {
             ranges.push(Range { to: Some(id), ..range });
             (range, batches) = (Range { behind: Some(id), ..Range::default() }, 0);
         }
-        Ok::<_, EvidenceError>(())
+        Ok::<_, Failure>(())
     })
     .await?;
     ranges.push(range);
     Ok(ranges)
 }
 
-/// The events of those prunes that are what they say.
+/// The events of those prunes whose accounts are true.
 pub(super) type Prunes = HashSet<Uuid>;
 
 /// Threads that verify rows.
-pub(super) struct Workers(Vec<JoinHandle<Result<(), EvidenceError>>>);
+pub(super) struct Workers(Vec<JoinHandle<Result<(), Failure>>>);
 
 impl Workers {
     /// The first error of any of them.
-    pub(super) fn ended(self) -> Result<(), EvidenceError> {
+    pub(super) fn ended(self) -> Result<(), Failure> {
         self.0.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     }
 }
@@ -77,7 +77,7 @@ pub(super) fn start(
     options: &PgConnectOptions,
     snapshot: &Snapshot,
     sender: &mpsc::Sender<Message>,
-) -> Result<Workers, EvidenceError> {
+) -> Result<Workers, Failure> {
     let threads = threads.min(ranges.len());
     let (ranges, prunes, next) = (Arc::new(ranges), Arc::new(prunes), Arc::new(AtomicUsize::new(0)));
     let failed = Arc::new(AtomicBool::new(false));
@@ -103,7 +103,7 @@ pub(super) fn start(
         })
     };
     let workers = (0..threads).map(start).collect::<Result<_, std::io::Error>>();
-    workers.map(Workers).map_err(|error| EvidenceError::Database(error.into()))
+    workers.map(Workers).map_err(|error| Failure::Database(error.into()))
 }
 
 /// A batch whose rows arrive.
@@ -113,19 +113,20 @@ struct Batch {
     previous_root: Option<Vec<u8>>,
     root: Vec<u8>,
     leaves: Vec<u8>,
+    form: LeafForm,
     seen: Vec<bool>,
     /// Rows mostly come in the order of their entries.
     next: usize,
-    /// Where an id's entry is, once that order is broken.
+    /// The places of the entries by id, once rows come in another order.
     places: Option<HashMap<Uuid, usize>>,
-    /// Nothing but the order can be wrong with it.
+    /// No problem was found beyond the order of its rows.
     whole: bool,
 }
 
 impl Batch {
-    /// There is nothing to compare its rows with, which is said once for it.
+    /// Its rows have nothing to be compared with, which is reported once for the batch.
     fn is_unsealed(&self) -> bool {
-        self.root.is_empty() || self.leaves.is_empty()
+        self.root.is_empty() || self.leaves.is_empty() || !self.form.is_known()
     }
 
     fn entry(&self, place: usize) -> Entry {
@@ -149,7 +150,8 @@ impl Batch {
         self.place(entry.id).is_some_and(|place| self.entry(place) == entry)
     }
 
-    /// Knows that rows were pruned, all or those of these ids; returns how many of them are gone.
+    /// Notes that rows were pruned, all or those of these ids, and returns how many of them are
+    /// gone.
     fn prune(&mut self, ids: Option<&[u8]>) -> u64 {
         let gone = |seen: &mut bool| u64::from(!std::mem::replace(seen, true));
         match ids {
@@ -161,8 +163,8 @@ impl Batch {
         }
     }
 
-    /// Takes a row; says what is wrong with it.
-    fn take(&mut self, entry: Entry) -> Result<(), (FindingKind, &'static str)> {
+    /// Marks a row as seen, and returns its problem, if it has one.
+    fn take(&mut self, Sealed { entry, form }: Sealed) -> Result<(), (FindingKind, &'static str)> {
         let Some(place) = self.place(entry.id) else {
             return Err((FindingKind::Inserted, "its batch was sealed without it"));
         };
@@ -170,11 +172,14 @@ impl Batch {
             return Err((FindingKind::Inserted, "it is there twice"));
         }
         self.next = place + 1;
-        if self.entry(place).digest == entry.digest {
-            Ok(())
-        } else {
+        if self.entry(place).digest != entry.digest {
             self.whole = false;
             Err((FindingKind::Altered, "it is not what was sealed"))
+        } else if self.form.allows(form) {
+            Ok(())
+        } else {
+            let text = "its batch has leaves of the first form, which no row with a key, targets or a tenant has";
+            Err((FindingKind::Altered, text))
         }
     }
 }
@@ -185,33 +190,34 @@ async fn verify(
     sealer: &mut Sealer,
     (range, prunes): (Range, &Prunes),
     sender: &mpsc::Sender<Message>,
-) -> Result<(), EvidenceError> {
-    // Whoever receives works on another thread; if it is gone, nobody wants to know.
+) -> Result<(), Failure> {
+    // The receiver works on another thread. If it is gone, the message is not needed.
     let tell = |message| drop(block_on(sender.send(message)));
     let mut batches = load(connection, range).await?;
     let (mut verified, mut late) = (0, 0);
-    let take = |entry: Entry, batch_id: Uuid, batches: &mut HashMap<Uuid, Batch>| {
+    let take = |row: Sealed, batch_id: Uuid, batches: &mut HashMap<Uuid, Batch>| {
+        let id = row.entry.id;
         let Some(batch) = batches.get_mut(&batch_id) else {
             let text = "it claims a batch that there is not".into();
-            tell(Message::Found(Finding::event(FindingKind::Inserted, Some(batch_id), entry.id, text)));
+            tell(Message::Found(Finding::event(FindingKind::Inserted, Some(batch_id), id, text)));
             return false;
         };
         if batch.is_unsealed() {
             return false;
         }
-        match batch.take(entry) {
+        match batch.take(row) {
             Ok(()) => true,
             Err((kind, text)) => {
-                tell(Message::Found(Finding::event(kind, Some(batch_id), entry.id, text.into())));
+                tell(Message::Found(Finding::event(kind, Some(batch_id), id, text.into())));
                 false
             }
         }
     };
     let rows = format!("SELECT {COLUMNS}, e.batch_id FROM audit_events e WHERE {}", range.condition("e.batch_id"));
-    copy_out::rows(connection, &rows, |row| {
-        let entry = sealer.stored(row.0);
-        verified += u64::from(take(entry, last_uuid(row.0)?, &mut batches));
-        Ok::<_, EvidenceError>(())
+    decode::rows(connection, &rows, |row| {
+        let sealed = sealer.stored(row.0);
+        verified += u64::from(take(sealed, last_uuid(row.0)?, &mut batches));
+        Ok::<_, Failure>(())
     })
     .await?;
     if range.has_late {
@@ -220,10 +226,10 @@ async fn verify(
              ON e.id = l.event_id AND e.created_at = l.created_at AND e.batch_id IS NULL WHERE {}",
             range.condition("l.batch_id")
         );
-        copy_out::rows(connection, &rows, |row| {
-            let entry = sealer.stored(row.0);
-            late += u64::from(take(entry, last_uuid(row.0)?, &mut batches));
-            Ok::<_, EvidenceError>(())
+        decode::rows(connection, &rows, |row| {
+            let sealed = sealer.stored(row.0);
+            late += u64::from(take(sealed, last_uuid(row.0)?, &mut batches));
+            Ok::<_, Failure>(())
         })
         .await?;
     }
@@ -239,100 +245,110 @@ async fn verify(
     Ok(())
 }
 
-async fn load(connection: &mut PgConnection, range: Range) -> Result<HashMap<Uuid, Batch>, EvidenceError> {
+async fn load(connection: &mut PgConnection, range: Range) -> Result<HashMap<Uuid, Batch>, Failure> {
     let query = format!(
-        "SELECT id, journal_id, rows, previous_root, root, leaves FROM audit_batches b WHERE {}",
+        "SELECT id, journal_id, rows, previous_root, root, leaves, leaf_form FROM audit_batches b WHERE {}",
         range.condition("b.id")
     );
     let mut batches = HashMap::new();
-    copy_out::rows(connection, &query, |row| {
+    decode::rows(connection, &query, |row| {
         let mut fields = row.fields();
         let (id, journal_id, rows) = (fields.uuid()?, fields.uuid()?, fields.i32()?);
         let previous_root = fields.next()?.map(<[u8]>::to_vec);
         let root = fields.next()?.unwrap_or_default().to_vec();
         let leaves = fields.next()?.unwrap_or_default().to_vec();
+        let form = LeafForm(fields.i16()?);
         let seen = vec![false; leaves.len() / ENTRY];
-        let batch = Batch { journal_id, rows, previous_root, root, leaves, seen, next: 0, places: None, whole: true };
+        let batch =
+            Batch { journal_id, rows, previous_root, root, leaves, form, seen, next: 0, places: None, whole: true };
         batches.insert(id, batch);
-        Ok::<_, EvidenceError>(())
+        Ok::<_, Failure>(())
     })
     .await?;
     Ok(batches)
 }
 
 /// The last field of a row, a UUID.
-fn last_uuid(row: &[u8]) -> Result<Uuid, EvidenceError> {
+fn last_uuid(row: &[u8]) -> Result<Uuid, Failure> {
     let id = row.last_chunk().copied().ok_or(EvidenceError::Inconsistent("a row"))?;
     Ok(Uuid::from_bytes(id))
 }
 
-/// Entries without a row that are in the quarantine; returns how many.
+/// Counts the entries without a row that are in the quarantine.
 async fn refused(
     connection: &mut PgConnection,
     sealer: &mut Sealer,
     range: Range,
     batches: &mut HashMap<Uuid, Batch>,
     tell: &impl Fn(Message),
-) -> Result<u64, EvidenceError> {
+) -> Result<u64, Failure> {
     let mut quarantined = 0;
     let query = format!("SELECT batch_id, payload FROM audit_quarantine q WHERE {}", range.condition("q.batch_id"));
-    copy_out::rows(connection, &query, |row| {
+    decode::rows(connection, &query, |row| {
         let mut fields = row.fields();
         let (batch_id, payload) = (fields.uuid()?, fields.next()?.unwrap_or_default());
         let Some(batch) = batches.get_mut(&batch_id) else {
             return Ok(());
         };
-        // What this version reads, the one that sealed it may not have been able to.
-        let entries = [refused_entry(sealer, payload), seal::payload_entry(None, payload)];
-        let entry = entries.into_iter().find(|entry| batch.knows(*entry)).unwrap_or(entries[0]);
-        match batch.take(entry) {
+        // The version that sealed the record may not have been able to decode it, though this one
+        // can.
+        let undecoded = Sealed { entry: seal::payload_entry(None, payload), form: LeafForm::FIRST };
+        let entries = [refused_entry(sealer, payload), undecoded];
+        let sealed = entries.into_iter().find(|sealed| batch.knows(sealed.entry)).unwrap_or(entries[0]);
+        match batch.take(sealed) {
             Ok(()) => quarantined += 1,
             Err((kind, text)) => {
                 let text = format!("in the quarantine: {text}");
-                tell(Message::Found(Finding::event(kind, Some(batch_id), entry.id, text)));
+                tell(Message::Found(Finding::event(kind, Some(batch_id), sealed.entry.id, text)));
             }
         }
-        Ok::<_, EvidenceError>(())
+        Ok::<_, Failure>(())
     })
     .await?;
     Ok(quarantined)
 }
 
-/// Entries without a row that were pruned; returns how many.
+/// Counts the entries without a row that were pruned.
 async fn pruned(
     connection: &mut PgConnection,
     range: Range,
     prunes: &Prunes,
     batches: &mut HashMap<Uuid, Batch>,
-) -> Result<u64, EvidenceError> {
+) -> Result<u64, Failure> {
     let mut pruned = 0;
     let query = format!("SELECT batch_id, event_id, ids FROM audit_pruned p WHERE {}", range.condition("p.batch_id"));
-    copy_out::rows(connection, &query, |row| {
+    decode::rows(connection, &query, |row| {
         let mut fields = row.fields();
         let (batch_id, event_id, ids) = (fields.uuid()?, fields.uuid()?, fields.next()?);
         if let Some(batch) = batches.get_mut(&batch_id).filter(|_| prunes.contains(&event_id)) {
             pruned += batch.prune(ids);
         }
-        Ok::<_, EvidenceError>(())
+        Ok::<_, Failure>(())
     })
     .await?;
     Ok(pruned)
 }
 
-/// What a record that PostgreSQL refused was sealed as.
-fn refused_entry(sealer: &mut Sealer, payload: &[u8]) -> Entry {
+/// Returns the entry under which a record that PostgreSQL refused was sealed.
+fn refused_entry(sealer: &mut Sealer, payload: &[u8]) -> Sealed {
+    let of_bytes = |id| Sealed { entry: seal::payload_entry(id, payload), form: LeafForm::FIRST };
     match EventRef::decode(payload, &mut Vec::new()) {
         Ok(event) => {
-            let mut rows = CopyRows::default();
+            let mut rows = CopyRows::new(Columns::All);
             let row = rows.row(&event, Uuid::nil());
-            sealer.record(event.id, row, payload)
+            sealer.row(row, Columns::All).unwrap_or_else(|_| of_bytes(Some(event.id)))
         }
-        Err(_) => seal::payload_entry(None, payload),
+        Err(_) => of_bytes(None),
     }
 }
 
-/// What is left of a batch once all its rows have come.
+/// Reports the remainder of a batch once all its rows have come.
 fn finish(id: Uuid, batch: &Batch, tell: &impl Fn(Message)) {
+    if !batch.form.is_known() {
+        let text =
+            format!("its leaves are of form {}, which this program does not know: use a newer one", batch.form.0);
+        tell(Message::Found(Finding::batch(FindingKind::BatchAltered, id, text)));
+    }
     if batch.is_unsealed() {
         return;
     }

@@ -1,32 +1,33 @@
-//! The tree of all batches, and the checkpoints that say what it was.
+//! The tree of all batches, and the checkpoints that attest it.
 
-use super::{Finding, FindingKind, Report, open};
-use crate::evidence::EvidenceError;
+use super::finding::{Finding, FindingKind, Report};
+use crate::event::Timestamp;
 use crate::evidence::checkpoint::{BATCH, batch_leaf};
-use crate::evidence::copy_out;
+use crate::evidence::error::Failure;
 use crate::evidence::key::{PublicKey, SignedHead};
-use crate::evidence::merkle::{Frontier, Hash};
-use crate::timestamp::Timestamp;
+use crate::postgres::copy::decode;
+use crate::seal::merkle::{Frontier, Hash};
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
-/// A batch is put into the tree by the next checkpoint, unless its transaction was open then: for less than this.
+/// A batch is put into the tree by the next checkpoint, unless its transaction was open then: for
+/// less than this.
 const OPEN_AT_MOST: &str = "10 minutes";
 
-/// What a checkpoint says the tree was.
+/// The tree as a checkpoint describes it.
 struct Claim {
     name: String,
     size: u64,
     root: Hash,
 }
 
-/// Recomputes the tree; returns what is wrong with it, the batches in it, and the checkpoints.
+/// Recomputes the tree, and returns what is wrong with it, the batches in it, and the checkpoints.
 pub(super) async fn verify(
     connection: &mut PgConnection,
     key: Option<&PublicKey>,
     saved: &[(String, String)],
     report: &mut Report,
-) -> Result<Vec<Finding>, EvidenceError> {
+) -> Result<Vec<Finding>, Failure> {
     let mut findings = Vec::new();
     let (mut claims, last, last_size) = claims(connection, key, saved, report, &mut findings).await?;
     claims.sort_by_key(|claim| claim.size);
@@ -51,7 +52,7 @@ pub(super) async fn verify(
     let query = format!(
         "SELECT t.number, t.batch_id, t.leaf, {BATCH} FROM audit_tree t LEFT JOIN audit_batches b ON b.id = t.batch_id ORDER BY t.number"
     );
-    copy_out::rows(connection, &query, |row| {
+    decode::rows(connection, &query, |row| {
         let mut fields = row.fields();
         let (at, batch, leaf) = (fields.i64()?, fields.uuid()?, fields.next()?);
         let leaf = Hash(leaf.and_then(|leaf| leaf.try_into().ok()).unwrap_or_default());
@@ -70,7 +71,7 @@ pub(super) async fn verify(
         }
         frontier.push(leaf);
         reached(&frontier, &mut findings, report);
-        Ok::<_, EvidenceError>(())
+        Ok::<_, Failure>(())
     })
     .await?;
     report.batches = frontier.size();
@@ -90,14 +91,15 @@ pub(super) async fn verify(
     Ok(findings)
 }
 
-/// What checkpoints say, when the last of them was made, and the size that the last stored one says.
+/// Returns the claims of the checkpoints, the time of the last one, and the size in the last stored
+/// one.
 async fn claims(
     connection: &mut PgConnection,
     key: Option<&PublicKey>,
     saved: &[(String, String)],
     report: &mut Report,
     findings: &mut Vec<Finding>,
-) -> Result<(Vec<Claim>, Option<Timestamp>, u64), EvidenceError> {
+) -> Result<(Vec<Claim>, Option<Timestamp>, u64), Failure> {
     let mut claims = Vec::new();
     let mut last = None;
     let mut opened = |name: String, opened: Result<SignedHead, Finding>, findings: &mut Vec<Finding>| match opened {
@@ -116,7 +118,7 @@ async fn claims(
     };
     let mut misplaced = Vec::new();
     let (mut stored, mut last_size) = (0_u64, 0);
-    copy_out::rows(connection, "SELECT id, tree_size, note FROM audit_checkpoints ORDER BY id", |row| {
+    decode::rows(connection, "SELECT id, tree_size, note FROM audit_checkpoints ORDER BY id", |row| {
         let mut fields = row.fields();
         let (id, size, note) = (fields.i64()?, fields.i64()?.cast_unsigned(), fields.next()?.unwrap_or_default());
         let name = format!("checkpoint {id} in audit_checkpoints");
@@ -129,7 +131,7 @@ async fn claims(
             last_size = signed;
         }
         stored += 1;
-        Ok::<_, EvidenceError>(())
+        Ok::<_, Failure>(())
     })
     .await?;
     for (name, note) in saved {
@@ -145,7 +147,7 @@ async fn claims(
         Finding::new(FindingKind::Checkpoint, None, None, text)
     }));
     if stored == 0 && key.is_some() {
-        let text = "there is none in audit_checkpoints: none was made yet, or all were removed".into();
+        let text = "audit_checkpoints is empty: no checkpoint was made yet, or all were removed".into();
         findings.push(Finding::new(FindingKind::Checkpoint, None, None, text));
     }
     let last_stored: Option<(Vec<u8>, String)> =
@@ -168,7 +170,7 @@ async fn outside(
     last: Option<Timestamp>,
     report: &mut Report,
     findings: &mut Vec<Finding>,
-) -> Result<(), EvidenceError> {
+) -> Result<(), Failure> {
     let (count, old): (i64, Option<Vec<Uuid>>) = sqlx::query_as(
         "SELECT count(*), array_agg(b.id) FILTER (WHERE b.created_at < $1 - $2::interval) FROM audit_batches b \
          WHERE b.root IS NOT NULL AND NOT EXISTS (SELECT FROM audit_tree t WHERE t.batch_id = b.id)",
@@ -191,4 +193,10 @@ async fn outside(
         unsealed.into_iter().map(|id| Finding::batch(FindingKind::NotSealed, id, "it has no root or no leaves".into())),
     );
     Ok(())
+}
+
+/// Reads a checkpoint, and reports its problems.
+fn open(name: &str, note: &str, key: Option<&PublicKey>) -> Result<SignedHead, Finding> {
+    let opened = key.map_or_else(|| SignedHead::read(note), |key| key.open(note));
+    opened.map_err(|error| Finding::new(FindingKind::Signature, None, None, format!("{name}: {error}")))
 }

@@ -1,25 +1,29 @@
-//! The bytes of a segment: a mapping; under Miri, which knows no mapped files, memory.
+//! The bytes of a segment: a mapping, or memory under Miri, which does not support mapped files.
 
 #[cfg(not(miri))]
-pub(super) use mapped::{Memory, anonymous, of_file};
+pub(super) use mapped::{Memory, anonymous, of_file, populate};
 #[cfg(miri)]
-pub(super) use plain::{Memory, anonymous, of_file};
+pub(super) use plain::{Memory, anonymous, of_file, populate};
 
 #[cfg(not(miri))]
 mod mapped {
+    use crate::sys::platform;
     use memmap2::MmapOptions;
     pub(in super::super) use memmap2::MmapRaw as Memory;
     use std::fs::File;
     use std::io;
 
-    /// A file's bytes, faulted in ahead of their use.
+    /// The bytes that a file has, and those that it is going to have.
     pub(in super::super) fn of_file(file: &File, bytes: usize) -> io::Result<Memory> {
-        let map = MmapOptions::new().len(bytes).map_raw(file)?;
-        // An old kernel (before 5.14) refuses; the callers then fault them in.
-        // SAFETY: the range is exactly the mapping; the advice only populates pages and changes no content.
-        let _ =
-            unsafe { rustix::mm::madvise(map.as_mut_ptr().cast(), map.len(), rustix::mm::Advice::LinuxPopulateWrite) };
-        Ok(map)
+        MmapOptions::new().len(bytes).map_raw(file)
+    }
+
+    /// Faults bytes in ahead of their use, which the file has, where the system can.
+    pub(in super::super) fn populate(map: &Memory, from: usize, bytes: usize) {
+        assert!(from + bytes <= map.len());
+        let at = map.as_mut_ptr().wrapping_add(from);
+        // SAFETY: the range lies in the mapping (asserted).
+        unsafe { platform::populate(at, bytes) };
     }
 
     /// Bytes without a file.
@@ -40,7 +44,7 @@ mod plain {
 
     // SAFETY: accessed as a mapping is, by the protocol of this module.
     unsafe impl Send for Memory {}
-    // SAFETY: the same.
+    // SAFETY: accessed as a mapping is, by the protocol of this module.
     unsafe impl Sync for Memory {}
 
     impl Memory {
@@ -60,6 +64,8 @@ mod plain {
     pub(in super::super) fn of_file(_: &File, bytes: usize) -> io::Result<Memory> {
         anonymous(bytes)
     }
+
+    pub(in super::super) fn populate(_: &Memory, _: usize, _: usize) {}
 
     pub(in super::super) fn anonymous(bytes: usize) -> io::Result<Memory> {
         Ok(Memory((0..bytes / 8).map(|_| UnsafeCell::new(0)).collect()))

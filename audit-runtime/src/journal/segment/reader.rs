@@ -1,9 +1,12 @@
 //! The reading end of a ring.
 
 use super::map::Segment;
-use super::ring::{Damage, Ring, State};
+use super::ring::{Damage, Live, Ring, State};
+use super::writing::Writing;
 use crate::journal::checksum::PayloadChecksum;
-use crate::journal::format::{ALIGN, CLAIMED, FREE, HEADER, PAD, may_stand, record_bytes};
+use crate::journal::format::{
+    ALIGN, CLAIMED, FREE, HEADER, PAD, RECORD_HEADER, VOID, may_stand, read_u32, record_bytes,
+};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,23 +20,25 @@ const DAMAGE_IS_CERTAIN: Duration = Duration::from_millis(500);
 pub(crate) struct Record {
     segment: Arc<Segment>,
     offset: usize,
+    length: u32,
 }
 
 impl Record {
-    /// The payload; empty only if the record was damaged after it had been checked.
+    /// The payload, of the length that was checked.
     pub(crate) fn payload(&self) -> &[u8] {
-        self.segment.record(self.offset).map_or(&[], |(_, payload)| payload)
+        self.segment.record(self.offset, self.length).map_or(&[], |(_, payload)| payload)
     }
 }
 
-/// What the reader found at its position.
+/// The record or damage that the reader found at its position.
 #[derive(Debug)]
 pub(crate) enum Next {
     Record {
         record: Record,
         end: u64,
     },
-    /// The bytes are not what was published: memory or file were written by somebody else.
+    /// The bytes differ from those that were published: another process wrote to the memory or the
+    /// file.
     Damaged {
         path: Option<PathBuf>,
         offset: usize,
@@ -63,40 +68,50 @@ impl Ring {
         let seen = state.damage.filter(|damage| damage.at == at);
         let mut damage = seen.unwrap_or_else(|| Damage { at, limit: self.cursor(), since: Instant::now() });
         let end = intact.min(damage.limit);
-        // What is left of blocks that the reader passes is claimed no more: nobody would read it.
+        // Nobody would read a record claimed in the blocks that the reader passes, so it closes
+        // them.
         if self.close_blocks_between(at, end) {
             damage.since = Instant::now();
         }
-        // What lies between may be claimed by threads that are copying: by then they have long ended.
+        // Threads that are copying may have claimed bytes in between. Once damage is certain, these
+        // have long ended.
         if damage.since.elapsed() < DAMAGE_IS_CERTAIN {
             state.damage = Some(damage);
             return Next::Nothing;
         }
         state.read = end;
-        state.damaged.extend(self.segment_of(&state.segments, at).cloned());
+        state.damaged.extend(self.live_at(&state.segments, at).map(|live| live.segment.clone()));
         Next::Damaged { path, offset, end }
     }
 
-    /// What is published at or behind `position`, without moving the reader: for looking, not for shipping. What is not published yet
-    /// hides no more than the rest of its block.
+    /// Returns the record published at or behind `position`, without moving the reader.
+    ///
+    /// It is for looking, not for shipping. An unpublished record hides at most the rest of its
+    /// block.
     pub(crate) fn peek(&self, position: u64) -> Next {
         let state = self.state();
         let end = self.cursor();
         self.look(&state.segments, position, |at, _| self.next_block(at) < end).0
     }
 
-    /// What is published at or behind a position, and where that is. At a place where nothing is, `passes` says whether to go on with the
-    /// next block.
-    fn look(
-        &self,
-        segments: &VecDeque<Arc<Segment>>,
-        mut position: u64,
-        passes: impl Fn(u64, u32) -> bool,
-    ) -> (Next, u64) {
+    /// Returns the record published at or behind a position, and where it is.
+    ///
+    /// Where no record is published, `passes` returns whether to go on with the next block.
+    fn look(&self, segments: &VecDeque<Live>, mut position: u64, passes: impl Fn(u64, u32) -> bool) -> (Next, u64) {
         loop {
-            let Some(segment) = self.segment_of(segments, position) else {
+            let Some(live) = self.live_at(segments, position) else {
                 return (Next::Nothing, position);
             };
+            let segment = &live.segment;
+            if position >= live.end {
+                let next = segment.base() + self.segment_bytes;
+                // The last one may grow yet.
+                if segments.back().is_some_and(|last| last.segment.base() < next) {
+                    return (Next::Nothing, position);
+                }
+                position = next;
+                continue;
+            }
             let offset = (self.offset(position) as usize).max(HEADER);
             let start = segment.base() + offset as u64;
             let word = segment.load(offset);
@@ -109,23 +124,27 @@ impl Ring {
             if is_unpublished {
                 return (Next::Nothing, position);
             }
+            if word & VOID != 0 && self.writing == Writing::Call {
+                position = start + record_bytes((word & !VOID) as usize) as u64;
+                continue;
+            }
             let end = start + record_bytes(word as usize) as u64;
-            let found = match segment.record(offset) {
+            let found = match segment.record(offset, word) {
                 Some((crc, payload)) if crc == self.checksum.of(PayloadChecksum::of(payload), start, word) => {
-                    Next::Record { record: Record { segment: segment.clone(), offset }, end }
+                    Next::Record { record: Record { segment: segment.clone(), offset, length: word }, end }
                 }
                 _ => Next::Damaged {
                     path: segment.path().map(Into::into),
                     offset,
-                    end: self.intact_behind(segment, offset),
+                    end: self.intact_behind(live, offset),
                 },
             };
             return (found, position);
         }
     }
 
-    fn segment_of<'a>(&self, segments: &'a VecDeque<Arc<Segment>>, position: u64) -> Option<&'a Arc<Segment>> {
-        segments.iter().find(|segment| segment.base() == position - self.offset(position))
+    fn live_at<'a>(&self, segments: &'a VecDeque<Live>, position: u64) -> Option<&'a Live> {
+        segments.iter().find(|live| live.segment.base() == position - self.offset(position))
     }
 
     /// Where the block behind that of a position begins.
@@ -133,30 +152,34 @@ impl Ring {
         (position | (self.block_bytes() - 1)) + 1
     }
 
-    /// Where the next intact record behind damage begins: its length may be what is damaged. Without one, where claims end.
-    fn intact_behind(&self, segment: &Segment, mut offset: usize) -> u64 {
-        let claimed = self.cursor().min(segment.base() + self.segment_bytes) - segment.base();
-        loop {
-            offset += ALIGN;
-            if offset as u64 >= claimed {
-                return segment.base() + claimed;
-            }
-            let position = segment.base() + offset as u64;
-            if segment.record(offset).is_some_and(|(crc, payload)| {
-                may_stand(offset, payload.len())
-                    && crc == self.checksum.of(PayloadChecksum::of(payload), position, payload.len() as u32)
-            }) {
+    /// Where the next intact record behind damage begins: its length may be what is damaged.
+    /// Without one, where claims end. The file is read and not the memory: threads may be writing
+    /// there, to what they have claimed.
+    fn intact_behind(&self, live: &Live, damaged: usize) -> u64 {
+        let segment = &live.segment;
+        let claimed = self.cursor().min(live.end);
+        let begin = damaged + ALIGN;
+        let bytes = segment.read_back(begin, (claimed - segment.base()) as usize);
+        for at in (0..bytes.len()).step_by(ALIGN) {
+            let (offset, position) = (begin + at, segment.base() + (begin + at) as u64);
+            let Some(length) = read_u32(&bytes, at).filter(|word| *word != FREE && *word < VOID) else { continue };
+            let payload = at + RECORD_HEADER..at + RECORD_HEADER + length as usize;
+            if let Some(payload) = bytes.get(payload)
+                && may_stand(offset, payload.len())
+                && read_u32(&bytes, at + 4) == Some(self.checksum.of(PayloadChecksum::of(payload), position, length))
+            {
                 return position;
             }
         }
+        claimed
     }
 
     /// The position from `position` on before which everything is published, or was and is retired.
     pub(crate) fn published_to(&self, position: u64) -> u64 {
-        let mut position = position.max(self.oldest());
-        for segment in self.segments() {
-            let end = segment.base() + self.segment_bytes;
-            while position < end {
+        let segments: Vec<Live> = self.state().segments.iter().cloned().collect();
+        let mut position = position.max(segments.first().map_or_else(|| self.frontier(), |live| live.segment.base()));
+        for Live { segment, end } in &segments {
+            while (segment.base()..*end).contains(&position) {
                 let offset = (self.offset(position) as usize).max(HEADER);
                 let word = segment.load(offset);
                 if word == PAD {
@@ -164,8 +187,11 @@ impl Ring {
                 } else if word == FREE || word & CLAIMED != 0 {
                     return position;
                 } else {
-                    position = segment.base() + (offset + record_bytes(word as usize)) as u64;
+                    position = segment.base() + (offset + record_bytes((word & !VOID) as usize)) as u64;
                 }
+            }
+            if position >= *end && *end < self.frontier() {
+                position = position.max(segment.base() + self.segment_bytes);
             }
         }
         position

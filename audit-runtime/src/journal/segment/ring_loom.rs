@@ -1,10 +1,11 @@
-//! The protocol under loom (<https://docs.rs/loom>): every interleaving of its atomic operations, with up to
-//! `LOOM_MAX_PREEMPTIONS` preemptions, and every value a load may see. `scripts/model.sh` runs it.
+//! The protocol under loom (<https://docs.rs/loom>): every interleaving of its atomic operations,
+//! with up to `LOOM_MAX_PREEMPTIONS` preemptions, and every value a load may see.
+//! `scripts/model.sh` runs it.
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use super::{NoRoom, Ring};
-use crate::journal::format::{HEADER, SegmentHeader};
+use super::{NoRoom, Ring, Writing};
+use crate::journal::format::{HEADER, PAYLOAD_VERSION, SegmentHeader};
 use crate::journal::segment::{Next, Segment};
 use loom::thread;
 use std::collections::BTreeSet;
@@ -16,17 +17,22 @@ const SEGMENT: u64 = 128;
 const _: () = assert!(SEGMENT as usize == HEADER + 4 * 16);
 
 fn grow(ring: &Ring) -> bool {
-    let header = SegmentHeader { journal: Uuid::nil(), base: ring.frontier(), segment_bytes: SEGMENT };
-    ring.install(Segment::anonymous(header).unwrap()).is_ok()
+    let header = SegmentHeader {
+        journal: Uuid::nil(),
+        base: ring.frontier(),
+        segment_bytes: SEGMENT,
+        payload_version: PAYLOAD_VERSION,
+    };
+    ring.install(Segment::anonymous(header, SEGMENT).unwrap()).is_ok()
 }
 
 fn ring(live: usize, segments: usize) -> Arc<Ring> {
-    let ring = Arc::new(Ring::new(Uuid::nil(), SEGMENT, live));
+    let ring = Arc::new(Ring::new(Uuid::nil(), SEGMENT, live, Writing::Map));
     (0..segments).for_each(|_| assert!(grow(&ring)));
     ring
 }
 
-/// What the reader gives now; retires what it has passed.
+/// Collects the records that the reader returns now, and retires the segments it has passed.
 fn drain(ring: &Ring, seen: &mut Vec<Vec<u8>>) {
     loop {
         match ring.read() {
@@ -154,5 +160,64 @@ fn after_a_close_nothing_is_taken_and_what_was_taken_is_read() {
         drain(&ring, &mut seen);
         check(&seen, &(0..taken).map(|n| (1, n)).collect::<Vec<_>>());
         assert_eq!(ring.read_position(), ring.cursor());
+    });
+}
+
+/// Two blocks, of which one exists.
+fn growing_ring() -> Arc<Ring> {
+    let ring = Arc::new(Ring::new(Uuid::nil(), 2 * SEGMENT, 3, Writing::Map));
+    assert!(ring.install(blocks(0, 1)).is_ok());
+    ring
+}
+
+fn blocks(base: u64, blocks: u64) -> Segment {
+    let header =
+        SegmentHeader { journal: Uuid::nil(), base, segment_bytes: 2 * SEGMENT, payload_version: PAYLOAD_VERSION };
+    Segment::anonymous(header, blocks * SEGMENT).unwrap()
+}
+
+/// Appends for two threads, of what finds room.
+fn two_writers(ring: &Arc<Ring>) -> Vec<thread::JoinHandle<Vec<(u8, u8)>>> {
+    let writer = |thread: u8| {
+        let ring = ring.clone();
+        thread::spawn(move || {
+            (0..1).filter(|n| ring.append(&payload(thread, *n)).is_ok()).map(|n| (thread, n)).collect()
+        })
+    };
+    vec![writer(1), writer(2)]
+}
+
+#[test]
+fn the_frontier_moves_within_a_segment_while_writers_want_it() {
+    loom::model(|| {
+        let ring = growing_ring();
+        let mut appended: Vec<(u8, u8)> = (0..4).map(|n| (9, n)).collect();
+        appended.iter().for_each(|(thread, n)| assert!(ring.append(&payload(*thread, *n)).is_ok()));
+        let writers = two_writers(&ring);
+        ring.growing_segment().unwrap().grow(2 * SEGMENT).unwrap();
+        ring.extend();
+        let mut seen = Vec::new();
+        drain(&ring, &mut seen);
+        writers.into_iter().for_each(|writer| appended.extend(writer.join().unwrap()));
+        drain(&ring, &mut seen);
+        check(&seen, &appended);
+    });
+}
+
+#[test]
+fn a_segment_is_ended_and_retired_while_writers_want_it() {
+    loom::model(|| {
+        let ring = growing_ring();
+        // One place is left in the block, and no block behind it.
+        let mut appended: Vec<(u8, u8)> = (0..3).map(|n| (9, n)).collect();
+        appended.iter().for_each(|(thread, n)| assert!(ring.append(&payload(*thread, *n)).is_ok()));
+        let writers = two_writers(&ring);
+        assert!(ring.end_segment(blocks(2 * SEGMENT, 1)).is_ok());
+        let mut seen = Vec::new();
+        drain(&ring, &mut seen);
+        writers.into_iter().for_each(|writer| appended.extend(writer.join().unwrap()));
+        drain(&ring, &mut seen);
+        check(&seen, &appended);
+        assert!(ring.oldest() >= 2 * SEGMENT, "the ended segment is retired");
     });
 }

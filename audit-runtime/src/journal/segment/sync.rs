@@ -1,4 +1,5 @@
-//! The primitives of the protocol: the standard library's, or the model checker's (`--cfg audit_loom`).
+//! The primitives of the protocol: the standard library's, or the model checker's
+//! (`--cfg audit_loom`).
 
 #[cfg(audit_loom)]
 pub(super) use loom::sync::atomic::{AtomicPtr, AtomicU64, Ordering};

@@ -1,0 +1,81 @@
+//! Administration of evidence: checkpoints, verification, proofs, prunes.
+
+use super::handle::Admin;
+use super::progress::Progress;
+use crate::evidence::checkpoint::make;
+use crate::evidence::error::Failure;
+use crate::evidence::proof::{self, prove, prove_archived};
+use crate::evidence::unbatched::Lookback;
+use crate::evidence::{Checkpoint, EvidenceError, Proof, ProofError, Report, SigningKey, Verification};
+use crate::retention::{Prune, PruneError, PruneReport};
+use uuid::Uuid;
+
+#[cfg_attr(docsrs, doc(cfg(feature = "evidence")))]
+impl Admin {
+    /// Makes a signed checkpoint of all rows that are stored.
+    ///
+    /// It first seals the rows that came without a batch and adds the new batches to the tree. It
+    /// then signs the tree's root and stores the checkpoint in `audit_checkpoints`. If several
+    /// processes make checkpoints, they take turns.
+    ///
+    /// # Errors
+    /// The database cannot be reached or does not allow it. Or another key signed the last
+    /// checkpoint, or the checkpoint was changed later. Then nothing is signed.
+    pub async fn checkpoint(&self, key: &SigningKey) -> Result<Checkpoint, EvidenceError> {
+        let made = async {
+            let mut connection = self.pool.acquire().await?;
+            make(&mut connection, key, Lookback::All).await
+        };
+        made.await.map_err(Failure::into_public)
+    }
+
+    /// Verifies the trail.
+    ///
+    /// Findings are reported as they are found. The report at the end contains the counts.
+    ///
+    /// # Errors
+    /// The database cannot be reached, or does not allow it. A changed trail is not an error, and
+    /// the report counts the problems.
+    pub async fn verify(
+        &self,
+        verification: &Verification,
+        mut progress: impl FnMut(Progress<'_>),
+    ) -> Result<Report, EvidenceError> {
+        verification.run(&self.pool, |step| progress(step.into())).await.map_err(Failure::into_public)
+    }
+
+    /// Proves that an event is in the trail, by the first checkpoint that covers it.
+    ///
+    /// # Errors
+    /// The event does not exist, no checkpoint covers it, or it differs from its seal.
+    pub async fn prove(&self, event_id: Uuid) -> Result<Proof, ProofError> {
+        prove(&self.pool, event_id).await.map_err(proof::Failure::into_public)
+    }
+
+    /// Proves that a pruned event was in the trail, by its line in the archive.
+    ///
+    /// # Errors
+    /// The line does not belong to an archive, no checkpoint covers the event, or it differs from
+    /// its seal.
+    pub async fn prove_archived(&self, line: &str) -> Result<Proof, ProofError> {
+        prove_archived(&self.pool, line).await.map_err(proof::Failure::into_public)
+    }
+
+    /// Removes the months that were kept for long enough, and reports each step.
+    ///
+    /// Other sessions may write meanwhile. If a prune is interrupted, the next one cleans up after
+    /// it. An event `audit.pruned` names the [`actor`](Self::actor).
+    ///
+    /// # Errors
+    /// The trail differs from its seals, or the archive cannot be written. The database cannot be
+    /// reached, or refuses the role, which has to own the tables. Months before the one that failed
+    /// are pruned, and their events report it.
+    pub async fn prune(
+        &self,
+        prune: &Prune,
+        mut progress: impl FnMut(Progress<'_>),
+    ) -> Result<PruneReport, PruneError> {
+        let pruned = prune.run(&self.pool, self.actor.as_deref(), |step| progress(Progress::Step(step))).await;
+        pruned.map_err(crate::postgres::Internal::into_public)
+    }
+}

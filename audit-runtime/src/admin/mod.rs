@@ -1,0 +1,39 @@
+//! Administration: the tables and their roles, retention, the quarantine, and the journals that
+//! wait on a disk.
+
+#[cfg(feature = "evidence")]
+mod evidence;
+#[cfg(feature = "postgres")]
+mod handle;
+mod journals;
+#[cfg(feature = "personal")]
+mod personal;
+#[cfg(feature = "postgres")]
+mod progress;
+#[cfg(feature = "postgres")]
+mod quarantine;
+#[cfg(feature = "postgres")]
+mod tables;
+
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+pub use crate::postgres::Role;
+#[cfg(feature = "personal")]
+#[cfg_attr(docsrs, doc(cfg(feature = "personal")))]
+pub use crate::privacy::ForgetReport;
+#[cfg(feature = "evidence")]
+#[cfg_attr(docsrs, doc(cfg(feature = "evidence")))]
+pub use crate::retention::{Prune, PruneError, PruneReport};
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+pub use handle::Admin;
+pub use journals::{JournalState, JournalStatus, journals};
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+pub use progress::Progress;
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+pub use quarantine::{QuarantinedEvent, RetryOutcome};
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+pub use tables::{Compaction, MigrationStep};

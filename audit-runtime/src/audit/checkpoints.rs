@@ -1,0 +1,52 @@
+//! Checkpoints that the writer's thread makes, if an application asked for them.
+
+use super::upkeep::{once, put_off};
+use crate::evidence::SigningKey;
+use crate::evidence::checkpoint::make;
+use crate::evidence::error::Failure;
+use crate::evidence::unbatched::Lookback;
+use crate::postgres::ConnectOptions;
+use sqlx::postgres::PgConnection;
+use std::time::Duration;
+
+/// Checkpoints that the writer makes.
+#[derive(Debug, Clone)]
+pub(super) struct Checkpoints {
+    pub(super) every: Duration,
+    pub(super) key: SigningKey,
+}
+
+/// Makes checkpoints until it is dropped.
+pub(super) async fn run(options: &ConnectOptions, checkpoints: Option<Checkpoints>) {
+    let Some(checkpoints) = checkpoints else {
+        return std::future::pending().await;
+    };
+    // The first looks at everything, and later work is recent.
+    let mut lookback = Lookback::All;
+    loop {
+        tokio::time::sleep(checkpoints.every).await;
+        match once(options, async |connection| checkpoint(connection, &checkpoints, lookback).await).await {
+            Ok(()) => lookback = Lookback::Recent,
+            Err(Failure::Database(error)) => put_off(&error),
+            Err(Failure::Own(error)) => tracing::error!("no checkpoint of the audit trail is made: {error}"),
+        }
+    }
+}
+
+/// Unless another process has made one meanwhile.
+async fn checkpoint(
+    connection: &mut PgConnection,
+    checkpoints: &Checkpoints,
+    lookback: Lookback,
+) -> Result<(), Failure> {
+    let is_due: bool = sqlx::query_scalar(
+        "SELECT NOT EXISTS (SELECT FROM audit_checkpoints WHERE created_at > now() - interval '1 millisecond' * $1)",
+    )
+    .bind(checkpoints.every.as_secs_f64() * 1e3 / 2.0)
+    .fetch_one(&mut *connection)
+    .await?;
+    if is_due {
+        make(connection, &checkpoints.key, lookback).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,21 @@
+//! The handle of an application, and how the layers below are put together for it.
+
+mod begin_with;
+mod builder;
+#[cfg(feature = "evidence")]
+mod checkpoints;
+mod handle;
+mod on_exit;
+mod receipt;
+#[cfg(feature = "postgres")]
+mod shipping;
+mod start;
+#[cfg(feature = "postgres")]
+mod upkeep;
+#[cfg(feature = "postgres")]
+mod with_postgres;
+
+pub use builder::Builder;
+pub use handle::{AlreadyInstalled, Audit, ShutdownReport};
+pub use receipt::Receipt;
+pub use start::StartError;

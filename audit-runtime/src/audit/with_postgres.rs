@@ -1,0 +1,150 @@
+//! Settings of a trail that PostgreSQL stores.
+
+use super::builder::Builder;
+#[cfg(feature = "evidence")]
+use super::checkpoints::Checkpoints;
+use super::shipping::Shipping;
+#[cfg(feature = "evidence")]
+use crate::evidence::SigningKey;
+use crate::postgres::IntoConnectOptions;
+#[cfg(feature = "personal")]
+use crate::privacy::MasterKey;
+use std::time::Duration;
+
+/// Settings of a trail that PostgreSQL stores.
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+impl Builder {
+    /// Sets the database that stores the events.
+    ///
+    /// The options are one of these:
+    ///
+    /// * a URL (`postgres://user:password@host/database`), whose omitted parts come from the `PG*`
+    ///   variables
+    /// * [`PgConnectOptions`](sqlx::postgres::PgConnectOptions) (sockets, TLS, `PG*` variables)
+    /// * a function that returns one of these at every connect, for credentials that rotate
+    ///
+    /// The connection is made later: a service starts while PostgreSQL is down.
+    pub fn postgres(mut self, options: impl IntoConnectOptions) -> Self {
+        self.shipping.postgres = Some(options.into_connect_options());
+        self
+    }
+
+    /// Sets how many connections carry batches in parallel during a backlog. The default is 2.
+    pub fn connections(mut self, connections: usize) -> Self {
+        self.shipping.connections = connections;
+        self
+    }
+
+    /// Sets the most rows of one batch, which is one transaction. The default is 5,000.
+    pub fn batch_rows(mut self, rows: usize) -> Self {
+        self.shipping.batch_rows = rows;
+        self
+    }
+
+    /// Sets whether a batch counts as stored only when PostgreSQL has it on disk.
+    ///
+    /// By default it does, regardless of the server's own `synchronous_commit`. If it is off, a
+    /// commit does not wait for the disk of the server. A crash of the server can then destroy
+    /// events that the journal has released already. They are those of its last fraction of a
+    /// second (three times its `wal_writer_delay` of 200 ms).
+    ///
+    /// Turn it off for trails that may lose these events, on servers with slow disks. On fast disks
+    /// the gain is small, because a batch of 5,000 events waits once.
+    pub fn synchronous_commit(mut self, waits_for_the_disk: bool) -> Self {
+        self.shipping.synchronous_commit = waits_for_the_disk;
+        self
+    }
+
+    /// Sets how often this process looks for journals of dead processes. The default is 30 s.
+    ///
+    /// It also looks at its start. It ships these journals on a connection of its own, which it
+    /// returns when none are left.
+    pub fn adopt_every(mut self, interval: Duration) -> Self {
+        self.shipping.adopt_every = interval;
+        self
+    }
+
+    /// Makes a checkpoint of the whole trail at this interval, signed with this key.
+    ///
+    /// By default no process does, and `audit-trail checkpoint` makes them. If several processes
+    /// do, one of them makes each checkpoint. Checkpoints stay in the database: keep copies
+    /// elsewhere. The role needs the grants of `audit-trail migrate --checkpointer`.
+    ///
+    /// ```
+    /// # use audit_runtime::{Audit, evidence::SigningKey};
+    /// # use std::time::Duration;
+    /// # fn configure(secret: &str) -> Result<(), audit_runtime::evidence::KeyError> {
+    /// let key: SigningKey = secret.parse()?;
+    /// let builder = Audit::builder().checkpoint_every(Duration::from_secs(600), key);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "evidence")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "evidence")))]
+    pub fn checkpoint_every(mut self, interval: Duration, key: SigningKey) -> Self {
+        self.shipping.checkpoints = Some(Checkpoints { every: interval, key });
+        self
+    }
+
+    /// Sets the key that wraps the keys by which values of `personal(..)` are encrypted.
+    ///
+    /// All processes of a trail share one master key. Without one, such values are recorded as
+    /// `"[redacted]"`, and a warning reports it. Values are encrypted on their way to PostgreSQL.
+    /// Until then, the journal contains them in plain text, in files of the service's own user.
+    ///
+    /// ```no_run
+    /// # use audit_runtime::{Audit, MasterKey};
+    /// # fn main() -> Result<(), audit_runtime::MasterKeyError> {
+    /// let builder = Audit::builder().master_key(MasterKey::from_file("/etc/broker/audit-master-key")?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "personal")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "personal")))]
+    pub fn master_key(mut self, key: MasterKey) -> Self {
+        self.shipping.master_key = Some(key);
+        self
+    }
+
+    /// Sets when partitions are first made: for tests, which do not wait for a minute.
+    #[doc(hidden)]
+    pub fn upkeep_after(mut self, delay: Duration) -> Self {
+        self.shipping.upkeep_after = delay;
+        self
+    }
+
+    /// Leaves batches unsealed, to measure the cost of sealing.
+    ///
+    /// A verification then reports each batch as unsealed.
+    #[doc(hidden)]
+    pub fn without_seal(mut self) -> Self {
+        self.shipping.seal = false;
+        self
+    }
+
+    /// Returns what is wrong with these settings.
+    pub(super) fn shipping_problems(&self) -> Vec<String> {
+        let Shipping { postgres, connections, batch_rows, adopt_every, .. } = &self.shipping;
+        let mut problems = Vec::new();
+        if self.prints && postgres.is_some() {
+            problems.push("both .postgres(..) and .print() were called; name one of them".into());
+        }
+        if !self.prints && postgres.is_none() {
+            problems.push("no PostgreSQL was named; call .postgres(url), .postgres(PgConnectOptions::new()) for the PG* variables, or .print() to develop without one".into());
+        }
+        if adopt_every.is_zero() {
+            problems.push("adopt_every is zero; name an interval, 30 s by default".into());
+        }
+        #[cfg(feature = "evidence")]
+        if self.shipping.checkpoints.as_ref().is_some_and(|checkpoints| checkpoints.every.is_zero()) {
+            problems.push("checkpoint_every is zero; name an interval, ten minutes as an example".into());
+        }
+        if *connections == 0 || *batch_rows == 0 {
+            problems.push("connections and batch_rows must be at least 1".into());
+        }
+        if let Some(Err(error)) = postgres {
+            problems.push(error.clone());
+        }
+        problems
+    }
+}

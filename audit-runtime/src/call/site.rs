@@ -1,0 +1,44 @@
+//! Annotated functions.
+
+use crate::record::payload::EncodedTexts;
+use std::sync::OnceLock;
+
+/// The facts about an annotated function that are known at compile time.
+#[derive(Debug)]
+pub struct Site {
+    /// The path of the function.
+    pub function: &'static str,
+    /// The event type, or empty if it is not a literal.
+    pub event: &'static str,
+    /// The event type of a call that did not return `Ok`, or empty.
+    pub error_event: &'static str,
+    /// The entity type, or empty if it is not a literal.
+    pub entity: &'static str,
+    /// The actor, or empty if it is not a literal.
+    pub actor: &'static str,
+    /// Whether an intent precedes each call.
+    pub intent: bool,
+    /// The texts that its first call encodes for those that follow.
+    pub texts: SiteTexts,
+}
+
+impl Site {
+    /// Makes a site that no call has passed.
+    #[must_use]
+    pub const fn new(function: &'static str, texts: [&'static str; 4], intent: bool) -> Self {
+        let [event, error_event, entity, actor] = texts;
+        Self { function, event, error_event, entity, actor, intent, texts: SiteTexts::new() }
+    }
+}
+
+/// The texts that most events of a function have in common, as they stand in the journal.
+#[derive(Debug, Default)]
+pub struct SiteTexts(pub(super) OnceLock<EncodedTexts>);
+
+impl SiteTexts {
+    /// Makes texts that no call has encoded yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(OnceLock::new())
+    }
+}

@@ -1,0 +1,13 @@
+//! Event types of the library's own, `audit.*`.
+
+/// Events were lost, for the journal was full.
+pub(crate) const GAP: &str = "audit.gap";
+#[cfg(feature = "postgres")]
+/// A call whose intent is on record did not end.
+pub(crate) const INTERRUPTED: &str = "audit.interrupted";
+#[cfg(any(feature = "evidence", feature = "personal"))]
+/// A subject's key was destroyed.
+pub(crate) const FORGOTTEN: &str = "audit.forgotten";
+#[cfg(feature = "evidence")]
+/// Months were pruned.
+pub(crate) const PRUNED: &str = "audit.pruned";

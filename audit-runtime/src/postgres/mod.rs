@@ -1,0 +1,18 @@
+//! PostgreSQL: connections, rows both ways, what its errors mean, the schema.
+
+mod connect;
+pub(crate) mod copy;
+mod error;
+pub(crate) mod failure;
+mod insert;
+pub(crate) mod schema;
+mod sockets;
+#[cfg(any(feature = "evidence", feature = "personal"))]
+pub(crate) mod system_event;
+mod types;
+
+pub use connect::{ConnectOptions, FreshOptions, IntoConnectOptions};
+pub(crate) use error::Internal;
+pub use error::{DatabaseError, DatabaseErrorKind};
+pub(crate) use insert::insert;
+pub use schema::Role;

@@ -1,0 +1,141 @@
+//! The keys of subjects in the database.
+
+use super::master::{MasterKey, random};
+use super::value::SubjectKey;
+use crate::sys::RateLimited;
+use sha2::{Digest, Sha256};
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Executor, Row};
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// A longer subject is known by its hash.
+const LONGEST: usize = 1_000;
+
+/// Stands between a subject and what its further key is known by.
+pub(super) const FURTHER: &str = "\u{1f}audit-key:";
+
+/// The keys of some subjects.
+#[derive(Debug, Default)]
+pub(crate) struct SubjectKeys {
+    keys: HashMap<String, SubjectKey>,
+    /// Subjects whose own key cannot be unwrapped.
+    unreadable: BTreeSet<String>,
+}
+
+/// A subject as the database knows it.
+pub(super) fn stored(subject: &str) -> Cow<'_, str> {
+    if subject.len() <= LONGEST && !subject.contains('\0') {
+        return Cow::Borrowed(subject);
+    }
+    Cow::Owned(format!("sha256:{}", hex::encode(Sha256::digest(subject))))
+}
+
+/// Returns the name of a subject's further key.
+///
+/// Only a process with the master key can compute the name. So nobody else can store an
+/// unusable key under it first.
+fn further(master: &MasterKey, stored: &str) -> String {
+    let hash = Sha256::new().chain_update(FURTHER_KEY).chain_update(master.secret()).chain_update(stored).finalize();
+    format!("{stored}{FURTHER}{}", hex::encode(&hash[..16]))
+}
+
+const FURTHER_KEY: &[u8] = b"audit-further-key 1\n";
+
+impl SubjectKeys {
+    /// Takes the subjects' keys from the database, and makes those that are not there.
+    ///
+    /// No key is kept from one time to the next: values encrypted after a key was destroyed use
+    /// another one. If a subject's key was not wrapped by this master key, for example a planted
+    /// one, the subject gets a further key. So the planted key blocks neither that subject nor
+    /// others.
+    ///
+    /// # Errors
+    /// The database cannot be reached or does not allow it.
+    pub(crate) async fn take(
+        connection: &mut PgConnection,
+        master: &MasterKey,
+        subjects: &BTreeSet<&str>,
+    ) -> Result<Self, sqlx::Error> {
+        static WARNED: RateLimited = RateLimited::every(Duration::from_secs(30));
+        let mut taken = Self::default();
+        let names: BTreeSet<String> = subjects.iter().map(|subject| stored(subject).into_owned()).collect();
+        for (subject, id, wrapped) in ask(connection, master, &names).await? {
+            match master.unwrap(id, &wrapped) {
+                Some(key) => drop(taken.keys.insert(subject, SubjectKey::new(id, key))),
+                None => {
+                    WARNED.warn(|suppressed| {
+                        tracing::error!(
+                            key = %id, suppressed,
+                            "a key in audit_keys was wrapped by another master key than this process has, or somebody planted it: its subject gets a further one. Give every process the same master key; audit-trail forget removes both"
+                        );
+                    });
+                    taken.unreadable.insert(subject);
+                }
+            }
+        }
+        if taken.unreadable.is_empty() {
+            return Ok(taken);
+        }
+        let further: HashMap<String, &String> =
+            taken.unreadable.iter().map(|subject| (further(master, subject), subject)).collect();
+        for (name, id, wrapped) in ask(connection, master, &further.keys().cloned().collect()).await? {
+            // Without a key, values are redacted.
+            if let (Some(subject), Some(key)) = (further.get(&name), master.unwrap(id, &wrapped)) {
+                taken.keys.insert((*subject).clone(), SubjectKey::new(id, key));
+            }
+        }
+        Ok(taken)
+    }
+
+    pub(crate) fn of(&self, subject: &str) -> Option<&SubjectKey> {
+        self.keys.get(&*stored(subject))
+    }
+
+    /// Whether the subject's own key cannot be unwrapped.
+    pub(crate) fn is_unreadable(&self, subject: &str) -> bool {
+        self.unreadable.contains(&*stored(subject))
+    }
+}
+
+/// Asks for the keys that are known by these names, and offers new ones.
+async fn ask(
+    connection: &mut PgConnection,
+    master: &MasterKey,
+    names: &BTreeSet<String>,
+) -> Result<Vec<(String, Uuid, Vec<u8>)>, sqlx::Error> {
+    let (mut texts, mut ids, mut wrapped) = (Vec::new(), Vec::new(), Vec::new());
+    for name in names {
+        let id = Uuid::now_v7();
+        texts.push(format!("convert_from(decode('{}', 'hex'), 'UTF8')", hex::encode(name)));
+        ids.push(format!("'{id}'"));
+        wrapped.push(format!("decode('{}', 'hex')", hex::encode(master.wrap(id, &random()))));
+    }
+    // A simple query: a pooler in transaction mode may answer each message from another connection.
+    let take = format!(
+        "SELECT subject, id, wrapped FROM audit_take_keys(ARRAY[{}], ARRAY[{}]::uuid[], ARRAY[{}])",
+        texts.join(", "),
+        ids.join(", "),
+        wrapped.join(", ")
+    );
+    let rows = connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(take))).await?;
+    if rows.len() < names.len() {
+        return Err(sqlx::Error::Protocol("a key was destroyed while it was taken; it is made again".into()));
+    }
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subject_that_no_index_takes_is_known_by_its_hash() {
+        assert_eq!(stored("customer:42"), "customer:42");
+        for odd in ["a\0b".to_owned(), "ä".repeat(501)] {
+            assert!(stored(&odd).starts_with("sha256:"), "{odd}");
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Personal data that can be forgotten although rows stay as they are.
+//!
+//! ```text
+//! caller       {"email": {"$personal": "ann@example.com"}, "$subject": "customer:42"}        in the journal
+//! writer       {"email": {"$encrypted": {"key": .., "value": ..}}}                           before the row is sealed
+//! audit_keys   the subject's key, wrapped by the master key, which the database never has
+//! reader       {"email": "ann@example.com"} with the master key; "[encrypted]" without; "[erased]" once the key is destroyed
+//! ```
+//!
+//! `docs/evidence.md` has the formats to the byte.
+
+mod encrypted;
+#[cfg(feature = "personal")]
+mod forget;
+#[cfg(feature = "personal")]
+mod keys;
+#[cfg(feature = "personal")]
+mod master;
+#[cfg(not(feature = "personal"))]
+mod no_keys;
+mod reveal;
+#[cfg(feature = "personal")]
+mod value;
+
+#[cfg(feature = "personal")]
+pub use forget::ForgetReport;
+#[cfg(feature = "personal")]
+pub(crate) use forget::forget;
+#[cfg(feature = "personal")]
+pub(crate) use keys::SubjectKeys;
+#[cfg(feature = "personal")]
+pub use master::{MasterKey, MasterKeyError};
+#[cfg(not(feature = "personal"))]
+pub(crate) use no_keys::{MasterKey, SubjectKeys};
+pub(crate) use reveal::reveal;

@@ -1,0 +1,95 @@
+//! Events that no call records: those that an application makes, and the one that accounts for lost
+//! events.
+
+use super::inherited::Inherited;
+use super::{Recorder, buffer};
+use crate::capture::personal;
+use crate::error::{EventError, RecordError};
+use crate::event::{Outcome, Timestamp, clock, ids, is_event_type, reserved};
+use crate::record::payload::{self, TARGETS_NOTE};
+use crate::record::{Event, EventRef};
+use std::time::Duration;
+use uuid::Uuid;
+
+impl Recorder {
+    /// Records an event made by hand, and returns its id and the logical position behind it.
+    pub(crate) fn record(&self, event: &Event, inherited: &Inherited<'_>) -> Result<(Uuid, u64), RecordError> {
+        if !is_event_type(&event.event_type) {
+            return Err(EventError::EventType(event.event_type.to_string()).into());
+        }
+        if let Some(error) = &event.error {
+            return Err(error.clone().into());
+        }
+        if let Some(time) = event.created_at
+            && time.unix_micros().is_none()
+        {
+            return Err(EventError::Time(time).into());
+        }
+        let mut buffer = buffer::take();
+        let id = self.encode(&mut buffer, inherited, event);
+        let appended = self.append(&buffer);
+        buffer::put(buffer);
+        Ok((id, appended?))
+    }
+
+    /// Encodes the event with its inherited values, and returns its id.
+    fn encode(&self, buffer: &mut Vec<u8>, inherited: &Inherited<'_>, event: &Event) -> Uuid {
+        let now = clock::micros_now();
+        let id = ids::event_id(now);
+        let data = event.further.overflow().map(|count| spliced(&event.data, &format!("\"{TARGETS_NOTE}\":{count}")));
+        let data = match &event.personal {
+            Some(personal) => Some(spliced(data.as_deref().unwrap_or(&event.data), personal)),
+            None => data,
+        };
+        let data = self.rules().apply_limits(data.as_deref().unwrap_or(&event.data));
+        let keeps = !event.is_personal || self.keeps_personal();
+        payload::encode(
+            buffer,
+            &EventRef {
+                id,
+                event_type: &event.event_type,
+                entity_type: &event.entity_type,
+                entity_id: event.entity_id,
+                actor: event.actor.as_deref().or(inherited.actor).unwrap_or_else(|| self.actor()),
+                data: &if keeps { data } else { personal::redact(&data).into() },
+                created_at: event.created_at.and_then(Timestamp::unix_micros).unwrap_or(now),
+                outcome: Outcome::Ok,
+                duration: None,
+                correlation_id: Some(inherited.correlation_id.unwrap_or(id)),
+                causation_id: inherited.causation_id,
+                context: &self.rules().apply_limits(&inherited.attributes),
+                origin: self.origin(),
+                is_personal: event.is_personal && keeps,
+                further: event.further.borrowed(inherited.tenant),
+            },
+        );
+        id
+    }
+
+    /// Records which events were lost, if there are any and none was refused for so long.
+    #[cold]
+    pub(crate) fn record_lost_events(&self, quiet: Duration) {
+        let Some(lost) = self.lost.take(clock::micros_now(), quiet) else {
+            return;
+        };
+        let event = Event::new(reserved::GAP).entity("journal", self.journal.id()).actor("audit");
+        self.counters.appending();
+        let mut buffer = Vec::new();
+        self.encode(&mut buffer, &Inherited::nothing(), &event.data(&lost));
+        // The thread that finds the losses to be over is not concerned by them, and does not wait
+        // for room. If room is still lacking, nothing further is lost.
+        let recorded = self.journal.append_if_room(&buffer);
+        if !recorded {
+            self.counters.not_appended();
+            self.lost.put_back(lost);
+        }
+    }
+}
+
+/// An object with these fields before its own.
+fn spliced(data: &str, fields: &str) -> String {
+    match data.strip_prefix('{').map(str::trim_start) {
+        Some("}") | None => format!("{{{fields}}}"),
+        Some(rest) => format!("{{{fields},{rest}"),
+    }
+}

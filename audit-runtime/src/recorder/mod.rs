@@ -1,0 +1,137 @@
+//! Records events into the journal. It adds the values that every event of a trail has, counts it,
+//! and refuses it if room is lacking.
+
+pub(crate) mod buffer;
+pub(crate) mod control;
+pub(crate) mod counters;
+mod handle;
+mod inherited;
+pub(crate) mod installed;
+mod lost_events;
+mod manual_event;
+pub(crate) mod printer;
+mod settings;
+mod shutdown;
+pub(crate) mod stats;
+pub(crate) mod thread_cache;
+mod wait;
+
+pub(crate) use handle::Handle;
+pub(crate) use inherited::Inherited;
+pub(crate) use settings::{Durability, Settings};
+pub use stats::Stats;
+
+use crate::capture::Rules;
+use crate::error::RecordError;
+use crate::event::clock;
+use crate::journal::{AppendError, Journal};
+use crate::record::payload;
+use crate::sys::RateLimited;
+use control::Control;
+use counters::Counters;
+use lost_events::LostEvents;
+use std::sync::Arc;
+use std::time::Duration;
+
+// The journal's files name the version of what their records hold.
+const _: () = assert!(payload::VERSION as u16 == crate::journal::format::PAYLOAD_VERSION);
+
+/// Records the events of one trail. Callers share it. The writer has the journal, the counters and
+/// the control.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) control: Arc<Control>,
+    pub(crate) settings: Settings,
+    refusals: RateLimited,
+    redactions: RateLimited,
+    lost: LostEvents,
+}
+
+/// A period of refusals is over after this time without one.
+pub(crate) const LOSSES_ARE_OVER: Duration = Duration::from_millis(500);
+
+impl Recorder {
+    pub(crate) fn new(journal: Arc<Journal>, settings: Settings) -> Self {
+        Self {
+            journal,
+            counters: Arc::default(),
+            control: Arc::default(),
+            settings,
+            refusals: RateLimited::default(),
+            redactions: RateLimited::default(),
+            lost: LostEvents::default(),
+        }
+    }
+
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.settings.rules
+    }
+
+    pub(crate) fn origin(&self) -> &str {
+        &self.settings.origin
+    }
+
+    /// Returns whether personal values are recorded, and warns where they are not.
+    pub(crate) fn keeps_personal(&self) -> bool {
+        let keeps = self.settings.keeps_personal;
+        if !keeps {
+            self.redactions.warn(|suppressed| {
+                tracing::warn!(
+                    suppressed,
+                    "personal values are recorded as [redacted], for they cannot be encrypted: name a key with Builder::master_key"
+                );
+            });
+        }
+        keeps
+    }
+
+    /// Returns the actor of an event that names none.
+    pub(crate) fn actor(&self) -> &str {
+        self.settings.actor.as_deref().unwrap_or("system")
+    }
+
+    /// Appends an encoded event, and returns the logical position behind it.
+    pub(crate) fn append(&self, payload: &[u8]) -> Result<u64, RecordError> {
+        // Counted first: a locked addition behind the copy would wait until that has left the
+        // processor.
+        self.counters.appending();
+        match self.journal.append(payload) {
+            Ok(position) => {
+                if self.lost.is_open() {
+                    self.record_lost_events(LOSSES_ARE_OVER);
+                }
+                Ok(position)
+            }
+            Err(error) => {
+                self.counters.not_appended();
+                Err(self.refused(error, payload))
+            }
+        }
+    }
+
+    #[cold]
+    fn refused(&self, error: AppendError, payload: &[u8]) -> RecordError {
+        self.counters.refused();
+        let event_type = payload::event_type(payload).unwrap_or("an event");
+        if matches!(error, AppendError::Full | AppendError::Disk) {
+            self.lost.note(event_type, clock::micros_now());
+        }
+        let error = match error {
+            AppendError::Full => RecordError::JournalFull,
+            AppendError::Disk => RecordError::Disk,
+            AppendError::TooLarge => RecordError::TooLarge(payload.len()),
+            AppendError::Closed => RecordError::Closed,
+            AppendError::Forked => RecordError::Forked,
+        };
+        self.refusals.warn(|suppressed| {
+            tracing::warn!(event_type, suppressed, "an audit event was refused: {error}");
+        });
+        error
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        Stats::of(&self.counters, &self.journal, &self.control.progress())
+    }
+}

@@ -1,0 +1,22 @@
+//! The end of a trail.
+
+use super::Recorder;
+use crate::sys::deadline;
+use std::time::Duration;
+
+impl Recorder {
+    /// Ends recording, and waits until the writer has ended, which it does by the time that is
+    /// given.
+    pub(crate) async fn shut_down(&self, timeout: Duration, has_writer: bool) {
+        let deadline = deadline(timeout);
+        self.record_lost_events(Duration::ZERO);
+        self.journal.close();
+        self.control.stop(deadline);
+        if has_writer {
+            let mut progress = self.control.subscribe();
+            self.control.end_at(deadline);
+            // The writer keeps to the deadline itself, unless something blocks its thread.
+            let _ = progress.wait_for(|progress| progress.ended).await;
+        }
+    }
+}

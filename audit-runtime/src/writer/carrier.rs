@@ -1,0 +1,129 @@
+//! Carriers of batches to PostgreSQL, whether they give up or not.
+
+use super::batch::Batch;
+use super::chain::Chain;
+use super::interrupted_calls::{self, OpenIntent};
+use super::link::Link;
+use super::metrics;
+use super::parts::{Settings, WriterParts};
+use super::store::{self, StoreOutcome};
+use crate::journal::{Cut, Noticed};
+use crate::postgres::failure::Failure;
+use crate::privacy::SubjectKeys;
+use sqlx::postgres::PgConnection;
+use std::cell::Cell;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+use uuid::Uuid;
+
+/// A lane, which tries until it succeeds, or the adoption, which gives up after one attempt.
+pub(super) trait Carrier<'a> {
+    /// `Infallible` if it never gives up.
+    type GaveUp;
+
+    fn parts(&self) -> &'a WriterParts;
+
+    fn link(&self) -> &Link<'a>;
+
+    /// How a batch is stored.
+    fn settings(&self) -> &Settings;
+
+    /// Runs work on a connection.
+    async fn carry<T>(
+        &mut self,
+        attempt: impl AsyncFn(&mut PgConnection) -> Result<T, sqlx::Error>,
+    ) -> Result<T, Self::GaveUp>;
+
+    async fn store(&mut self, batch: &Batch) -> Result<StoreOutcome, Self::GaveUp> {
+        let (parts, options, settings) = (self.parts(), self.link().options, self.settings().clone());
+        let is_counted = Cell::new(false);
+        let attempt = async |connection: &mut PgConnection| {
+            let begin = Instant::now();
+            let done = store::store(connection, batch, &settings, options.sets_keepalives()).await;
+            let is_conflict = done.as_ref().is_err_and(|error| Failure::of(error) == Failure::Conflict);
+            if is_conflict && !is_counted.replace(true) {
+                parts.counters.conflicts.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok((done?, begin.elapsed()))
+        };
+        let (done, took) = self.carry(attempt).await?;
+        if let StoreOutcome::Stored { quarantined } = done {
+            parts.counters.quarantined.fetch_add(quarantined, Ordering::Relaxed);
+        }
+        parts.counters.batches.fetch_add(1, Ordering::Relaxed);
+        metrics::batch(parts, batch.rows.len(), took);
+        parts.counters.set_last_error(None);
+        Ok(done)
+    }
+
+    /// Encrypts what is personal in a batch.
+    async fn encrypt(&mut self, batch: &mut Batch) -> Result<(), Self::GaveUp> {
+        if !batch.is_personal() {
+            return Ok(());
+        }
+        let (parts, subjects) = (self.parts(), batch.subjects());
+        let names: BTreeSet<&str> = subjects.values().map(String::as_str).collect();
+        let keys = match &parts.settings.master_key {
+            Some(master) if !names.is_empty() => {
+                self.carry(async |connection| SubjectKeys::take(connection, master, &names).await).await?
+            }
+            _ => SubjectKeys::default(),
+        };
+        let rekeyed = subjects.values().filter(|subject| keys.is_unreadable(subject)).count();
+        parts.counters.rekeyed.fetch_add(rekeyed as u64, Ordering::Relaxed);
+        batch.encrypt(&subjects, &keys);
+        Ok(())
+    }
+
+    /// Records for each intent without a completion that it will stay without one, and returns how
+    /// many there were.
+    ///
+    /// `cuts` are the batches of interruptions that an earlier adopter has cut and not stored.
+    async fn interrupt(
+        &mut self,
+        journal_id: Uuid,
+        mut end: u64,
+        noticed: Noticed,
+        chain: &mut Chain,
+        cuts: Vec<Cut>,
+    ) -> Result<u64, Self::GaveUp> {
+        let (mut told, mut cuts) = (0, VecDeque::from(cuts));
+        'look: loop {
+            let intents = self.open_intents(journal_id).await?.unwrap_or_default();
+            let batches =
+                interrupted_calls::batches(self.parts(), journal_id, end, noticed, &intents, cuts.make_contiguous());
+            for mut batch in batches {
+                if batch.cut.is_some() {
+                    cuts.pop_front();
+                }
+                let before = chain.last;
+                batch.close(self.parts(), chain);
+                let done = self.store(&batch).await?;
+                chain.stored(batch.first);
+                if done == StoreOutcome::Superseded {
+                    chain.last = before;
+                    continue 'look;
+                }
+                told += batch.rows.len() as u64;
+                end = end.max(batch.end);
+            }
+            return Ok(told);
+        }
+    }
+
+    /// `None` if this role may not look.
+    async fn open_intents(&mut self, journal_id: Uuid) -> Result<Option<Vec<OpenIntent>>, Self::GaveUp> {
+        self.carry(async |connection| match interrupted_calls::open_intents(connection, journal_id).await {
+            Err(error) if matches!(Failure::of(&error), Failure::NotAllowed | Failure::OfAnotherRole) => {
+                tracing::warn!(
+                    journal = %journal_id, %error,
+                    "intents that were interrupted cannot be looked for; audit-trail migrate --writer grants what that needs"
+                );
+                Ok(None)
+            }
+            intents => intents.map(Some),
+        })
+        .await
+    }
+}

@@ -1,0 +1,122 @@
+//! The batches of a journal, each sealed behind the one before.
+
+use super::batch::{Batch, Row};
+use super::parts::WriterParts;
+use crate::journal::{Cut, CutLog};
+use crate::postgres::copy::{Columns, CopyRows};
+use crate::record::{EventRef, payload};
+use crate::seal::merkle::Hash;
+use crate::seal::{self, Entry, LeafForm, Link, Seal, Sealer};
+
+/// The batches of a journal, each sealed behind the one before.
+#[derive(Debug, Default)]
+pub(crate) struct Chain {
+    sealer: Sealer,
+    /// The last batch.
+    pub(super) last: Option<Link>,
+    /// The positions at which batches begin that are not stored yet.
+    open: Vec<u64>,
+    /// Buffers of encoded rows and leaves, for the next batch. They are megabytes, which the system
+    /// would otherwise allocate and free each time.
+    spare: Vec<(CopyRows, Vec<u8>)>,
+    /// The log of its batches.
+    cuts: Option<CutLog>,
+    /// A failure to write the log was reported.
+    is_reported: bool,
+    /// The positions at which stored batches begin, of a journal that is adopted.
+    pub(super) shipped: Option<Vec<u64>>,
+}
+
+impl Chain {
+    /// The chain of a journal that is adopted.
+    pub(super) fn of_orphan(cuts: CutLog) -> Self {
+        Self { cuts: Some(cuts), shipped: Some(Vec::new()), ..Self::default() }
+    }
+
+    /// A batch is stored.
+    pub(super) fn stored(&mut self, first: u64) {
+        self.open.retain(|open| *open != first);
+        if let Some(shipped) = &mut self.shipped {
+            shipped.push(first);
+        }
+    }
+
+    /// Keeps the buffers of a batch for the next one.
+    pub(super) fn recycle(&mut self, batch: Batch) {
+        let mut leaves = batch.seal.map(|seal| seal.leaves).unwrap_or_default();
+        leaves.clear();
+        self.spare.push((batch.encoded.cleared(), leaves));
+    }
+}
+
+impl Batch {
+    /// Encodes its rows, now that it is complete, and seals them behind the batch before.
+    pub(super) fn close(&mut self, parts: &WriterParts, chain: &mut Chain) {
+        let (encoded, mut leaves) = chain.spare.pop().unwrap_or_default();
+        let has_further = self.rows.iter().any(|row| payload::has_further(row.payload()));
+        let columns = if has_further { Columns::All } else { Columns::First };
+        self.encoded = encoded.with(columns);
+        let mut json = Vec::new();
+        for (number, row) in self.rows.iter().enumerate() {
+            let payload = row.payload();
+            let entry = match EventRef::decode(payload, &mut json) {
+                Ok(event) => {
+                    if self.origin.is_none() && matches!(row, Row::Recovered(_)) {
+                        self.origin = Some(event.origin.into());
+                    }
+                    let row = self.encoded.row(&event, self.id);
+                    parts.settings.seal.then(|| chain.sealer.record(event.id, row, columns, payload))
+                }
+                Err(error) => {
+                    self.encoded.none();
+                    self.undecoded.push((number, error));
+                    parts.settings.seal.then(|| seal::payload_entry(None, payload))
+                }
+            };
+            leaves.extend(entry.into_iter().flat_map(Entry::to_bytes));
+        }
+        if let Some(cut) = &self.cut {
+            chain.last = cut.previous.map(|(first, root)| Link { first, root: Hash(root) });
+        }
+        let open = self.cut.as_ref().map_or(&chain.open, |cut| &cut.open);
+        let form = LeafForm::of(columns);
+        self.seal = parts.settings.seal.then(|| Seal::new(self.journal_id, chain.last, open, leaves, form));
+        self.note(parts, chain);
+        chain.open.push(self.first);
+        chain.last = self.seal.as_ref().map(|seal| Link { first: self.first, root: seal.root });
+    }
+
+    /// Notes the batch in the cut log, or compares it with what was noted.
+    fn note(&self, parts: &WriterParts, chain: &mut Chain) {
+        let root = self.seal.as_ref().map(|seal| seal.root.0);
+        if let Some(cut) = &self.cut {
+            if cut.root.is_some() && root.is_some() && cut.root != root {
+                tracing::error!(
+                    journal = %self.journal_id, first = self.first, end = self.end,
+                    "a batch that is cut again differs from what it was; some of its records are damaged or lost"
+                );
+            }
+            return;
+        }
+        if chain.cuts.is_none() && self.journal_id == parts.journal.id() {
+            chain.cuts = parts.journal.cut_log();
+        }
+        let Some(log) = &mut chain.cuts else { return };
+        let cut = Cut {
+            first: self.first,
+            end: self.end,
+            id: self.id,
+            origin: self.origin.clone().unwrap_or_else(|| parts.settings.origin.clone()),
+            root,
+            previous: chain.last.map(|link| (link.first, link.root.0)),
+            open: chain.open.clone(),
+            interruptions: self.interruptions,
+        };
+        // Without a note, an adopter depends on PostgreSQL alone to find where its batches begin.
+        if let Err(error) = log.append(&cut)
+            && !std::mem::replace(&mut chain.is_reported, true)
+        {
+            tracing::warn!(journal = %self.journal_id, %error, "the cut log cannot be written; free some space, or check the directory's permissions");
+        }
+    }
+}

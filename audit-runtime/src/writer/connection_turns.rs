@@ -1,0 +1,57 @@
+//! Connections are shared with other writers, where a server has fewer than there are writers.
+//!
+//! A writer without a connection asks again each second. A writer with one asks from time to time
+//! whether the server has another left. If the server has none left, and writers hold most of its
+//! connections, the writer returns its connection for a while. Another one then gets a turn.
+
+use super::backoff::jittered;
+use super::link::Link;
+use sqlx::postgres::PgConnection;
+use sqlx::{Executor, Row};
+use std::io;
+use std::time::{Duration, Instant};
+
+/// The longest turn, after which the server is asked. Turns differ, because writers that were
+/// started together would otherwise ask together, and only the first would find no connection left.
+const TURN: Duration = Duration::from_secs(3);
+/// How long others have to come: longer than they wait between two attempts.
+pub(super) const REST: Duration = Duration::from_millis(1_500);
+/// A server that does not answer this in time answers no batch either.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// Whether every connection is in use, at least half of them by processes that call themselves as
+/// this one does. Their names are visible to every role, but the kind of a backend is not.
+const IS_SCARCE: &str = "
+SELECT taken >= current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int \
+           - coalesce(current_setting('reserved_connections', true)::int, 0)
+       AND 2 * writers >= taken
+FROM (SELECT count(*) FILTER (WHERE datid IS NOT NULL) AS taken,
+             count(*) FILTER (WHERE application_name = current_setting('application_name')) AS writers
+      FROM pg_stat_activity) AS connections";
+
+/// When a lane's turn ends.
+#[derive(Debug, Default)]
+pub(super) struct Turn {
+    end: Option<Instant>,
+}
+
+impl Turn {
+    /// Returns the connection if it is another writer's turn, and whether this lane is to rest.
+    pub(super) async fn end(&mut self, link: &mut Link<'_>) -> bool {
+        let end = *self.end.get_or_insert_with(|| Instant::now() + jittered(TURN));
+        if Instant::now() < end {
+            return false;
+        }
+        self.end = None;
+        let is_scarce = link.is_connected() && link.once(is_scarce).await.unwrap_or(false);
+        if is_scarce {
+            link.give_back().await;
+        }
+        is_scarce
+    }
+}
+
+async fn is_scarce(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let answer = tokio::time::timeout(ANSWER, connection.fetch_one(sqlx::raw_sql(IS_SCARCE))).await;
+    answer.unwrap_or_else(|_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into())))?.try_get(0)
+}

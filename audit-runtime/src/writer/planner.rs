@@ -1,0 +1,60 @@
+//! The plan of the live journal: which records go together, and what is stored of it.
+
+use super::batch::{Batch, Row};
+use super::chain::Chain;
+use super::parts::WriterParts;
+use super::tidy::Tidy;
+use crate::journal::Next;
+use std::collections::BTreeMap;
+
+/// Cuts the live journal into batches and knows which are stored.
+#[derive(Debug, Default)]
+pub(crate) struct Planner {
+    pub(super) chain: Chain,
+    pub(super) tidy: Tidy,
+    /// The events that were put into batches.
+    pub(super) planned: u64,
+    /// Stored batches behind one that is not: first position to end.
+    stored: BTreeMap<u64, u64>,
+}
+
+impl Planner {
+    /// The next records of the live journal, if there are any. The batch is to be closed before the
+    /// next is made.
+    pub(crate) fn next(&mut self, parts: &WriterParts) -> Option<Batch> {
+        let mut batch = Batch::new(parts.journal.id(), parts.journal.read_position());
+        while !batch.is_full(parts) {
+            match parts.journal.read() {
+                Next::Record { record, end } => batch.push(Row::Live(record), end),
+                Next::Damaged { path, offset, end } => {
+                    let file = path.map(|path| path.display().to_string());
+                    tracing::error!(file, offset, "a journal record was damaged after it was written; it is skipped");
+                    batch.end = end;
+                }
+                Next::Nothing => break,
+            }
+        }
+        // The unused space behind its records is stored with them.
+        batch.end = parts.journal.read_position();
+        if batch.rows.is_empty() && batch.end > batch.first {
+            self.stored(parts, batch.first, batch.end, 0);
+        }
+        self.planned += batch.rows.len() as u64;
+        (!batch.rows.is_empty()).then_some(batch)
+    }
+
+    /// Notes a batch as stored, and lets go of what precedes the first that is not.
+    pub(crate) fn stored(&mut self, parts: &WriterParts, first: u64, end: u64, rows: u64) {
+        self.chain.stored(first);
+        self.stored.insert(first, end);
+        let mut stored_to = parts.control.progress().stored_to;
+        while let Some(end) = self.stored.remove(&stored_to) {
+            stored_to = end;
+        }
+        parts.journal.acknowledge(stored_to);
+        parts.control.update(|progress| {
+            progress.stored_to = stored_to;
+            progress.stored += rows;
+        });
+    }
+}

@@ -1,0 +1,88 @@
+//! The writer without a recorder: a journal, a database, and nothing else.
+
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use super::{Settings, WriterParts, start};
+use crate::event::{Outcome, ids};
+use crate::journal::{Journal, Limits};
+use crate::postgres::IntoConnectOptions;
+use crate::record::{EventRef, payload};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tests::Database;
+
+const LONGEST: Duration = Duration::from_secs(30);
+
+fn event(number: i64) -> Vec<u8> {
+    let (mut bytes, id) = (Vec::new(), ids::event_id(number));
+    let event = EventRef {
+        id,
+        event_type: "order.submitted",
+        entity_type: "order",
+        entity_id: None,
+        actor: "nobody",
+        data: &format!(r#"{{"number":{number}}}"#),
+        created_at: number,
+        outcome: Outcome::Ok,
+        duration: None,
+        correlation_id: Some(id),
+        causation_id: None,
+        context: "",
+        origin: "test",
+        is_personal: false,
+        further: payload::FurtherRef::default(),
+    };
+    payload::encode(&mut bytes, &event);
+    bytes
+}
+
+fn parts(parent: &Path, looked: &Arc<AtomicBool>) -> WriterParts {
+    let looked = looked.clone();
+    WriterParts {
+        journal: Arc::new(Journal::create(Some(parent), Limits::new(1 << 20, 8 << 20)).unwrap()),
+        counters: Arc::default(),
+        control: Arc::default(),
+        settings: Settings {
+            origin: "test".into(),
+            connections: 2,
+            batch_rows: 100,
+            batch_bytes: 1 << 20,
+            seal: true,
+            synchronous_commit: true,
+            adopt_every: Duration::from_secs(30),
+            master_key: None,
+        },
+        record_lost_events: Box::new(move || looked.store(true, Ordering::Relaxed)),
+    }
+}
+
+#[tokio::test]
+async fn a_journal_is_shipped_and_removed_without_a_recorder() {
+    let (database, looked) = (Database::new().await, Arc::default());
+    let parts = parts(database.journals.path(), &looked);
+    let (journal, control) = (parts.journal.clone(), parts.control.clone());
+    for number in 1..=250 {
+        parts.counters.appending();
+        journal.append(&event(number)).unwrap();
+    }
+    let end = journal.close_blocks();
+    start(parts, database.url.as_str().into_connect_options().unwrap(), std::future::pending).unwrap();
+
+    let mut progress = control.subscribe();
+    let stored = tokio::time::timeout(LONGEST, progress.wait_for(|progress| progress.stored_to >= end)).await;
+    assert_eq!(stored.expect("it is shipped in time").unwrap().stored, 250);
+    assert!(looked.load(Ordering::Relaxed), "the writer asks for what was lost");
+    let (rows, sum) = (
+        database.count("SELECT count(DISTINCT id) FROM audit_events WHERE batch_id IS NOT NULL").await,
+        database.count("SELECT sum((data->>'number')::int)::bigint FROM audit_events").await,
+    );
+    assert_eq!((rows, sum), (250, 250 * 251 / 2));
+
+    journal.close();
+    control.stop(Instant::now() + LONGEST);
+    let ended = tokio::time::timeout(LONGEST, progress.wait_for(|progress| progress.ended)).await;
+    ended.expect("it ends in time").unwrap();
+    assert!(!database.journals.path().join(journal.id().to_string()).exists(), "nothing is left to be adopted");
+}

@@ -1,0 +1,139 @@
+//! `audit-trail checkpoint`
+
+use crate::environment::variable;
+use crate::failure::Failure;
+use crate::say;
+use crate::text::count;
+use audit_runtime::__private::private_file;
+use audit_runtime::admin::Admin;
+use audit_runtime::evidence::SigningKey;
+use clap::Args;
+use sqlx::postgres::PgPool;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+#[derive(Debug, Args)]
+pub(crate) struct Checkpoint {
+    /// The file of the secret key; by default, AUDIT_CHECKPOINT_KEY contains the key itself
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// Makes a key of this name instead, in the file of --key, and prints its public key. Name the
+    /// trail like a URL: audit.example.com/desk
+    #[arg(long, value_name = "NAME", requires = "key", conflicts_with = "to")]
+    new_key: Option<String>,
+    /// Sends a copy to a file, which is replaced as a whole, or after a `|` to a command that reads
+    /// it. May be given several times
+    #[arg(long, value_name = "FILE|'|COMMAND'")]
+    to: Vec<String>,
+}
+
+/// Where a key is, if no file is named.
+const VARIABLE: &str = "AUDIT_CHECKPOINT_KEY";
+
+impl Checkpoint {
+    /// Whether it runs without a database.
+    pub(crate) fn is_local(&self) -> bool {
+        self.new_key.is_some()
+    }
+
+    pub(crate) fn make_key(&self) -> Result<(), Failure> {
+        let (Some(name), Some(path)) = (&self.new_key, &self.key) else {
+            return Ok(());
+        };
+        let key = SigningKey::generate(name).map_err(|error| Failure::Usage(error.to_string()))?;
+        keep_secret(path, key.secret())?;
+        say::notice(format!(
+            "the secret key is in {}; the line on standard output is the public key, for audit-trail verify --public-key",
+            path.display()
+        ));
+        say::line(key.public())
+    }
+
+    pub(crate) async fn run(self, pool: &PgPool) -> Result<(), Failure> {
+        let key = secret_key(self.key.as_deref())?;
+        let made = Admin::new(pool.clone()).checkpoint(&key).await?;
+        let printed = say::bytes(made.note.as_bytes());
+        let late = match made.sealed_late {
+            0 => String::new(),
+            rows => format!(", {} sealed late", count(rows, "row", "rows")),
+        };
+        say::notice(format!("{}, {} of them new{late}", count(made.batches, "batch", "batches"), made.new_batches));
+        let failed: Vec<String> = self.to.iter().filter_map(|to| deliver(to, &made.note).err()).collect();
+        if failed.is_empty() {
+            // Copies are made even if the reader of this one is gone.
+            printed
+        } else {
+            Err(Failure::Other(format!(
+                "the checkpoint is in the database, but these copies failed: {}",
+                failed.join("; ")
+            )))
+        }
+    }
+}
+
+/// Writes a key to a new file that only its owner may read.
+pub(crate) fn keep_secret(path: &Path, key: &str) -> Result<(), Failure> {
+    let mut file = private_file::create(path).map_err(|error| {
+        let hint = if error.kind() == io::ErrorKind::AlreadyExists { "; a key is never overwritten" } else { "" };
+        Failure::Other(format!("{}: {error}{hint}", path.display()))
+    })?;
+    writeln!(file, "{key}")?;
+    Ok(file.sync_all()?)
+}
+
+fn secret_key(path: Option<&Path>) -> Result<SigningKey, Failure> {
+    let (what, text) = match path {
+        Some(path) => {
+            let text =
+                fs::read_to_string(path).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
+            (path.display().to_string(), text)
+        }
+        None => {
+            let text = variable(VARIABLE).ok_or_else(|| {
+                Failure::Usage(format!(
+                    "missing key: give --key FILE or set {VARIABLE}; audit-trail checkpoint --new-key NAME --key FILE makes one"
+                ))
+            })?;
+            (VARIABLE.to_owned(), text)
+        }
+    };
+    text.parse().map_err(|error| Failure::Usage(format!("{what}: {error}")))
+}
+
+/// Brings a copy of the note to a file or a command, and reports failures.
+fn deliver(to: &str, note: &str) -> Result<(), String> {
+    let said = |error: io::Error| format!("{to}: {error}");
+    match to.strip_prefix('|') {
+        Some(command) => {
+            let child = Command::new("sh").arg("-c").arg(command).stdin(Stdio::piped()).stdout(io::stderr()).spawn();
+            let mut child = child.map_err(said)?;
+            // A command that does not read to the end shows by its status whether that is an error.
+            let _ = child.stdin.take().map(|mut stdin| stdin.write_all(note.as_bytes()));
+            let status = child.wait().map_err(said)?;
+            if status.success() { Ok(()) } else { Err(format!("{to}: {status}")) }
+        }
+        None => replace(Path::new(to), note).map_err(said),
+    }
+}
+
+/// Replaces a file as a whole: a reader finds the old note or the new one. A file that others may
+/// read stays so, and a link is replaced.
+fn replace(path: &Path, note: &str) -> io::Result<()> {
+    let beside = private_file::beside(path, "new");
+    let before = path.symlink_metadata().ok().filter(fs::Metadata::is_file);
+    let replaced = (|| {
+        let mut file = private_file::create(&beside)?;
+        if let Some(before) = before {
+            file.set_permissions(before.permissions())?;
+        }
+        file.write_all(note.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&beside, path)
+    })();
+    if replaced.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    replaced
+}

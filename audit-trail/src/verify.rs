@@ -1,0 +1,211 @@
+//! `audit-trail verify` and `audit-trail proof`
+
+use crate::environment::variable;
+use crate::failure::Failure;
+use crate::say;
+use crate::show::Style;
+use crate::text::{count, harmless};
+use audit_runtime::admin::{Admin, Progress};
+use audit_runtime::evidence::{Finding, Proof, PublicKey, Report, Verification};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
+use serde::Serialize;
+use serde_json::json;
+use sqlx::postgres::PgPool;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+use uuid::Uuid;
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// The public key that must have signed the checkpoints, or the file of the key [env:
+    /// AUDIT_CHECKPOINT_PUBLIC_KEY]
+    #[arg(long, value_name = "KEY|FILE")]
+    public_key: Option<String>,
+    /// A checkpoint that was kept elsewhere; reports changes since then to all that it covers. May
+    /// be given several times
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Vec<PathBuf>,
+    /// Verifies this proof instead, without the database
+    #[arg(long, value_name = "FILE", conflicts_with = "checkpoint")]
+    proof: Option<PathBuf>,
+    /// The number of connections that read rows; by default, one for each core of this machine
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    /// Prints findings and the report as JSON, one on each line; the same as --output json
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Prove {
+    /// The event
+    id: Uuid,
+    /// The file that a prune exported the event to, if the database no longer contains it
+    #[arg(long, value_name = "FILE")]
+    archive: Option<PathBuf>,
+}
+
+impl Prove {
+    pub(crate) async fn run(self, pool: &PgPool) -> Result<(), Failure> {
+        let proof = match &self.archive {
+            None => Admin::new(pool.clone()).prove(self.id).await?,
+            Some(path) => Admin::new(pool.clone()).prove_archived(&archived(path, self.id)?).await?,
+        };
+        say::line(proof.to_json()?)
+    }
+}
+
+/// The line of an event in an archive.
+fn archived(path: &Path, id: Uuid) -> Result<String, Failure> {
+    let said = |error: io::Error| Failure::Usage(format!("{}: {error}", path.display()));
+    let begin = format!("{{\"id\":\"{id}\"");
+    for line in BufReader::new(File::open(path).map_err(said)?).lines() {
+        let line = line.map_err(said)?;
+        if line.starts_with(&begin) {
+            return Ok(line);
+        }
+    }
+    Err(Failure::Nothing(format!("found no event {id} in {}", path.display())))
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Line<'a> {
+    Finding(&'a Finding),
+    Report(&'a Report),
+}
+
+impl Verify {
+    /// Whether it runs without a database.
+    pub(crate) fn is_local(&self) -> bool {
+        self.proof.is_some()
+    }
+
+    pub(crate) fn verify_proof(&self, style: &Style) -> Result<(), Failure> {
+        let Some(path) = &self.proof else {
+            return Ok(());
+        };
+        let key = self.key()?.ok_or_else(|| {
+            Failure::Usage(
+                "missing --public-key: a proof is verified by the key that the checkpoint's author published".into(),
+            )
+        })?;
+        let proof =
+            Proof::from_json(&read(path)?).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
+        let proven = proof.verify(&key)?;
+        let by = proven.by.map(|by| by.to_string());
+        if self.json || style.is_given() {
+            return say::line(json!({"proven": {"event_id": proven.event_id, "name": proven.name, "by": by}}));
+        }
+        let by = by.map_or_else(String::new, |by| format!(" by {by}"));
+        say::line(format!("event {} was in the trail of {}{by}", proven.event_id, harmless(&proven.name)))
+    }
+
+    fn key(&self) -> Result<Option<PublicKey>, Failure> {
+        let Some(given) = self.public_key.clone().or_else(|| variable("AUDIT_CHECKPOINT_PUBLIC_KEY")) else {
+            return Ok(None);
+        };
+        let text = match fs::read_to_string(&given) {
+            Ok(text) => text,
+            Err(_) => given,
+        };
+        text.parse().map(Some).map_err(|error| Failure::Usage(format!("--public-key: {error}")))
+    }
+
+    pub(crate) async fn run(mut self, pool: &PgPool, style: &Style) -> Result<(), Failure> {
+        self.json |= style.is_given();
+        let key = self.key()?;
+        if key.is_none() && !self.json {
+            say::notice(
+                "signatures are not verified without --public-key; an attacker who can change the trail can forge checkpoints too",
+            );
+        }
+        let mut verification = Verification::new();
+        verification = key.into_iter().fold(verification, Verification::public_key);
+        verification =
+            self.threads.into_iter().fold(verification, |verification, threads| verification.threads(threads.into()));
+        for path in &self.checkpoint {
+            verification = verification.checkpoint(path.display().to_string(), read(path)?);
+        }
+        let begin = Instant::now();
+        let bar =
+            ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_finish(ProgressFinish::AndClear);
+        if !io::stderr().is_terminal() {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        if let Ok(style) = ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} rows, {per_sec}, {eta} left")
+        {
+            bar.set_style(style);
+        }
+        let mut failed = None;
+        let admin = Admin::new(pool.clone());
+        let verifying = admin.verify(&verification, |step| match step {
+            Progress::Rows { done, of } => {
+                bar.set_length(of);
+                bar.set_position(done);
+            }
+            Progress::Found(finding) => {
+                let printed = bar.suspend(|| self.print(&Line::Finding(&finding)));
+                failed = failed.take().or(printed.err());
+            }
+            _ => {}
+        });
+        let report = verifying.await?;
+        bar.finish_and_clear();
+        let took = begin.elapsed().as_secs_f64();
+        let printed = failed.map_or(Ok(()), Err).and_then(|()| self.print(&Line::Report(&report))).and_then(|()| {
+            let rate = report.rows as f64 / took;
+            if self.json { Ok(()) } else { say::line(format!("took          {took:.1} s, {rate:.0} rows/s")) }
+        });
+        match (report.problems, printed) {
+            (0, printed) => printed,
+            (_, Err(failure)) if !failure.is_closed_pipe() => Err(failure),
+            // The exit status reports problems even if their output is not read to the end.
+            (problems, _) => Err(Failure::Other(format!("{problems} problems: the trail is not what was recorded"))),
+        }
+    }
+
+    fn print(&self, line: &Line<'_>) -> Result<(), Failure> {
+        let mut output = io::stdout().lock();
+        match line {
+            _ if self.json => writeln!(output, "{}", serde_json::to_string(line)?)?,
+            Line::Finding(finding) if finding.is_problem() => writeln!(output, "{}", harmless(&finding.to_string()))?,
+            Line::Finding(finding) => writeln!(output, "note: {}", harmless(&finding.to_string()))?,
+            Line::Report(report) => {
+                writeln!(
+                    output,
+                    "rows          {} are what was sealed, {} of them sealed late",
+                    report.rows, report.sealed_late
+                )?;
+                writeln!(output, "refused       {} are in the quarantine as they were sealed", report.quarantined)?;
+                writeln!(output, "pruned        {} as the events audit.pruned say", report.pruned)?;
+                writeln!(
+                    output,
+                    "not sealed    {} of others since the last checkpoint",
+                    count(report.not_sealed, "row", "rows")
+                )?;
+                writeln!(
+                    output,
+                    "batches       {} under a checkpoint, {} since",
+                    report.batches, report.batches_since_checkpoint
+                )?;
+                writeln!(
+                    output,
+                    "checkpoints   {}, {} verified",
+                    report.checkpoints,
+                    count(report.signatures, "signature", "signatures")
+                )?;
+                let verdict = if report.problems == 0 { "nothing was changed" } else { "NOT what was recorded" };
+                writeln!(output, "problems      {}: {verdict}", report.problems)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    fs::read_to_string(path).map_err(|error| Failure::Usage(format!("cannot read {}: {error}", path.display())))
+}
