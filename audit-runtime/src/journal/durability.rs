@@ -13,11 +13,13 @@ impl Journal {
     /// free, only the number of the sync shows what is there, because blocks are not filled in
     /// their order.
     pub(crate) fn sync(&self) -> io::Result<()> {
+        self.sync_checked_by(|| self.check_place())
+    }
+
+    fn sync_checked_by(&self, check: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         let is_wanted = self.sync_wanted.swap(false, Ordering::AcqRel);
         let number = self.syncs_begun.fetch_add(1, Ordering::AcqRel) + 1;
         let before = *self.synced.borrow();
-        // A record that an adopter cannot find is not on disk, even if it could be written there.
-        let found = self.check_place();
         // Counted before what is published is looked at: a claim that is not in it is not yet
         // published, either.
         let claimed = self.ring.claim_fingerprint();
@@ -27,14 +29,15 @@ impl Journal {
         let end = self.ring.claimed_to();
         let settled = claimed == before.claimed && to == before.to;
         if before.to == end || (settled && before.settled && !is_wanted) {
-            return found;
+            return check();
         }
-        let written = found.and_then(|()| {
-            self.ring.segments().iter().try_for_each(|segment| {
-                let offset = |position: u64| position.saturating_sub(segment.base()).min(self.limits.segment_bytes);
-                segment.sync(offset(before.to) as usize, offset(end) as usize)
-            })
+        let written = self.ring.segments().iter().try_for_each(|segment| {
+            let offset = |position: u64| position.saturating_sub(segment.base()).min(self.limits.segment_bytes);
+            segment.sync(offset(before.to) as usize, offset(end) as usize)
         });
+        // A record that an adopter cannot find is not on disk, even if it could be written there.
+        // The check comes last: one that came first says nothing of a record published after it.
+        let written = written.and_then(|()| check());
         self.synced.send_modify(|synced| match written {
             Ok(()) => *synced = Synced { to, number, claimed, settled, ..*synced },
             // The system may have given up the bytes it could not write: they never count as being
@@ -91,5 +94,33 @@ impl Journal {
     pub(crate) fn end_syncs(&self) {
         self.released.store(true, Ordering::Release);
         self.synced.send_modify(|_| {});
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use super::super::{Journal, Limits};
+
+    #[test]
+    fn a_record_that_comes_after_the_check_of_the_directory_is_left_to_the_next_sync() {
+        let parent = tempfile::tempdir().unwrap();
+        let journal = Journal::create(Some(parent.path()), Limits::new(32 << 10, 128 << 10)).unwrap();
+        journal.append(b"before").unwrap();
+        let before = journal.ring.published_to(0);
+        // Another process removes the directory behind the check, and a call records an event.
+        let checked = journal.sync_checked_by(|| {
+            let checked = journal.check_place();
+            for directory in std::fs::read_dir(parent.path()).unwrap().flatten().filter(|entry| entry.path().is_dir()) {
+                std::fs::remove_dir_all(directory.path()).unwrap();
+            }
+            journal.append(b"after").unwrap();
+            checked
+        });
+        checked.unwrap();
+        assert_eq!(journal.synced.borrow().to, before);
+        journal.sync().unwrap_err();
+        assert_eq!(journal.synced.borrow().failed_to, journal.ring.claimed_to());
     }
 }
