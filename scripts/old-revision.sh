@@ -14,5 +14,5 @@ CARGO_TARGET_DIR=$target cargo build --quiet --release --locked --manifest-path 
     -p audit-runtime --features cli --bin audit-trail
 AUDIT_OLD_COMMAND=$target/release/audit-trail
 export AUDIT_OLD_PROGRAM AUDIT_OLD_COMMAND
-cargo test --locked -p tests --all-features --test faults -- versions --nocapture
-cargo test --locked -p tests --all-features --test migration -- older --nocapture
+cargo test --workspace --all-features --locked --test faults -- versions --nocapture
+cargo test --workspace --all-features --locked --test migration -- older --nocapture

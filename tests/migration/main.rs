@@ -7,6 +7,7 @@ mod kills;
 mod legacy;
 mod load;
 mod older;
+mod restored;
 mod tenants;
 
 use sqlx::AssertSqlSafe;

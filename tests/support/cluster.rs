@@ -54,9 +54,18 @@ impl Cluster {
         Self::prepare(config, |_| {}).run()
     }
 
+    /// A cluster of the version that `AUDIT_NEWER_POSTGRES` has the binaries of, else of the same.
+    pub fn start_newer(config: Config) -> Self {
+        let newer = std::env::var_os("AUDIT_NEWER_POSTGRES").map_or_else(binaries, PathBuf::from);
+        Self::prepare_with(newer, config, |_| {}).run()
+    }
+
     /// Makes a cluster that does not run yet. `prepare` may add files to its data directory.
     pub fn prepare(config: Config, prepare: impl FnOnce(&Path)) -> Self {
-        let binaries = binaries();
+        Self::prepare_with(binaries(), config, prepare)
+    }
+
+    fn prepare_with(binaries: PathBuf, config: Config, prepare: impl FnOnce(&Path)) -> Self {
         let directory = tempfile::Builder::new().prefix("audit-postgres-").tempdir().unwrap();
         let data = directory.path().join("data");
         let mut initdb = unprivileged(binaries.join("initdb"));
@@ -168,6 +177,16 @@ impl Cluster {
         let mut command = Command::new(self.binaries.join("psql"));
         command.args(["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--dbname", url]);
         command
+    }
+
+    /// The server's `pg_dump` of a database, if it came with one.
+    pub fn pg_dump(&self, url: &str) -> Option<Command> {
+        let program = self.binaries.join("pg_dump");
+        program.exists().then(|| {
+            let mut command = Command::new(program);
+            command.args(["--no-owner", "--no-privileges", "--dbname", url]);
+            command
+        })
     }
 
     /// The TCP port.
