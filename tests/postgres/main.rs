@@ -9,6 +9,7 @@ mod filter;
 mod interop;
 mod keys;
 mod library;
+mod plans;
 mod runtimes;
 mod schema;
 mod trail;

@@ -168,6 +168,16 @@ impl Cluster {
         self.directory.path()
     }
 
+    /// The server's log so far.
+    pub fn log_text(&self) -> String {
+        fs::read_to_string(self.log()).unwrap_or_default()
+    }
+
+    /// Whether the server came with a module.
+    pub fn has_module(&self, name: &str) -> bool {
+        self.binaries.join("../lib").join(format!("{name}.so")).exists()
+    }
+
     fn log(&self) -> PathBuf {
         self.directory.path().join("log")
     }
