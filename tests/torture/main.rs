@@ -189,6 +189,7 @@ fn torture(time: Duration) {
     runtime.block_on(every_intent_has_one_end(&direct));
     runtime.block_on(no_seal_is_broken(&direct));
     let rows = runtime.block_on(rows(&direct));
+    runtime.block_on(nothing_was_refused(&direct));
     println!(
         "silences {} one-shots {} directories away {} triggers {} rows dropped and stored later {dropped} forgeries {} taken {}",
         counts.silences, counts.one_shots, counts.hidden, counts.swallows, counts.forgeries, counts.forged
@@ -239,6 +240,20 @@ async fn every_intent_has_one_end(url: &str) {
     connection.close().await.unwrap();
 }
 
+/// Events that a journal refuses have no rows, and a gap tells of them, if the process lives so long.
+async fn nothing_was_refused(url: &str) {
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    let gaps: Vec<String> =
+        sqlx::query_scalar("SELECT data::text FROM audit_events WHERE event_type = 'audit.gap' ORDER BY created_at")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+    for gap in gaps {
+        println!("refused: {gap}");
+    }
+    connection.close().await.unwrap();
+}
+
 /// For each run and thread: rows, distinct calls, and those among the first so many calls.
 async fn rows(url: &str) -> HashMap<(String, i64), (i64, i64, i64)> {
     let mut connection = PgConnection::connect(url).await.unwrap();
@@ -263,6 +278,11 @@ fn report(returned: &[Returned], rows: &HashMap<(String, i64), (i64, i64, i64)>,
             calls += returned + unreturned;
             stored += distinct;
             lost += returned + unreturned - distinct;
+            if returned + unreturned != distinct {
+                println!(
+                    "run {run}, thread {thread}: {returned} calls returned, {distinct} have rows, the last {last}"
+                );
+            }
             doubled += all - distinct;
             assert!(last <= returned, "run {run}: a row of a call that was never made");
         }

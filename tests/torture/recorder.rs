@@ -1,7 +1,7 @@
 //! The process that is killed: it makes calls, and notes each that returned where SIGKILL cannot
 //! take it.
 
-use audit_runtime::{Audit, audited};
+use audit_runtime::{Audit, Overflow, audited};
 use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::FileExt;
@@ -38,6 +38,8 @@ pub(crate) fn record(run: &str, url: &str, journals: &Path, returned: &Path) {
         .journal(journals)
         .segment_bytes(1 << 20)
         .journal_limit(1 << 30)
+        // While the directory is away, the journal cannot grow, and its callers wait.
+        .overflow(Overflow::Wait(Duration::from_secs(10)))
         .service("torture")
         .master_key(MASTER_KEY.parse().unwrap())
         .start()

@@ -243,11 +243,31 @@ impl Journal {
             Some(directory) => {
                 let path = directory.segment_path(base);
                 let segment = Segment::create(&path, header, allocated, writing)?;
-                directory.parent().share_file(&path)?;
-                directory.sync()?;
-                Ok(segment)
+                let shared = directory.parent().share_file(&path).and_then(|()| directory.sync());
+                shared.map(|()| segment).inspect_err(|_| drop(std::fs::remove_file(&path)))
             }
             None => Segment::anonymous(header, allocated),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use super::super::{Journal, Limits};
+
+    #[test]
+    fn what_an_attempt_left_that_failed_does_not_stop_the_journal() {
+        let parent = tempfile::tempdir().unwrap();
+        let segment = 32 << 10;
+        let journal = Journal::create(Some(parent.path()), Limits::new(segment, 4 * segment)).unwrap();
+        // The directory was away when the attempt was to remove its file.
+        let left = journal.directory.as_ref().unwrap().segment_path(segment);
+        std::fs::write(&left, "").unwrap();
+        for number in 0..90 {
+            journal.append(&[number; 1_000]).unwrap();
+        }
+        assert!(journal.cursor() > 2 * segment && std::fs::metadata(&left).unwrap().len() > 0);
     }
 }

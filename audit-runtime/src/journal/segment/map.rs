@@ -36,8 +36,15 @@ struct SegmentFile {
 impl Segment {
     /// Makes the file with its first bytes allocated, so that a full disk is an error here and
     /// never a signal later. It also faults them in, so that callers do not pay for page faults.
+    ///
+    /// A file at this path holds no record: an earlier attempt made it and failed, and could not
+    /// remove it, because the directory was away for a moment.
     pub(crate) fn create(path: &Path, header: SegmentHeader, allocated: u64, writing: Writing) -> io::Result<Self> {
-        let file = platform::private(OpenOptions::new().read(true).write(true).create_new(true)).open(path)?;
+        let open = || platform::private(OpenOptions::new().read(true).write(true).create_new(true)).open(path);
+        let file = open().or_else(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => std::fs::remove_file(path).and_then(|()| open()),
+            _ => Err(error),
+        })?;
         let made = Self::begin(path, file, header, allocated, writing);
         if made.is_err() {
             let _ = std::fs::remove_file(path);
