@@ -182,10 +182,19 @@ impl Trail {
     /// # Errors
     /// The query fails.
     pub async fn events(&self, filter: &EventFilter) -> Result<Page, DatabaseError> {
+        let read = async {
+            let page = self.stored(filter).await?;
+            Ok(Page { events: self.revealed(page.events).await?, ..page })
+        };
+        read.await.map_err(DatabaseError::of)
+    }
+
+    /// One page of the events as they are stored.
+    pub(super) async fn stored(&self, filter: &EventFilter) -> Result<Page, sqlx::Error> {
         let mut query = QueryBuilder::<Postgres>::new(columns!());
         filter.conditions(&mut query);
         // Planned for these values, not for any: partitions and indexes depend on them.
-        Ok(filter.page(self.read(query.build_query_as().persistent(false)).await?))
+        Ok(filter.page(query.build_query_as().persistent(false).fetch_all(&self.pool).await?))
     }
 
     /// Streams the newest `events` that match a filter, oldest first.
