@@ -66,7 +66,7 @@ pub(crate) fn record(event: &TrailEvent, raw: bool) -> [String; 18] {
 /// Puts an apostrophe before a cell that a spreadsheet would take for a formula
 /// (<https://owasp.org/www-community/attacks/CSV_Injection>), also behind blanks and invisible
 /// characters.
-fn without_formula(cell: String) -> String {
+pub(crate) fn without_formula(cell: String) -> String {
     let is_skipped = |c: char| c.is_whitespace() || has_unseen(c.encode_utf8(&mut [0; 4]));
     let begins_formula =
         |c: char| matches!(c, '=' | '+' | '-' | '@' | '\u{ff1d}' | '\u{ff0b}' | '\u{ff0d}' | '\u{ff20}');

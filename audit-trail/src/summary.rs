@@ -76,12 +76,7 @@ impl Parts {
             let side = side.map_or_else(|| "-".into(), value);
             if self.is_whole { side } else { elided(&side, LONGEST_SIDE) }
         };
-        let is_note = change.path.rsplit('.').next().is_some_and(|last| last.starts_with('$'));
-        let shown = match (change.from, change.to) {
-            // A note in place of both.
-            (None, Some(note)) if is_note || note == "[redacted]" => value(note),
-            (from, to) => format!("{}\u{2192}{}", side(from), side(to)),
-        };
+        let shown = change.note().map_or_else(|| format!("{}\u{2192}{}", side(change.from), side(change.to)), value);
         self.put(&harmless_json(&change.path), &shown);
     }
 }
@@ -173,7 +168,7 @@ pub(crate) fn other_columns(event: &TrailEvent) -> String {
 
 /// Returns a value as it is shown: a text without quotes where it cannot be mistaken for another
 /// value.
-fn value(value: &Json) -> String {
+pub(crate) fn value(value: &Json) -> String {
     match value.as_str() {
         // A text that reads as a number is not that number, and `-` stands for no value.
         Some(text) if is_word(text) && text != "-" && text.parse::<Json>().is_err() => text.to_owned(),

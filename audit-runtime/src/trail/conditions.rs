@@ -125,7 +125,8 @@ impl EventFilter {
 }
 
 /// All texts of an event, and with its ids.
-const TEXTS: &str = "concat_ws(E'\\n', event_type, entity_type, entity_key, actor, tenant, origin, targets, data, context) ~ ";
+const TEXTS: &str =
+    "concat_ws(E'\\n', event_type, entity_type, entity_key, actor, tenant, origin, targets, data, context) ~ ";
 const TEXTS_AND_IDS: &str = "concat_ws(E'\\n', event_type, entity_type, entity_key, actor, tenant, origin, targets, data, context, \
      id, entity_id, correlation_id, causation_id, batch_id) ~ ";
 

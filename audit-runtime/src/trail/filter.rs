@@ -179,8 +179,13 @@ impl EventFilter {
     }
 
     /// Selects events whose context contains this: `json!({"tenant": "acme"})`.
-    pub fn context(mut self, part: impl Into<Json>) -> Self {
-        self.context.push(vec![part.into()]);
+    pub fn context(self, part: impl Into<Json>) -> Self {
+        self.context_any([part])
+    }
+
+    /// Selects events whose context contains at least one of these. An empty list matches none.
+    pub fn context_any(mut self, parts: impl IntoIterator<Item = impl Into<Json>>) -> Self {
+        self.context.push(parts.into_iter().map(Into::into).collect());
         self
     }
 

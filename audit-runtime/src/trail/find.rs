@@ -125,10 +125,12 @@ impl Trail {
     pub fn find(&self, find: Find) -> impl Stream<Item = Result<Found, DatabaseError>> + Send + 'static + use<> {
         let text = Folded::new(&find.text);
         let stage = if text.is_empty() { Stage::Ended } else { Stage::Begin };
-        let finding = Finding { trail: self.clone(), find, text, places: Vec::new(), stage, ready: VecDeque::new() };
-        stream::try_unfold(finding, |mut finding| async move {
-            Ok(finding.next().await?.map(|found| (found, finding)))
-        })
+        let (trail, containing) = (self.clone(), Containing::new(&text));
+        let finding = Finding { trail, find, text, containing, places: Vec::new(), stage, ready: VecDeque::new() };
+        stream::try_unfold(
+            finding,
+            |mut finding| async move { Ok(finding.next().await?.map(|found| (found, finding))) },
+        )
     }
 }
 
@@ -136,6 +138,7 @@ struct Finding {
     trail: Trail,
     find: Find,
     text: Folded,
+    containing: Containing,
     places: Vec<Indexed>,
     stage: Stage,
     ready: VecDeque<Found>,
@@ -193,8 +196,10 @@ impl Finding {
             ") SELECT e.entity_type FROM few, LATERAL (SELECT entity_type FROM audit_events WHERE event_type = few.event_type \
              ORDER BY audit_bucket(created_at) DESC LIMIT 5) e UNION SELECT split_part(event_type, '.', 1) FROM few",
         ];
-        let types: Vec<String> =
-            sqlx::query_scalar(sqlx::AssertSqlSafe(types.concat())).persistent(false).fetch_all(&self.trail.pool).await?;
+        let types: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(types.concat()))
+            .persistent(false)
+            .fetch_all(&self.trail.pool)
+            .await?;
         let mut ids = entities(&self.find.text, &types);
         ids.sort_unstable();
         ids.dedup();
@@ -228,7 +233,9 @@ impl Finding {
 
     async fn first_window(&self) -> Result<Window, sqlx::Error> {
         let (now, first): (Timestamp, Option<Timestamp>) =
-            sqlx::query_as("SELECT now(), (SELECT min(created_at) FROM audit_events)").fetch_one(&self.trail.pool).await?;
+            sqlx::query_as("SELECT now(), (SELECT min(created_at) FROM audit_events)")
+                .fetch_one(&self.trail.pool)
+                .await?;
         let floors = [self.find.values_since, self.find.filter.since, first];
         let oldest = floors.into_iter().flatten().max().unwrap_or(Timestamp::INFINITY);
         let until = self.find.filter.until;
@@ -243,10 +250,9 @@ impl Finding {
     async fn look_within(&mut self, window: Window) -> Result<Stage, DatabaseError> {
         let Window { since, until, after, .. } = window;
         let floors = [since, self.find.values_since, self.find.filter.since];
-        let containing = Some(Containing::new(&self.text));
+        let containing = Some(self.containing.clone());
         let since = floors.into_iter().flatten().max();
-        let filter =
-            EventFilter { containing, since, until, after, not_at: self.places.clone(), ..self.filter() };
+        let filter = EventFilter { containing, since, until, after, not_at: self.places.clone(), ..self.filter() };
         let page = self.trail.stored(&filter).await.map_err(DatabaseError::of)?;
         let (mut events, mut places) = (Vec::new(), Vec::new());
         for event in page.events {

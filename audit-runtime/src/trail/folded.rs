@@ -7,6 +7,8 @@ use crate::record::TrailEvent;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
+/// No character from here on has a case.
+const LAST_CASED: char = '\u{1f000}';
 /// Characters of a text that PostgreSQL compares. A longer expression would be too complex for it.
 const COMPARED: usize = 100;
 /// The least of an id that is looked for within ids.
@@ -122,7 +124,8 @@ impl Folded {
             let value = value.filter(|value| folded(value).contains(&self.text))?;
             Some(At { path: path.to_owned(), value })
         });
-        let documents = [("targets", event.targets.as_ref()), ("data", Some(&event.data)), ("context", event.context.as_ref())];
+        let documents =
+            [("targets", event.targets.as_ref()), ("data", Some(&event.data)), ("context", event.context.as_ref())];
         in_column.or_else(|| documents.into_iter().find_map(|(path, json)| self.found_at(path, json?)))
     }
 
@@ -151,9 +154,18 @@ struct Cases(HashMap<char, Vec<char>>);
 
 impl Cases {
     fn of(chars: impl Iterator<Item = char>) -> Self {
-        let mut cases: HashMap<char, Vec<char>> = chars.map(|c| (c, Vec::new())).collect();
-        for c in '\0'..=char::MAX {
-            if let Some(of) = cases.get_mut(&fold(c)) {
+        let mut cases: HashMap<char, Vec<char>> = HashMap::new();
+        for c in chars {
+            // Of those behind ASCII, one is a `k` in lower case.
+            let of_ascii = [c.to_ascii_uppercase(), c].into_iter().chain((c == 'k').then_some('\u{212a}'));
+            cases.entry(c).or_insert_with(|| if c.is_ascii_alphabetic() { of_ascii.collect() } else { Vec::new() });
+        }
+        if cases.keys().all(char::is_ascii) {
+            return Self(cases);
+        }
+        for c in '\u{80}'..LAST_CASED {
+            let lower = fold(c);
+            if let Some(of) = cases.get_mut(&lower).filter(|_| !lower.is_ascii()) {
                 of.push(c);
             }
         }
@@ -183,6 +195,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_case_of_a_character_is_known() {
+        for c in '\0'..=char::MAX {
+            let lower = fold(c);
+            assert!(c == lower || (c < LAST_CASED && (!lower.is_ascii() || c.is_ascii() || c == '\u{212a}')), "{c:?}");
+        }
+    }
+
+    #[test]
     fn a_pattern_has_every_case_and_escapes_all_else() {
         for (text, expected) in [
             ("INV-7", "[Ii][Nn][Vv]\\-7"),
@@ -204,10 +224,11 @@ mod tests {
 
     #[test]
     fn a_value_is_found_as_a_part_of_a_text_and_as_a_whole_number_or_name() {
-        let json: Json = r#"{"note": "Paid INV-7 late", "n": 12.50, "by": {"INV-9": 1}, "list": [{"x": "Äh\n"}], "ok": true,
+        let json: Json =
+            r#"{"note": "Paid INV-7 late", "n": 12.50, "by": {"INV-9": 1}, "list": [{"x": "Äh\n"}], "ok": true,
             "secret": {"$encrypted": {"value": "INV-8"}}}"#
-            .parse()
-            .unwrap();
+                .parse()
+                .unwrap();
         for (text, expected) in [
             ("inv-7", Some("data.note")),
             ("12.5", Some("data.n")),

@@ -12,9 +12,13 @@ mod filter;
 #[cfg(feature = "postgres")]
 mod find;
 #[cfg(feature = "postgres")]
+mod fold;
+#[cfg(feature = "postgres")]
 mod folded;
 #[cfg(feature = "postgres")]
 mod follow;
+#[cfg(feature = "postgres")]
+mod history;
 #[cfg(feature = "postgres")]
 mod places;
 #[cfg(feature = "postgres")]
@@ -32,6 +36,12 @@ pub use filter::{EventFilter, Page};
 #[cfg(feature = "postgres")]
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
 pub use find::{Find, Found, FoundEvent};
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+pub use fold::{ChangedBy, FieldChange, FieldState, FieldValue};
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+pub use history::History;
 #[cfg(feature = "postgres")]
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
 pub use places::Place;
