@@ -156,11 +156,13 @@ pub(crate) fn fitted_entity(entity: &str, width: usize) -> String {
 }
 
 /// The end of an id: ids that were made within a minute begin alike.
-fn short(key: &str) -> String {
-    match Uuid::try_parse(key) {
-        Ok(_) if key.len() == 36 => format!("\u{2026}{}", &key[28..]),
-        _ => key.to_owned(),
-    }
+pub(crate) fn short(key: &str) -> String {
+    if is_uuid(key) { format!("\u{2026}{}", &key[28..]) } else { key.to_owned() }
+}
+
+/// Returns whether a text is a UUID with hyphens.
+pub(crate) fn is_uuid(text: &str) -> bool {
+    text.len() == 36 && Uuid::try_parse(text).is_ok()
 }
 
 #[cfg(test)]

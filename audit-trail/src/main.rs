@@ -19,6 +19,7 @@ mod named;
 mod personal;
 mod prune;
 mod quarantine;
+mod relations;
 mod say;
 mod select;
 mod server;
@@ -74,9 +75,9 @@ enum Command {
     Migrate(migrate::Migrate),
     /// Shows the events of an order, and those of the recommendations that it names
     Order {
-        /// The order
-        #[arg(value_parser = select::id)]
-        id: Uuid,
+        /// The order's id, or its own key, as in 4711
+        #[arg(allow_hyphen_values = true)]
+        key: String,
         /// The one recommendation whose events are shown, in place of those that the order names
         #[arg(long, value_name = "ID", value_parser = select::id)]
         recommendation: Option<Uuid>,
@@ -100,7 +101,7 @@ enum Command {
         #[arg(long, value_name = "ID", value_parser = select::id)]
         recommendation: Uuid,
     },
-    /// Shows one event by its id, with all that it has
+    /// Shows one event by its id, with all that it has, its causes and effects, and its evidence
     Event {
         /// The event
         #[arg(value_parser = select::id)]
@@ -268,9 +269,7 @@ async fn with_database(
     let trail = trail(pool, master_key);
     match command {
         Command::Migrate(command) => command.run(pool).await,
-        Command::Order { id, recommendation } => {
-            print_trail(&trail, style, "order", id, events::order(&trail, id, recommendation).await?).await
-        }
+        Command::Order { key, recommendation } => events::print_order(&trail, style, &key, recommendation).await,
         Command::Entity { entity } => {
             let (kind, key) = entity.of("entity")?;
             print_entity(&trail, style, &kind, &key).await
@@ -280,7 +279,7 @@ async fn with_database(
         Command::Execution { id, recommendation } => {
             print_trail(&trail, style, "execution", id, trail.execution(id, recommendation).await?).await
         }
-        Command::Event { id } => events::print_event(&trail, style, id).await,
+        Command::Event { id } => events::print_event(&trail, pool, style, id).await,
         Command::Events(command) => command.run(&trail, style).await,
         Command::Export(command) => command.run(&trail, style).await,
         Command::Status => status::run(pool, style).await,

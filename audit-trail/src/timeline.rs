@@ -2,7 +2,7 @@
 //! them.
 
 use crate::format::{entity, fitted_entity};
-use crate::summary::{context, data, other_columns};
+use crate::summary::{line, other_columns};
 use crate::text::{WIDEST, columns, elided, harmless, narrowed, padded};
 use crate::time::Zone;
 use anstyle::{AnsiColor, Style};
@@ -128,11 +128,7 @@ impl Group {
         self.depths.insert(event.id, depth);
         let (outcome, style) = outcome(event);
         let mut rest = note.to_owned();
-        for more in [
-            data(event, is_whole),
-            context(event, is_whole),
-            if is_whole { other_columns(event) } else { String::new() },
-        ] {
+        for more in [line(event, is_whole), if is_whole { other_columns(event) } else { String::new() }] {
             if !rest.is_empty() && !more.is_empty() {
                 rest.push(' ');
             }

@@ -108,6 +108,9 @@ impl Trail {
     /// Returns the trail of one entity, by its id or its own key, oldest first.
     /// It is empty if the entity has no events.
     ///
+    /// The trail contains the events about the entity, and those that have it as a further one
+    /// ([`targets`](TrailEvent::targets)).
+    ///
     /// ```no_run
     /// # use audit_runtime::trail::Trail;
     /// # async fn print(trail: Trail) -> Result<(), audit_runtime::DatabaseError> {
@@ -129,10 +132,12 @@ impl Trail {
     ) -> Result<Vec<TrailEvent>, DatabaseError> {
         let entity = Entity::new(entity_type.to_owned(), &entity_id);
         let old = entity.old_data().map(|data| without_nul_escapes(&data.storable().to_string()).into_owned());
+        // Three indexes serve it; the type is compared within each part, so that the parts are joined.
         let query = sqlx::query_as(trail_query!(
-            "entity_type = $1 AND (entity_id = ANY ($2) OR entity_id IS NULL AND data @> $3::jsonb)"
+            "(entity_id = ANY ($2) AND entity_type = $1 OR entity_id IS NULL AND entity_type = $1 AND data @> $3::jsonb OR targets @> $4::jsonb)"
         ));
-        self.read(query.bind(entity.kind.clone()).bind(entity.ids()).bind(old)).await
+        let query = query.bind(entity.kind.clone()).bind(entity.ids()).bind(old).bind(entity.target());
+        self.read(query.persistent(false)).await
     }
 
     /// Returns the trail of an execution, oldest first. It is empty if the execution has no events.
