@@ -1,16 +1,24 @@
-//! One event with all its fields.
+//! One event with all its fields, its causes and effects, and its evidence.
 
 use crate::failure::Failure;
 use crate::format::entity_key;
+use crate::relations::Relative;
+use crate::show::Style;
 use crate::text::{harmless, harmless_json};
 use crate::time::Zone;
 use crate::timeline::{duration, shown};
 use audit_runtime::Json;
+use audit_runtime::evidence::Coverage;
 use audit_runtime::trail::TrailEvent;
 use std::io::{self, Write};
 
 /// Prints each column on a line of its own, and JSON on several.
-pub(crate) fn print(event: &TrailEvent) -> Result<(), Failure> {
+pub(crate) fn print(
+    event: &TrailEvent,
+    relations: &[(Vec<Relative>, Option<String>); 2],
+    coverage: Option<&Coverage>,
+    style: &Style,
+) -> Result<(), Failure> {
     let zone = Zone::system().map_err(Failure::Usage)?;
     let mut output = anstream::AutoStream::auto(io::stdout().lock());
     let id = |id: Option<uuid::Uuid>| id.map(|id| id.to_string());
@@ -33,6 +41,7 @@ pub(crate) fn print(event: &TrailEvent) -> Result<(), Failure> {
         ("cause", id(event.causation_id)),
         ("origin", event.origin.clone()),
         ("batch", id(event.batch_id)),
+        ("evidence", Some(evidence(&zone, coverage))),
     ] {
         if let Some(value) = value {
             writeln!(output, "{name:<12}{}", harmless(&value))?;
@@ -45,7 +54,27 @@ pub(crate) fn print(event: &TrailEvent) -> Result<(), Failure> {
             writeln!(output, "{name:<12}{}", lines(json))?;
         }
     }
+    let width = style.width().map(|width| width.saturating_sub(12));
+    for (name, (relatives, left_out)) in ["causes", "effects"].into_iter().zip(relations) {
+        let lines = relatives.iter().map(|relative| relative.line(&zone, width));
+        for (number, line) in lines.chain(left_out.as_deref().map(harmless)).enumerate() {
+            writeln!(output, "{:<12}{line}", if number == 0 { name } else { "" })?;
+        }
+    }
     Ok(output.flush()?)
+}
+
+/// Tells by what the event is sealed.
+fn evidence(zone: &Zone, coverage: Option<&Coverage>) -> String {
+    let Some(Coverage { batch_id, sealed_at, is_late, checkpoint, .. }) = coverage else {
+        return "not sealed yet; audit-trail checkpoint seals it".into();
+    };
+    let late = if *is_late { format!(" late, by batch {batch_id}") } else { String::new() };
+    let sealed = format!("sealed{late} {}", shown(zone, *sealed_at));
+    checkpoint.map_or_else(
+        || format!("{sealed}, not under a checkpoint yet"),
+        |time| format!("{sealed}, under the checkpoint of {}", shown(zone, time)),
+    )
 }
 
 /// JSON on several lines, each of which is harmless to a terminal and begins below the first.

@@ -5,9 +5,13 @@ use crate::say;
 use crate::select::Selection;
 use crate::show::{Output, Printer, Style};
 use audit_runtime::DatabaseError;
-use audit_runtime::trail::{Cursor, EventFilter, Trail, TrailEvent};
+use audit_runtime::Json;
+use audit_runtime::Timestamp;
+use audit_runtime::admin::Admin;
+use audit_runtime::trail::{Cursor, EventFilter, Find, Found, Place, Trail, TrailEvent};
 use clap::Args;
 use futures_util::{FutureExt, Stream, StreamExt, TryStreamExt};
+use sqlx::postgres::PgPool;
 use std::io::{self, IsTerminal};
 use std::pin::pin;
 use uuid::Uuid;
@@ -259,14 +263,60 @@ pub(crate) async fn print_trail(
 /// The trail of an entity, by its id or its own key.
 pub(crate) async fn print_entity(trail: &Trail, style: &Style, what: &str, key: &str) -> Result<(), Failure> {
     let events = trail.entity(what, key).await?;
-    if let Ok(id) = Uuid::parse_str(key) {
+    if let (Ok(id), []) = (Uuid::parse_str(key), &*events) {
         return print_trail(trail, style, what, id, events).await;
     }
-    print_all(&events, style, || {
-        Failure::Nothing(format!(
-            "no {what} {key} was found; events that have it as a further entity: audit-trail events --target {what}:{key}"
-        ))
-    })
+    let mut printer = Printer::new(style)?;
+    for event in &events {
+        // The line names another entity.
+        printer.noted(event, if event.is_about(what, key) { "" } else { "(target)" })?;
+    }
+    printer.end()?;
+    if events.is_empty() { Err(nothing_of_key(trail, what, key).await?) } else { Ok(()) }
+}
+
+/// The trail of an order, by its id or its own key.
+pub(crate) async fn print_order(
+    trail: &Trail,
+    style: &Style,
+    key: &str,
+    recommendation: Option<Uuid>,
+) -> Result<(), Failure> {
+    if let Ok(id) = Uuid::parse_str(key) {
+        return print_trail(trail, style, "order", id, order(trail, id, recommendation).await?).await;
+    }
+    let mut events = trail.entity("order", key).await?;
+    let named = |name: &str, value: Json| -> Json { [(name, value)].into_iter().collect() };
+    let mut readings = vec![named("order_id", key.into())];
+    readings.extend(key.parse::<Json>().ok().filter(Json::is_number).map(|number| named("order_id", number)));
+    readings.extend(recommendation.map(|id| named("recommendation_id", id.to_string().into())));
+    let naming = EventFilter::new().data_any(readings).limit(PAGE);
+    events.extend(trail.stream(naming).try_collect::<Vec<_>>().await?);
+    in_order(&mut events);
+    let nothing = if events.is_empty() { Some(nothing_of_key(trail, "order", key).await?) } else { None };
+    print_all(&events, style, || nothing.unwrap_or_else(|| Failure::Nothing(String::new())))
+}
+
+/// Why there is nothing of a key: entities of other types that have it.
+async fn nothing_of_key(trail: &Trail, what: &str, key: &str) -> Result<Failure, Failure> {
+    let find = Find::new(key).values_since(Timestamp::INFINITY);
+    let mut found = pin!(trail.find(find).take(PAGE as usize));
+    while let Some(step) = found.try_next().await? {
+        match step {
+            Found::Event(found) if found.place == Place::Entity => {
+                let kind = &found.event.entity_type;
+                return Ok(Failure::Nothing(format!(
+                    "no {what} {key} was found, but events about it as {kind}: audit-trail entity {kind} {key}"
+                )));
+            }
+            Found::Searched { .. } => break,
+            _ => {}
+        }
+    }
+    Ok(Failure::Nothing(format!(
+        "no {what} {key} was found: looked for events about it, and for events that have it as a further entity; \
+         audit-trail find {key} looks in all values"
+    )))
 }
 
 /// The events of an order, and those of the recommendations that it names, or of the one that is
@@ -284,16 +334,23 @@ pub(crate) async fn order(trail: &Trail, id: Uuid, recommendation: Option<Uuid>)
         events.extend(trail.order(id, Some(recommendation)).await?);
         events.extend(trail.entity("recommendation", recommendation).await?);
     }
-    events.sort_by_key(|event| (event.created_at, event.id));
-    events.dedup_by_key(|event| (event.created_at, event.id));
+    in_order(&mut events);
     Ok(events)
 }
 
+/// In the order of time, each once.
+fn in_order(events: &mut Vec<TrailEvent>) {
+    events.sort_by_key(|event| (event.created_at, event.id));
+    events.dedup_by_key(|event| (event.created_at, event.id));
+}
+
 /// One event by its id, with all that it has.
-pub(crate) async fn print_event(trail: &Trail, style: &Style, id: Uuid) -> Result<(), Failure> {
+pub(crate) async fn print_event(trail: &Trail, pool: &PgPool, style: &Style, id: Uuid) -> Result<(), Failure> {
     let events = trail.events(&EventFilter::new().id(id)).await?.events;
     if let ([event], Output::Timeline) = (&*events, style.output()) {
-        return crate::detail::print(event);
+        let relations = crate::relations::of(trail, event).await?;
+        let coverage = Admin::new(pool.clone()).coverage(event).await?;
+        return crate::detail::print(event, &relations, coverage.as_ref(), style);
     }
     let nothing = if events.is_empty() { nothing_of(trail, "event", id).await? } else { String::new() };
     print_all(&events, style, || Failure::Nothing(nothing))

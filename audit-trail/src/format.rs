@@ -66,7 +66,7 @@ pub(crate) fn record(event: &TrailEvent, raw: bool) -> [String; 18] {
 /// Puts an apostrophe before a cell that a spreadsheet would take for a formula
 /// (<https://owasp.org/www-community/attacks/CSV_Injection>), also behind blanks and invisible
 /// characters.
-fn without_formula(cell: String) -> String {
+pub(crate) fn without_formula(cell: String) -> String {
     let is_skipped = |c: char| c.is_whitespace() || has_unseen(c.encode_utf8(&mut [0; 4]));
     let begins_formula =
         |c: char| matches!(c, '=' | '+' | '-' | '@' | '\u{ff1d}' | '\u{ff0b}' | '\u{ff0d}' | '\u{ff20}');
@@ -156,11 +156,13 @@ pub(crate) fn fitted_entity(entity: &str, width: usize) -> String {
 }
 
 /// The end of an id: ids that were made within a minute begin alike.
-fn short(key: &str) -> String {
-    match Uuid::try_parse(key) {
-        Ok(_) if key.len() == 36 => format!("\u{2026}{}", &key[28..]),
-        _ => key.to_owned(),
-    }
+pub(crate) fn short(key: &str) -> String {
+    if is_uuid(key) { format!("\u{2026}{}", &key[28..]) } else { key.to_owned() }
+}
+
+/// Returns whether a text is a UUID with hyphens.
+pub(crate) fn is_uuid(text: &str) -> bool {
+    text.len() == 36 && Uuid::try_parse(text).is_ok()
 }
 
 #[cfg(test)]

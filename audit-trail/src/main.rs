@@ -7,14 +7,19 @@ mod detail;
 mod environment;
 mod events;
 mod failure;
+mod find;
 mod format;
 mod globals;
+mod grid;
+mod history;
 mod journal;
 mod keepalive;
 mod migrate;
+mod named;
 mod personal;
 mod prune;
 mod quarantine;
+mod relations;
 mod say;
 mod select;
 mod server;
@@ -70,22 +75,22 @@ enum Command {
     Migrate(migrate::Migrate),
     /// Shows the events of an order, and those of the recommendations that it names
     Order {
-        /// The order
-        #[arg(value_parser = select::id)]
-        id: Uuid,
+        /// The order's id, or its own key, as in 4711
+        #[arg(allow_hyphen_values = true)]
+        key: String,
         /// The one recommendation whose events are shown, in place of those that the order names
         #[arg(long, value_name = "ID", value_parser = select::id)]
         recommendation: Option<Uuid>,
     },
-    /// Shows the events of an entity
+    /// Shows the events of an entity, and those that have it as a further one
     Entity {
-        /// The entity's type, as in `order`
-        #[arg(value_name = "TYPE")]
-        entity_type: String,
-        /// The entity's id, or its own key, as in `42` or `INV-2026-0007`
-        #[arg(allow_hyphen_values = true)]
-        key: String,
+        #[command(flatten)]
+        entity: named::Named,
     },
+    /// Shows how the fields of an entity changed, by whom and why, or its state as of a moment
+    History(history::History),
+    /// Finds a text: as a key, an id, an actor and the like, then in all values, newest first
+    Find(find::Find),
     /// Shows the events of an execution: those of an entity, and of every entity that an event
     /// links to the recommendation
     Execution {
@@ -96,7 +101,7 @@ enum Command {
         #[arg(long, value_name = "ID", value_parser = select::id)]
         recommendation: Uuid,
     },
-    /// Shows one event by its id, with all that it has
+    /// Shows one event by its id, with all that it has, its causes and effects, and its evidence
     Event {
         /// The event
         #[arg(value_parser = select::id)]
@@ -264,14 +269,17 @@ async fn with_database(
     let trail = trail(pool, master_key);
     match command {
         Command::Migrate(command) => command.run(pool).await,
-        Command::Order { id, recommendation } => {
-            print_trail(&trail, style, "order", id, events::order(&trail, id, recommendation).await?).await
+        Command::Order { key, recommendation } => events::print_order(&trail, style, &key, recommendation).await,
+        Command::Entity { entity } => {
+            let (kind, key) = entity.of("entity")?;
+            print_entity(&trail, style, &kind, &key).await
         }
-        Command::Entity { entity_type, key } => print_entity(&trail, style, &entity_type, &key).await,
+        Command::History(command) => command.run(&trail, style).await,
+        Command::Find(command) => command.run(&trail, style).await,
         Command::Execution { id, recommendation } => {
             print_trail(&trail, style, "execution", id, trail.execution(id, recommendation).await?).await
         }
-        Command::Event { id } => events::print_event(&trail, style, id).await,
+        Command::Event { id } => events::print_event(&trail, pool, style, id).await,
         Command::Events(command) => command.run(&trail, style).await,
         Command::Export(command) => command.run(&trail, style).await,
         Command::Status => status::run(pool, style).await,
@@ -296,6 +304,8 @@ impl Command {
             Self::Entity { .. } => ("entity", Role::Reader),
             Self::Execution { .. } => ("execution", Role::Reader),
             Self::Event { .. } => ("event", Role::Reader),
+            Self::History(_) => ("history", Role::Reader),
+            Self::Find(_) => ("find", Role::Reader),
             Self::Events(_) => ("events", Role::Reader),
             Self::Export(_) => ("export", Role::Reader),
             Self::Status => ("status", Role::Reader),
@@ -324,6 +334,8 @@ impl Command {
                 | Self::Entity { .. }
                 | Self::Execution { .. }
                 | Self::Event { .. }
+                | Self::History(_)
+                | Self::Find(_)
                 | Self::Events(_)
                 | Self::Export(_)
                 | Self::Journal(journal::Command::Ship(_))
@@ -338,6 +350,8 @@ impl Command {
             | Self::Entity { .. }
             | Self::Execution { .. }
             | Self::Event { .. }
+            | Self::History(_)
+            | Self::Find(_)
             | Self::Events(_) => return Ok(()),
             // It refuses them itself, for it has forms of its own.
             Self::Export(_) => return Ok(()),
@@ -366,6 +380,7 @@ impl Command {
             Self::Verify(_) => "interrupted: the trail is not verified".into(),
             Self::Prune(_) => "interrupted: months that were reported are pruned, all others are unchanged".into(),
             Self::Export(_) => "interrupted: the export is incomplete".into(),
+            Self::Find(_) => "interrupted: the search is incomplete; what it found is printed".into(),
             Self::Migrate(_) | Self::Partitions(_) => format!("interrupted: run audit-trail {name} again to finish"),
             Self::Journal(journal::Command::Ship(_)) => {
                 "interrupted: journals that are not shipped stay on the disk".into()

@@ -2,8 +2,9 @@
 
 use crate::failure::Failure;
 use crate::personal;
-use crate::say::Steps;
-use audit_runtime::{Timestamp, admin};
+use crate::say::{self, Steps};
+use audit_runtime::trail::{EventFilter, Trail};
+use audit_runtime::{Json, Timestamp, admin};
 use clap::Args;
 use sqlx::postgres::PgPool;
 use std::path::PathBuf;
@@ -19,8 +20,8 @@ pub(crate) struct Prune {
     /// again
     #[arg(long, value_name = "FILE")]
     archive: Option<PathBuf>,
-    /// Keeps the events of this entity, by its id or its own key, and those whose data name it as
-    /// `<type>_id`. May be given several times; a hold lasts for one prune
+    /// Keeps the events of this entity, by its id or its own key, those that have it as a further
+    /// one, and those whose data name it as `<type>_id`. May be given several times; a hold lasts for one prune
     #[arg(long, value_name = "TYPE:KEY", value_parser = crate::select::entity)]
     hold: Vec<(String, String)>,
     /// The actor of the event audit.pruned [env: USER]
@@ -36,6 +37,7 @@ pub(crate) struct Prune {
 
 impl Prune {
     pub(crate) async fn run(self, pool: &PgPool) -> Result<(), Failure> {
+        self.explain_holds(pool).await?;
         let mut prune = admin::Prune::new(self.before).ignore_findings(self.despite_problems).dry_run(self.dry_run);
         prune = self.archive.into_iter().fold(prune, admin::Prune::archive);
         prune = self.hold.into_iter().fold(prune, |prune, (entity_type, id)| prune.hold(entity_type, id));
@@ -45,6 +47,30 @@ impl Prune {
             "no month of the trail ended before {}; nothing to prune",
             self.before.to_string().split('T').next().unwrap_or_default()
         ))
+    }
+}
+
+impl Prune {
+    /// Warns of a hold that no event is about: its type or key may be misspelled.
+    async fn explain_holds(&self, pool: &PgPool) -> Result<(), Failure> {
+        let trail = Trail::new(pool.clone());
+        for (kind, key) in &self.hold {
+            let any = || EventFilter::new().limit(1);
+            let name = format!("{kind}_id");
+            let as_data = Json::from_iter([(name.as_str(), key.as_str())]);
+            let filters = [any().entity(kind, key), any().target(kind, key), any().data(as_data)];
+            let mut is_known = false;
+            for filter in filters {
+                is_known = is_known || !trail.events(&filter).await?.events.is_empty();
+            }
+            if !is_known {
+                say::notice(format!(
+                    "--hold {kind}:{key} keeps nothing: no event is about it, has it as a further entity or names it as {name}; \
+                     type and key are compared exactly"
+                ));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -1,8 +1,10 @@
 //! `audit-trail quarantine ..`
 
 use crate::failure::{Failure, plain_text};
+use crate::format::entity;
 use crate::say;
 use crate::show::{Output, Style};
+use crate::summary::about;
 use crate::text::{count, harmless};
 use audit_runtime::admin::{Admin, QuarantinedEvent, RetryOutcome};
 use clap::{Args, Subcommand};
@@ -22,7 +24,7 @@ pub(crate) enum Command {
 #[group(required = true, multiple = false)]
 pub(crate) struct Chosen {
     /// The events
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = crate::select::id)]
     ids: Vec<Uuid>,
     /// Retries all events of the quarantine
     #[arg(long)]
@@ -49,7 +51,11 @@ fn list(refused: &[QuarantinedEvent], style: &Style) -> Result<(), Failure> {
             let event = row.event.as_ref().map_or("undecodable", |event| event.event_type.as_str());
             let code = row.sqlstate.as_deref().unwrap_or("-");
             let (event, error) = (harmless(event), harmless(&plain_text(&row.error)));
-            say::line(format!("{}  {}  {event}  {code}  {error}", row.id, row.created_at))?;
+            // Whom it is about: the entity, further ones and the tenant.
+            let whom = row.event.as_ref().map_or_else(String::new, |event| {
+                format!("{} {}", entity(event, true), about(event, true)).trim_end().to_owned()
+            });
+            say::line(format!("{}  {}  {event}  {whom}  {code}  {error}", row.id, row.created_at))?;
         }
     }
     if refused.is_empty() {

@@ -46,6 +46,10 @@ pub(crate) struct Selection {
     /// path: error.message=halted, 'limits["a.b"]=1'. May be given several times
     #[arg(long = "where", value_name = "KEY=VALUE", allow_hyphen_values = true, value_parser = Condition::parse)]
     conditions: Vec<Condition>,
+    /// Events whose context contains this value, with a key as for --where: ip=10.0.0.7. May be
+    /// given several times
+    #[arg(long, value_name = "KEY=VALUE", allow_hyphen_values = true, value_parser = Condition::parse)]
+    context: Vec<Condition>,
     /// Events of this request or process
     #[arg(long, value_name = "ID", value_parser = id)]
     correlation: Option<Uuid>,
@@ -139,6 +143,18 @@ fn end_of_text(text: &str) -> Option<usize> {
     })
 }
 
+/// Reads the time of a flag.
+pub(crate) fn moment(flag: &str, text: &str, bound: Bound, zone: &Zone) -> Result<Timestamp, Failure> {
+    let now = Timestamp::now().unix_micros().unwrap_or_default();
+    let moment = time::parse(text, now, zone, bound).map_err(|error| Failure::Usage(format!("{flag}: {error}")))?;
+    Ok(match moment {
+        Moment::NegativeInfinity => Timestamp::NEG_INFINITY,
+        Moment::At(micros) => Timestamp::from_unix_micros(micros),
+        Moment::Last(time) => time,
+        Moment::Infinity => Timestamp::INFINITY,
+    })
+}
+
 /// An interval as it was understood.
 #[derive(Debug, Clone, Copy, Default)]
 struct Interval {
@@ -164,6 +180,9 @@ impl Selection {
         for condition in &self.conditions {
             filter = filter.data_any(condition.parts.iter().cloned());
         }
+        for condition in &self.context {
+            filter = filter.context_any(condition.parts.iter().cloned());
+        }
         if let Some((kind, key)) = &self.entity {
             filter = filter.entity(kind, key);
         }
@@ -186,16 +205,8 @@ impl Selection {
     }
 
     fn interval(&self, zone: &Zone) -> Result<Interval, Failure> {
-        let now = Timestamp::now().unix_micros().unwrap_or_default();
-        let read = |flag: &str, text: &Option<String>, bound| {
-            let moment = text.as_deref().map(|text| time::parse(text, now, zone, bound)).transpose();
-            let time = |moment| match moment {
-                Moment::NegativeInfinity => Timestamp::NEG_INFINITY,
-                Moment::At(micros) => Timestamp::from_unix_micros(micros),
-                Moment::Last(time) => time,
-                Moment::Infinity => Timestamp::INFINITY,
-            };
-            moment.map(|moment| moment.map(time)).map_err(|error| Failure::Usage(format!("{flag}: {error}")))
+        let read = |flag, text: &Option<String>, bound| {
+            text.as_deref().map(|text| moment(flag, text, bound, zone)).transpose()
         };
         let since = read("--since", &self.since, Bound::Since)?;
         let until = read("--until", &self.until, Bound::Until)?;
@@ -211,6 +222,11 @@ impl Selection {
         Ok(Interval { since, until })
     }
 
+    /// Returns whether a time is given at which the events begin.
+    pub(crate) fn has_since(&self) -> bool {
+        self.since.is_some()
+    }
+
     /// Returns the conditions as they were given, for an answer that found nothing.
     pub(crate) fn described(&self) -> String {
         let mut described = String::new();
@@ -220,6 +236,7 @@ impl Selection {
         self.event.iter().for_each(|event| flag("event", event));
         self.outcome.iter().for_each(|outcome| flag("outcome", outcome));
         self.conditions.iter().for_each(|condition| flag("where", &condition.text));
+        self.context.iter().for_each(|condition| flag("context", &condition.text));
         for (name, value) in [
             ("entity-type", self.entity_type.clone()),
             ("entity-id", self.entity_id.map(|id| id.to_string())),

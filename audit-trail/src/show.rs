@@ -65,9 +65,9 @@ impl Style {
 }
 
 /// Output for programs: buffered in a pipe, guarded on a terminal.
-type Programs = Box<dyn Write>;
+pub(crate) type Programs = Box<dyn Write>;
 
-fn for_programs(instead: Instead) -> Programs {
+pub(crate) fn for_programs(instead: Instead) -> Programs {
     let output = io::stdout().lock();
     if output.is_terminal() {
         return Box::new(Guarded::new(output, instead));
@@ -122,8 +122,13 @@ impl Printer {
     }
 
     pub(crate) fn event(&mut self, event: &TrailEvent) -> Result<(), Failure> {
+        self.noted(event, "")
+    }
+
+    /// Prints an event, and on a timeline a note on it.
+    pub(crate) fn noted(&mut self, event: &TrailEvent, note: &str) -> Result<(), Failure> {
         match &mut self.form {
-            Form::Timeline(output, timeline) => timeline.event(output, event)?,
+            Form::Timeline(output, timeline) => timeline.event(output, event, note)?,
             Form::Table(output, table) => table.event(output, event)?,
             Form::Json(output) => {
                 output.write_all(if self.printed == 0 { b"[\n" } else { b",\n" })?;
@@ -176,8 +181,12 @@ impl Printer {
 
 impl Form {
     fn csv(is_raw: bool) -> Self {
-        let output = for_programs(Instead::Replacement);
-        let writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(output);
-        Self::Csv { writer: Box::new(writer), is_raw }
+        Self::Csv { writer: Box::new(csv_writer()), is_raw }
     }
+}
+
+/// CSV on standard output, as RFC 4180 has it.
+pub(crate) fn csv_writer() -> csv::Writer<Programs> {
+    let output = for_programs(Instead::Replacement);
+    csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(output)
 }

@@ -1,5 +1,6 @@
 //! An event's data and context in one line.
 
+use crate::format::{is_uuid, short};
 use crate::text::{elided, harmless, harmless_json, has_unseen};
 use audit_runtime::Json;
 use audit_runtime::trail::{Change, TrailEvent};
@@ -60,13 +61,73 @@ impl Parts {
         }
     }
 
-    /// Adds an event's further entities and its tenant.
+    /// Adds a word.
+    fn word(&mut self, word: &str) {
+        let space = if self.line.is_empty() { "" } else { " " };
+        let _ = write!(self.line, "{space}{word}");
+    }
+
+    /// Adds an event's further entities, its tenant and its reason.
     fn about(&mut self, event: &TrailEvent) {
-        if let Some(targets) = &event.targets {
-            self.put("targets", &self::targets(targets).unwrap_or_else(|| value(targets)));
+        match event.targets.as_ref().map(|targets| (self::targets(targets, self.is_whole), targets)) {
+            Some((Some(shown), _)) => self.word(&format!("\u{2192}{shown}")),
+            Some((None, targets)) => self.put("targets", &value(targets)),
+            None => {}
         }
         if let Some(tenant) = &event.tenant {
             self.put("tenant", &value(&tenant.as_str().into()));
+        }
+        if let Some(reason) = reason(event) {
+            self.put("reason", &value(&reason.into()));
+        }
+    }
+
+    /// Adds the leaves that changed, and every other value.
+    fn data(&mut self, event: &TrailEvent) {
+        let Some(data) = event.data.as_object() else {
+            return self.word(&harmless_json(&event.data.to_string()));
+        };
+        let is_whole = self.is_whole;
+        let changes = event.changes();
+        changes.iter().for_each(|change| self.change(change));
+        if let Some(others) = data.get("changes").and_then(Json::as_object).filter(|_| changes.is_empty()) {
+            self.members("changes.", others);
+        }
+        let is_told = |key: &str, value: &Json| match key {
+            "error" => true,
+            "changes" => value.as_object().is_some_and(|changes| !changes.is_empty()),
+            // It is the entity's key.
+            "$entity_id" => event.entity_id.is_none(),
+            _ => false,
+        };
+        let is_empty = |value: &Json| match value {
+            Json::Null => true,
+            Json::Array(values) => values.is_empty(),
+            Json::Object(members) => members.is_empty(),
+            _ => false,
+        };
+        let rest = data.iter().filter(|(key, value)| !is_told(key, value) && (is_whole || !is_empty(value)));
+        let (ids, values): (Vec<_>, Vec<_>) = rest.partition(|(key, _)| key.ends_with("_id"));
+        let (uuids, keys): (Vec<_>, Vec<_>) = ids.into_iter().partition(|(_, id)| id.as_str().is_some_and(is_uuid));
+        self.members("", keys.into_iter().chain(values));
+        for (name, id) in uuids {
+            let id = id.as_str().unwrap_or_default();
+            self.put(&key(name), &if is_whole { id.to_owned() } else { short(id) });
+        }
+    }
+
+    /// Adds the attributes of the context.
+    fn context(&mut self, event: &TrailEvent) {
+        match &event.context {
+            Some(Json::Object(attributes)) => {
+                // A trace is for machines, and the reason is told.
+                let is_shown = |key: &str| self.is_whole || (key != "trace_id" && key != "span_id");
+                let is_told = |key: &str| key == "reason" && reason(event).is_some();
+                let rest: Vec<_> = attributes.iter().filter(|(key, _)| is_shown(key) && !is_told(key)).collect();
+                self.members("context.", rest);
+            }
+            Some(other) => self.put("context", &value(other)),
+            None => {}
         }
     }
 
@@ -76,77 +137,42 @@ impl Parts {
             let side = side.map_or_else(|| "-".into(), value);
             if self.is_whole { side } else { elided(&side, LONGEST_SIDE) }
         };
-        let is_note = change.path.rsplit('.').next().is_some_and(|last| last.starts_with('$'));
-        let shown = match (change.from, change.to) {
-            // A note in place of both.
-            (None, Some(note)) if is_note || note == "[redacted]" => value(note),
-            (from, to) => format!("{}\u{2192}{}", side(from), side(to)),
-        };
+        let shown = change.note().map_or_else(|| format!("{}\u{2192}{}", side(change.from), side(change.to)), value);
         self.put(&harmless_json(&change.path), &shown);
     }
 }
 
-/// Returns an event's data: first why it failed, then each leaf that changed, then every other
-/// value. Ids that end in `_id` come last, and empty values only where all is asked for.
-pub(crate) fn data(event: &TrailEvent, is_whole: bool) -> String {
-    let Some(data) = event.data.as_object() else {
-        return harmless_json(&event.data.to_string());
-    };
+/// Returns what a line tells of an event: first why it failed, then whom else it is about, for which
+/// tenant and why, then each leaf that changed, then every other value, then the context. Ids that
+/// end in `_id` come first, UUIDs last, and empty values only where all is asked for.
+pub(crate) fn line(event: &TrailEvent, is_whole: bool) -> String {
     let mut parts = Parts::new(is_whole);
-    if let Some(error) = data.get("error") {
+    if let Some(error) = event.data.get("error") {
         parts.error(error);
     }
-    let changes = event.changes();
-    changes.iter().for_each(|change| parts.change(change));
-    if let Some(others) = data.get("changes").and_then(Json::as_object).filter(|_| changes.is_empty()) {
-        parts.members("changes.", others);
-    }
-    let is_told = |key: &str, value: &Json| match key {
-        "error" => true,
-        "changes" => value.as_object().is_some_and(|changes| !changes.is_empty()),
-        // It is the entity's key.
-        "$entity_id" => event.entity_id.is_none(),
-        _ => false,
-    };
-    let is_empty = |value: &Json| match value {
-        Json::Null => true,
-        Json::Array(values) => values.is_empty(),
-        Json::Object(members) => members.is_empty(),
-        _ => false,
-    };
-    let rest = data.iter().filter(|(key, value)| !is_told(key, value) && (is_whole || !is_empty(value)));
-    let (ids, values): (Vec<_>, Vec<_>) = rest.partition(|(key, _)| key.ends_with("_id"));
-    parts.members("", values.into_iter().chain(ids));
+    parts.about(event);
+    parts.data(event);
+    parts.context(event);
     parts.line
 }
 
-/// Returns an event's further entities and its tenant.
+/// Returns the reason that the context names.
+fn reason(event: &TrailEvent) -> Option<&str> {
+    event.context.as_ref()?.get("reason")?.as_str()
+}
+
+/// Returns an event's further entities, its tenant and its reason.
 pub(crate) fn about(event: &TrailEvent, is_whole: bool) -> String {
     let mut parts = Parts::new(is_whole);
     parts.about(event);
     parts.line
 }
 
-/// Returns an event's further entities and its tenant, and the attributes of its context.
-pub(crate) fn context(event: &TrailEvent, is_whole: bool) -> String {
-    let mut parts = Parts::new(is_whole);
-    parts.about(event);
-    match &event.context {
-        Some(Json::Object(attributes)) => {
-            // A trace is for machines.
-            let is_shown = |key: &str| is_whole || (key != "trace_id" && key != "span_id");
-            parts.members("context.", attributes.iter().filter(|(key, _)| is_shown(key)));
-        }
-        Some(other) => parts.put("context", &value(other)),
-        None => {}
-    }
-    parts.line
-}
-
 /// Returns further entities as `account:42,invoice:7`; `None` where another program wrote something else.
-fn targets(targets: &Json) -> Option<String> {
+fn targets(targets: &Json, is_whole: bool) -> Option<String> {
     let target = |target: &Json| {
         let name = target.get("key").or_else(|| target.get("id"))?.as_str()?;
+        let name = if is_whole { name.to_owned() } else { short(name) };
         Some(harmless(&format!("{}:{name}", target.get("type")?.as_str()?)))
     };
     Some(targets.as_array()?.iter().map(target).collect::<Option<Vec<_>>>()?.join(","))
@@ -173,7 +199,7 @@ pub(crate) fn other_columns(event: &TrailEvent) -> String {
 
 /// Returns a value as it is shown: a text without quotes where it cannot be mistaken for another
 /// value.
-fn value(value: &Json) -> String {
+pub(crate) fn value(value: &Json) -> String {
     match value.as_str() {
         // A text that reads as a number is not that number, and `-` stands for no value.
         Some(text) if is_word(text) && text != "-" && text.parse::<Json>().is_err() => text.to_owned(),

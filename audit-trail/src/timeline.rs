@@ -2,7 +2,7 @@
 //! them.
 
 use crate::format::{entity, fitted_entity};
-use crate::summary::{context, data, other_columns};
+use crate::summary::{line, other_columns};
 use crate::text::{WIDEST, columns, elided, harmless, narrowed, padded};
 use crate::time::Zone;
 use anstyle::{AnsiColor, Style};
@@ -70,7 +70,7 @@ impl Timeline {
         }
     }
 
-    pub(crate) fn event(&mut self, output: &mut impl Write, event: &TrailEvent) -> io::Result<()> {
+    pub(crate) fn event(&mut self, output: &mut impl Write, event: &TrailEvent, note: &str) -> io::Result<()> {
         let continues = self
             .group
             .as_ref()
@@ -89,7 +89,7 @@ impl Timeline {
         let Some(group) = &mut self.group else {
             return Ok(());
         };
-        group.push(event, is_whole);
+        group.push(event, note, is_whole);
         if group.lines.len() >= MOST_LINES { self.flush(output) } else { Ok(()) }
     }
 
@@ -120,15 +120,15 @@ impl Timeline {
 }
 
 impl Group {
-    fn push(&mut self, event: &TrailEvent, is_whole: bool) {
+    fn push(&mut self, event: &TrailEvent, note: &str, is_whole: bool) {
         let depth = event.causation_id.and_then(|cause| self.depths.get(&cause)).map_or(0, |depth| depth + 1);
         if self.depths.len() >= MOST_DEPTHS {
             self.depths.clear();
         }
         self.depths.insert(event.id, depth);
         let (outcome, style) = outcome(event);
-        let mut rest = data(event, is_whole);
-        for more in [context(event, is_whole), if is_whole { other_columns(event) } else { String::new() }] {
+        let mut rest = note.to_owned();
+        for more in [line(event, is_whole), if is_whole { other_columns(event) } else { String::new() }] {
             if !rest.is_empty() && !more.is_empty() {
                 rest.push(' ');
             }

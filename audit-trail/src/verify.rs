@@ -41,7 +41,8 @@ pub(crate) struct Verify {
 
 #[derive(Debug, Args)]
 pub(crate) struct Prove {
-    /// The event
+    /// The event's id, as audit-trail entity TYPE KEY --wide shows it
+    #[arg(value_parser = crate::select::id)]
     id: Uuid,
     /// The file that a prune exported the event to, if the database no longer contains it
     #[arg(long, value_name = "FILE")]

@@ -245,7 +245,7 @@ async fn an_order_brings_the_recommendations_that_it_names() {
     sqlx::query(recommendation).bind(named.parse::<uuid::Uuid>().unwrap()).execute(&database.pool).await.unwrap();
     let ran = run(&database, &["order", ORDER]);
     assert!(ran.stdout.contains("recommendation.generated"), "{}", ran.stdout);
-    let refused = run(&database, &["order", "4711"]);
+    let refused = run(&database, &["execution", "4711", "--recommendation", ORDER]);
     assert!(refused.code == 2 && refused.stderr.contains("--entity account:42"), "{}", refused.stderr);
     let refused = run(&database, &["events", "--follow", "--output", "table"]);
     assert!(refused.code == 2 && refused.stderr.contains("--follow"), "{}", refused.stderr);

@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod evidence;
+mod find;
 mod follow;
 mod forms;
 mod help;
+mod history;
 mod journals;
 mod keys;
 mod layout;

@@ -128,7 +128,11 @@ async fn filters_find_by_key_by_further_entity_and_by_tenant() {
             let keys: Vec<Value> = found.iter().map(|event| event.data["key"].value()).collect();
             assert_eq!((keys, &found), (vec![shown.clone()], &by_trail), "{key:?}");
         }
-        assert!(trail.entity("owner", key).await.unwrap().is_empty());
+        // A further entity has a trail, too.
+        let as_target = trail.entity("owner", key).await.unwrap();
+        assert_eq!(as_target, by_trail);
+        assert!(as_target[0].is_about("file", key) && !as_target[0].is_about("owner", key));
+        assert!(trail.entity("nobody", key).await.unwrap().is_empty());
     }
     let found = trail.events(&EventFilter::new().tenant("7").entity("order", (1, "x"))).await.unwrap().events;
     assert_eq!(found.len(), 1);

@@ -6,6 +6,8 @@ mod any;
 mod capture;
 mod connect;
 mod filter;
+mod find;
+mod history;
 mod interop;
 mod keys;
 mod library;

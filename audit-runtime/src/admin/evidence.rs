@@ -3,10 +3,13 @@
 use super::handle::Admin;
 use super::progress::Progress;
 use crate::evidence::checkpoint::make;
+use crate::evidence::coverage::coverage;
 use crate::evidence::error::Failure;
 use crate::evidence::proof::{self, prove, prove_archived};
 use crate::evidence::unbatched::Lookback;
-use crate::evidence::{Checkpoint, EvidenceError, Proof, ProofError, Report, SigningKey, Verification};
+use crate::evidence::{Checkpoint, Coverage, EvidenceError, Proof, ProofError, Report, SigningKey, Verification};
+use crate::postgres::DatabaseError;
+use crate::record::TrailEvent;
 use crate::retention::{Prune, PruneError, PruneReport};
 use uuid::Uuid;
 
@@ -42,6 +45,18 @@ impl Admin {
         mut progress: impl FnMut(Progress<'_>),
     ) -> Result<Report, EvidenceError> {
         verification.run(&self.pool, |step| progress(step.into())).await.map_err(Failure::into_public)
+    }
+
+    /// Returns the batch that seals an event and the time of its checkpoint, or `None` if no batch
+    /// seals the event yet.
+    ///
+    /// It only reports what the tables state. [`verify`](Self::verify) and
+    /// [`prove`](Self::prove) check that.
+    ///
+    /// # Errors
+    /// The database cannot be reached or does not allow it.
+    pub async fn coverage(&self, event: &TrailEvent) -> Result<Option<Coverage>, DatabaseError> {
+        coverage(&self.pool, event).await.map_err(DatabaseError::of)
     }
 
     /// Proves that an event is in the trail, by the first checkpoint that covers it.

@@ -131,13 +131,13 @@ fn elements(path: &str, before: &[Json], after: &[Json], found: &mut Leaves) {
 }
 
 /// Returns whether two texts are the same instant (RFC 3339), in whichever zones.
-fn is_same_instant(before: &Json, after: &Json) -> bool {
+pub(crate) fn is_same_instant(before: &Json, after: &Json) -> bool {
     let instant = |json: &Json| instant(json.as_str()?);
     // Both must be instants.
     instant(before).is_some_and(|before| instant(after) == Some(before))
 }
 
-fn member(path: &str, key: &str) -> String {
+pub(crate) fn member(path: &str, key: &str) -> String {
     let is_plain = key.starts_with(|c: char| c.is_alphabetic() || c == '_')
         && key.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '$');
     match (is_plain, path) {

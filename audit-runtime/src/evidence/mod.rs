@@ -9,6 +9,7 @@
 //! `docs/evidence.md` describes the formats to the byte, and the limits of the proof.
 
 pub(crate) mod checkpoint;
+pub(crate) mod coverage;
 pub(crate) mod error;
 mod key;
 pub(crate) mod proof;
@@ -17,6 +18,7 @@ pub(crate) mod unbatched;
 mod verify;
 
 pub use checkpoint::Checkpoint;
+pub use coverage::Coverage;
 pub use error::EvidenceError;
 pub use key::{KeyError, PublicKey, SigningKey};
 pub use proof::{Proof, ProofError, Proven};

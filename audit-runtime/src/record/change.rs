@@ -17,6 +17,16 @@ pub struct Change<'a> {
     pub to: Option<&'a Json>,
 }
 
+impl<'a> Change<'a> {
+    /// Returns the note that stands in place of both sides: that a secret changed, or how many
+    /// leaves a limit left out.
+    #[must_use]
+    pub fn note(&self) -> Option<&'a Json> {
+        let note = self.to.filter(|_| self.from.is_none())?;
+        is_note(&self.path, note).then_some(note)
+    }
+}
+
 impl TrailEvent {
     /// Returns the changes that the event reports, leaf by leaf.
     ///

@@ -1,5 +1,6 @@
 //! An entity that is looked for: by its id, or by its key.
 
+use super::trail_event::TrailEvent;
 use crate::capture::Json;
 use crate::capture::nul::without_nul;
 use crate::event::{EntityRef, IntoEntityId, bounded, named};
@@ -53,6 +54,20 @@ impl Entity {
     pub(crate) fn target(&self) -> Option<String> {
         let id = self.id?;
         Some(serde_json::json!([{ "type": self.kind, "id": id }]).to_string())
+    }
+}
+
+impl TrailEvent {
+    /// Returns whether the event is about this entity, by its id or its own key.
+    ///
+    /// An event that has the entity only as a further one is not about it.
+    #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+    #[must_use]
+    pub fn is_about(&self, entity_type: &str, entity_id: impl IntoEntityId) -> bool {
+        let entity = Entity::new(entity_type.to_owned(), &entity_id);
+        let is_it = self.entity_id.map(|id| entity.ids().contains(&id));
+        let is_old = || entity.old_key.as_deref().is_some_and(|key| self.data["$entity_id"] == key);
+        self.entity_type == entity.kind && is_it.unwrap_or_else(is_old)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::cursor::Cursor;
 use super::filter::EventFilter;
+use super::places::{Containing, Indexed};
 use crate::capture::Json;
 use crate::capture::nul::{without_nul, without_nul_escapes};
 use crate::event::{Timestamp, ids};
@@ -77,6 +78,18 @@ impl EventFilter {
         if self.unbatched {
             and.then("batch_id IS NULL");
         }
+        if let Some(at) = &self.at {
+            and.then("");
+            and.indexed(at);
+        }
+        for at in &self.not_at {
+            and.then("NOT coalesce((");
+            and.indexed(at);
+            and.query.push("), false)");
+        }
+        if let Some(Containing { pattern, of_ids }) = &self.containing {
+            and.then(if *of_ids { TEXTS_AND_IDS } else { TEXTS }).push_bind(pattern.clone());
+        }
         let (behind, direction) = if self.newest_first { ("<", " DESC") } else { (">", "") };
         if let Some(Cursor { created_at, id }) = self.after {
             and.beyond(behind, created_at, id);
@@ -106,9 +119,16 @@ impl EventFilter {
         let one_type = matches!(&*self.events, [event] if !event.contains('*'));
         let one_entity = |entity: &Entity| entity.ids().len() == 1 && entity.old_data().is_none();
         let by_entity = self.entity_id.is_some() || self.entity.as_ref().is_some_and(one_entity);
-        one_type || by_entity || self.actor.is_some() || self.correlation.is_some()
+        let at = self.at.as_ref().is_some_and(Indexed::is_ordered_by_minute);
+        at || one_type || by_entity || self.actor.is_some() || self.correlation.is_some()
     }
 }
+
+/// All texts of an event, and with its ids.
+const TEXTS: &str =
+    "concat_ws(E'\\n', event_type, entity_type, entity_key, actor, tenant, origin, targets, data, context) ~ ";
+const TEXTS_AND_IDS: &str = "concat_ws(E'\\n', event_type, entity_type, entity_key, actor, tenant, origin, targets, data, context, \
+     id, entity_id, correlation_id, causation_id, batch_id) ~ ";
 
 /// The minute of an event, as in the indexes.
 const MINUTE: &str = "audit_bucket(created_at)";
@@ -145,7 +165,12 @@ impl And<'_> {
     /// A row of another writer may have any id, and came without a batch: an index holds those ids.
     /// An id states no time before 1970, and none after 10889.
     fn id(&mut self, id: Uuid) {
-        self.then("id = ").push_bind(id).push(" AND (batch_id IS NULL");
+        self.then("");
+        self.is_id(id);
+    }
+
+    fn is_id(&mut self, id: Uuid) {
+        self.query.push("id = ").push_bind(id).push(" AND (batch_id IS NULL");
         self.query.push(" OR created_at < ").push_bind(Timestamp::from_unix_micros(0));
         self.query.push(" OR created_at >= ").push_bind(Timestamp::from_unix_micros(ids::END));
         if let Some(micros) = ids::first_micros(id) {
@@ -153,6 +178,32 @@ impl And<'_> {
             self.query.push(" AND created_at < ").push_bind(Timestamp::from_unix_micros(micros + 1_000));
         }
         self.query.push(")");
+    }
+
+    /// A text in a place that an index serves.
+    fn indexed(&mut self, at: &Indexed) {
+        let target = |name: &str, value: String| serde_json::json!([{ name: value }]).to_string();
+        match at {
+            Indexed::Id(id) => self.is_id(*id),
+            Indexed::Entity(id) => drop(self.query.push("entity_id = ").push_bind(*id)),
+            Indexed::OldKey(key) => {
+                let data: Json = [("$entity_id", key.as_str())].into_iter().collect();
+                let data = without_nul_escapes(&data.to_string()).into_owned();
+                self.query.push("entity_id IS NULL AND data @> ").push_bind(data).push("::jsonb");
+            }
+            Indexed::TargetId(id) => {
+                self.query.push("targets @> ").push_bind(target("id", id.to_string())).push("::jsonb");
+            }
+            Indexed::TargetKey(key) => {
+                self.query.push("targets @> ").push_bind(target("key", key.clone())).push("::jsonb");
+            }
+            Indexed::Correlation(id) => drop(self.query.push("correlation_id = ").push_bind(*id)),
+            Indexed::Cause(id) => drop(self.query.push("causation_id = ").push_bind(*id)),
+            Indexed::Batch(id) => drop(self.query.push("batch_id = ").push_bind(*id)),
+            Indexed::Actor(actor) => drop(self.query.push("actor = ").push_bind(actor.clone())),
+            Indexed::Tenant(tenant) => drop(self.query.push("tenant = ").push_bind(tenant.clone())),
+            Indexed::EventType(kind) => drop(self.query.push("event_type = ").push_bind(kind.clone())),
+        }
     }
 
     /// The entity of the event: its id, or the text that older versions stored in place of that.

@@ -1,6 +1,7 @@
 //! Which events: conditions on every column, and where a page begins.
 
 use super::cursor::Cursor;
+use super::places::{Containing, Indexed};
 use crate::capture::Json;
 use crate::event::{IntoEntityId, IntoTenant, Outcome, Timestamp, written};
 use crate::record::{Entity, TrailEvent};
@@ -47,6 +48,10 @@ pub struct EventFilter {
     pub(super) limit: Option<u32>,
     pub(super) after: Option<Cursor>,
     pub(super) before: Option<Cursor>,
+    /// Events with a text in an indexed place, and not in one of these.
+    pub(super) at: Option<Indexed>,
+    pub(super) not_at: Vec<Indexed>,
+    pub(super) containing: Option<Containing>,
 }
 
 /// A page of the events that match a filter.
@@ -174,8 +179,13 @@ impl EventFilter {
     }
 
     /// Selects events whose context contains this: `json!({"tenant": "acme"})`.
-    pub fn context(mut self, part: impl Into<Json>) -> Self {
-        self.context.push(vec![part.into()]);
+    pub fn context(self, part: impl Into<Json>) -> Self {
+        self.context_any([part])
+    }
+
+    /// Selects events whose context contains at least one of these. An empty list matches none.
+    pub fn context_any(mut self, parts: impl IntoIterator<Item = impl Into<Json>>) -> Self {
+        self.context.push(parts.into_iter().map(Into::into).collect());
         self
     }
 

@@ -10,7 +10,17 @@ mod cursor;
 #[cfg(feature = "postgres")]
 mod filter;
 #[cfg(feature = "postgres")]
+mod find;
+#[cfg(feature = "postgres")]
+mod fold;
+#[cfg(feature = "postgres")]
+mod folded;
+#[cfg(feature = "postgres")]
 mod follow;
+#[cfg(feature = "postgres")]
+mod history;
+#[cfg(feature = "postgres")]
+mod places;
 #[cfg(feature = "postgres")]
 mod read;
 #[cfg(feature = "postgres")]
@@ -23,6 +33,18 @@ pub use cursor::{Cursor, CursorError};
 #[cfg(feature = "postgres")]
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
 pub use filter::{EventFilter, Page};
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+pub use find::{Find, Found, FoundEvent};
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+pub use fold::{ChangedBy, FieldChange, FieldState, FieldValue};
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+pub use history::History;
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+pub use places::Place;
 #[cfg(feature = "postgres")]
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
 pub use read::Trail;

@@ -108,6 +108,9 @@ impl Trail {
     /// Returns the trail of one entity, by its id or its own key, oldest first.
     /// It is empty if the entity has no events.
     ///
+    /// The trail contains the events about the entity, and those that have it as a further one
+    /// ([`targets`](TrailEvent::targets)).
+    ///
     /// ```no_run
     /// # use audit_runtime::trail::Trail;
     /// # async fn print(trail: Trail) -> Result<(), audit_runtime::DatabaseError> {
@@ -129,10 +132,12 @@ impl Trail {
     ) -> Result<Vec<TrailEvent>, DatabaseError> {
         let entity = Entity::new(entity_type.to_owned(), &entity_id);
         let old = entity.old_data().map(|data| without_nul_escapes(&data.storable().to_string()).into_owned());
+        // Three indexes serve it; the type is compared within each part, so that the parts are joined.
         let query = sqlx::query_as(trail_query!(
-            "entity_type = $1 AND (entity_id = ANY ($2) OR entity_id IS NULL AND data @> $3::jsonb)"
+            "(entity_id = ANY ($2) AND entity_type = $1 OR entity_id IS NULL AND entity_type = $1 AND data @> $3::jsonb OR targets @> $4::jsonb)"
         ));
-        self.read(query.bind(entity.kind.clone()).bind(entity.ids()).bind(old)).await
+        let query = query.bind(entity.kind.clone()).bind(entity.ids()).bind(old).bind(entity.target());
+        self.read(query.persistent(false)).await
     }
 
     /// Returns the trail of an execution, oldest first. It is empty if the execution has no events.
@@ -182,10 +187,19 @@ impl Trail {
     /// # Errors
     /// The query fails.
     pub async fn events(&self, filter: &EventFilter) -> Result<Page, DatabaseError> {
+        let read = async {
+            let page = self.stored(filter).await?;
+            Ok(Page { events: self.revealed(page.events).await?, ..page })
+        };
+        read.await.map_err(DatabaseError::of)
+    }
+
+    /// One page of the events as they are stored.
+    pub(super) async fn stored(&self, filter: &EventFilter) -> Result<Page, sqlx::Error> {
         let mut query = QueryBuilder::<Postgres>::new(columns!());
         filter.conditions(&mut query);
         // Planned for these values, not for any: partitions and indexes depend on them.
-        Ok(filter.page(self.read(query.build_query_as().persistent(false)).await?))
+        Ok(filter.page(query.build_query_as().persistent(false).fetch_all(&self.pool).await?))
     }
 
     /// Streams the newest `events` that match a filter, oldest first.
