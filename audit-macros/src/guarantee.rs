@@ -269,7 +269,7 @@ fn transaction(
                 return Err(syn::Error::new(
                     at,
                     format!(
-                        "the body owns `{name}`, which `tx` needs afterwards; take `&mut sqlx::Transaction<'_, sqlx::Postgres>`, `&mut sqlx::PgConnection`, or `&mut C` where `C: AsMut<sqlx::PgConnection>`"
+                        "the body owns `{name}`, which `tx` needs afterwards; take `&mut sqlx::Transaction<'_, sqlx::Postgres>`, `&mut sqlx::PgConnection`, or `&mut C` where `C: InsertRow`"
                     ),
                 ));
             }

@@ -3,22 +3,8 @@
 use super::Call;
 use super::active::Active;
 use crate::event::Outcome;
-use crate::postgres::insert;
-use crate::record::EventRef;
+use crate::record::{EventRef, InsertRow, RowInsert};
 use crate::recorder::buffer;
-use sqlx::postgres::PgConnection;
-
-/// The argument of `tx`: a connection inside the caller's transaction.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot take the row of an audited call",
-    label = "not a connection to PostgreSQL",
-    note = "give `tx` the transaction that the body works in: a `&mut sqlx::Transaction<'_, sqlx::Postgres>`, a \
-            `&mut sqlx::PgConnection`, or anything that is `AsMut<sqlx::PgConnection>`"
-)]
-pub trait RowConnection: AsMut<PgConnection> {}
-
-#[diagnostic::do_not_recommend]
-impl<T: AsMut<PgConnection> + ?Sized> RowConnection for T {}
 
 impl Call {
     /// Inserts the row of a call that returned `Ok` through this connection.
@@ -28,11 +14,12 @@ impl Call {
     /// # Errors
     /// The row could not be inserted. The function must return this error. The call is recorded as
     /// failed with it.
-    pub async fn finish_in<C: RowConnection>(&mut self, mut connection: C) -> Result<(), sqlx::Error> {
+    pub async fn finish_in<C: InsertRow>(&mut self, mut connection: C) -> Result<(), C::Error> {
         let Some(active) = &mut *self.active else {
             return Ok(());
         };
         if !active.recorder.settings.durability.has_database() {
+            active.recorder.probed_in_transaction(active.metadata.id);
             self.finish(Outcome::Ok);
             return Ok(());
         }
@@ -43,23 +30,23 @@ impl Call {
         active.fields.copy_to(&mut row);
         active.metadata.complete(&active.recorder, &mut row, active.metadata.id, Outcome::Ok, Some(duration));
         let mut json = buffer::take();
-        let inserted = match EventRef::decode(&row, &mut json) {
-            Ok(event) => {
-                (active.in_doubt, active.suspended) = (true, true);
-                // The driver's future is larger than that of most calls.
-                let inserted = Box::pin(insert(connection.as_mut(), &event)).await;
-                (active.in_doubt, active.suspended) = (false, false);
-                inserted
-            }
-            Err(error) => Err(sqlx::Error::Encode(Box::new(error))),
-        };
+        let rows = EventRef::decode(&row, &mut json).map(|event| RowInsert::from(&event));
         buffer::put(row);
         buffer::put(json);
+        let Ok(rows) = rows else {
+            // No call makes such a record. The writer would quarantine it.
+            self.finish(Outcome::Ok);
+            return Ok(());
+        };
+        (active.in_doubt, active.suspended) = (true, true);
+        // The driver's future is larger than that of most calls.
+        let inserted = Box::pin(connection.insert_rows(&rows)).await;
+        (active.in_doubt, active.suspended) = (false, false);
         match inserted {
             Ok(()) => {
                 // Its intent, if it has one, stays open, because only the caller knows whether the
                 // transaction commits.
-                active.recorder.counters.in_transaction();
+                active.recorder.counters.in_transactions(1);
                 self.discard();
                 Ok(())
             }
