@@ -297,6 +297,19 @@ async fn a_synchronous_connection_of_diesel_takes_events() {
     use diesel::connection::SimpleConnection;
     type Synchronous = diesel_async::async_connection_wrapper::AsyncConnectionWrapper<diesel_async::AsyncPgConnection>;
 
+    #[audited(event = "account.closed", err = "account.kept", id = id, tx = connection)]
+    fn close<C>(connection: &mut C, id: i64) -> diesel::QueryResult<()>
+    where
+        C: Connection<Backend = diesel::pg::Pg>,
+    {
+        connection.batch_execute("INSERT INTO accounts VALUES (1, 'closed')")
+    }
+
+    #[audited(event = "account.dropped", err = "account.kept", id = id, tx = connection)]
+    fn dropped(connection: &mut Synchronous, id: i64) -> diesel::QueryResult<()> {
+        connection.batch_execute("INSERT INTO accounts VALUES (2, 'closed')")
+    }
+
     let bank = Bank::open().await;
     let (url, audit, writer) = (bank.database.url.clone(), bank.audit.clone(), bank.writer.clone());
     let ids = tokio::task::spawn_blocking(move || {
@@ -306,6 +319,8 @@ async fn a_synchronous_connection_of_diesel_takes_events() {
             let context = Context::new().actor("user:kim");
             let _inside = context.enter();
             let ids = audit.record_in_blocking(connection, odd_events()).unwrap();
+            let _audited = audit.enter();
+            close(connection, 1)?;
             diesel::result::QueryResult::Ok(ids)
         });
         let rolled_back = connection.transaction(|connection| {
@@ -321,11 +336,25 @@ async fn a_synchronous_connection_of_diesel_takes_events() {
             assert!(connection.batch_execute("INSERT INTO accounts VALUES (1)").is_err(), "the transaction has failed");
             diesel::result::QueryResult::Ok(())
         });
+        let _ = connection.transaction(|connection| {
+            let _audited = audit.enter();
+            dropped(connection, 2)
+        });
         ids.unwrap()
     })
     .await
     .unwrap();
-    assert_eq!((bank.events().await.len(), bank.accounts().await), (4, 0));
+    bank.audit.flush().await.unwrap();
+    assert_eq!((bank.events().await.len(), bank.accounts().await), (6, 1));
+    let of_type = async |event_type: &str| {
+        let events = bank.events().await;
+        events
+            .into_iter()
+            .find(|event| event.event_type == event_type)
+            .map(|event| (event.outcome, event.batch_id.is_some()))
+    };
+    assert_eq!(of_type("account.closed").await, Some((Outcome::Ok, false)));
+    assert_eq!(of_type("account.kept").await, Some((Outcome::Error, true)), "by the journal");
     are_as_a_probe_shows(&bank, &ids, Context::new().actor("user:kim")).await;
     bank.audit.shutdown(Duration::from_secs(30)).await.unwrap();
 }

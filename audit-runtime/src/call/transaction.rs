@@ -3,7 +3,7 @@
 use super::Call;
 use super::active::Active;
 use crate::event::Outcome;
-use crate::record::{EventRef, InsertRow, RowInsert};
+use crate::record::{EventRef, InsertRow, InsertRowBlocking, RowInsert};
 use crate::recorder::buffer;
 
 impl Call {
@@ -15,45 +15,73 @@ impl Call {
     /// The row could not be inserted. The function must return this error. The call is recorded as
     /// failed with it.
     pub async fn finish_in<C: InsertRow>(&mut self, mut connection: C) -> Result<(), C::Error> {
-        let Some(active) = &mut *self.active else {
+        let Some(row) = self.row() else {
             return Ok(());
         };
+        self.in_doubt(true, true);
+        // The driver's future is larger than that of most calls.
+        let inserted = Box::pin(connection.insert_rows(&row)).await;
+        self.in_doubt(false, false);
+        self.inserted(inserted)
+    }
+
+    /// Inserts the row like [`finish_in`](Self::finish_in), through a synchronous connection.
+    ///
+    /// # Errors
+    /// As [`finish_in`](Self::finish_in).
+    pub fn finish_in_blocking<C: InsertRowBlocking + ?Sized>(&mut self, connection: &mut C) -> Result<(), C::Error> {
+        let Some(row) = self.row() else {
+            return Ok(());
+        };
+        self.in_doubt(true, false);
+        let inserted = connection.insert_rows_blocking(&row);
+        self.in_doubt(false, false);
+        self.inserted(inserted)
+    }
+
+    /// Returns the row to be inserted. If there is none, the call is finished.
+    fn row(&mut self) -> Option<RowInsert> {
+        let active = self.active.as_mut()?;
         if !active.recorder.settings.durability.has_database() {
             active.recorder.probed_in_transaction(active.metadata.id);
             self.finish(Outcome::Ok);
-            return Ok(());
+            return None;
         }
         let Active { recorder, fields, changes, .. } = &mut **active;
         changes.write(fields, recorder.rules());
         let duration = active.metadata.beginning.elapsed_micros();
-        let mut row = buffer::take();
-        active.fields.copy_to(&mut row);
-        active.metadata.complete(&active.recorder, &mut row, active.metadata.id, Outcome::Ok, Some(duration));
-        let mut json = buffer::take();
-        let rows = EventRef::decode(&row, &mut json).map(|event| RowInsert::from(&event));
-        buffer::put(row);
+        let (mut bytes, mut json) = (buffer::take(), buffer::take());
+        active.fields.copy_to(&mut bytes);
+        active.metadata.complete(&active.recorder, &mut bytes, active.metadata.id, Outcome::Ok, Some(duration));
+        let row = EventRef::decode(&bytes, &mut json).map(|event| RowInsert::from(&event));
+        buffer::put(bytes);
         buffer::put(json);
-        let Ok(rows) = rows else {
+        if row.is_err() {
             // No call makes such a record. The writer would quarantine it.
             self.finish(Outcome::Ok);
-            return Ok(());
-        };
-        (active.in_doubt, active.suspended) = (true, true);
-        // The driver's future is larger than that of most calls.
-        let inserted = Box::pin(connection.insert_rows(&rows)).await;
-        (active.in_doubt, active.suspended) = (false, false);
-        match inserted {
+        }
+        row.ok()
+    }
+
+    /// Notes whether the caller's transaction may hold the row, and whether a future waits for that.
+    fn in_doubt(&mut self, in_doubt: bool, suspended: bool) {
+        if let Some(active) = &mut *self.active {
+            (active.in_doubt, active.suspended) = (in_doubt, suspended);
+        }
+    }
+
+    fn inserted<E: std::error::Error + 'static>(&mut self, inserted: Result<(), E>) -> Result<(), E> {
+        match &inserted {
             Ok(()) => {
                 // Its intent, if it has one, stays open, because only the caller knows whether the
                 // transaction commits.
-                active.recorder.counters.in_transactions(1);
+                if let Some(active) = &*self.active {
+                    active.recorder.counters.in_transactions(1);
+                }
                 self.discard();
-                Ok(())
             }
-            Err(error) => {
-                self.fail(&error);
-                Err(error)
-            }
+            Err(error) => self.fail(error),
         }
+        inserted
     }
 }

@@ -87,9 +87,30 @@ impl<T: InsertRow + ?Sized> InsertRow for &mut T {
 
 /// A synchronous connection that can take rows of `audit_events`.
 ///
-/// [`Audit::record_in_blocking`](crate::Audit::record_in_blocking) accepts it. Feature `diesel`
+/// The argument `tx` of a synchronous function and
+/// [`Audit::record_in_blocking`](crate::Audit::record_in_blocking) accept it. Feature `diesel`
 /// implements it for every `diesel::Connection` to PostgreSQL, pooled ones included. A failed
 /// insert has the consequences that [`InsertRow`] describes.
+///
+/// ```
+/// # #[cfg(feature = "diesel")]
+/// # mod example {
+/// use audit_runtime::audited;
+/// use diesel::{Connection, QueryResult, RunQueryDsl, pg::Pg, sql_query};
+///
+/// #[audited(event = "account.closed", tx = connection)]
+/// fn close<C: Connection<Backend = Pg>>(connection: &mut C, account_id: i64) -> QueryResult<()> {
+///     sql_query("UPDATE accounts SET closed = true").execute(connection).map(drop)
+/// }
+/// # }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot take the row of a synchronous audited call",
+    label = "not a synchronous connection that can take the row",
+    note = "a connection of sqlx, tokio-postgres, SeaORM or diesel-async is awaited: write an `async fn`",
+    note = "connections of Diesel need the feature `diesel` of audit-runtime, and a type of your own implements \
+            `InsertRowBlocking`"
+)]
 pub trait InsertRowBlocking {
     /// The client's error.
     type Error: Error + Send + Sync + 'static;
