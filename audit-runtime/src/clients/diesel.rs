@@ -5,6 +5,7 @@ use diesel::pg::Pg;
 use diesel::sql_types::{Array, Nullable, Text};
 use diesel::{Connection, RunQueryDsl, sql_query};
 
+#[diagnostic::do_not_recommend]
 impl<C: Connection<Backend = Pg>> InsertRowBlocking for C {
     type Error = diesel::result::Error;
 
