@@ -248,12 +248,8 @@ fn transaction(
             "`tx` returns `Err` if the row cannot be inserted; return a `Result` whose error is `From<sqlx::Error>`",
         ));
     }
-    match function.output.shape {
-        Shape::Sync => {
-            return Err(syn::Error::new_spanned(&tx, "`tx` awaits the insertion of the row; write an `async fn`"));
-        }
-        _ if only_makes_a_future(function) => return Err(makes_a_future(&tx, "tx")),
-        _ => {}
+    if only_makes_a_future(function) {
+        return Err(makes_a_future(&tx, "tx"));
     }
     for binding in function.bindings().filter(|binding| mentions(&tx, &binding.name)) {
         let name = &binding.name;
@@ -269,7 +265,7 @@ fn transaction(
                 return Err(syn::Error::new(
                     at,
                     format!(
-                        "the body owns `{name}`, which `tx` needs afterwards; take `&mut sqlx::Transaction<'_, sqlx::Postgres>`, `&mut sqlx::PgConnection`, or `&mut C` where `C: AsMut<sqlx::PgConnection>`"
+                        "the body owns `{name}`, which `tx` needs afterwards; take `&mut sqlx::Transaction<'_, sqlx::Postgres>`, `&mut sqlx::PgConnection`, or `&mut C` where `C: InsertRow`"
                     ),
                 ));
             }

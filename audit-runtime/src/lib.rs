@@ -42,11 +42,13 @@
 //!
 //! | feature | what it adds |
 //! | --- | --- |
-//! | `postgres` (default) | the writer, reading back, administration, `tx`. Pools and connections are those of sqlx 0.9, which is exported as [`sqlx`] |
+//! | `postgres` (default) | the writer, reading back, administration, `tx` by sqlx. Pools and connections are those of sqlx 0.9, which is exported as [`sqlx`] |
 //! | `tls` (default) | TLS connections to PostgreSQL, by rustls and the system's certificates. Implies `postgres` |
 //! | `evidence` | signed checkpoints, verification, proofs, and retention, which verifies what it prunes. Implies `postgres` |
 //! | `personal` | encryption of `personal(..)` values by keys of their subjects. Without it, such values are recorded as `"[redacted]"`. Implies `postgres` |
 //! | `axum` | HTTP responses (axum, `http` 1): the status is the result of a call and decides its outcome |
+//! | `sqlx08`, `tokio-postgres`, `sea-orm`, `diesel-async` | `tx` and [`Audit::record_in`] by transactions of these clients: see [`InsertRow`] |
+//! | `diesel` | [`Audit::record_in_blocking`] by connections of diesel 2.3: see [`InsertRowBlocking`] |
 //! | `chrono` | conversions between [`Timestamp`] and the types of `chrono` 0.4 |
 //! | `metrics` | counts, sizes and times for the facade `metrics` 0.24: see [`Stats`] |
 //! | `opentelemetry` | the trace of the `opentelemetry` 0.33 span that is current where an event is recorded |
@@ -64,6 +66,7 @@ pub mod admin;
 mod audit;
 mod call;
 mod capture;
+mod clients;
 mod context;
 mod error;
 mod event;
@@ -90,7 +93,9 @@ pub mod trail;
 #[cfg(feature = "postgres")]
 mod writer;
 
-pub use audit::{AlreadyInstalled, Audit, Builder, Receipt, ShutdownReport, StartError};
+pub use audit::{
+    AlreadyInstalled, Audit, Builder, Receipt, Receipts, RecordAllError, RecordInError, ShutdownReport, StartError,
+};
 pub use audit_macros::{AuditEvent, EntityId, audited};
 pub use capture::diagnostics::Capture;
 pub use capture::{DeepJson, Json, JsonError, JsonNumber};
@@ -108,7 +113,7 @@ pub use postgres::{ConnectOptions, DatabaseError, DatabaseErrorKind, FreshOption
 #[cfg(feature = "personal")]
 #[cfg_attr(docsrs, doc(cfg(feature = "personal")))]
 pub use privacy::{MasterKey, MasterKeyError};
-pub use record::{AuditEvent, Event, execution};
+pub use record::{AuditEvent, Event, InsertRow, InsertRowBlocking, RowInsert, execution};
 pub use recorder::Stats;
 /// The version of sqlx whose types this crate accepts: pools, connections, options.
 #[cfg(feature = "postgres")]
@@ -124,9 +129,9 @@ pub mod __private {
     pub use crate::call::response::{AsItIs, IntoResponse, Response, into_response, ok_into_response};
     pub use crate::call::{
         Call, Ended, EndsInError, Fails, Fallible, Handed, Handover, InCall, Never, NoError, NoErrorBeside, Refusal,
-        Refused, ReturnedFuture, RowConnection, ShownValue, Site, SiteTexts, checked_event_type, described,
-        ends_in_error, fails, fallible, late, late_condition, late_error, no_error, no_error_beside, refused,
-        refused_by_type, returned, shown,
+        Refused, ReturnedFuture, ShownValue, Site, SiteTexts, checked_event_type, described, ends_in_error, fails,
+        fallible, late, late_condition, late_error, no_error, no_error_beside, refused, refused_by_type, returned,
+        shown,
     };
     pub use crate::capture::Key;
     pub use crate::capture::diagnostics::Capture;

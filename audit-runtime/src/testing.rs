@@ -15,6 +15,14 @@ use std::sync::Arc;
 ///
 /// Tests that run in parallel do not see each other's events.
 ///
+/// # Transactions
+///
+/// Events of `tx` and of [`Audit::record_in`](crate::Audit::record_in) are caught when the call
+/// ends, and nothing is inserted. A probe cannot tell whether the transaction was committed or
+/// rolled back, because nothing of it goes through the library.
+/// [`is_in_transaction`](Self::is_in_transaction) returns which events depend on that. A test of the
+/// commit itself needs a database.
+///
 /// ```
 /// use audit_runtime::{audited, testing::Probe};
 /// use uuid::Uuid;
@@ -107,6 +115,26 @@ impl Probe {
         }
         mark_intents(&mut events);
         events
+    }
+
+    /// Returns whether this event is part of the caller's transaction, by `tx` or
+    /// [`Audit::record_in`](crate::Audit::record_in).
+    ///
+    /// With a database, such a row exists if and only if that transaction commits.
+    ///
+    /// ```
+    /// # #[cfg(feature = "postgres")]
+    /// # async fn test(mut tx: audit_runtime::sqlx::Transaction<'_, audit_runtime::sqlx::Postgres>) {
+    /// use audit_runtime::{Event, testing::Probe};
+    ///
+    /// let probe = Probe::new();
+    /// probe.audit().record_in(&mut tx, [Event::new("account.closed")]).await.unwrap();
+    /// assert!(probe.is_in_transaction(&probe.only("account.closed")));
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn is_in_transaction(&self, event: &TrailEvent) -> bool {
+        self.audit.recorder().is_probed_in_transaction(event.id)
     }
 
     /// Returns the one event of this type.

@@ -5,7 +5,7 @@
 
 use crate::support::{ID, caught, caught_later};
 use audit_runtime::trail::TrailEvent;
-use audit_runtime::{Outcome, RecordError, audited};
+use audit_runtime::{InsertRow, Outcome, RecordError, RowInsert, audited};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::fmt::Debug;
@@ -196,8 +196,10 @@ spellings! {
 /// A connection that nobody asks for, for a failure inserts no row.
 struct Unused;
 
-impl AsMut<sqlx::PgConnection> for Unused {
-    fn as_mut(&mut self) -> &mut sqlx::PgConnection {
+impl InsertRow for Unused {
+    type Error = sqlx::Error;
+
+    async fn insert_rows(&mut self, _: &RowInsert) -> Result<(), sqlx::Error> {
         unreachable!("a failure inserts no row")
     }
 }

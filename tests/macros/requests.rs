@@ -161,3 +161,47 @@ async fn so_is_the_span_of_tracing_that_it_came_from_also_across_an_await() {
         assert_eq!((&context["tenant"], event.correlation_id), (&json!("acme").into(), Some(TRACE)));
     }
 }
+
+#[tokio::test]
+async fn a_layer_adds_the_tenant_and_the_attributes_that_the_application_finds() {
+    let layer = ContextLayer::new()
+        .tenant(|request| request.headers.get("x-tenant")?.to_str().ok().map(str::to_owned))
+        .attribute("path", |request| Some(request.uri.path().to_owned()))
+        .attribute("request_id", |_| Some(17))
+        .attribute("nothing", |_| None::<u8>);
+    let router = Router::new().route("/orders", post(place)).layer(layer);
+    for (header, tenant) in [("x-tenant", Some("acme")), ("x-other", None)] {
+        let probe = Probe::new();
+        let request = Request::post("/orders").header(header, "acme").header("x-request-id", "r-17");
+        probe.scope(router.clone().oneshot(request.body(Body::empty()).unwrap())).await.unwrap();
+        for event in probe.events() {
+            assert_eq!(event.tenant.as_deref(), tenant);
+            assert_eq!(event.context.unwrap(), json!({"path": "/orders", "request_id": 17}));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_context_through_a_channel_or_a_message_keeps_the_request_together() {
+    #[audited(event = "order.queued", id = none, skip_all)]
+    async fn enqueue(jobs: &tokio::sync::mpsc::Sender<(Context, Vec<(&'static str, String)>)>) {
+        let context = Context::current();
+        let headers = context.to_headers();
+        jobs.send((context, headers)).await.unwrap();
+    }
+    let (sender, mut jobs) = tokio::sync::mpsc::channel(1);
+    for context in [Context::new(), Context::new().actor("user:kim").tenant("acme").reason("ticket 4711")] {
+        let probe = Probe::new();
+        probe.scope(context.scope(enqueue(&sender))).await;
+        let (context, headers) = jobs.recv().await.unwrap();
+        probe.scope(context.clone().scope(async { check() })).await;
+        probe.scope(Context::from_headers(headers).scope(async { check() })).await;
+        let events = probe.events();
+        let same = |event: &TrailEvent| {
+            (event.actor.clone(), event.tenant.clone(), event.correlation_id, event.context.clone())
+        };
+        assert_eq!(same(&events[1]), same(&events[0]), "by a channel");
+        assert_eq!(same(&events[2]), same(&events[0]), "by headers");
+        assert_eq!(events[1].causation_id, None, "a job is no part of the call");
+    }
+}

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod any;
+mod bulk;
 mod capture;
+mod clients;
 mod connect;
 mod filter;
 mod find;

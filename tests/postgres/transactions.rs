@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use audit_runtime::testing::Probe;
 use audit_runtime::trail::{IntentState, Trail, TrailEvent};
-use audit_runtime::{Audit, Outcome, audited};
+use audit_runtime::{Audit, Event, InsertRow, Outcome, audited};
 use serde::Serialize;
 use serde_json::json;
 use sqlx::postgres::{PgConnection, PgPool};
@@ -229,7 +229,10 @@ impl Positions for Repository {
 
 /// Any connection that the caller keeps: a pool's, a plain one, a transaction.
 #[audited(event = "position.updated", id = order_id, tx = connection, skip_all)]
-async fn put_generic<C: AsMut<PgConnection> + Send>(connection: &mut C, order_id: Uuid) -> Result<(), sqlx::Error> {
+async fn put_generic<C>(connection: &mut C, order_id: Uuid) -> Result<(), sqlx::Error>
+where
+    C: InsertRow<Error = sqlx::Error> + AsMut<PgConnection> + Send,
+{
     sqlx::query("INSERT INTO positions VALUES ($1, 1)").bind(order_id).execute(connection.as_mut()).await.map(|_| ())
 }
 
@@ -290,6 +293,12 @@ async fn a_probe_catches_it_and_a_condition_leaves_it_out() {
     let probe = Probe::new();
     probe.scope(apply_fill(&mut tx, order, &mut Position::default(), 2)).await.unwrap();
     assert_eq!(probe.only("position.updated").data["result"], 2);
+    let failed = probe.scope(apply_fill(&mut tx, order, &mut Position::default(), -1)).await;
+    failed.unwrap_err();
+    probe.audit().record_in(&mut tx, [Event::new("position.listed")]).await.unwrap();
+    assert!(probe.is_in_transaction(&probe.only("position.updated")));
+    assert!(probe.is_in_transaction(&probe.only("position.listed")));
+    assert!(!probe.is_in_transaction(&probe.only("position.failed")), "an error goes by the journal");
     audit.scope(sometimes(&mut tx, order, 1)).await.unwrap();
     tx.commit().await.unwrap();
     assert!(trail(&database, order).await.is_empty());

@@ -7,7 +7,7 @@ use crate::event_type::EventType;
 use crate::fallible::Fallible;
 use crate::function::Function;
 use crate::guarantee::Change;
-use crate::output::Response;
+use crate::output::{Response, Shape};
 use crate::plan::Plan;
 use crate::syntax::{at, own_span, resolved, respanned};
 use proc_macro2::{Ident, Span, TokenStream};
@@ -48,7 +48,10 @@ pub(super) fn finish(plan: &Plan, function: &Function, names: &Names, private: &
     let inserting = at(call, tx.span());
     // In parentheses the call has the span of its argument, and the compiler does not complain of
     // both.
-    let inserted = quote_spanned!(tx.span()=> (#inserting).finish_in(#tx).await);
+    let inserted = match function.output.shape {
+        Shape::Sync => quote_spanned!(tx.span()=> (#inserting).finish_in_blocking(#tx)),
+        _ => quote_spanned!(tx.span()=> (#inserting).finish_in(#tx).await),
+    };
     let inserted = or_refused(plan, function, private, &inserted);
     // The result is not borrowed while the row is inserted: it need not be `Sync`.
     quote! {

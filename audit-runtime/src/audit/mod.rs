@@ -2,6 +2,7 @@
 
 mod begin_with;
 mod builder;
+mod bulk;
 #[cfg(feature = "evidence")]
 mod checkpoints;
 mod handle;
@@ -16,6 +17,7 @@ mod upkeep;
 mod with_postgres;
 
 pub use builder::Builder;
+pub use bulk::{Receipts, RecordAllError, RecordInError};
 pub use handle::{AlreadyInstalled, Audit, ShutdownReport};
 pub use receipt::Receipt;
 pub use start::StartError;

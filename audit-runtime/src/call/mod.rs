@@ -14,15 +14,12 @@ mod hidden_result;
 mod late_arguments;
 mod links;
 mod metadata;
-#[cfg(not(feature = "postgres"))]
-mod no_transaction;
 mod recorder_ref;
 #[cfg(feature = "axum")]
 pub(crate) mod response;
 mod returned;
 mod shown;
 mod site;
-#[cfg(feature = "postgres")]
 mod transaction;
 
 pub use body::InCall;
@@ -34,13 +31,9 @@ pub use described::described;
 pub use guarantee::{Refusal, Refused, refused, refused_by_type};
 pub use handover::{Handed, Handover};
 pub use late_arguments::{checked_event_type, late, late_condition};
-#[cfg(not(feature = "postgres"))]
-pub use no_transaction::RowConnection;
 pub use returned::{Ended, Never, ReturnedFuture, returned};
 pub use shown::{ShownValue, shown};
 pub use site::{Site, SiteTexts};
-#[cfg(feature = "postgres")]
-pub use transaction::RowConnection;
 
 use crate::capture::diagnostics::{Capture, EventType};
 use crate::capture::error_text::ErrorText;

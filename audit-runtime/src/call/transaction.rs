@@ -3,22 +3,8 @@
 use super::Call;
 use super::active::Active;
 use crate::event::Outcome;
-use crate::postgres::insert;
-use crate::record::EventRef;
+use crate::record::{EventRef, InsertRow, InsertRowBlocking, RowInsert};
 use crate::recorder::buffer;
-use sqlx::postgres::PgConnection;
-
-/// The argument of `tx`: a connection inside the caller's transaction.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot take the row of an audited call",
-    label = "not a connection to PostgreSQL",
-    note = "give `tx` the transaction that the body works in: a `&mut sqlx::Transaction<'_, sqlx::Postgres>`, a \
-            `&mut sqlx::PgConnection`, or anything that is `AsMut<sqlx::PgConnection>`"
-)]
-pub trait RowConnection: AsMut<PgConnection> {}
-
-#[diagnostic::do_not_recommend]
-impl<T: AsMut<PgConnection> + ?Sized> RowConnection for T {}
 
 impl Call {
     /// Inserts the row of a call that returned `Ok` through this connection.
@@ -28,45 +14,74 @@ impl Call {
     /// # Errors
     /// The row could not be inserted. The function must return this error. The call is recorded as
     /// failed with it.
-    pub async fn finish_in<C: RowConnection>(&mut self, mut connection: C) -> Result<(), sqlx::Error> {
-        let Some(active) = &mut *self.active else {
+    pub async fn finish_in<C: InsertRow>(&mut self, mut connection: C) -> Result<(), C::Error> {
+        let Some(row) = self.row() else {
             return Ok(());
         };
-        if !active.recorder.settings.durability.has_database() {
-            self.finish(Outcome::Ok);
+        self.in_doubt(true, true);
+        // The driver's future is larger than that of most calls.
+        let inserted = Box::pin(connection.insert_rows(&row)).await;
+        self.in_doubt(false, false);
+        self.inserted(inserted)
+    }
+
+    /// Inserts the row like [`finish_in`](Self::finish_in), through a synchronous connection.
+    ///
+    /// # Errors
+    /// As [`finish_in`](Self::finish_in).
+    pub fn finish_in_blocking<C: InsertRowBlocking + ?Sized>(&mut self, connection: &mut C) -> Result<(), C::Error> {
+        let Some(row) = self.row() else {
             return Ok(());
+        };
+        self.in_doubt(true, false);
+        let inserted = connection.insert_rows_blocking(&row);
+        self.in_doubt(false, false);
+        self.inserted(inserted)
+    }
+
+    /// Returns the row to be inserted. If there is none, the call is finished.
+    fn row(&mut self) -> Option<RowInsert> {
+        let active = self.active.as_mut()?;
+        if !active.recorder.settings.durability.has_database() {
+            active.recorder.probed_in_transaction(active.metadata.id);
+            self.finish(Outcome::Ok);
+            return None;
         }
         let Active { recorder, fields, changes, .. } = &mut **active;
         changes.write(fields, recorder.rules());
         let duration = active.metadata.beginning.elapsed_micros();
-        let mut row = buffer::take();
-        active.fields.copy_to(&mut row);
-        active.metadata.complete(&active.recorder, &mut row, active.metadata.id, Outcome::Ok, Some(duration));
-        let mut json = buffer::take();
-        let inserted = match EventRef::decode(&row, &mut json) {
-            Ok(event) => {
-                (active.in_doubt, active.suspended) = (true, true);
-                // The driver's future is larger than that of most calls.
-                let inserted = Box::pin(insert(connection.as_mut(), &event)).await;
-                (active.in_doubt, active.suspended) = (false, false);
-                inserted
-            }
-            Err(error) => Err(sqlx::Error::Encode(Box::new(error))),
-        };
-        buffer::put(row);
+        let (mut bytes, mut json) = (buffer::take(), buffer::take());
+        active.fields.copy_to(&mut bytes);
+        active.metadata.complete(&active.recorder, &mut bytes, active.metadata.id, Outcome::Ok, Some(duration));
+        let row = EventRef::decode(&bytes, &mut json).map(|event| RowInsert::from(&event));
+        buffer::put(bytes);
         buffer::put(json);
-        match inserted {
+        if row.is_err() {
+            // No call makes such a record. The writer would quarantine it.
+            self.finish(Outcome::Ok);
+        }
+        row.ok()
+    }
+
+    /// Notes whether the caller's transaction may hold the row, and whether a future waits for that.
+    fn in_doubt(&mut self, in_doubt: bool, suspended: bool) {
+        if let Some(active) = &mut *self.active {
+            (active.in_doubt, active.suspended) = (in_doubt, suspended);
+        }
+    }
+
+    fn inserted<E: std::error::Error + 'static>(&mut self, inserted: Result<(), E>) -> Result<(), E> {
+        match &inserted {
             Ok(()) => {
                 // Its intent, if it has one, stays open, because only the caller knows whether the
                 // transaction commits.
-                active.recorder.counters.in_transaction();
+                if let Some(active) = &*self.active {
+                    active.recorder.counters.in_transactions(1);
+                }
                 self.discard();
-                Ok(())
             }
-            Err(error) => {
-                self.fail(&error);
-                Err(error)
-            }
+            Err(error) => self.fail(error),
         }
+        inserted
     }
 }

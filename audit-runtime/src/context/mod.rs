@@ -3,6 +3,7 @@
 pub(crate) mod scope;
 #[cfg(feature = "tower")]
 pub mod tower;
+mod travel;
 
 pub(crate) use scope::{Ambient, CallFrame, Scope, ScopeChange, correlation, current_call, swap_call};
 pub use scope::{Entered, InContext, Scoped, in_context};
@@ -13,7 +14,7 @@ use crate::capture::{self, Json};
 use crate::event::{IntoTenant, written};
 use crate::record::Trace;
 use crate::record::trace::{SPAN_ID, TRACE_ID};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use uuid::Uuid;
@@ -22,8 +23,8 @@ use uuid::Uuid;
 ///
 /// A value that the context does not set is inherited from the context around it.
 ///
-/// [`actor`](Self::actor), [`tenant`](Self::tenant), [`correlation`](Self::correlation) and
-/// [`attribute`](Self::attribute) set values. [`actor_name`](Self::actor_name),
+/// [`actor`](Self::actor), [`tenant`](Self::tenant), [`correlation`](Self::correlation),
+/// [`reason`](Self::reason) and [`attribute`](Self::attribute) set values. [`actor_name`](Self::actor_name),
 /// [`tenant_name`](Self::tenant_name), [`correlation_id`](Self::correlation_id) and
 /// [`attributes`](Self::attributes) return them.
 ///
@@ -36,7 +37,15 @@ use uuid::Uuid;
 /// }).await;
 /// # }
 /// ```
-#[derive(Debug, Clone, Default, PartialEq)]
+///
+/// # To another task or process
+///
+/// A context is a value like any other. Through a channel it goes beside the job, as
+/// [`Context::current`]. It implements `Serialize` and `Deserialize` for messages and stored jobs.
+/// [`to_headers`](Self::to_headers) and [`from_headers`](Self::from_headers) carry it in the
+/// headers of a broker's message.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "travel::Written", into = "travel::Written")]
 pub struct Context {
     actor: Option<String>,
     tenant: Option<String>,
@@ -85,13 +94,32 @@ impl Context {
     /// of a secret is kept as `"[redacted]"`, and so are such keys inside of it.
     #[must_use]
     pub fn attribute<T: Serialize>(mut self, name: impl Into<String>, value: T) -> Self {
-        let name = name.into();
-        let value = match Mask::NONE.role(&name) {
+        self.put(&name.into(), &value);
+        self.rendered()
+    }
+
+    /// Says why the events inside happen: the attribute `reason`.
+    ///
+    /// ```
+    /// use audit_runtime::Context;
+    /// let context = Context::new().actor("user:kim").reason("ticket 4711: the customer asked for it");
+    /// ```
+    #[must_use]
+    pub fn reason(self, reason: impl Display) -> Self {
+        self.attribute("reason", reason.to_string())
+    }
+
+    /// Sets an attribute, and leaves the JSON of all of them to [`rendered`](Self::rendered).
+    fn put(&mut self, name: &str, value: &impl Serialize) {
+        let value = match Mask::NONE.role(name) {
             Role::Secret => REDACTED.into(),
-            _ => capture::to_json(&value)
+            _ => capture::to_json(value)
                 .map_or_else(|error| [("$error", error)].into_iter().collect(), |json| Json::read(&json)),
         };
-        self.attributes.insert(apart(&name).into_owned(), value);
+        self.attributes.insert(apart(name).into_owned(), value);
+    }
+
+    fn rendered(mut self) -> Self {
         self.json = Json::from(self.attributes.clone()).to_string();
         self
     }

@@ -255,12 +255,28 @@ impl Drop for RestoreOnDrop<'_> {
 }
 
 impl Context {
-    /// Returns the context in force here, which is empty outside of every context.
+    /// Returns the context in force here, which is empty outside of every context and call.
     ///
-    /// It does not contain an audited call.
+    /// It has the correlation of the audited call around it, but does not name that call as a
+    /// cause. Sent beside a job through a channel, it keeps the job's events in the same request:
+    ///
+    /// ```
+    /// use audit_runtime::Context;
+    /// # async fn settle(invoice: u32) {}
+    /// # async fn example() {
+    /// let (sender, mut jobs) = tokio::sync::mpsc::channel::<(Context, u32)>(8);
+    /// sender.send((Context::current(), 7)).await.unwrap();
+    /// while let Some((context, invoice)) = jobs.recv().await {
+    ///     context.scope(settle(invoice)).await;
+    /// }
+    /// # }
+    /// ```
     #[must_use]
     pub fn current() -> Self {
-        Ambient::with(|around| around.context.as_deref().cloned()).unwrap_or_default()
+        let Scope { around, call } = Scope::current();
+        let mut context = around.context.as_deref().cloned().unwrap_or_default();
+        context.correlation = correlation(call, Some(&context), Trace::current());
+        context
     }
 
     /// Puts the context in force on this thread until the guard is dropped.

@@ -2,8 +2,10 @@
 //! requests. Each request's identity and user are on every event it causes. Feature `tower`.
 
 use super::{Context, InContext, Scoped};
+use crate::event::IntoTenant;
 use http::request::Parts;
 use http::{HeaderMap, Request};
+use serde::Serialize;
 use std::fmt;
 use std::sync::Arc;
 use std::task::{self, Poll};
@@ -15,6 +17,8 @@ use uuid::Uuid;
 const MOST_BYTES: usize = 256;
 
 type Actor = dyn Fn(&Parts) -> Option<String> + Send + Sync;
+/// Adds to a context what the application knows of a request.
+type Fact = dyn Fn(&Parts, Context) -> Context + Send + Sync;
 
 /// A layer that puts a [`Context`] in force for each request.
 ///
@@ -31,6 +35,9 @@ type Actor = dyn Fn(&Parts) -> Option<String> + Send + Sync;
 /// correlation of its own. The client chooses the headers, unless a proxy in front replaces them.
 /// Of each header, 256 bytes are kept.
 ///
+/// [`tenant`](Self::tenant) and [`attribute`](Self::attribute) add what else the application knows
+/// of the request. Whatever such a function returns is kept as it is.
+///
 /// ```
 /// use audit_runtime::tower::ContextLayer;
 /// use axum::{Router, routing::post};
@@ -39,13 +46,16 @@ type Actor = dyn Fn(&Parts) -> Option<String> + Send + Sync;
 /// struct User(String); // put into the request by the layer that authenticates
 ///
 /// let layer = ContextLayer::new()
-///     .actor(|request| request.extensions.get::<User>().map(|user| format!("user:{}", user.0)));
+///     .actor(|request| request.extensions.get::<User>().map(|user| format!("user:{}", user.0)))
+///     .tenant(|request| request.uri.host().and_then(|host| host.split('.').next()).map(str::to_owned))
+///     .attribute("route", |request| Some(request.uri.path().to_owned()));
 /// let router: Router = Router::new().route("/orders", post(async || "placed")).layer(layer);
 /// ```
 #[derive(Clone, Default)]
 #[must_use = "a layer does nothing until it is put around a service"]
 pub struct ContextLayer {
     actor: Option<Arc<Actor>>,
+    facts: Vec<Arc<Fact>>,
 }
 
 impl ContextLayer {
@@ -59,6 +69,36 @@ impl ContextLayer {
     /// A layer that authenticates has to be around this one.
     pub fn actor(mut self, actor: impl Fn(&Parts) -> Option<String> + Send + Sync + 'static) -> Self {
         self.actor = Some(Arc::new(actor));
+        self
+    }
+
+    /// Sets the function that finds the tenant of a request: the column `tenant` of all events below.
+    ///
+    /// It returns a text, an integer or a `Uuid`, or an `Option` of one. `None` sets nothing. A layer
+    /// that authenticates has to be around this one if the function uses its results. A tenant that
+    /// only the client names is a claim.
+    pub fn tenant<T: IntoTenant>(self, tenant: impl Fn(&Parts) -> T + Send + Sync + 'static) -> Self {
+        self.fact(move |parts, context| context.tenant(tenant(parts)))
+    }
+
+    /// Adds a function that finds an attribute of a request: a key of the column `context` of all
+    /// events below.
+    ///
+    /// `None` sets nothing. It takes the place of an attribute of this name that a header sets.
+    pub fn attribute<T: Serialize>(
+        self,
+        name: impl Into<String>,
+        value: impl Fn(&Parts) -> Option<T> + Send + Sync + 'static,
+    ) -> Self {
+        let name = name.into();
+        self.fact(move |parts, context| match value(parts) {
+            Some(value) => context.attribute(&*name, value),
+            None => context,
+        })
+    }
+
+    fn fact(mut self, fact: impl Fn(&Parts, Context) -> Context + Send + Sync + 'static) -> Self {
+        self.facts.push(Arc::new(fact));
         self
     }
 
@@ -81,7 +121,7 @@ impl ContextLayer {
         if let Some(traceparent) = text("traceparent") {
             context = context.traceparent(traceparent);
         }
-        context.correlated()
+        self.facts.iter().fold(context, |context, fact| fact(parts, context)).correlated()
     }
 }
 
@@ -94,7 +134,10 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 
 impl fmt::Debug for ContextLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ContextLayer").field("knows_actors", &self.actor.is_some()).finish()
+        f.debug_struct("ContextLayer")
+            .field("knows_actors", &self.actor.is_some())
+            .field("facts", &self.facts.len())
+            .finish()
     }
 }
 

@@ -4,7 +4,6 @@ mod connect;
 pub(crate) mod copy;
 mod error;
 pub(crate) mod failure;
-mod insert;
 pub(crate) mod schema;
 mod sockets;
 #[cfg(any(feature = "evidence", feature = "personal"))]
@@ -14,5 +13,4 @@ mod types;
 pub use connect::{ConnectOptions, FreshOptions, IntoConnectOptions};
 pub(crate) use error::Internal;
 pub use error::{DatabaseError, DatabaseErrorKind};
-pub(crate) use insert::insert;
 pub use schema::Role;

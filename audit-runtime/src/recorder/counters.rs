@@ -79,9 +79,8 @@ impl Counters {
         self.open_intents.load(Ordering::Relaxed) > 0
     }
 
-    #[cfg(feature = "postgres")]
-    pub(crate) fn in_transaction(&self) {
-        self.in_transactions.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn in_transactions(&self, rows: u64) {
+        self.in_transactions.fetch_add(rows, Ordering::Relaxed);
     }
 
     #[cfg(feature = "postgres")]

@@ -6,30 +6,41 @@ use super::{Recorder, buffer};
 use crate::capture::personal;
 use crate::error::{EventError, RecordError};
 use crate::event::{Outcome, Timestamp, clock, ids, is_event_type, reserved};
-use crate::record::payload::{self, TARGETS_NOTE};
-use crate::record::{Event, EventRef};
+use crate::record::payload::{self, PayloadError, TARGETS_NOTE};
+use crate::record::{Event, EventRef, RowInsert};
 use std::time::Duration;
 use uuid::Uuid;
 
 impl Recorder {
     /// Records an event made by hand, and returns its id and the logical position behind it.
     pub(crate) fn record(&self, event: &Event, inherited: &Inherited<'_>) -> Result<(Uuid, u64), RecordError> {
-        if !is_event_type(&event.event_type) {
-            return Err(EventError::EventType(event.event_type.to_string()).into());
-        }
-        if let Some(error) = &event.error {
-            return Err(error.clone().into());
-        }
-        if let Some(time) = event.created_at
-            && time.unix_micros().is_none()
-        {
-            return Err(EventError::Time(time).into());
-        }
+        check(event)?;
         let mut buffer = buffer::take();
         let id = self.encode(&mut buffer, inherited, event);
         let appended = self.append(&buffer);
         buffer::put(buffer);
         Ok((id, appended?))
+    }
+
+    /// Adds the row of an event made by hand, and returns its id.
+    pub(crate) fn row(
+        &self,
+        event: &Event,
+        inherited: &Inherited<'_>,
+        rows: &mut RowInsert,
+    ) -> Result<Uuid, RecordError> {
+        check(event)?;
+        let (mut buffer, mut json) = (buffer::take(), buffer::take());
+        let id = self.encode(&mut buffer, inherited, event);
+        let pushed = EventRef::decode(&buffer, &mut json).map(|event| rows.push(&event));
+        buffer::put(buffer);
+        buffer::put(json);
+        let unread = |error: PayloadError| EventError::Data {
+            event_type: event.event_type.to_string(),
+            message: error.to_string(),
+        };
+        pushed.map_err(unread)?;
+        Ok(id)
     }
 
     /// Encodes the event with its inherited values, and returns its id.
@@ -83,6 +94,20 @@ impl Recorder {
             self.counters.not_appended();
             self.lost.put_back(lost);
         }
+    }
+}
+
+/// Returns the first mistake in an event.
+fn check(event: &Event) -> Result<(), EventError> {
+    if !is_event_type(&event.event_type) {
+        return Err(EventError::EventType(event.event_type.to_string()));
+    }
+    if let Some(error) = &event.error {
+        return Err(error.clone());
+    }
+    match event.created_at {
+        Some(time) if time.unix_micros().is_none() => Err(EventError::Time(time)),
+        _ => Ok(()),
     }
 }
 

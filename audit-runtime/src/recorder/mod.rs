@@ -30,8 +30,9 @@ use crate::sys::RateLimited;
 use control::Control;
 use counters::Counters;
 use lost_events::LostEvents;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use uuid::Uuid;
 
 // The journal's files name the version of what their records hold.
 const _: () = assert!(payload::VERSION as u16 == crate::journal::format::PAYLOAD_VERSION);
@@ -47,6 +48,8 @@ pub(crate) struct Recorder {
     refusals: RateLimited,
     redactions: RateLimited,
     lost: LostEvents,
+    /// A probe's events that a caller's transaction would hold.
+    probed_in_transactions: Mutex<Vec<Uuid>>,
 }
 
 /// A period of refusals is over after this time without one.
@@ -62,6 +65,7 @@ impl Recorder {
             refusals: RateLimited::default(),
             redactions: RateLimited::default(),
             lost: LostEvents::default(),
+            probed_in_transactions: Mutex::default(),
         }
     }
 
@@ -129,6 +133,16 @@ impl Recorder {
             tracing::warn!(event_type, suppressed, "an audit event was refused: {error}");
         });
         error
+    }
+
+    /// Notes that a caller's transaction would hold this event of a probe.
+    pub(crate) fn probed_in_transaction(&self, id: Uuid) {
+        self.probed_in_transactions.lock().unwrap_or_else(PoisonError::into_inner).push(id);
+    }
+
+    /// Returns whether a caller's transaction would hold this event of a probe.
+    pub(crate) fn is_probed_in_transaction(&self, id: Uuid) -> bool {
+        self.probed_in_transactions.lock().unwrap_or_else(PoisonError::into_inner).contains(&id)
     }
 
     pub(crate) fn stats(&self) -> Stats {

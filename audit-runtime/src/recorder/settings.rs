@@ -25,8 +25,8 @@ pub(crate) enum Durability {
     Probe,
 }
 
-#[cfg(feature = "postgres")]
 impl Durability {
+    /// Returns whether rows can be inserted: a probe has no database.
     pub(crate) fn has_database(self) -> bool {
         self != Self::Probe
     }
