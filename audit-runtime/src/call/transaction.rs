@@ -36,14 +36,18 @@ impl Call {
             self.finish(Outcome::Ok);
             return Ok(());
         }
-        let Active { recorder, fields, changes, .. } = &mut **active;
-        changes.write(fields, recorder.rules());
+        let Active { recorder, fields, changes, metadata, .. } = &mut **active;
+        changes.write(fields, recorder.rules(), &metadata.personal().changes);
         let duration = active.metadata.beginning.elapsed_micros();
         let mut row = buffer::take();
         active.fields.copy_to(&mut row);
         active.metadata.complete(&active.recorder, &mut row, active.metadata.id, Outcome::Ok, Some(duration));
         let mut json = buffer::take();
-        let inserted = match EventRef::decode(&row, &mut json) {
+        // Before the row, and outside of the caller's transaction: keys are shared with others.
+        active.suspended = true;
+        let encrypted = active.recorder.encrypt(std::slice::from_mut(&mut row)).await;
+        active.suspended = false;
+        let inserted = match encrypted.and_then(|()| decoded(&row, &mut json)) {
             Ok(event) => {
                 (active.in_doubt, active.suspended) = (true, true);
                 // The driver's future is larger than that of most calls.
@@ -51,7 +55,7 @@ impl Call {
                 (active.in_doubt, active.suspended) = (false, false);
                 inserted
             }
-            Err(error) => Err(sqlx::Error::Encode(Box::new(error))),
+            Err(error) => Err(error),
         };
         buffer::put(row);
         buffer::put(json);
@@ -69,4 +73,8 @@ impl Call {
             }
         }
     }
+}
+
+fn decoded<'a>(row: &'a [u8], json: &'a mut Vec<u8>) -> Result<EventRef<'a>, sqlx::Error> {
+    EventRef::decode(row, json).map_err(|error| sqlx::Error::Encode(Box::new(error)))
 }

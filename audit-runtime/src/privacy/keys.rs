@@ -57,7 +57,7 @@ impl SubjectKeys {
     pub(crate) async fn take(
         connection: &mut PgConnection,
         master: &MasterKey,
-        subjects: &BTreeSet<&str>,
+        subjects: &BTreeSet<String>,
     ) -> Result<Self, sqlx::Error> {
         static WARNED: RateLimited = RateLimited::every(Duration::from_secs(30));
         let mut taken = Self::default();

@@ -10,6 +10,7 @@
 //! `docs/evidence.md` has the formats to the byte.
 
 mod encrypted;
+mod event;
 #[cfg(feature = "personal")]
 mod forget;
 #[cfg(feature = "personal")]
@@ -18,10 +19,12 @@ mod keys;
 mod master;
 #[cfg(not(feature = "personal"))]
 mod no_keys;
+mod key_desk;
 mod reveal;
 #[cfg(feature = "personal")]
 mod value;
 
+pub(crate) use event::{encrypt, subjects};
 #[cfg(feature = "personal")]
 pub use forget::ForgetReport;
 #[cfg(feature = "personal")]
@@ -32,4 +35,5 @@ pub(crate) use keys::SubjectKeys;
 pub use master::{MasterKey, MasterKeyError};
 #[cfg(not(feature = "personal"))]
 pub(crate) use no_keys::{MasterKey, SubjectKeys};
+pub(crate) use key_desk::KeyDesk;
 pub(crate) use reveal::reveal;

@@ -9,6 +9,7 @@ mod event_data;
 pub mod execution;
 mod line;
 pub(crate) mod payload;
+mod personal;
 pub(crate) mod trace;
 pub(crate) mod trail_event;
 

@@ -3,7 +3,6 @@
 
 use super::inherited::Inherited;
 use super::{Recorder, buffer};
-use crate::capture::personal;
 use crate::error::{EventError, RecordError};
 use crate::event::{Outcome, Timestamp, clock, ids, is_event_type, reserved};
 use crate::record::payload::{self, TARGETS_NOTE};
@@ -42,27 +41,30 @@ impl Recorder {
             None => data,
         };
         let data = self.rules().apply_limits(data.as_deref().unwrap_or(&event.data));
-        let keeps = !event.is_personal || self.keeps_personal();
-        payload::encode(
-            buffer,
-            &EventRef {
+        let context = self.rules().apply_limits(&inherited.attributes);
+        let is_personal = event.is_personal || inherited.is_personal;
+        let encoded = EventRef {
                 id,
                 event_type: &event.event_type,
                 entity_type: &event.entity_type,
                 entity_id: event.entity_id,
                 actor: event.actor.as_deref().or(inherited.actor).unwrap_or_else(|| self.actor()),
-                data: &if keeps { data } else { personal::redact(&data).into() },
+                data: &data,
                 created_at: event.created_at.and_then(Timestamp::unix_micros).unwrap_or(now),
                 outcome: Outcome::Ok,
                 duration: None,
                 correlation_id: Some(inherited.correlation_id.unwrap_or(id)),
                 causation_id: inherited.causation_id,
-                context: &self.rules().apply_limits(&inherited.attributes),
+                context: &context,
                 origin: self.origin(),
-                is_personal: event.is_personal && keeps,
+                is_personal,
                 further: event.further.borrowed(inherited.tenant),
-            },
-        );
+        };
+        if is_personal && !self.keeps_personal() {
+            encoded.encode_redacted(buffer);
+        } else {
+            payload::encode(buffer, &encoded);
+        }
         id
     }
 

@@ -4,6 +4,8 @@
 pub(crate) mod buffer;
 pub(crate) mod control;
 pub(crate) mod counters;
+#[cfg(feature = "postgres")]
+mod encrypt;
 mod handle;
 mod inherited;
 pub(crate) mod installed;
@@ -16,6 +18,8 @@ pub(crate) mod stats;
 pub(crate) mod thread_cache;
 mod wait;
 
+#[cfg(feature = "postgres")]
+pub(crate) use encrypt::{Encrypt, Encrypting};
 pub(crate) use handle::Handle;
 pub(crate) use inherited::Inherited;
 pub(crate) use settings::{Durability, Settings};
@@ -47,6 +51,9 @@ pub(crate) struct Recorder {
     refusals: RateLimited,
     redactions: RateLimited,
     lost: LostEvents,
+    /// What encrypts rows that do not go through the journal.
+    #[cfg(feature = "postgres")]
+    pub(crate) encrypt: std::sync::OnceLock<Box<dyn Encrypt>>,
 }
 
 /// A period of refusals is over after this time without one.
@@ -62,6 +69,8 @@ impl Recorder {
             refusals: RateLimited::default(),
             redactions: RateLimited::default(),
             lost: LostEvents::default(),
+            #[cfg(feature = "postgres")]
+            encrypt: std::sync::OnceLock::new(),
         }
     }
 
@@ -85,6 +94,24 @@ impl Recorder {
             });
         }
         keeps
+    }
+
+    /// Encrypts the personal values of encoded events that do not go through the journal, in place.
+    ///
+    /// The keys are taken through a connection of the writer's thread, in a transaction of their
+    /// own, and never in one of the caller's.
+    ///
+    /// # Errors
+    /// No keys can be had.
+    #[cfg(feature = "postgres")]
+    pub(crate) async fn encrypt(&self, events: &mut [Vec<u8>]) -> Result<(), sqlx::Error> {
+        if !events.iter().any(|event| payload::is_personal(event)) {
+            return Ok(());
+        }
+        match self.encrypt.get() {
+            Some(encrypt) => encrypt.encrypt(events).await,
+            None => Err(sqlx::Error::Configuration("personal values need Builder::master_key to be encrypted".into())),
+        }
     }
 
     /// Returns the actor of an event that names none.
