@@ -37,7 +37,9 @@ pub(crate) fn changes(before: &Json, after: &Json, limit: usize) -> Json {
 /// be compared may repeat it.
 pub(crate) fn marked(difference: Json, marking: &Marking) -> Json {
     let sides = |leaf: Json| match leaf {
-        Json::Object(sides) => Json::Object(sides.into_iter().map(|(side, value)| (side, marking.mark(value))).collect()),
+        Json::Object(sides) => {
+            Json::Object(sides.into_iter().map(|(side, value)| (side, marking.mark(value))).collect())
+        }
         // A secret, or the number of leaves that were left out.
         other => other,
     };

@@ -65,7 +65,9 @@ impl Marking {
         let mark = self.mark(actor.into());
         match mark.as_str() {
             Some(redacted) => redacted.to_owned(),
-            None => Some(mark.to_string()).filter(|mark| mark.len() <= LONGEST_ACTOR).unwrap_or_else(|| REDACTED.into()),
+            None => {
+                Some(mark.to_string()).filter(|mark| mark.len() <= LONGEST_ACTOR).unwrap_or_else(|| REDACTED.into())
+            }
         }
     }
 }
@@ -285,11 +287,17 @@ mod tests {
             redacted.data,
             r#"{"amount":1.10,"email":"[redacted]","a\"b":"[redacted]","n":12345678901234567890123,"changes":{"whole":{"from":"[redacted]","to":2},"at":{"a.b":{"from":"[redacted]","to":"[redacted]","deep":{"too":{"$personal":3}}}}},"other":{"below":{"$personal":4}}}"#
         );
-        assert_eq!((redacted.context.as_str(), redacted.actor.as_str()), (r#"{"ip":"[redacted]","tenant":"acme"}"#, "[redacted]"));
+        assert_eq!(
+            (redacted.context.as_str(), redacted.actor.as_str()),
+            (r#"{"ip":"[redacted]","tenant":"acme"}"#, "[redacted]")
+        );
         assert_eq!(redacted_attributes(parts(DATA).context), redacted.context);
         for odd in ["", "[]", "{", "1", r#"{"$personal":1,"x":2}"#] {
             let odd = Marked { data: odd, context: odd, actor: odd };
-            assert_eq!(super::redacted(odd), Marked { data: odd.data.into(), context: odd.context.into(), actor: odd.actor.into() });
+            assert_eq!(
+                super::redacted(odd),
+                Marked { data: odd.data.into(), context: odd.context.into(), actor: odd.actor.into() }
+            );
         }
     }
 
@@ -316,7 +324,11 @@ mod tests {
     fn of_an_unknown_subject_only_marks_with_their_own_stay() {
         let data = DATA.replace(r#""$subject":"customer:42","#, "");
         let (left, is_personal) = without_unowned(parts(&data));
-        assert!(is_personal && left.data.contains(r#""a\"b":{"$personal":{"x":[1,{}]},"$subject":"customer:43"}"#), "{}", left.data);
+        assert!(
+            is_personal && left.data.contains(r#""a\"b":{"$personal":{"x":[1,{}]},"$subject":"customer:43"}"#),
+            "{}",
+            left.data
+        );
         assert!(left.data.contains(r#""email":"[redacted]""#) && !left.data.contains("ann@"), "{}", left.data);
         assert_eq!((left.context.as_str(), left.actor.as_str()), (parts("").context, "[redacted]"));
         let (left, is_personal) = without_unowned(Marked { data: r#"{"a":{"$personal":1}}"#, context: "", actor: "x" });

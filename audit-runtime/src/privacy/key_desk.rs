@@ -67,7 +67,8 @@ impl KeyDesk {
 
     async fn take(&self, subjects: BTreeSet<String>) -> Result<Arc<SubjectKeys>, sqlx::Error> {
         let (answer, answered) = oneshot::channel();
-        let ended = || sqlx::Error::Protocol("the audit trail is shut down, so personal values cannot be encrypted".into());
+        let ended =
+            || sqlx::Error::Protocol("the audit trail is shut down, so personal values cannot be encrypted".into());
         self.requests.send(Request { subjects, answer }).map_err(|_| ended())?;
         answered.await.map_err(|_| ended())?
     }
@@ -97,9 +98,9 @@ impl Clerk {
                 Ok(0) => return std::future::pending().await,
                 Ok(_) => {
                     let answering = answer(&mut connection, options, master, &requests);
-                    let keys = timeout(PATIENCE, answering).await.unwrap_or_else(|_| {
-                        Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))
-                    });
+                    let keys = timeout(PATIENCE, answering)
+                        .await
+                        .unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())));
                     reply(keys, &mut requests);
                 }
                 Err(_) => {

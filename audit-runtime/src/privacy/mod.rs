@@ -13,13 +13,13 @@ mod encrypted;
 mod event;
 #[cfg(feature = "personal")]
 mod forget;
+mod key_desk;
 #[cfg(feature = "personal")]
 mod keys;
 #[cfg(feature = "personal")]
 mod master;
 #[cfg(not(feature = "personal"))]
 mod no_keys;
-mod key_desk;
 mod reveal;
 #[cfg(feature = "personal")]
 mod value;
@@ -29,11 +29,11 @@ pub(crate) use event::{encrypt, subjects};
 pub use forget::ForgetReport;
 #[cfg(feature = "personal")]
 pub(crate) use forget::forget;
+pub(crate) use key_desk::KeyDesk;
 #[cfg(feature = "personal")]
-pub(crate) use keys::SubjectKeys;
+pub(crate) use keys::{SubjectKeys, key_ids};
 #[cfg(feature = "personal")]
 pub use master::{MasterKey, MasterKeyError};
 #[cfg(not(feature = "personal"))]
 pub(crate) use no_keys::{MasterKey, SubjectKeys};
-pub(crate) use key_desk::KeyDesk;
 pub(crate) use reveal::reveal;

@@ -44,21 +44,21 @@ impl Recorder {
         let context = self.rules().apply_limits(&inherited.attributes);
         let is_personal = event.is_personal || inherited.is_personal;
         let encoded = EventRef {
-                id,
-                event_type: &event.event_type,
-                entity_type: &event.entity_type,
-                entity_id: event.entity_id,
-                actor: event.actor.as_deref().or(inherited.actor).unwrap_or_else(|| self.actor()),
-                data: &data,
-                created_at: event.created_at.and_then(Timestamp::unix_micros).unwrap_or(now),
-                outcome: Outcome::Ok,
-                duration: None,
-                correlation_id: Some(inherited.correlation_id.unwrap_or(id)),
-                causation_id: inherited.causation_id,
-                context: &context,
-                origin: self.origin(),
-                is_personal,
-                further: event.further.borrowed(inherited.tenant),
+            id,
+            event_type: &event.event_type,
+            entity_type: &event.entity_type,
+            entity_id: event.entity_id,
+            actor: event.actor.as_deref().or(inherited.actor).unwrap_or_else(|| self.actor()),
+            data: &data,
+            created_at: event.created_at.and_then(Timestamp::unix_micros).unwrap_or(now),
+            outcome: Outcome::Ok,
+            duration: None,
+            correlation_id: Some(inherited.correlation_id.unwrap_or(id)),
+            causation_id: inherited.causation_id,
+            context: &context,
+            origin: self.origin(),
+            is_personal,
+            further: event.further.borrowed(inherited.tenant),
         };
         if is_personal && !self.keeps_personal() {
             encoded.encode_redacted(buffer);

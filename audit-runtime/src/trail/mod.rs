@@ -15,6 +15,8 @@ mod follow;
 mod read;
 #[cfg(feature = "postgres")]
 mod row;
+#[cfg(feature = "personal")]
+mod subject;
 
 pub use crate::record::{Change, IntentState, TrailEvent};
 #[cfg(feature = "postgres")]
@@ -26,3 +28,6 @@ pub use filter::{EventFilter, Page};
 #[cfg(feature = "postgres")]
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
 pub use read::Trail;
+#[cfg(feature = "personal")]
+#[cfg_attr(docsrs, doc(cfg(feature = "personal")))]
+pub use subject::SubjectTrail;
