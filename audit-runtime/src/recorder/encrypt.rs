@@ -1,5 +1,7 @@
 //! Personal values of rows that do not go through the journal.
 
+use super::Recorder;
+use crate::record::payload;
 use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
@@ -15,3 +17,22 @@ pub(crate) trait Encrypt: Debug + Send + Sync {
 
 /// The encryption of some events.
 pub(crate) type Encrypting<'a> = Pin<Box<dyn Future<Output = Result<(), sqlx::Error>> + Send + 'a>>;
+
+impl Recorder {
+    /// Encrypts the personal values of encoded events that do not go through the journal, in place.
+    ///
+    /// The keys are taken through a connection of the writer's thread, in a transaction of their
+    /// own, and never in one of the caller's.
+    ///
+    /// # Errors
+    /// No keys can be had.
+    pub(crate) async fn encrypt(&self, events: &mut [Vec<u8>]) -> Result<(), sqlx::Error> {
+        if !events.iter().any(|event| payload::is_personal(event)) {
+            return Ok(());
+        }
+        match self.encrypt.get() {
+            Some(encrypt) => encrypt.encrypt(events).await,
+            None => Err(sqlx::Error::Configuration("personal values need Builder::master_key to be encrypted".into())),
+        }
+    }
+}

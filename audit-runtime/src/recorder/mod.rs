@@ -96,24 +96,6 @@ impl Recorder {
         keeps
     }
 
-    /// Encrypts the personal values of encoded events that do not go through the journal, in place.
-    ///
-    /// The keys are taken through a connection of the writer's thread, in a transaction of their
-    /// own, and never in one of the caller's.
-    ///
-    /// # Errors
-    /// No keys can be had.
-    #[cfg(feature = "postgres")]
-    pub(crate) async fn encrypt(&self, events: &mut [Vec<u8>]) -> Result<(), sqlx::Error> {
-        if !events.iter().any(|event| payload::is_personal(event)) {
-            return Ok(());
-        }
-        match self.encrypt.get() {
-            Some(encrypt) => encrypt.encrypt(events).await,
-            None => Err(sqlx::Error::Configuration("personal values need Builder::master_key to be encrypted".into())),
-        }
-    }
-
     /// Returns the actor of an event that names none.
     pub(crate) fn actor(&self) -> &str {
         self.settings.actor.as_deref().unwrap_or("system")
