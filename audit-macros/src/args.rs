@@ -4,11 +4,11 @@ mod forms;
 mod value;
 
 pub(crate) use forms::{assigned, assigned_path, listed};
-pub(crate) use value::{Also, Chosen, Field, Format, Shown, SuccessIf, Value};
+pub(crate) use value::{Also, Chosen, Field, Format, Personal, Shown, SuccessIf, Value};
 
 use crate::habits;
 use crate::syntax::ungrouped;
-use forms::{chosen, names};
+use forms::{chosen, names, personal};
 use proc_macro2::Span;
 use syn::parse::{Parse, ParseStream};
 use syn::{Expr, Ident, Path};
@@ -67,7 +67,7 @@ pub(crate) struct Args {
     pub(crate) plain: Vec<Ident>,
     /// Keys inside of values: a parameter, and the path to the key.
     pub(crate) plain_keys: Vec<PlainKey>,
-    pub(crate) personal: Vec<Ident>,
+    pub(crate) personal: Vec<Personal>,
     pub(crate) subject: Option<Value>,
     pub(crate) fields: Vec<Field>,
     pub(crate) result: Option<Shown>,
@@ -121,6 +121,11 @@ impl Args {
         names.chain(self.fields.iter().map(|field| &field.name))
     }
 
+    /// Returns whether `personal` lists a name.
+    pub(crate) fn is_personal(&self, name: &Ident) -> bool {
+        self.personal.iter().any(|personal| personal.name == *name)
+    }
+
     fn argument(&mut self, name: &Ident, input: ParseStream<'_>) -> syn::Result<()> {
         match name.to_string().as_str() {
             "event" => self.event = Some(assigned(name, input)?),
@@ -151,7 +156,7 @@ impl Args {
                 self.plain = whole.into_iter().map(|key| key.parameter).collect();
                 self.plain_keys = keys;
             }
-            "personal" => self.personal = names(name, input)?,
+            "personal" => self.personal = personal(name, input)?,
             "fields" => self.fields = listed(name, input, Field::parse)?,
             "changes" => self.changes = listed(name, input, |input| input.parse().map(ungrouped))?,
             "tx" => self.tx = Some(assigned(name, input)?),

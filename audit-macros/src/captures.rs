@@ -52,7 +52,8 @@ pub(crate) fn captures(args: &Args, function: &Function, guarantees: &Guarantees
     for binding in function.bindings() {
         let name = &binding.name;
         let redacted = args.redact.contains(name);
-        let personal = args.personal.contains(name);
+        // `changes` marks the values that it compares.
+        let personal = args.is_personal(name) && !guarantees.concern(name) && !args.skip.contains(name);
         let chosen = only.and_then(|only| only.iter().find(|chosen| chosen.name == *name));
         let captured = match only {
             Some(_) => chosen.is_some(),
@@ -115,7 +116,8 @@ pub(crate) fn checked_fields(args: &Args, captures: &[Capture]) -> syn::Result<(
         } else if args.fields[..at].iter().any(|earlier| earlier.name == *name) {
             format!("the field `{name}` is given twice; rename one of them")
         } else if says_secret(&name.to_string())
-            && ![&args.plain, &args.redact, &args.personal].iter().any(|names| names.contains(name))
+            && ![&args.plain, &args.redact].iter().any(|names| names.contains(name))
+            && !args.is_personal(name)
         {
             return Err(looks_secret(
                 name,

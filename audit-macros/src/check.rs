@@ -7,7 +7,7 @@ use crate::event_type::{EventType, Text, entity, event_type};
 use crate::fallible::Fallible;
 use crate::function::Function;
 use crate::guarantee::guarantees;
-use crate::personal::subject;
+use crate::personal::personal;
 use crate::plan::Plan;
 use proc_macro2::Span;
 use syn::{Expr, parse_quote};
@@ -34,7 +34,10 @@ pub(crate) fn check(mut args: Args, function: &Function, responses: bool) -> syn
     for Also { entity, value } in &args.also {
         literal(&entity.to_string(), Some(value), function)?;
     }
-    let subject = subject(&mut args, function)?;
+    for personal in &args.personal {
+        literal(&personal.name.to_string(), personal.owner.as_ref(), function)?;
+    }
+    let personal = personal(&mut args, function)?;
     let guarantees = guarantees(&mut args, function, fallible)?;
     let captures = captures(&args, function, &guarantees)?;
     checked_fields(&args, &captures)?;
@@ -110,8 +113,7 @@ pub(crate) fn check(mut args: Args, function: &Function, responses: bool) -> syn
         skipped: args.skip,
         fields: args.fields,
         redacted: args.redact,
-        personal: args.personal,
-        subject,
+        personal,
         err_id: args.err_id,
         result,
         error,

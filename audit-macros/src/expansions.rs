@@ -1,4 +1,4 @@
-//! Snapshots of the expansion of thirteen shapes. Half-typed code expands, too.
+//! Snapshots of the expansion of fourteen shapes. Half-typed code expands, too.
 
 use crate::expand;
 use proc_macro2::TokenStream;
@@ -44,6 +44,8 @@ snapshots! {
         "async fn call(&mut self, tx: &mut Transaction<'_, Postgres>, id: Uuid, position: &mut Position) -> Result<(), E> { self.apply(tx, position).await }";
     personal: r#"event = "a.b", personal(email, phone, result), subject = customer, fields(phone = %number)"#,
         "fn call(id: Uuid, customer: u32, email: &str, number: u8) -> Option<String> { None }";
+    personal_of_several: r#"event = "a.b", tx = tx, personal(email, to = other, mode, actor), subject = |id| id, changes(self.mode)"#,
+        "async fn call(&mut self, tx: &mut Transaction<'_, Postgres>, id: Uuid, email: &str, to: &str, other: u32) -> Result<u32, E> { Ok(7) }";
     further_entities_and_tenant: r#"event = "a.b", id = (from, number), also(account = from, account = to, invoice = |v| &v.invoices), tenant = self.tenant"#,
         "fn call(&self, from: u64, to: u64, number: u32) -> Booked { self.book(from, to) }";
     recorder_and_crate: r#"event = "a.b", recorder = &self.audit, crate = my::audit"#, "fn call(&self, id: Uuid) {}";

@@ -146,6 +146,7 @@ fn changes(args: &Args, function: &Function, lent: &mut Lent) -> syn::Result<Vec
         if let Member::Named(name) = &member
             && says_secret(&key)
             && !args.plain.contains(name)
+            && !args.is_personal(name)
         {
             return Err(looks_secret(
                 name,
@@ -164,6 +165,14 @@ fn changes(args: &Args, function: &Function, lent: &mut Lent) -> syn::Result<Vec
         changes.push(Change { key, value: value.clone() });
     }
     Ok(changes)
+}
+
+/// Returns whether a name is the key of a value in `changes`.
+pub(crate) fn is_change(args: &Args, name: &Ident) -> bool {
+    args.changes.iter().any(|value| {
+        let key_of = if let Expr::Assign(assign) = value { &*assign.left } else { value };
+        matches!(last(key_of), Ok(Member::Named(key)) if key == *name)
+    })
 }
 
 /// The parameter, or `self`, that a chain of fields begins with.

@@ -5,6 +5,7 @@ use crate::captures::Capture;
 use crate::event_type::{EventType, Text};
 use crate::fallible::Fallible;
 use crate::guarantee::Guarantees;
+use crate::personal::PersonalData;
 use crate::syntax::mentions;
 use syn::{Expr, ExprClosure, Ident, Path};
 
@@ -27,10 +28,7 @@ pub(crate) struct Plan {
     pub(crate) fields: Vec<Field>,
     /// Parameters and fields whose values are left out.
     pub(crate) redacted: Vec<Ident>,
-    /// Fields, and perhaps the result, that are personal.
-    pub(crate) personal: Vec<Ident>,
-    /// The subject of the personal data.
-    pub(crate) subject: Option<Expr>,
+    pub(crate) personal: PersonalData,
     pub(crate) result: Shown,
     pub(crate) error: Option<(Ident, Shown)>,
     pub(crate) ok: Option<ExprClosure>,
@@ -54,7 +52,9 @@ impl Plan {
             || early(self.id.as_ref())
             || early(self.err_id.as_ref())
             || early(self.when.as_ref())
-            || self.recorder.iter().chain(&self.subject).chain(&self.tenant).any(|expr| mentions(expr, name))
+            || early(self.personal.subject.as_ref())
+            || self.personal.owners.iter().any(|(_, owner)| mentions(owner, name))
+            || self.recorder.iter().chain(&self.tenant).any(|expr| mentions(expr, name))
             || self.fields.iter().any(|field| early(Some(&field.value)))
             || self.also.iter().any(|also| early(Some(&also.value)))
             || self.guarantees.concern(name)

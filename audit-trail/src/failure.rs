@@ -51,6 +51,8 @@ pub(crate) enum Role {
     Reader,
     Checkpointer,
     Owner,
+    /// A role that may forget subjects.
+    Eraser,
     /// The owner, who makes the tables first.
     Migrator,
 }
@@ -62,6 +64,7 @@ impl Role {
             Self::Checkpointer => {
                 "connect as a role that may seal: audit-trail migrate --checkpointer ROLE grants that"
             }
+            Self::Eraser => "connect as a role that may forget: audit-trail migrate --eraser ROLE grants that",
             Self::Owner => "connect as the owner of the audit tables",
             Self::Migrator => {
                 "connect as the owner of the audit tables; for new tables, as a role that may create tables in the schema"

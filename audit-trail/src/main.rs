@@ -124,7 +124,9 @@ enum Command {
     /// Removes months that are older than a date, archives them on request, and records that in the
     /// trail
     Prune(prune::Prune),
-    /// Destroys the key of a subject: its personal data can never be read again, the rows stay
+    /// Shows all that is on record about a person, oldest first, for a subject access request
+    Subject(personal::Subject),
+    /// Destroys the keys of subjects: their personal data can never be read again, the rows stay
     Forget(personal::Forget),
     /// Makes a master key
     MasterKey(personal::NewMasterKey),
@@ -288,6 +290,7 @@ async fn with_database(
         Command::Checkpoint(command) => command.run(pool).await,
         Command::Verify(command) => command.run(pool, style).await,
         Command::Proof(command) => command.run(pool).await,
+        Command::Subject(command) => command.run(&trail, style).await,
         Command::Forget(command) => command.run(pool).await,
         Command::Quarantine(command) => command.run(pool, style).await,
         // They run without a pool.
@@ -314,7 +317,8 @@ impl Command {
             Self::Proof(_) => ("proof", Role::Reader),
             Self::Partitions(_) => ("partitions", Role::Owner),
             Self::Prune(_) => ("prune", Role::Owner),
-            Self::Forget(_) => ("forget", Role::Owner),
+            Self::Forget(_) => ("forget", Role::Eraser),
+            Self::Subject(_) => ("subject", Role::Reader),
             Self::MasterKey(_) => ("master-key", Role::Reader),
             Self::Journal(journal::Command::Status { .. }) => ("journal status", Role::Reader),
             Self::Journal(journal::Command::Ship(_)) => ("journal ship", Role::Reader),
@@ -338,6 +342,7 @@ impl Command {
                 | Self::Find(_)
                 | Self::Events(_)
                 | Self::Export(_)
+                | Self::Subject(_)
                 | Self::Journal(journal::Command::Ship(_))
         )
     }
@@ -352,7 +357,8 @@ impl Command {
             | Self::Event { .. }
             | Self::History(_)
             | Self::Find(_)
-            | Self::Events(_) => return Ok(()),
+            | Self::Events(_)
+            | Self::Subject(_) => return Ok(()),
             // It refuses them itself, for it has forms of its own.
             Self::Export(_) => return Ok(()),
             Self::Status
@@ -379,7 +385,7 @@ impl Command {
         match self {
             Self::Verify(_) => "interrupted: the trail is not verified".into(),
             Self::Prune(_) => "interrupted: months that were reported are pruned, all others are unchanged".into(),
-            Self::Export(_) => "interrupted: the export is incomplete".into(),
+            Self::Export(_) | Self::Subject(_) => "interrupted: the export is incomplete".into(),
             Self::Find(_) => "interrupted: the search is incomplete; what it found is printed".into(),
             Self::Migrate(_) | Self::Partitions(_) => format!("interrupted: run audit-trail {name} again to finish"),
             Self::Journal(journal::Command::Ship(_)) => {

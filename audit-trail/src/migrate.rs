@@ -27,6 +27,9 @@ pub(crate) struct Migrate {
     /// Grants this role the rights to make checkpoints
     #[arg(long, value_name = "ROLE", alias = "sealer")]
     checkpointer: Vec<String>,
+    /// Grants this role the right to forget subjects, and no other
+    #[arg(long, value_name = "ROLE")]
+    eraser: Vec<String>,
     /// Grants this role the right to read the events of one tenant, in the view audit_tenant_events
     #[arg(long, value_name = "ROLE=TENANT", value_parser = assignment)]
     tenant: Vec<(String, String)>,
@@ -53,6 +56,10 @@ fn assignment(text: &str) -> Result<(String, String), String> {
     }
 }
 
+fn article(duty: admin::Role) -> &'static str {
+    if duty == admin::Role::Eraser { "an" } else { "a" }
+}
+
 impl Migrate {
     pub(crate) async fn run(self, pool: &PgPool) -> Result<(), Failure> {
         let mut admin = Admin::new(pool.clone());
@@ -69,10 +76,11 @@ impl Migrate {
             (admin::Role::Writer, self.writer),
             (admin::Role::Reader, self.reader),
             (admin::Role::Checkpointer, self.checkpointer),
+            (admin::Role::Eraser, self.eraser),
         ] {
             for role in roles {
                 admin.grant(duty, &role).await?;
-                printed = printed.and(say::line(format!("{} is a {duty}", harmless(&role))));
+                printed = printed.and(say::line(format!("{} is {} {duty}", harmless(&role), article(duty))));
             }
         }
         for (role, tenant) in self.tenant {

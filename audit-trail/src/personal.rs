@@ -1,26 +1,41 @@
-//! `audit-trail forget` and `audit-trail master-key`
+//! `audit-trail subject`, `audit-trail forget` and `audit-trail master-key`
 
 use crate::checkpoint::keep_secret;
 use crate::environment::{self, variable};
 use crate::failure::Failure;
 use crate::say;
+use crate::show::{Printer, Style};
 use crate::text::harmless;
 use audit_runtime::MasterKey;
 use audit_runtime::admin::Admin;
+use audit_runtime::trail::Trail;
 use clap::Args;
+use futures_util::TryStreamExt;
 use sqlx::postgres::PgPool;
 use std::path::PathBuf;
 
 /// Where the master key is, if neither a file nor a command is named.
 const VARIABLE: &str = "AUDIT_MASTER_KEY";
 
-/// Requires the owner of the audit tables. Later events about the subject get a new key, and so do
-/// events that wait in a journal. Run it again when these are shipped.
+/// Finds the events whose entity, target, actor or personal values are the person's, and those whose
+/// data name it, as in `"customer_id": 42`. Personal values of other entities are found by the owner
+/// of the audit tables only. It reads the whole trail.
+#[derive(Debug, Args)]
+pub(crate) struct Subject {
+    /// The person, as `subject = ..` names it, as in `customer:42`
+    subject: String,
+}
+
+/// Requires the owner of the audit tables, or a role of `migrate --eraser`. Later events about the
+/// subject get a new key, and so do events that wait in a journal. Run it again when these are
+/// shipped. It reaches marked values only: no other actors, error texts, ids, keys and tenants of
+/// entities, values without a mark, and neither backups nor archives.
 #[derive(Debug, Args)]
 pub(crate) struct Forget {
-    /// The subject, as `subject = ..` names it
-    subject: String,
-    /// The actor of the event audit.forgotten [env: USER]
+    /// The subjects, as `subject = ..` names them
+    #[arg(required = true, value_name = "SUBJECT")]
+    subjects: Vec<String>,
+    /// The actor of the events audit.forgotten [env: USER]
     #[arg(long, value_name = "NAME")]
     actor: Option<String>,
 }
@@ -37,21 +52,64 @@ pub(crate) fn admin(pool: &PgPool, actor: Option<String>) -> Admin {
     actor.or_else(environment::user).into_iter().fold(Admin::new(pool.clone()), |admin, actor| admin.actor(actor))
 }
 
-impl Forget {
-    pub(crate) async fn run(self, pool: &PgPool) -> Result<(), Failure> {
-        let Some(forgotten) = admin(pool, self.actor).forget(&self.subject).await? else {
-            let text = format!(
-                "found no key of {}: no personal data of this subject was stored, or the subject is forgotten already",
-                self.subject
-            );
-            return Err(Failure::Nothing(text));
-        };
-        if !forgotten.is_rewritten {
+/// The places that no key erases.
+const NOT_REACHED: &str = "not erased: actors and values that are not marked as personal, error texts, ids and keys of entities, tenants; \
+                           backups, archives and other copies";
+
+impl Subject {
+    pub(crate) async fn run(self, trail: &Trail, style: &Style) -> Result<(), Failure> {
+        let found = trail.subject(&self.subject).await?;
+        if !found.finds_personal_values() {
             say::notice(
-                "audit_keys was in use, so its files still contain the wrapped key; run VACUUM (FULL) audit_keys to erase it",
+                "this role may not read whose keys there are, so events that only hold a personal value of the person are missing; \
+                 connect as the owner of the audit tables to find them",
             );
         }
-        say::line(format!("{} is forgotten: key {} is destroyed", harmless(&self.subject), forgotten.key))
+        let mut printer = Printer::new(style)?;
+        let mut events = Box::pin(found.stream());
+        while let Some(event) = events.try_next().await? {
+            printer.event(&event)?;
+        }
+        printer.end()?;
+        if printer.printed() == 0 {
+            return Err(Failure::Nothing(format!("found no event about {}", self.subject)));
+        }
+        Ok(())
+    }
+}
+
+impl Forget {
+    /// Forgets one after another. A subject that is unknown stops none of the others.
+    pub(crate) async fn run(self, pool: &PgPool) -> Result<(), Failure> {
+        let admin = admin(pool, self.actor);
+        let (mut unknown, mut is_rewritten, mut printed) = (Vec::new(), true, Ok(()));
+        for subject in &self.subjects {
+            match admin.forget(subject).await? {
+                None => unknown.push(harmless(subject)),
+                Some(forgotten) => {
+                    // Each key is destroyed in rows that are rewritten later, too.
+                    is_rewritten = forgotten.is_rewritten;
+                    let text = format!("{} is forgotten: key {} is destroyed", harmless(subject), forgotten.key);
+                    printed = printed.and(say::line(text));
+                }
+            }
+        }
+        if unknown.len() < self.subjects.len() {
+            if !is_rewritten {
+                say::notice(
+                    "audit_keys was in use, so its files still contain the wrapped key; run VACUUM (FULL) audit_keys to erase it",
+                );
+            }
+            say::notice(NOT_REACHED);
+        }
+        if unknown.is_empty() {
+            return printed;
+        }
+        printed?;
+        Err(Failure::Nothing(format!(
+            "found no key of {}: no personal data of this subject was stored, or the subject is forgotten already",
+            unknown.join(", ")
+        )))
     }
 }
 

@@ -170,6 +170,8 @@ async fn migrate_grants_roles_their_rights() {
     for duty in ["reader", "writer", "checkpointer"] {
         assert!(granted.stdout.contains(&format!("{name} is a {duty}")), "{}", granted.stdout);
     }
+    let eraser = run(&database, &["migrate", "--eraser", &name]);
+    assert!(eraser.stdout.contains(&format!("{name} is an eraser")), "{}{}", eraser.stdout, eraser.stderr);
     let by_its_old_name = run(&database, &["migrate", "--sealer", &name]);
     assert!(by_its_old_name.stdout.contains("is a checkpointer"), "{}", by_its_old_name.stderr);
 }

@@ -52,7 +52,7 @@ async fn a_lack_of_rights_is_reported_with_the_role_that_has_them() {
     let (database, reader) = with_role(&["--reader"]).await;
     let owner = "connect as the owner of the audit tables";
     for (arguments, text) in [
-        (&["forget", "customer:42"][..], owner),
+        (&["forget", "customer:42"][..], "audit-trail migrate --eraser ROLE"),
         (&["prune", "--before", "2019-01-01"], owner),
         (&["partitions"], owner),
         (&["migrate", "--reader", &reader], owner),
@@ -93,6 +93,7 @@ async fn every_subcommand_reports_a_missing_schema_as_such() {
         &["partitions"],
         &["prune", "--before", "2019-01-01"],
         &["prune", "--before", "2019-01-01", "--dry-run"],
+        &["subject", "customer:42"],
         &["forget", "customer:42"],
         &["quarantine", "list"],
         &["quarantine", "retry", "--all"],

@@ -12,7 +12,7 @@ use tests::examples::audit_trail;
 use tests::{Cluster, Config, Database, Proxy, Rule, eventually, wait};
 
 /// Every subcommand that asks a database.
-const ASKING: [&[&str]; 17] = [
+const ASKING: [&[&str]; 18] = [
     &["migrate"],
     &["order", "00000000-0000-7000-8000-0000000000aa"],
     &["entity", "order", "00000000-0000-7000-8000-0000000000aa"],
@@ -26,6 +26,7 @@ const ASKING: [&[&str]; 17] = [
     &["proof", "00000000-0000-7000-8000-0000000000aa"],
     &["partitions"],
     &["prune", "--before", "2019-01-01"],
+    &["subject", "customer:42"],
     &["forget", "customer:42"],
     &["quarantine", "list"],
     &["quarantine", "retry", "--all"],

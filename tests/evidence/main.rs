@@ -8,9 +8,11 @@ mod forms;
 mod hostile;
 mod independent;
 mod partitions;
+mod places;
 mod retention;
 mod roles;
 mod scene;
+mod subjects;
 mod unharmed;
 
 /// A step that takes long can run in a task of its own.

@@ -1,13 +1,13 @@
 //! Journals cost what they hold, leave the disk when it is stored, and go where a mapping would not
 //! be safe.
 
-use audit_runtime::{Audit, Event, JournalError, RecordError, StartError, audited};
+use audit_runtime::{Audit, Context, Event, JournalError, RecordError, StartError, audited};
 use serde_json::json;
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tests::again::{again, is_again};
 use tests::{Database, SmallDisk, eventually};
 
@@ -91,6 +91,40 @@ async fn a_busy_journal_lets_go_of_what_is_personal_and_stored() {
         })
         .await;
     }
+    audit.shutdown(Duration::from_secs(30)).await.unwrap();
+    database.is_unharmed().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_journal_holds_nothing_of_a_forgotten_person_a_second_later() {
+    let database = Database::new().await;
+    let audit = database.audit().segment_bytes(1 << 24).master_key(KEY.parse().unwrap()).start().unwrap();
+    let _entered = audit.enter();
+    // A service of old, with events that nobody has to forget, which records nothing from now on.
+    for number in 0..1_000 {
+        audit.record(noted(&format!("remember {number}"))).unwrap();
+    }
+    let mut longest = Duration::ZERO;
+    for round in 0..3 {
+        let (mail, place) = (format!("ada.{round}@example.org"), format!("192.0.2.{round}"));
+        {
+            let _request = Context::new().personal("ip", "customer:42", &place).enter();
+            change("customer:42", &mail);
+        }
+        assert!(holds(database.journals.path(), &mail) && holds(database.journals.path(), &place));
+        audit.flush().await.unwrap();
+        let begin = Instant::now();
+        database.admin().forget("customer:42").await.unwrap().unwrap();
+        eventually("nothing of the person is left", || async {
+            !holds(database.journals.path(), &mail) && !holds(database.journals.path(), &place)
+        })
+        .await;
+        longest = longest.max(begin.elapsed());
+    }
+    // It is asked for after 400 ms, and done at the next turn of the journal's thread.
+    let most = Duration::from_secs(if std::env::var_os("CI").is_some() { 5 } else { 2 });
+    assert!(longest < most, "{longest:?}");
+    assert_eq!(database.journal_directories(), 1);
     audit.shutdown(Duration::from_secs(30)).await.unwrap();
     database.is_unharmed().await;
 }

@@ -277,6 +277,23 @@ def decrypt(key, data, authenticated):
     return cipher.decrypt(b"\0\0\0\0" + data[16:24], data[24:], authenticated)
 
 
+def places(row):
+    """The places of a row that may hold an encrypted value, each with its name."""
+    data, context, actor = json.loads(row["data"]), json.loads(row["context"] or "null"), row["actor"]
+
+    def below(value, name, levels):
+        for key, value in value.items() if isinstance(value, dict) and "$encrypted" not in value else ():
+            yield f"{name}\x1f{key}", value
+            if levels > 1:
+                yield from below(value, f"{name}\x1f{key}", levels - 1)
+
+    yield from data.items() if isinstance(data, dict) else ()
+    yield from below(data.get("changes"), "changes", 3) if isinstance(data, dict) else ()
+    yield from below(context, "context", 1)
+    if actor.startswith('{"$encrypted":'):
+        yield "\x1factor", json.loads(actor)
+
+
 async def personal(url, master):
     connection = await asyncpg.connect(url)
     master = base64.b64decode(master)
@@ -285,9 +302,9 @@ async def personal(url, master):
         for row in await connection.fetch("SELECT id, wrapped FROM audit_keys WHERE wrapped IS NOT NULL")
     }
     found = []
-    for row in await connection.fetch("SELECT id, causation_id, outcome, data FROM audit_events ORDER BY created_at, id"):
+    for row in await connection.fetch("SELECT id, causation_id, outcome, data, context, actor FROM audit_events ORDER BY created_at, id"):
         event = row["causation_id"] if row["outcome"] == "interrupted" else row["id"]
-        for name, value in json.loads(row["data"]).items():
+        for name, value in places(row):
             value = value.get("$encrypted") if isinstance(value, dict) else None
             key = value and keys.get(uuid.UUID(value["key"]))
             if not key:

@@ -15,6 +15,7 @@ mod keys;
 mod nested;
 mod odd;
 mod outcomes;
+mod personal;
 mod quiet;
 mod requests;
 mod responses;

@@ -1,6 +1,6 @@
 //! The forms of an argument: `name = value` and `name(..)`.
 
-use super::value::{Chosen, Format};
+use super::value::{Chosen, Format, Personal};
 use crate::habits;
 use syn::ext::IdentExt as _;
 use syn::parse::{Parse, ParseStream};
@@ -54,6 +54,21 @@ pub(super) fn chosen(list: &Ident, input: ParseStream<'_>) -> syn::Result<Vec<Ch
     let chosen = listed(list, input, entry)?;
     habits::repeated(list, chosen.iter().map(|chosen| &chosen.name))?;
     Ok(chosen)
+}
+
+/// Parses a list of personal values, each perhaps with a subject of its own and at most once.
+pub(super) fn personal(list: &Ident, input: ParseStream<'_>) -> syn::Result<Vec<Personal>> {
+    let entry = |input: ParseStream<'_>| {
+        if input.peek(Ident::peek_any) && input.peek2(Token![=]) {
+            let name = input.call(Ident::parse_any)?;
+            let owner = Some(assigned(&name, input)?);
+            return Ok(Personal { name, owner });
+        }
+        Ok(Personal { name: listed_name(list, input)?, owner: None })
+    };
+    let names = listed(list, input, entry)?;
+    habits::repeated(list, names.iter().map(|personal| &personal.name))?;
+    Ok(names)
 }
 
 /// Parses a name in a list of names.

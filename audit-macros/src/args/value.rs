@@ -41,6 +41,12 @@ pub(crate) struct Also {
     pub(crate) value: Value,
 }
 
+/// An entry of `personal(..)`: a name, and perhaps whose its value is.
+pub(crate) struct Personal {
+    pub(crate) name: Ident,
+    pub(crate) owner: Option<Value>,
+}
+
 /// An entry of `plain`: a parameter, or a key inside of its value, as in `order.token_in`.
 pub(crate) struct PlainKey {
     pub(crate) parameter: Ident,

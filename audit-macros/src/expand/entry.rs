@@ -74,9 +74,7 @@ pub(super) fn entry(plan: &Plan, function: &Function, names: &Names, private: &T
     if let Some(tenant) = &plan.tenant {
         steps.push(quote_spanned!(tenant.span()=> #call.tenant(&(#tenant));));
     }
-    if let Some(subject) = &plan.subject {
-        steps.push(quote_spanned!(subject.span()=> #call.subject(&(#subject));));
-    }
+    steps.extend(whose(plan, call));
     for capture in &plan.captures {
         let name = &capture.name;
         let key = known_key(private, &key(name));
@@ -99,7 +97,8 @@ pub(super) fn entry(plan: &Plan, function: &Function, names: &Names, private: &T
             }
             CaptureMode::Personal(format) => {
                 let method = method(format);
-                quote_spanned!(name.span()=> #call.personal().#method(#key, &#name);)
+                let personal = personal(plan, name);
+                quote_spanned!(name.span()=> #call #personal.#method(#key, &#name);)
             }
         };
         let cfgs = &capture.cfgs;
@@ -122,6 +121,30 @@ pub(super) fn entry(plan: &Plan, function: &Function, names: &Names, private: &T
         steps.push(quote_spanned!(value.span()=> #call.before(#key, &#value);));
     }
     if steps.is_empty() { quote!(|_| ()) } else { quote!(|#call| { #(#steps)* }) }
+}
+
+/// Emits whose the personal values are, and which of them are not in the data.
+fn whose(plan: &Plan, call: &Ident) -> Vec<TokenStream> {
+    let mut steps = Vec::new();
+    match &plan.personal.subject {
+        Some(Value::Early(subject)) => steps.push(quote_spanned!(subject.span()=> #call.subject(&(#subject));)),
+        Some(Value::Late(_)) => steps.push(quote!(#call.await_subject();)),
+        None => {}
+    }
+    for (name, owner) in &plan.personal.owners {
+        let key = key(name);
+        steps.push(quote_spanned!(owner.span()=> #call.owner(#key, &(#owner));));
+    }
+    for name in &plan.personal.names {
+        let (key, is_owned) = (key(name), plan.personal.owns(name));
+        if name == "actor" {
+            steps.push(quote!(#call.personal_actor(#is_owned);));
+        }
+        if plan.guarantees.changes.iter().any(|change| change.key == key) {
+            steps.push(quote!(#call.personal_change(#key, #is_owned);));
+        }
+    }
+    steps
 }
 
 /// Emits the record that has to exist before the body runs.

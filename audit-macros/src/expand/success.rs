@@ -24,6 +24,7 @@ pub(super) fn by_default(
     let asks_for_more = matches!(plan.event, EventType::Late(_))
         || is_late(plan.id.as_ref())
         || is_late(plan.when.as_ref())
+        || is_late(plan.personal.subject.as_ref())
         || plan.fields.iter().any(|field| is_late(Some(&field.value)))
         || plan.also.iter().any(|also| is_late(Some(&also.value)))
         || plan.ok.is_some()
@@ -48,6 +49,11 @@ pub(super) fn success(plan: &Plan, function: &Function, names: &Names, private: 
         let (id_of, call) = (late(private, value, id), at(call, id.span()));
         let span = own_span(id);
         steps.push(quote_spanned!(span=> #call.entity_id(#id_of);));
+    }
+    if let Some(Value::Late(subject)) = &plan.personal.subject {
+        let (subject_of, call) = (late(private, value, subject), at(call, subject.span()));
+        let span = own_span(subject);
+        steps.push(quote_spanned!(span=> #call.subject(&#subject_of);));
     }
     for Also { entity, value: targets } in &plan.also {
         if let Value::Late(closure) = targets {
@@ -92,7 +98,7 @@ pub(super) fn success(plan: &Plan, function: &Function, names: &Names, private: 
 fn result(plan: &Plan, function: &Function, names: &Names, private: &TokenStream) -> TokenStream {
     let Names { call, value, .. } = names;
     let key = known_key(private, "result");
-    let personal = is_personal(plan).then(|| quote!(.personal()));
+    let personal = personal(plan, &Ident::new("result", Span::call_site()));
     match &plan.result {
         Shown::Skip => quote!(let _ = #value;),
         Shown::As(Format::Serialize) if is_response(plan, function) => {
@@ -130,7 +136,7 @@ fn captured(
 }
 
 fn is_personal(plan: &Plan) -> bool {
-    plan.personal.iter().any(|name| name == "result")
+    plan.personal.names.iter().any(|name| name == "result")
 }
 
 /// Returns whether the value is an `impl IntoResponse`: nothing else is known of an opaque type.

@@ -4,7 +4,7 @@ use crate::args::Format;
 use crate::fallible::Fallible;
 use crate::function::Function;
 use crate::plan::Plan;
-use crate::syntax::respanned;
+use crate::syntax::{key, respanned};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned as _;
@@ -73,9 +73,16 @@ fn is_associated(path: &syn::Expr) -> bool {
     path.qself.is_some() || segments.iter().rev().skip(1).any(through_a_type)
 }
 
-/// Returns `.personal()`, if a field or the result is personal.
+/// Returns `.personal()`, if a value of this name is personal.
 pub(crate) fn personal(plan: &Plan, name: &Ident) -> Option<TokenStream> {
-    plan.personal.contains(name).then(|| quote!(.personal()))
+    plan.personal.contains(name).then(|| {
+        if plan.personal.owns(name) {
+            let key = key(name);
+            quote!(.personal_of(#key))
+        } else {
+            quote!(.personal())
+        }
+    })
 }
 
 /// Emits an attempt of the library's, and the return of its error. Complaints about the error's

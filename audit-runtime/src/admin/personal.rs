@@ -15,8 +15,10 @@ impl Admin {
     /// Events recorded of the subject afterwards use a new key. So do earlier events that still
     /// wait in a journal.
     ///
+    /// The role owns the tables, or is an [`Eraser`](super::Role::Eraser).
+    ///
     /// # Errors
-    /// The database cannot be reached, or the role does not own the tables.
+    /// The database cannot be reached, or the role may not forget.
     pub async fn forget(&self, subject: &str) -> Result<Option<ForgetReport>, DatabaseError> {
         forget(&self.pool, subject, self.actor.as_deref()).await.map_err(DatabaseError::of)
     }

@@ -3,8 +3,9 @@
 use super::handle::Audit;
 use super::receipt::Receipt;
 use crate::context::Scope;
-use crate::error::{RecordError, StoreError};
-use crate::record::{AuditEvent, InsertRow, InsertRowBlocking, RowInsert};
+use crate::error::{EventError, RecordError, StoreError};
+use crate::record::{AuditEvent, EventRef, InsertRow, InsertRowBlocking, RowInsert, payload};
+use crate::recorder::{Recorder, buffer};
 use crate::sys::block_on;
 use std::error::Error;
 use uuid::Uuid;
@@ -27,16 +28,13 @@ pub enum RecordInError<E: Error + 'static> {
         #[source]
         error: RecordError,
     },
-    /// An event has personal data, which only the way from the journal encrypts.
+    /// Events have personal data, and the keys that encrypt them cannot be had.
     ///
     /// No statement was sent, and the transaction can be used further.
-    #[error(
-        "event {index} of the list has personal data, which is encrypted on its way from the journal, so none of them was sent; \
-         record it with Audit::record or Audit::record_all"
-    )]
-    Personal {
-        /// The event's place in the list, from 0.
-        index: usize,
+    #[error("none of the events was sent, because their personal data cannot be encrypted: {reason}")]
+    Keys {
+        /// The reason.
+        reason: String,
     },
     /// The client's own error: PostgreSQL refuses the rows, or cannot be reached.
     ///
@@ -111,24 +109,46 @@ impl Receipts {
 }
 
 /// Events that are ready to be inserted.
+#[derive(Default)]
 struct Prepared {
     ids: Vec<Uuid>,
     /// Full ones first.
     statements: Vec<RowInsert>,
+    /// Encoded events whose personal values are to be encrypted.
+    personal: Vec<Vec<u8>>,
 }
 
-/// The reason why events cannot be inserted, whichever the client.
-enum Unprepared {
-    Event { index: usize, error: RecordError },
-    Personal { index: usize },
+/// The place of a malformed event, and its first mistake.
+struct Malformed(usize, RecordError);
+
+impl<E: Error + 'static> From<Malformed> for RecordInError<E> {
+    fn from(Malformed(index, error): Malformed) -> Self {
+        Self::Event { index, error }
+    }
 }
 
-impl<E: Error + 'static> From<Unprepared> for RecordInError<E> {
-    fn from(error: Unprepared) -> Self {
-        match error {
-            Unprepared::Event { index, error } => Self::Event { index, error },
-            Unprepared::Personal { index } => Self::Personal { index },
+impl Prepared {
+    fn push(&mut self, encoded: &[u8]) -> Result<(), RecordError> {
+        let mut json = buffer::take();
+        let event = EventRef::decode(encoded, &mut json);
+        let event = event.map_err(|error| EventError::Data { event_type: "unknown".into(), message: error.to_string() })?;
+        match self.statements.last_mut().filter(|rows| rows.bytes() < STATEMENT) {
+            Some(rows) => rows.push(&event),
+            None => self.statements.push(RowInsert::from(&event)),
         }
+        buffer::put(json);
+        Ok(())
+    }
+
+    /// Encrypts personal values. Keys are taken outside of the caller's transaction.
+    async fn encrypted<E: Error + 'static>(mut self, recorder: &Recorder) -> Result<Self, RecordInError<E>> {
+        let mut personal = std::mem::take(&mut self.personal);
+        recorder.encrypt(&mut personal).await.map_err(|reason| RecordInError::Keys { reason })?;
+        for event in &personal {
+            // It was decoded before it was encrypted.
+            self.push(event).map_err(|error| RecordInError::Keys { reason: error.to_string() })?;
+        }
+        Ok(self)
     }
 }
 
@@ -141,7 +161,8 @@ impl Audit {
     /// Without events, nothing is sent.
     ///
     /// `connection` is a transaction of sqlx or of another client: see [`InsertRow`]. Its role may
-    /// insert into `audit_events`. The events do not go through the journal, and the future is to be
+    /// insert into `audit_events`. Personal data are encrypted by keys that the writer takes on a
+    /// connection of its own before. The events do not go through the journal, and the future is to be
     /// awaited to its end. Under a [`Probe`](crate::testing::Probe), the probe catches them, and
     /// nothing is inserted.
     ///
@@ -160,8 +181,9 @@ impl Audit {
     /// ```
     ///
     /// # Errors
-    /// An event is malformed or has personal data: then no statement was sent. Or PostgreSQL refuses
-    /// a row: then no row is stored, and the transaction has failed. See [`RecordInError`].
+    /// An event is malformed, or the keys of personal data cannot be had: then no statement was sent.
+    /// Or PostgreSQL refuses a row: then no row is stored, and the transaction has failed. See
+    /// [`RecordInError`].
     pub fn record_in<'a, C: InsertRow + ?Sized, I: IntoIterator<Item: AuditEvent>>(
         &self,
         connection: &'a mut C,
@@ -172,7 +194,7 @@ impl Audit {
         let prepared = self.prepare(events);
         let recorder = self.recorder().clone();
         async move {
-            let Prepared { ids, statements } = prepared?;
+            let Prepared { ids, statements, .. } = prepared?.encrypted(&recorder).await?;
             for rows in &statements {
                 connection.insert_rows(rows).await.map_err(RecordInError::Database)?;
                 recorder.counters.in_transactions(rows.len() as u64);
@@ -190,7 +212,7 @@ impl Audit {
         connection: &mut C,
         events: impl IntoIterator<Item: AuditEvent>,
     ) -> Result<Vec<Uuid>, RecordInError<C::Error>> {
-        let Prepared { ids, statements } = self.prepare(events)?;
+        let Prepared { ids, statements, .. } = block_on(self.prepare(events)?.encrypted(self.recorder()))?;
         for rows in &statements {
             connection.insert_rows_blocking(rows).map_err(RecordInError::Database)?;
             self.recorder().counters.in_transactions(rows.len() as u64);
@@ -198,32 +220,30 @@ impl Audit {
         Ok(ids)
     }
 
-    fn prepare(&self, events: impl IntoIterator<Item: AuditEvent>) -> Result<Prepared, Unprepared> {
+    fn prepare(&self, events: impl IntoIterator<Item: AuditEvent>) -> Result<Prepared, Malformed> {
         let (scope, recorder) = (Scope::current(), self.recorder());
         let inherited = scope.inherited();
         let has_database = recorder.settings.durability.has_database();
-        let (mut ids, mut statements) = (Vec::new(), Vec::new());
-        let mut rows = RowInsert::default();
+        let mut prepared = Prepared::default();
         for (index, event) in events.into_iter().enumerate() {
             let event = event.into_event();
-            if !has_database {
-                let recorded = recorder.record(&event, &inherited);
-                let (id, _) = recorded.map_err(|error| Unprepared::Event { index, error })?;
+            let malformed = |error| Malformed(index, error);
+            if has_database {
+                let (id, encoded) = recorder.encoded(&event, &inherited).map_err(malformed)?;
+                prepared.ids.push(id);
+                if payload::is_personal(&encoded) {
+                    prepared.personal.push(encoded);
+                } else {
+                    prepared.push(&encoded).map_err(malformed)?;
+                    buffer::put(encoded);
+                }
+            } else {
+                let (id, _) = recorder.record(&event, &inherited).map_err(malformed)?;
                 recorder.probed_in_transaction(id);
-                ids.push(id);
-                continue;
+                prepared.ids.push(id);
             }
-            if event.is_personal && recorder.settings.keeps_personal {
-                return Err(Unprepared::Personal { index });
-            }
-            if rows.bytes() >= STATEMENT {
-                statements.push(std::mem::take(&mut rows));
-            }
-            let id = recorder.row(&event, &inherited, &mut rows);
-            ids.push(id.map_err(|error| Unprepared::Event { index, error })?);
         }
-        statements.extend(Some(rows).filter(|rows| !rows.is_empty()));
-        Ok(Prepared { ids, statements })
+        Ok(prepared)
     }
 
     /// Records events by hand, and returns as soon as all of them are in the journal.

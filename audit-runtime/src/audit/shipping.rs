@@ -4,11 +4,13 @@
 use super::checkpoints::{self, Checkpoints};
 use super::upkeep;
 use crate::postgres::ConnectOptions;
-use crate::privacy::MasterKey;
-use crate::recorder::{LOSSES_ARE_OVER, Recorder};
+use crate::privacy::{KeyDesk, MasterKey};
+use crate::recorder::counters::Counters;
+use crate::recorder::{Encrypt, Encrypting, LOSSES_ARE_OVER, Recorder};
 use crate::writer::{self, WriterParts};
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// The way from the journal to PostgreSQL.
@@ -48,6 +50,11 @@ impl Default for Shipping {
 impl Shipping {
     /// Starts the writer.
     pub(super) fn start(self, options: ConnectOptions, recorder: &Arc<Recorder>) -> io::Result<()> {
+        let keys = self.master_key.clone().map(|master| {
+            let (desk, clerk) = KeyDesk::new();
+            let _ = recorder.encrypt.set(Box::new(Encryption { desk, counters: recorder.counters.clone() }));
+            (clerk, master)
+        });
         let settings = writer::Settings {
             origin: recorder.origin().to_owned(),
             connections: self.connections,
@@ -71,10 +78,32 @@ impl Shipping {
         let beside = options.clone();
         writer::start(parts, options, move || async move {
             let partitions = upkeep::run(&beside, self.upkeep_after);
+            let keys = async {
+                if let Some((clerk, master)) = keys {
+                    clerk.run(&beside, &master).await;
+                }
+            };
             #[cfg(feature = "evidence")]
-            tokio::join!(partitions, checkpoints::run(&beside, self.checkpoints));
+            tokio::join!(partitions, keys, checkpoints::run(&beside, self.checkpoints));
             #[cfg(not(feature = "evidence"))]
-            partitions.await;
+            tokio::join!(partitions, keys);
+        })
+    }
+}
+
+/// Encrypts rows that callers store in transactions of their own.
+#[derive(Debug)]
+struct Encryption {
+    desk: KeyDesk,
+    counters: Arc<Counters>,
+}
+
+impl Encrypt for Encryption {
+    fn encrypt<'a>(&'a self, events: &'a mut [Vec<u8>]) -> Encrypting<'a> {
+        Box::pin(async {
+            let rekeyed = self.desk.encrypt(events).await.map_err(|error| error.to_string())?;
+            self.counters.rekeyed.fetch_add(rekeyed, Ordering::Relaxed);
+            Ok(())
         })
     }
 }

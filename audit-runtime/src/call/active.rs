@@ -1,7 +1,7 @@
 //! A call that is under way, and is recorded.
 
 use super::changes::Changes;
-use super::metadata::EventMetadata;
+use super::metadata::{EventMetadata, Subject};
 use super::recorder_ref::RecorderRef;
 use super::site::Site;
 use crate::capture::json::JsonWriter;
@@ -81,6 +81,7 @@ impl Active {
         active.metadata.causation = call.map(|call| call.id);
         active.metadata.trace = trace;
         active.metadata.is_personal = false;
+        active.metadata.subject = Subject::Unknown;
         active.intent = intent;
         active.outside = None;
         active.suspended = false;
@@ -107,7 +108,7 @@ impl Active {
     pub(super) fn finish(mut self: Box<Self>, outcome: Outcome) {
         let Self { recorder, fields, changes, metadata, .. } = &mut *self;
         let duration = metadata.beginning.elapsed_micros();
-        changes.write(fields, recorder.rules());
+        changes.write(fields, recorder.rules(), &metadata.personal().changes);
         let buffer = fields.end();
         metadata.complete(recorder, buffer, metadata.id, outcome, Some(duration));
         // A refusal is counted and warned of there. The call itself goes on.

@@ -1,8 +1,9 @@
 //! The differences between arguments before a call and after it.
 
-use crate::capture::diff::changes;
+use crate::capture::diff::{changes, marked};
 use crate::capture::json::Json;
 use crate::capture::mask::{REDACTED, Role};
+use crate::capture::personal::Marking;
 use crate::capture::{Fields, Rules};
 use std::collections::BTreeMap;
 
@@ -21,8 +22,8 @@ impl Changes {
         }
     }
 
-    /// Writes their differences, if values were compared.
-    pub(super) fn write(&mut self, fields: &mut Fields, rules: &Rules) {
+    /// Writes their differences, if values were compared. Leaves of the values in `personal` are marked.
+    pub(super) fn write(&mut self, fields: &mut Fields, rules: &Rules, personal: &[(&'static str, Marking)]) {
         if self.compared.is_empty() {
             return;
         }
@@ -35,7 +36,8 @@ impl Changes {
                 Ok((before, after)) => changes(&before, &after, limit),
                 Err(error) => [("$error", error)].into_iter().collect(),
             };
-            (name, difference)
+            let marking = personal.iter().find(|(marked, _)| *marked == name);
+            (name, marking.into_iter().fold(difference, |difference, (_, marking)| marked(difference, marking)))
         });
         let json = differences.collect::<Json>().to_string();
         fields.field(rules, "changes", &mut |out| {

@@ -2,11 +2,12 @@
 
 use super::recorder_ref::RecorderRef;
 use super::site::{Site, SiteTexts};
+use crate::capture::personal::Marking;
 use crate::context::Context;
 use crate::event::clock::Moment;
 use crate::event::{EntityRef, IntoTargets, Outcome};
 use crate::record::payload::{self, EncodedTexts, Facts, FurtherRef, TARGETS_NOTE, Texts};
-use crate::record::{Further, Trace};
+use crate::record::{EventRef, Further, Trace};
 use crate::recorder::Recorder;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -28,14 +29,27 @@ pub(super) struct EventMetadata {
     pub(super) correlation: Uuid,
     pub(super) causation: Option<Uuid>,
     pub(super) trace: Option<Trace>,
-    /// Some of its values are personal, and their subject is known.
+    /// Some of its values are marked as personal.
     pub(super) is_personal: bool,
+    pub(super) subject: Subject,
+}
+
+/// The subject of a call's personal values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Subject {
+    /// There is none, or values cannot be encrypted.
+    Unknown,
+    /// The value that the call returns will tell.
+    Awaited,
+    Known,
 }
 
 /// Some of the overrides are set.
 const OVERRIDES: u8 = 1;
 /// There is something in [`EventMetadata::further`].
 const FURTHER: u8 = 2;
+/// The subject is awaited.
+const UNOWNED: u8 = 4;
 
 /// Texts that a call sets in place of those of its site.
 #[derive(Debug, Default)]
@@ -44,6 +58,16 @@ pub(super) struct Overrides {
     pub(super) error_event: Option<Cow<'static, str>>,
     pub(super) entity: Option<Cow<'static, str>>,
     pub(super) actor: Option<String>,
+    pub(super) personal: PersonalParts,
+}
+
+/// The values of a call that are personal in other places than its data, or of another subject.
+#[derive(Debug, Default)]
+pub(super) struct PersonalParts {
+    /// The subjects of single names.
+    pub(super) owners: Vec<(&'static str, String)>,
+    pub(super) actor: Option<Marking>,
+    pub(super) changes: Vec<(&'static str, Marking)>,
 }
 
 impl EventMetadata {
@@ -71,6 +95,7 @@ impl EventMetadata {
             causation: None,
             trace: None,
             is_personal: false,
+            subject: Subject::Unknown,
         }
     }
 
@@ -78,6 +103,19 @@ impl EventMetadata {
     pub(super) fn overrides(&mut self) -> &mut Overrides {
         self.others |= OVERRIDES;
         &mut self.overrides
+    }
+
+    /// Returns what is personal outside of the data, or of another subject.
+    #[inline]
+    pub(super) fn personal(&self) -> &PersonalParts {
+        &self.overrides.personal
+    }
+
+    /// Marks values as those of a subject that the returned value will tell.
+    pub(super) fn await_subject(&mut self) {
+        self.others |= UNOWNED;
+        self.is_personal = true;
+        self.subject = Subject::Awaited;
     }
 
     /// Sets the entity's id or key.
@@ -170,7 +208,8 @@ impl EventMetadata {
 
     /// [`complete`](Self::complete) for a call that says more than its site does.
     #[inline(never)]
-    fn complete_with_others(&self, recorder: &RecorderRef, buffer: &mut Vec<u8>, facts: Facts) {
+    fn complete_with_others(&self, recorder: &RecorderRef, buffer: &mut Vec<u8>, mut facts: Facts) {
+        facts.is_personal |= self.context.as_deref().is_some_and(Context::is_personal) && recorder.keeps_personal();
         if let Some(count) = self.further.overflow() {
             note_targets(buffer, count);
         }
@@ -183,6 +222,9 @@ impl EventMetadata {
             let further = self.further.borrowed(tenant);
             let entity_key = further.entity_key.filter(|_| self.entity_id.is_none());
             payload::add_further(buffer, &FurtherRef { entity_key, ..further });
+        }
+        if self.subject == Subject::Awaited {
+            leave_out_unowned(buffer);
         }
     }
 
@@ -207,11 +249,16 @@ impl EventMetadata {
             "" => context.and_then(Context::actor_name).unwrap_or_else(|| recorder.actor()),
             actor => actor,
         };
-        let attributes = Trace::beside(self.trace, context.map_or("", Context::attributes_json));
+        let actor = match &self.overrides.personal.actor {
+            Some(marking) => Cow::Owned(marking.mark_actor(actor)),
+            None => Cow::Borrowed(actor),
+        };
+        let json = context.map(|context| context.attributes_kept(recorder.settings.keeps_personal));
+        let attributes = Trace::beside(self.trace, json.as_deref().unwrap_or_default());
         make(Texts {
             event_type: &self.event_type(outcome),
             entity_type: self.entity(),
-            actor,
+            actor: &actor,
             origin: recorder.origin(),
             context: &recorder.rules().apply_limits(&attributes),
         })
@@ -224,5 +271,16 @@ fn note_targets(data: &mut Vec<u8>, count: usize) {
     if data.pop() == Some(b'}') {
         let comma = if data.last() == Some(&b'{') { "" } else { "," };
         data.extend_from_slice(format!("{comma}\"{TARGETS_NOTE}\":{count}}}").as_bytes());
+    }
+}
+
+/// Leaves out the personal values of a record whose subject stayed unknown: of an intent, a call that
+/// failed, or one that did not return.
+#[cold]
+fn leave_out_unowned(record: &mut Vec<u8>) {
+    let (mut json, mut bytes) = (Vec::new(), Vec::new());
+    if let Ok(event) = EventRef::decode(record, &mut json) {
+        event.encode_without_unowned(&mut bytes);
+        *record = bytes;
     }
 }

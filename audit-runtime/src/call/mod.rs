@@ -14,6 +14,7 @@ mod hidden_result;
 mod late_arguments;
 mod links;
 mod metadata;
+mod personal;
 mod recorder_ref;
 #[cfg(feature = "axum")]
 pub(crate) mod response;
@@ -37,9 +38,8 @@ pub use site::{Site, SiteTexts};
 
 use crate::capture::diagnostics::{Capture, EventType};
 use crate::capture::error_text::ErrorText;
-use crate::capture::mask::{Mask, REDACTED};
-use crate::capture::personal::SUBJECT;
-use crate::capture::{self, Key, Next, Rules, Scalar};
+use crate::capture::mask::REDACTED;
+use crate::capture::{self, Key, Next, Scalar};
 use crate::context::Ambient;
 use crate::event::{IntoEntityId, IntoTargets, IntoTenant};
 use crate::recorder::{Recorder, installed};
@@ -217,25 +217,6 @@ impl Call {
         if let Some(active) = &mut *self.active {
             active.metadata.overrides().actor = Some(capture::text(actor));
         }
-    }
-
-    /// Sets the subject to whom the personal values belong.
-    pub fn subject<T: Display + ?Sized>(&mut self, subject: &T) {
-        if let Some(active) = &mut *self.active
-            && active.recorder.keeps_personal()
-        {
-            let rules = Rules { limit: active.recorder.rules().limit, mask: Mask::NONE };
-            active.fields.display(&rules, SUBJECT, subject);
-            active.metadata.is_personal = true;
-        }
-    }
-
-    /// Marks the next value as personal.
-    pub fn personal(&mut self) -> &mut Self {
-        if let Some(active) = &mut *self.active {
-            active.fields.next(if active.metadata.is_personal { Next::Personal } else { Next::Redacted });
-        }
-        self
     }
 
     /// Captures a value by serde.

@@ -5,6 +5,7 @@ use super::active::Active;
 use crate::event::Outcome;
 use crate::record::{EventRef, InsertRow, InsertRowBlocking, RowInsert};
 use crate::recorder::buffer;
+use crate::sys::block_on;
 
 impl Call {
     /// Inserts the row of a call that returned `Ok` through this connection.
@@ -15,7 +16,12 @@ impl Call {
     /// The row could not be inserted. The function must return this error. The call is recorded as
     /// failed with it.
     pub async fn finish_in<C: InsertRow>(&mut self, mut connection: C) -> Result<(), C::Error> {
-        let Some(row) = self.row() else {
+        let Some(mut bytes) = self.complete_row() else {
+            return Ok(());
+        };
+        self.in_doubt(false, true);
+        let encrypted = self.encrypt(&mut bytes).await;
+        let Some(row) = self.row(bytes, encrypted) else {
             return Ok(());
         };
         self.in_doubt(true, true);
@@ -30,7 +36,11 @@ impl Call {
     /// # Errors
     /// As [`finish_in`](Self::finish_in).
     pub fn finish_in_blocking<C: InsertRowBlocking + ?Sized>(&mut self, connection: &mut C) -> Result<(), C::Error> {
-        let Some(row) = self.row() else {
+        let Some(mut bytes) = self.complete_row() else {
+            return Ok(());
+        };
+        let encrypted = block_on(self.encrypt(&mut bytes));
+        let Some(row) = self.row(bytes, encrypted) else {
             return Ok(());
         };
         self.in_doubt(true, false);
@@ -39,28 +49,47 @@ impl Call {
         self.inserted(inserted)
     }
 
-    /// Returns the row to be inserted. If there is none, the call is finished.
-    fn row(&mut self) -> Option<RowInsert> {
+    /// Encodes the row. If there is none to be inserted, the call is finished.
+    fn complete_row(&mut self) -> Option<Vec<u8>> {
         let active = self.active.as_mut()?;
         if !active.recorder.settings.durability.has_database() {
             active.recorder.probed_in_transaction(active.metadata.id);
             self.finish(Outcome::Ok);
             return None;
         }
-        let Active { recorder, fields, changes, .. } = &mut **active;
-        changes.write(fields, recorder.rules());
+        let Active { recorder, fields, changes, metadata, .. } = &mut **active;
+        changes.write(fields, recorder.rules(), &metadata.personal().changes);
         let duration = active.metadata.beginning.elapsed_micros();
-        let (mut bytes, mut json) = (buffer::take(), buffer::take());
+        let mut bytes = buffer::take();
         active.fields.copy_to(&mut bytes);
         active.metadata.complete(&active.recorder, &mut bytes, active.metadata.id, Outcome::Ok, Some(duration));
+        Some(bytes)
+    }
+
+    /// Encrypts personal values, before the row and outside of the caller's transaction: keys are
+    /// shared with others.
+    async fn encrypt(&self, bytes: &mut Vec<u8>) -> Result<(), String> {
+        match &*self.active {
+            Some(active) => active.recorder.encrypt(std::slice::from_mut(bytes)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the row to be inserted. If there is none, the call is finished.
+    fn row(&mut self, bytes: Vec<u8>, encrypted: Result<(), String>) -> Option<RowInsert> {
+        let mut json = buffer::take();
         let row = EventRef::decode(&bytes, &mut json).map(|event| RowInsert::from(&event));
         buffer::put(bytes);
         buffer::put(json);
-        if row.is_err() {
-            // No call makes such a record. The writer would quarantine it.
-            self.finish(Outcome::Ok);
+        match (row, encrypted) {
+            (Ok(row), Ok(())) => Some(row),
+            (Ok(_), Err(why)) => Some(RowInsert::refused(&why)),
+            (Err(_), _) => {
+                // No call makes such a record. The writer would quarantine it.
+                self.finish(Outcome::Ok);
+                None
+            }
         }
-        row.ok()
     }
 
     /// Notes whether the caller's transaction may hold the row, and whether a future waits for that.

@@ -3,6 +3,7 @@
 use crate::capture::instant::instant;
 use crate::capture::json::{HASH, Json, write_text};
 use crate::capture::mask::REDACTED;
+use crate::capture::personal::Marking;
 use imara_diff::{Algorithm, Diff, InternedInput, Interner};
 use std::collections::BTreeMap;
 
@@ -30,6 +31,25 @@ pub(crate) fn changes(before: &Json, after: &Json, limit: usize) -> Json {
         return found.remove("").map_or_else(|| Json::Object(BTreeMap::new()), |leaf| shown(leaf, limit));
     }
     bounded(found, limit)
+}
+
+/// Returns the leaves with both of their sides marked as personal. The error of a value that cannot
+/// be compared may repeat it.
+pub(crate) fn marked(difference: Json, marking: &Marking) -> Json {
+    let sides = |leaf: Json| match leaf {
+        Json::Object(sides) => {
+            Json::Object(sides.into_iter().map(|(side, value)| (side, marking.mark(value))).collect())
+        }
+        // A secret, or the number of leaves that were left out.
+        other => other,
+    };
+    match difference {
+        Json::Object(members) if members.keys().all(|name| matches!(name.as_str(), "from" | "to" | "$error")) => {
+            sides(Json::Object(members))
+        }
+        Json::Object(leaves) => Json::Object(leaves.into_iter().map(|(path, leaf)| (path, sides(leaf))).collect()),
+        other => other,
+    }
 }
 
 /// Lists leaves as long as there is room.

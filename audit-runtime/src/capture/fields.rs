@@ -1,10 +1,10 @@
 //! The fields of an event's data: into the bytes of a record, and never in the way of the call they
 //! belong to.
 
-use super::json::JsonWriter;
+use super::json::{Json, JsonWriter};
 use super::mask::REDACTED;
 use super::notes::{failure, truncated};
-use super::personal::MARK;
+use super::personal::{MARK, SUBJECT};
 use super::raw::{self, MOST_JSON};
 use super::rules::Rules;
 use super::text::panic_message;
@@ -20,6 +20,8 @@ pub(crate) struct Fields {
     pub(super) buffer: Vec<u8>,
     begin: usize,
     next: Next,
+    /// Whose the next value is, if not the event's subject's.
+    owner: Option<String>,
     /// While the buffer is at most that long, simple values are put as they are. Masking and limits
     /// do not apply to them.
     pub(super) raw_to: usize,
@@ -42,13 +44,20 @@ impl Fields {
     pub(crate) fn new(mut buffer: Vec<u8>) -> Self {
         let begin = buffer.len();
         buffer.push(b'{');
-        Self { buffer, begin, next: Next::Plain, raw_to: 0 }
+        Self { buffer, begin, next: Next::Plain, owner: None, raw_to: 0 }
     }
 
     /// Sets how the next field is captured.
     pub(crate) fn next(&mut self, next: Next) {
         self.next = next;
+        self.owner = None;
         self.raw_to = 0;
+    }
+
+    /// Marks the next field as personal, and as this subject's.
+    pub(crate) fn next_of(&mut self, subject: String) {
+        self.next(Next::Personal);
+        self.owner = Some(subject);
     }
 
     /// Copies what there is so far, and ends the copy.
@@ -128,6 +137,9 @@ impl Fields {
             Next::Personal if !rules.mask.names(name) => {
                 self.buffer.extend_from_slice(MARK.as_bytes());
                 self.value(rules, write);
+                if let Some(subject) = self.owner.take() {
+                    self.buffer.extend_from_slice(format!(",{SUBJECT:?}:{}", Json::from(subject)).as_bytes());
+                }
                 self.buffer.push(b'}');
             }
             _ => {

@@ -10,11 +10,13 @@ pub use scope::{Entered, InContext, Scoped, in_context};
 
 use crate::capture::mask::{Mask, REDACTED, Role};
 use crate::capture::nul::apart;
+use crate::capture::personal::{self, Marking};
 use crate::capture::{self, Json};
 use crate::event::{IntoTenant, written};
 use crate::record::Trace;
 use crate::record::trace::{SPAN_ID, TRACE_ID};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use uuid::Uuid;
@@ -53,6 +55,8 @@ pub struct Context {
     attributes: BTreeMap<String, Json>,
     /// The attributes as JSON, or empty: made once, not at every event.
     json: String,
+    /// Some attributes are marked as personal.
+    is_personal: bool,
 }
 
 impl Context {
@@ -119,8 +123,32 @@ impl Context {
         self.attributes.insert(apart(name).into_owned(), value);
     }
 
+    /// Adds a personal fact about all events, a key of the column `context`.
+    ///
+    /// It is encrypted by the key of `subject`, whose data it is, and can be read until
+    /// [`Admin::forget`](crate::admin::Admin) destroys that key. It is otherwise as an
+    /// [`attribute`](Self::attribute). A service without a master key records `"[redacted]"`.
+    ///
+    /// ```
+    /// # use audit_runtime::Context;
+    /// let context = Context::new().actor("user:42").personal("ip", "customer:42", "192.0.2.7");
+    /// ```
+    #[must_use]
+    pub fn personal<T: Serialize>(mut self, name: impl Into<String>, subject: impl Display, value: T) -> Self {
+        let name = name.into();
+        self.put(&name, &value);
+        if let Some(value) = self.attributes.get_mut(&*apart(&name))
+            && *value != REDACTED
+        {
+            *value = Marking::Of(subject.to_string()).mark(std::mem::take(value));
+        }
+        self.rendered()
+    }
+
+    /// Renders the JSON of all attributes.
     fn rendered(mut self) -> Self {
         self.json = Json::from(self.attributes.clone()).to_string();
+        self.is_personal = self.attributes.values().any(personal::is_mark);
         self
     }
 
@@ -158,12 +186,13 @@ impl Context {
         self.correlation = self.correlation.or(outer.correlation);
         if self.attributes.is_empty() {
             self.json.clone_from(&outer.json);
+            self.is_personal = outer.is_personal;
             self.attributes.clone_from(&outer.attributes);
         } else if !outer.attributes.is_empty() {
             let mut attributes = outer.attributes.clone();
             attributes.append(&mut self.attributes);
             self.attributes = attributes;
-            self.json = Json::from(self.attributes.clone()).to_string();
+            return self.rendered();
         }
         self
     }
@@ -194,6 +223,19 @@ impl Context {
 
     pub(crate) fn attributes_json(&self) -> &str {
         &self.json
+    }
+
+    /// Returns whether some attributes are marked as personal.
+    pub(crate) fn is_personal(&self) -> bool {
+        self.is_personal
+    }
+
+    /// Returns the attributes as JSON, with or without the personal ones.
+    pub(crate) fn attributes_kept(&self, keeps_personal: bool) -> Cow<'_, str> {
+        if self.is_personal && !keeps_personal {
+            return Cow::Owned(personal::redacted_attributes(&self.json));
+        }
+        Cow::Borrowed(&self.json)
     }
 }
 

@@ -81,6 +81,7 @@ impl Scope {
             correlation_id: correlation(self.call, context, trace),
             causation_id: self.call.map(|call| call.id),
             attributes: Trace::beside(trace, context.map_or("", Context::attributes_json)),
+            is_personal: context.is_some_and(Context::is_personal),
         }
     }
 

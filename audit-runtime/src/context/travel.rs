@@ -2,6 +2,7 @@
 
 use super::Context;
 use crate::capture::Json;
+use crate::capture::personal::is_mark;
 use crate::record::Trace;
 use crate::record::trace::{SPAN_ID, TRACE_ID};
 use serde::{Deserialize, Serialize};
@@ -34,7 +35,9 @@ pub(super) struct Written {
 
 impl From<Context> for Written {
     fn from(context: Context) -> Self {
-        let Context { actor, tenant, correlation, attributes, json: _ } = context;
+        let Context { actor, tenant, correlation, mut attributes, .. } = context;
+        // Whoever forgets the subject cannot reach what a broker keeps.
+        attributes.retain(|_, value| !is_mark(value));
         Self { actor, tenant, correlation, attributes }
     }
 }
@@ -49,7 +52,7 @@ impl From<Written> for Context {
         if written.attributes.is_empty() {
             return context;
         }
-        for (name, value) in &written.attributes {
+        for (name, value) in written.attributes.iter().filter(|(_, value)| !is_mark(value)) {
             context.put(name, value);
         }
         context.rendered()
@@ -64,7 +67,8 @@ impl Context {
     /// | `audit-context` | a JSON object of `actor`, `tenant`, `correlation` and `attributes`, in visible ASCII and spaces |
     /// | `traceparent` ([W3C Trace Context](https://www.w3.org/TR/trace-context/)) | the current span, else the attributes `trace_id` and `span_id`, with the flag `sampled` |
     ///
-    /// A header that would be empty is left out. The name is the library's own, because `baggage`
+    /// Personal attributes stay in the process: no [`Admin::forget`](crate::admin::Admin) reaches a
+    /// broker. A header that would be empty is left out. The name is the library's own, because `baggage`
     /// is passed on to every service that a request reaches, and an actor is nobody else's business.
     /// A value has at most 8,192 bytes. Where it would have more, the attributes are left out and
     /// `$left_out` is their number, and of the actor 200 bytes are kept.

@@ -5,6 +5,8 @@ use uuid::Uuid;
 
 /// The only member of an encrypted value.
 pub(super) const ENCRYPTED: &str = "$encrypted";
+/// The beginning of an encrypted actor.
+pub(super) const ENCRYPTED_FORM: &str = r#"{"$encrypted":"#;
 
 /// Returns the key's id and the text of an encrypted value.
 pub(super) fn encrypted(value: &Json) -> Option<(Uuid, &str)> {

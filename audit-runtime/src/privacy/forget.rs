@@ -1,12 +1,8 @@
 //! Forgetting a subject: its key is destroyed, and with it whatever was encrypted by it.
 
-use super::keys::{FURTHER, stored};
-use crate::event::reserved::FORGOTTEN;
-use crate::event::{clock, ids};
-use crate::postgres::schema::ddl::LOCK_TIMEOUT;
-use crate::postgres::system_event;
+use super::keys::stored;
+use crate::event::{clock, ids, origin};
 use sqlx::postgres::PgPool;
-use sqlx::{Connection, Executor};
 use uuid::Uuid;
 
 /// The result of destroying a subject's key.
@@ -30,31 +26,19 @@ pub(crate) async fn forget(
     subject: &str,
     actor: Option<&str>,
 ) -> Result<Option<ForgetReport>, sqlx::Error> {
-    let mut connection = pool.acquire().await?;
-    let mut transaction = connection.begin().await?;
-    // Further keys of the subject begin with its name.
-    let destroyed: Vec<(Uuid, String)> = sqlx::query_as(
-        "UPDATE audit_keys SET subject = NULL, wrapped = NULL, destroyed_at = now() \
-         WHERE subject = $1 OR starts_with(subject, $1 || $2) RETURNING id, session_user::text",
-    )
-    .bind(&*stored(subject))
-    .bind(FURTHER)
-    .fetch_all(&mut *transaction)
-    .await?;
-    let Some((key, user)) = destroyed.first().cloned() else {
+    let event = ids::event_id(clock::micros_now());
+    // The functions of the schema, for a role that may do nothing else.
+    let destroyed: Vec<Uuid> = sqlx::query_scalar("SELECT audit_forget($1, $2, $3, $4)")
+        .bind(&*stored(subject))
+        .bind(event)
+        .bind(actor)
+        .bind(origin(None))
+        .fetch_all(pool)
+        .await?;
+    let Some(key) = destroyed.first().copied() else {
         return Ok(None);
     };
-    let event = ids::event_id(clock::micros_now());
-    let further: Vec<Uuid> = destroyed.iter().skip(1).map(|(key, _)| *key).collect();
-    let mut data = serde_json::json!({"key": key, "database_user": user});
-    if !further.is_empty() {
-        data["further_keys"] = serde_json::json!(further);
-    }
-    system_event::record(&mut transaction, event, FORGOTTEN, actor.unwrap_or(&user), &data).await?;
-    transaction.commit().await?;
     // The old version of the row still has the key.
-    connection.execute(LOCK_TIMEOUT).await?;
-    let is_rewritten = connection.execute("VACUUM (FULL) audit_keys").await.is_ok();
-    connection.execute("RESET lock_timeout").await?;
+    let is_rewritten = sqlx::query_scalar("SELECT audit_rewrite_keys()").fetch_one(pool).await.unwrap_or(false);
     Ok(Some(ForgetReport { key, event, is_rewritten }))
 }

@@ -4,7 +4,7 @@ use super::master::{MasterKey, random};
 use super::value::SubjectKey;
 use crate::sys::RateLimited;
 use sha2::{Digest, Sha256};
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{AssertSqlSafe, Executor, Row};
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
@@ -15,7 +15,7 @@ use uuid::Uuid;
 const LONGEST: usize = 1_000;
 
 /// Stands between a subject and what its further key is known by.
-pub(super) const FURTHER: &str = "\u{1f}audit-key:";
+const FURTHER: &str = "\u{1f}audit-key:";
 
 /// The keys of some subjects.
 #[derive(Debug, Default)]
@@ -57,7 +57,7 @@ impl SubjectKeys {
     pub(crate) async fn take(
         connection: &mut PgConnection,
         master: &MasterKey,
-        subjects: &BTreeSet<&str>,
+        subjects: &BTreeSet<String>,
     ) -> Result<Self, sqlx::Error> {
         static WARNED: RateLimited = RateLimited::every(Duration::from_secs(30));
         let mut taken = Self::default();
@@ -98,6 +98,18 @@ impl SubjectKeys {
     pub(crate) fn is_unreadable(&self, subject: &str) -> bool {
         self.unreadable.contains(&*stored(subject))
     }
+}
+
+/// Returns the ids of a subject's keys, its further ones included.
+///
+/// # Errors
+/// The database cannot be reached, or the role may not read whose the keys are.
+pub(crate) async fn key_ids(pool: &PgPool, subject: &str) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar("SELECT id FROM audit_keys WHERE subject = $1 OR starts_with(subject, $1 || $2)")
+        .bind(&*stored(subject))
+        .bind(FURTHER)
+        .fetch_all(pool)
+        .await
 }
 
 /// Asks for the keys that are known by these names, and offers new ones.

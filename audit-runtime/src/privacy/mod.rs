@@ -10,8 +10,10 @@
 //! `docs/evidence.md` has the formats to the byte.
 
 mod encrypted;
+mod event;
 #[cfg(feature = "personal")]
 mod forget;
+mod key_desk;
 #[cfg(feature = "personal")]
 mod keys;
 #[cfg(feature = "personal")]
@@ -22,12 +24,14 @@ mod reveal;
 #[cfg(feature = "personal")]
 mod value;
 
+pub(crate) use event::{encrypt, subjects};
 #[cfg(feature = "personal")]
 pub use forget::ForgetReport;
 #[cfg(feature = "personal")]
 pub(crate) use forget::forget;
+pub(crate) use key_desk::KeyDesk;
 #[cfg(feature = "personal")]
-pub(crate) use keys::SubjectKeys;
+pub(crate) use keys::{SubjectKeys, key_ids};
 #[cfg(feature = "personal")]
 pub use master::{MasterKey, MasterKeyError};
 #[cfg(not(feature = "personal"))]

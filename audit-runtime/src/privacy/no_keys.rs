@@ -29,7 +29,7 @@ impl SubjectKey {
         match key {}
     }
 
-    pub(crate) fn encrypt(&self, _: Uuid, _: &str) -> String {
+    pub(super) fn encrypt(&self, _: Uuid, _: &str, _: &str) -> String {
         match *self {}
     }
 
@@ -42,7 +42,7 @@ impl SubjectKeys {
     pub(crate) async fn take(
         _: &mut PgConnection,
         master: &MasterKey,
-        _: &BTreeSet<&str>,
+        _: &BTreeSet<String>,
     ) -> Result<Self, sqlx::Error> {
         match *master {}
     }

@@ -31,7 +31,7 @@ pub struct Event {
     pub(crate) further: Further,
     pub(crate) actor: Option<String>,
     pub(crate) data: String,
-    /// Marked fields and whose they are, as the inside of an object.
+    /// Marked fields with their subjects, as the inside of an object.
     pub(crate) personal: Option<String>,
     /// Data or these hold what is marked.
     pub(crate) is_personal: bool,
@@ -151,13 +151,20 @@ impl Event {
     ///     .personal("customer:42", &json!({"email": "ann@example.com"}));
     /// ```
     ///
+    /// Data of a further subject are added by another call.
+    ///
     /// A value that cannot be serialised as an object is an [`error`](Self::error), as in
     /// [`data`](Self::data).
     #[must_use]
     pub fn personal<T: Serialize + ?Sized>(mut self, subject: impl fmt::Display, data: &T) -> Self {
         match self.object(data) {
             Ok(json) => {
-                self.personal = Some(personal::marked_fields(&subject.to_string(), &json));
+                let fields = personal::marked_fields(&subject.to_string(), &json);
+                match &mut self.personal {
+                    Some(others) if !fields.is_empty() => others.extend([",", &fields]),
+                    Some(_) => {}
+                    none => *none = Some(fields).filter(|fields| !fields.is_empty()),
+                }
                 self.is_personal = true;
             }
             Err(error) => self.error = self.error.or(Some(error)),

@@ -150,6 +150,11 @@ const MANY: &str = "\
     stored %s: a trigger or a rule on it drops rows; let it pass every row, or remove it, then retry', \
     cardinality($1::text[]), count(*))::bigint END FROM stored";
 
+/// Fails with the reason in place of the first id, so that the caller gets an error of its client.
+const REFUSED: &str = "\
+    SELECT ($1::text[])[1]::uuid, $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], \
+    $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[]";
+
 /// Rows of `audit_events` on their way through a user's own client.
 ///
 /// They are one SQL statement with 16 values. Each value is the array of one column's texts. The
@@ -159,13 +164,18 @@ const MANY: &str = "\
 pub struct RowInsert {
     columns: [Vec<Option<String>>; COLUMNS],
     bytes: usize,
+    is_refused: bool,
 }
 
 impl RowInsert {
     /// Returns the SQL, with the parameters `$1` to `$16`.
     #[must_use]
     pub fn sql(&self) -> &'static str {
-        if self.len() == 1 { ONE } else { MANY }
+        match self.len() {
+            _ if self.is_refused => REFUSED,
+            1 => ONE,
+            _ => MANY,
+        }
     }
 
     /// Returns the values of `$1` to `$16`, in order: a `text[]` each, as long as there are rows.
@@ -191,6 +201,15 @@ impl RowInsert {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Returns a statement that PostgreSQL refuses with this reason: a row that cannot be made must
+    /// not let the caller's transaction commit.
+    pub(crate) fn refused(why: &str) -> Self {
+        let mut columns = <[Vec<Option<String>>; COLUMNS]>::default();
+        columns.iter_mut().for_each(|column| column.push(None));
+        columns[0] = vec![Some(without_nul(why).into_owned())];
+        Self { columns, bytes: 0, is_refused: true }
     }
 
     /// The bytes of all texts.

@@ -10,6 +10,7 @@ pub mod execution;
 mod insert_row;
 mod line;
 pub(crate) mod payload;
+mod personal;
 pub(crate) mod trace;
 pub(crate) mod trail_event;
 

@@ -13,6 +13,8 @@ pub(crate) struct Inherited<'a> {
     pub(crate) causation_id: Option<Uuid>,
     /// JSON, or empty.
     pub(crate) attributes: Cow<'a, str>,
+    /// Some attributes are marked as personal.
+    pub(crate) is_personal: bool,
 }
 
 impl Inherited<'_> {
@@ -25,6 +27,7 @@ impl Inherited<'_> {
             correlation_id: Trace::correlation(trace),
             causation_id: None,
             attributes: Trace::beside(trace, ""),
+            is_personal: false,
         }
     }
 }

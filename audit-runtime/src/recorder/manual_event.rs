@@ -3,11 +3,10 @@
 
 use super::inherited::Inherited;
 use super::{Recorder, buffer};
-use crate::capture::personal;
 use crate::error::{EventError, RecordError};
 use crate::event::{Outcome, Timestamp, clock, ids, is_event_type, reserved};
-use crate::record::payload::{self, PayloadError, TARGETS_NOTE};
-use crate::record::{Event, EventRef, RowInsert};
+use crate::record::payload::{self, TARGETS_NOTE};
+use crate::record::{Event, EventRef};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -22,25 +21,12 @@ impl Recorder {
         Ok((id, appended?))
     }
 
-    /// Adds the row of an event made by hand, and returns its id.
-    pub(crate) fn row(
-        &self,
-        event: &Event,
-        inherited: &Inherited<'_>,
-        rows: &mut RowInsert,
-    ) -> Result<Uuid, RecordError> {
+    /// Encodes an event made by hand, and returns its id.
+    pub(crate) fn encoded(&self, event: &Event, inherited: &Inherited<'_>) -> Result<(Uuid, Vec<u8>), RecordError> {
         check(event)?;
-        let (mut buffer, mut json) = (buffer::take(), buffer::take());
+        let mut buffer = buffer::take();
         let id = self.encode(&mut buffer, inherited, event);
-        let pushed = EventRef::decode(&buffer, &mut json).map(|event| rows.push(&event));
-        buffer::put(buffer);
-        buffer::put(json);
-        let unread = |error: PayloadError| EventError::Data {
-            event_type: event.event_type.to_string(),
-            message: error.to_string(),
-        };
-        pushed.map_err(unread)?;
-        Ok(id)
+        Ok((id, buffer))
     }
 
     /// Encodes the event with its inherited values, and returns its id.
@@ -53,27 +39,30 @@ impl Recorder {
             None => data,
         };
         let data = self.rules().apply_limits(data.as_deref().unwrap_or(&event.data));
-        let keeps = !event.is_personal || self.keeps_personal();
-        payload::encode(
-            buffer,
-            &EventRef {
-                id,
-                event_type: &event.event_type,
-                entity_type: &event.entity_type,
-                entity_id: event.entity_id,
-                actor: event.actor.as_deref().or(inherited.actor).unwrap_or_else(|| self.actor()),
-                data: &if keeps { data } else { personal::redact(&data).into() },
-                created_at: event.created_at.and_then(Timestamp::unix_micros).unwrap_or(now),
-                outcome: Outcome::Ok,
-                duration: None,
-                correlation_id: Some(inherited.correlation_id.unwrap_or(id)),
-                causation_id: inherited.causation_id,
-                context: &self.rules().apply_limits(&inherited.attributes),
-                origin: self.origin(),
-                is_personal: event.is_personal && keeps,
-                further: event.further.borrowed(inherited.tenant),
-            },
-        );
+        let context = self.rules().apply_limits(&inherited.attributes);
+        let is_personal = event.is_personal || inherited.is_personal;
+        let encoded = EventRef {
+            id,
+            event_type: &event.event_type,
+            entity_type: &event.entity_type,
+            entity_id: event.entity_id,
+            actor: event.actor.as_deref().or(inherited.actor).unwrap_or_else(|| self.actor()),
+            data: &data,
+            created_at: event.created_at.and_then(Timestamp::unix_micros).unwrap_or(now),
+            outcome: Outcome::Ok,
+            duration: None,
+            correlation_id: Some(inherited.correlation_id.unwrap_or(id)),
+            causation_id: inherited.causation_id,
+            context: &context,
+            origin: self.origin(),
+            is_personal,
+            further: event.further.borrowed(inherited.tenant),
+        };
+        if is_personal && !self.keeps_personal() {
+            encoded.encode_redacted(buffer);
+        } else {
+            payload::encode(buffer, &encoded);
+        }
         id
     }
 

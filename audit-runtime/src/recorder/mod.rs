@@ -4,6 +4,7 @@
 pub(crate) mod buffer;
 pub(crate) mod control;
 pub(crate) mod counters;
+mod encrypt;
 mod handle;
 mod inherited;
 pub(crate) mod installed;
@@ -16,6 +17,9 @@ pub(crate) mod stats;
 pub(crate) mod thread_cache;
 mod wait;
 
+#[cfg(feature = "postgres")]
+pub(crate) use encrypt::Encrypting;
+pub(crate) use encrypt::Encrypt;
 pub(crate) use handle::Handle;
 pub(crate) use inherited::Inherited;
 pub(crate) use settings::{Durability, Settings};
@@ -50,6 +54,8 @@ pub(crate) struct Recorder {
     lost: LostEvents,
     /// A probe's events that a caller's transaction would hold.
     probed_in_transactions: Mutex<Vec<Uuid>>,
+    /// What encrypts rows that do not go through the journal.
+    pub(crate) encrypt: std::sync::OnceLock<Box<dyn Encrypt>>,
 }
 
 /// A period of refusals is over after this time without one.
@@ -66,6 +72,7 @@ impl Recorder {
             redactions: RateLimited::default(),
             lost: LostEvents::default(),
             probed_in_transactions: Mutex::default(),
+            encrypt: std::sync::OnceLock::new(),
         }
     }
 

@@ -25,6 +25,8 @@ mod places;
 mod read;
 #[cfg(feature = "postgres")]
 mod row;
+#[cfg(feature = "personal")]
+mod subject;
 
 pub use crate::record::{Change, IntentState, TrailEvent};
 #[cfg(feature = "postgres")]
@@ -48,3 +50,6 @@ pub use places::Place;
 #[cfg(feature = "postgres")]
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
 pub use read::Trail;
+#[cfg(feature = "personal")]
+#[cfg_attr(docsrs, doc(cfg(feature = "personal")))]
+pub use subject::SubjectTrail;

@@ -1,15 +1,14 @@
 //! A batch goes to PostgreSQL in one transaction: consecutive records of one journal.
 
 use super::parts::WriterParts;
-use crate::capture::personal;
 use crate::event::{clock, ids};
 use crate::journal::{Cut, Noticed, Record, RecoveredRecord};
 use crate::postgres::copy::CopyRows;
-use crate::privacy::SubjectKeys;
+use crate::privacy::{self, SubjectKeys};
 use crate::record::EventRef;
 use crate::record::payload::{self, PayloadError};
 use crate::seal::Seal;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// Consecutive records of one journal. Once made, a batch keeps its range until it is known to be
@@ -103,14 +102,15 @@ impl Batch {
         self.end = end;
     }
 
-    /// Whose data it holds, by the number of the row.
-    pub(super) fn subjects(&self) -> BTreeMap<usize, String> {
-        let mut json = Vec::new();
-        let subject = |number: &usize| {
-            let event = EventRef::decode(self.rows[*number].payload(), &mut json).ok()?;
-            Some((*number, personal::subject(event.data)?))
-        };
-        self.personal.iter().filter_map(subject).collect()
+    /// Whose data it holds.
+    pub(super) fn subjects(&self) -> BTreeSet<String> {
+        let (mut json, mut subjects) = (Vec::new(), BTreeSet::new());
+        for number in &self.personal {
+            if let Ok(event) = EventRef::decode(self.rows[*number].payload(), &mut json) {
+                privacy::subjects(&event, &mut subjects);
+            }
+        }
+        subjects
     }
 
     pub(super) fn is_personal(&self) -> bool {
@@ -118,20 +118,19 @@ impl Batch {
     }
 
     /// Encrypts personal values, each by the key of its subject. Values without a key are redacted.
-    pub(super) fn encrypt(&mut self, subjects: &BTreeMap<usize, String>, keys: &SubjectKeys) {
-        let mut json = Vec::new();
+    ///
+    /// It returns the number of events with a subject whose own key cannot be unwrapped.
+    pub(super) fn encrypt(&mut self, keys: &SubjectKeys) -> u64 {
+        let (mut json, mut rekeyed) = (Vec::new(), 0);
         for number in std::mem::take(&mut self.personal) {
             let Ok(event) = EventRef::decode(self.rows[number].payload(), &mut json) else {
                 continue;
             };
-            let data = match subjects.get(&number).and_then(|subject| keys.of(subject)) {
-                Some(key) => key.encrypt(event.id, event.data),
-                None => personal::redact(event.data),
-            };
-            let mut bytes = Vec::with_capacity(event.data.len() + data.len());
-            payload::encode(&mut bytes, &EventRef { data: &data, is_personal: false, ..event });
+            let mut bytes = Vec::new();
+            rekeyed += u64::from(privacy::encrypt(&event, keys, &mut bytes));
             self.rows[number] = Row::Made(bytes);
         }
+        rekeyed
     }
 
     pub(super) fn is_full(&self, parts: &WriterParts) -> bool {

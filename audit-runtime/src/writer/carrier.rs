@@ -12,7 +12,7 @@ use crate::postgres::failure::Failure;
 use crate::privacy::SubjectKeys;
 use sqlx::postgres::PgConnection;
 use std::cell::Cell;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 use uuid::Uuid;
@@ -63,16 +63,14 @@ pub(super) trait Carrier<'a> {
             return Ok(());
         }
         let (parts, subjects) = (self.parts(), batch.subjects());
-        let names: BTreeSet<&str> = subjects.values().map(String::as_str).collect();
         let keys = match &parts.settings.master_key {
-            Some(master) if !names.is_empty() => {
-                self.carry(async |connection| SubjectKeys::take(connection, master, &names).await).await?
+            Some(master) if !subjects.is_empty() => {
+                self.carry(async |connection| SubjectKeys::take(connection, master, &subjects).await).await?
             }
             _ => SubjectKeys::default(),
         };
-        let rekeyed = subjects.values().filter(|subject| keys.is_unreadable(subject)).count();
-        parts.counters.rekeyed.fetch_add(rekeyed as u64, Ordering::Relaxed);
-        batch.encrypt(&subjects, &keys);
+        let rekeyed = batch.encrypt(&keys);
+        parts.counters.rekeyed.fetch_add(rekeyed, Ordering::Relaxed);
         Ok(())
     }
 

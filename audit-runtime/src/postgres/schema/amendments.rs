@@ -20,6 +20,7 @@ pub(super) const AMENDMENTS: [Amendment; 2] = [
         sql: concat!(
             include_str!("amendments/bucket.sql"),
             include_str!("amendments/0006_columns.sql"),
+            include_str!("amendments/forget.sql"),
             include_str!("amendments/guard.sql")
         ),
     },

@@ -1,4 +1,4 @@
-//! The least rights of those who write, read and seal.
+//! The least rights of those who write, read, seal and forget.
 
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnection, PgPool};
@@ -15,6 +15,8 @@ pub enum Role {
     Reader,
     /// Makes checkpoints: it may read, and insert seals.
     Checkpointer,
+    /// Forgets subjects, and may read and write nothing.
+    Eraser,
 }
 
 impl fmt::Display for Role {
@@ -23,6 +25,7 @@ impl fmt::Display for Role {
             Self::Writer => "writer",
             Self::Reader => "reader",
             Self::Checkpointer => "checkpointer",
+            Self::Eraser => "eraser",
         })
     }
 }
@@ -42,6 +45,7 @@ impl Role {
                  audit_make_partitions(integer), audit_take_keys(text[], uuid[], bytea[])",
             ],
             Self::Reader => &[READ, READ_KEYS],
+            Self::Eraser => &["EXECUTE ON FUNCTION audit_forget(text, uuid, text, text), audit_rewrite_keys()"],
             Self::Checkpointer => &[READ, "INSERT ON audit_batches, audit_late, audit_tree, audit_checkpoints"],
         }
     }
