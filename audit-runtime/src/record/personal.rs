@@ -1,7 +1,9 @@
 //! An event's marked values, in whichever of its parts they are.
 
 use super::payload::{self, EventRef};
-use crate::capture::personal::{self, Mark, Marked};
+#[cfg(feature = "postgres")]
+use crate::capture::personal::Mark;
+use crate::capture::personal::{self, Marked};
 
 impl<'a> EventRef<'a> {
     fn parts(&self) -> Marked<&'a str> {
