@@ -185,15 +185,14 @@ async fn many_transactions_of_the_same_persons_and_the_writer_do_not_lock_each_o
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_key_the_function_returns_an_error_and_the_transaction_is_unharmed() {
+async fn without_a_key_the_function_returns_an_error_and_nothing_is_stored() {
     let (database, master) = with_customers().await;
     let audit = database.audit().postgres("postgres://127.0.0.1:1/x").master_key(master.clone()).start().unwrap();
     let mut tx = database.pool.begin().await.unwrap();
     let error = audit.scope(create(&mut tx, 42, MAIL, "555")).await.unwrap_err().to_string();
     assert!(error.contains("the keys of personal values cannot be taken"), "{error}");
-    tx.execute("INSERT INTO customers DEFAULT VALUES").await.unwrap();
-    tx.commit().await.unwrap();
-    assert_eq!(database.count("SELECT count(*) FROM customers").await, 2);
+    tx.rollback().await.unwrap();
+    assert_eq!(database.count("SELECT count(*) FROM customers").await, 0);
     database.abandon(audit).await;
     let audit = start(&database, &master);
     audit.shutdown(Duration::from_secs(60)).await.unwrap();
@@ -201,6 +200,8 @@ async fn without_a_key_the_function_returns_an_error_and_the_transaction_is_unha
     let mut tx = database.pool.begin().await.unwrap();
     let error = audit.scope(create(&mut tx, 42, MAIL, "555")).await.unwrap_err().to_string();
     assert!(error.contains("shut down"), "{error}");
+    tx.rollback().await.unwrap();
+    let mut tx = database.pool.begin().await.unwrap();
     let audit = database.audit().start().unwrap();
     audit.scope(create(&mut tx, 42, MAIL, "555")).await.unwrap();
     tx.commit().await.unwrap();

@@ -74,11 +74,32 @@ async fn personal_data_is_never_stored_in_the_clear_by_a_callers_transaction() {
     let database = Database::new().await;
     let personal = || closed(1).personal("customer:42", &json!({"email": "ann@example.com"}));
     let mut connection = database.pool.acquire().await.unwrap();
-    let audit = database.audit().master_key(audit_runtime::MasterKey::generate()).start().unwrap();
-    let error = audit.record_in(&mut connection, [closed(2), personal()]).await.unwrap_err();
-    assert!(matches!(error, RecordInError::Personal { index: 1 }), "{error}");
-    assert_eq!(database.events().await, 0);
+    let master = audit_runtime::MasterKey::generate();
+    let audit = database.audit().master_key(master.clone()).start().unwrap();
+    let context = Context::new().personal("ip", "customer:7", "192.0.2.7");
+    let ids = context.scope(async { audit.record_in(&mut connection, [closed(2), personal()]).await }).await.unwrap();
+    let clear = "SELECT count(*) FROM audit_events WHERE data::text LIKE '%ann@%' OR context::text LIKE '%192.0%'";
+    assert_eq!((ids.len(), database.events().await, database.count(clear).await), (2, 2, 0));
+    let trail = Trail::new(database.pool.clone()).master_key(master);
+    for (position, id) in ids.iter().enumerate() {
+        let event = trail.events(&EventFilter::new().id(*id)).await.unwrap().events.remove(0);
+        assert_eq!(event.context["ip"], "192.0.2.7");
+        assert_eq!((position, &event.data["balance"]), (position, &json!(0).into()));
+        assert!(position == 0 || event.data["email"] == "ann@example.com");
+    }
     shut_down(&audit).await;
+    // A server that cannot be reached has no keys.
+    let audit =
+        database.audit().postgres("postgres://nobody@127.0.0.1:1/x").master_key(audit_runtime::MasterKey::generate());
+    let audit = audit.start().unwrap();
+    let mut tx = database.pool.begin().await.unwrap();
+    let error = audit.record_in(&mut tx, [closed(2), personal()]).await.unwrap_err();
+    assert!(matches!(error, RecordInError::Keys { .. }), "{error}");
+    tx.commit().await.unwrap();
+    audit.shutdown(Duration::ZERO).await.unwrap();
+    let audit = database.audit().postgres(database.url.as_str()).start().unwrap();
+    shut_down(&audit).await;
+    assert_eq!(database.events().await, 2);
     // Without a key, it is redacted, as in the journal.
     let audit = database.audit().start().unwrap();
     audit.record_in(&mut connection, [personal()]).await.unwrap();

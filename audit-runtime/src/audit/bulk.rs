@@ -131,7 +131,8 @@ impl Prepared {
     fn push(&mut self, encoded: &[u8]) -> Result<(), RecordError> {
         let mut json = buffer::take();
         let event = EventRef::decode(encoded, &mut json);
-        let event = event.map_err(|error| EventError::Data { event_type: "unknown".into(), message: error.to_string() })?;
+        let event =
+            event.map_err(|error| EventError::Data { event_type: "unknown".into(), message: error.to_string() })?;
         match self.statements.last_mut().filter(|rows| rows.bytes() < STATEMENT) {
             Some(rows) => rows.push(&event),
             None => self.statements.push(RowInsert::from(&event)),

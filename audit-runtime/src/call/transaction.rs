@@ -3,7 +3,7 @@
 use super::Call;
 use super::active::Active;
 use crate::event::Outcome;
-use crate::record::{EventRef, InsertRow, InsertRowBlocking, RowInsert};
+use crate::record::{EventRef, InsertRow, InsertRowBlocking, RowInsert, payload};
 use crate::recorder::buffer;
 use crate::sys::block_on;
 
@@ -68,11 +68,12 @@ impl Call {
 
     /// Encrypts personal values, before the row and outside of the caller's transaction: keys are
     /// shared with others.
-    async fn encrypt(&self, bytes: &mut Vec<u8>) -> Result<(), String> {
-        match &*self.active {
-            Some(active) => active.recorder.encrypt(std::slice::from_mut(bytes)).await,
-            None => Ok(()),
-        }
+    async fn encrypt(&mut self, bytes: &mut Vec<u8>) -> Result<(), String> {
+        let Some(active) = self.active.as_ref().filter(|_| payload::is_personal(bytes)) else {
+            return Ok(());
+        };
+        let recorder = active.recorder.clone();
+        recorder.encrypt(std::slice::from_mut(bytes)).await
     }
 
     /// Returns the row to be inserted. If there is none, the call is finished.

@@ -17,9 +17,9 @@ pub(crate) mod stats;
 pub(crate) mod thread_cache;
 mod wait;
 
+pub(crate) use encrypt::Encrypt;
 #[cfg(feature = "postgres")]
 pub(crate) use encrypt::Encrypting;
-pub(crate) use encrypt::Encrypt;
 pub(crate) use handle::Handle;
 pub(crate) use inherited::Inherited;
 pub(crate) use settings::{Durability, Settings};
