@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod accounts_service;
 mod broker_service;
 mod order_flow;
 mod small;

@@ -241,6 +241,17 @@ mod tests {
         assert_eq!(context.correlation_id(), Some(Uuid::from_u128(7)));
     }
 
+    #[test]
+    fn personal_attributes_stay_in_the_process() {
+        let context = full().personal("ip", "customer:42", "192.0.2.7");
+        let headers = context.to_headers();
+        assert!(headers.iter().all(|(_, value)| !value.contains("192.0.2.7") && !value.contains("customer:42")));
+        assert!(!serde_json::to_string(&context).unwrap().contains("192.0.2.7"));
+        // Nor does a message make one.
+        let mark = format!(r#"{{"attributes":{{"ip":{}}}}}"#, context.attributes()["ip"]);
+        assert!(Context::from_headers([("audit-context", mark)]).attributes().is_empty());
+    }
+
     proptest! {
         #[test]
         fn any_context_reads_back(actor in ".{0,40}", tenant in "[^\0]{1,40}", name in "[a-z]{1,8}", text in any::<String>()) {

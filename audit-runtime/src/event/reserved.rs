@@ -5,7 +5,7 @@ pub(crate) const GAP: &str = "audit.gap";
 #[cfg(feature = "postgres")]
 /// A call whose intent is on record did not end.
 pub(crate) const INTERRUPTED: &str = "audit.interrupted";
-#[cfg(any(feature = "evidence", feature = "personal"))]
+#[cfg(feature = "evidence")]
 /// A subject's key was destroyed.
 pub(crate) const FORGOTTEN: &str = "audit.forgotten";
 #[cfg(feature = "evidence")]

@@ -6,7 +6,7 @@ mod error;
 pub(crate) mod failure;
 pub(crate) mod schema;
 mod sockets;
-#[cfg(any(feature = "evidence", feature = "personal"))]
+#[cfg(feature = "evidence")]
 pub(crate) mod system_event;
 mod types;
 
