@@ -1,6 +1,6 @@
 //! Rows of several columns, whose last one takes what is left of the line.
 
-use crate::text::{WIDEST, columns, elided, narrowed, padded};
+use crate::text::{WIDEST, columns, elided, end_of, narrowed, padded};
 use std::io::{self, Write};
 
 /// Rows that are kept to learn how wide the columns have to be.
@@ -13,13 +13,20 @@ pub(crate) struct Grid<const N: usize> {
     header: [String; N],
     /// How columns give way on a narrow terminal: those first that lose least by it.
     steps: &'static [(usize, usize)],
+    /// The column of which the end tells more than the beginning.
+    by_end: usize,
     kept: Vec<[String; N]>,
     widths: Option<[usize; N]>,
 }
 
 impl<const N: usize> Grid<N> {
-    pub(crate) fn new(width: Option<usize>, header: [&str; N], steps: &'static [(usize, usize)]) -> Self {
-        Self { width, header: header.map(str::to_owned), steps, kept: Vec::new(), widths: None }
+    pub(crate) fn new(
+        width: Option<usize>,
+        header: [&str; N],
+        steps: &'static [(usize, usize)],
+        by_end: usize,
+    ) -> Self {
+        Self { width, header: header.map(str::to_owned), steps, by_end, kept: Vec::new(), widths: None }
     }
 
     pub(crate) fn row(&mut self, output: &mut impl Write, row: [String; N]) -> io::Result<()> {
@@ -52,8 +59,12 @@ impl<const N: usize> Grid<N> {
 
     fn print(&self, output: &mut impl Write, widths: [usize; N], row: &[String; N]) -> io::Result<()> {
         let mut line = String::new();
-        for (cell, width) in row.iter().zip(widths).take(N - 1) {
-            let cell = if self.width.is_some() { elided(cell, width) } else { cell.clone() };
+        for (column, (cell, width)) in row.iter().zip(widths).take(N - 1).enumerate() {
+            let cell = match self.width {
+                None => cell.clone(),
+                Some(_) if column == self.by_end => end_of(cell, width),
+                Some(_) => elided(cell, width),
+            };
             line.push_str(&padded(&cell, width + 2));
         }
         line.push_str(&row[N - 1]);

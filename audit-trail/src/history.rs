@@ -11,6 +11,7 @@ use crate::summary::value;
 use crate::text::{Instead, harmless, harmless_json};
 use crate::time::{Bound, Zone};
 use crate::timeline::shown;
+use audit_runtime::Timestamp;
 use audit_runtime::trail::{ChangedBy, EventFilter, FieldChange, FieldState, FieldValue, Trail};
 use clap::Args;
 use futures_util::TryStreamExt;
@@ -56,10 +57,13 @@ const COLUMNS: [&str; 15] = [
 ];
 const STATE_COLUMNS: [&str; 10] =
     ["field", "is", "value", "at", "actor", "reason", "event_id", "event_type", "outcome", "tenant"];
-/// How the columns of changes give way: the time loses its offset and its decimals first.
-const STEPS: [(usize, usize); 7] = [(0, 23), (2, 36), (1, 28), (0, 20), (3, 14), (2, 20), (1, 16)];
-/// Those of a state: field, value, time, actor.
-const STATE_STEPS: [(usize, usize); 6] = [(2, 23), (1, 36), (0, 28), (2, 20), (3, 14), (0, 16)];
+/// How the columns of changes give way: the change, the field, the actor.
+const STEPS: [(usize, usize); 5] = [(2, 36), (1, 28), (3, 14), (2, 20), (1, 14)];
+/// Those of a state: the value, the field, the actor.
+const STATE_STEPS: [(usize, usize); 5] = [(1, 36), (0, 28), (3, 14), (1, 20), (0, 14)];
+/// A narrower line shows times to the second. The header names the zone.
+const NARROW: usize = 120;
+const TO_THE_SECOND: usize = "2026-05-04 03:02:01".len();
 
 impl History {
     pub(crate) async fn run(self, trail: &Trail, style: &Style) -> Result<(), Failure> {
@@ -77,12 +81,12 @@ impl History {
                 let at = select::moment("--at", at, Bound::Until, &zone)?;
                 say::notice(format!("{kind} {key} as of {} ({})", shown(&zone, at), zone.name()));
                 let state = history.as_of(at).await?;
-                let mut rows = Rows::new(style, Form::of_state(style, zone))?;
+                let mut rows = Rows::new(style, Form::of_state(style, zone));
                 state.iter().try_for_each(|field| rows.state(field))?;
                 rows.end(&STATE_COLUMNS)?
             }
             None => {
-                let mut rows = Rows::new(style, Form::of_changes(style, zone))?;
+                let mut rows = Rows::new(style, Form::of_changes(style, zone));
                 let mut changes = pin!(history.changes());
                 while let Some(change) = changes.try_next().await? {
                     rows.change(&change)?;
@@ -113,6 +117,7 @@ impl History {
 struct Rows {
     form: Form,
     is_raw: bool,
+    is_narrow: bool,
     printed: u64,
 }
 
@@ -126,12 +131,12 @@ enum Form {
 impl Form {
     fn of_changes(style: &Style, zone: Zone) -> Self {
         let header = [&*format!("time ({})", zone.name()), "field", "change", "by", "why"];
-        Self::of(style).unwrap_or_else(|| Self::Changes(Grid::new(style.width(), header, &STEPS), zone))
+        Self::of(style).unwrap_or_else(|| Self::Changes(Grid::new(style.width(), header, &STEPS, 1), zone))
     }
 
     fn of_state(style: &Style, zone: Zone) -> Self {
         let header = ["field", "value", &*format!("since ({})", zone.name()), "by", "why"];
-        Self::of(style).unwrap_or_else(|| Self::State(Grid::new(style.width(), header, &STATE_STEPS), zone))
+        Self::of(style).unwrap_or_else(|| Self::State(Grid::new(style.width(), header, &STATE_STEPS, 0), zone))
     }
 
     /// A form for programs.
@@ -145,8 +150,9 @@ impl Form {
 }
 
 impl Rows {
-    fn new(style: &Style, form: Form) -> Result<Self, Failure> {
-        Ok(Self { form, is_raw: style.is_raw(), printed: 0 })
+    fn new(style: &Style, form: Form) -> Self {
+        let is_narrow = style.width().is_some_and(|width| width < NARROW);
+        Self { form, is_raw: style.is_raw(), is_narrow, printed: 0 }
     }
 
     fn change(&mut self, change: &FieldChange) -> Result<(), Failure> {
@@ -164,7 +170,7 @@ impl Rows {
                 if change.is_within {
                     why.push_str(", within a call that is shown above");
                 }
-                let time = shown(zone, change.by.at);
+                let time = time(zone, change.by.at, self.is_narrow);
                 grid.row(output, [time, harmless_json(&change.field), shown_change, harmless(&change.by.actor), why])?;
             }
             Form::State(..) => {}
@@ -205,7 +211,7 @@ impl Rows {
         let by = state.by.as_ref();
         match &mut self.form {
             Form::State(grid, zone) => {
-                let time = by.map_or_else(|| "unknown".into(), |by| shown(zone, by.at));
+                let time = by.map_or_else(|| "unknown".into(), |by| time(zone, by.at, self.is_narrow));
                 let why = by.map_or_else(|| "the next change found it so".into(), why);
                 let actor = by.map_or_else(String::new, |by| harmless(&by.actor));
                 let row = [harmless_json(&state.field), told(&state.value), time, actor, why];
@@ -282,6 +288,16 @@ impl Rows {
         }
         Ok(self.printed)
     }
+}
+
+/// A time, on a narrow line to the second.
+fn time(zone: &Zone, time: Timestamp, is_narrow: bool) -> String {
+    let mut shown = shown(zone, time);
+    // Years of five digits and those before Christ stay whole.
+    if is_narrow && shown.as_bytes().get(TO_THE_SECOND) == Some(&b'.') && !shown.ends_with("BC") {
+        shown.truncate(TO_THE_SECOND);
+    }
+    shown
 }
 
 /// A value for people.

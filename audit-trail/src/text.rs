@@ -158,6 +158,16 @@ pub(crate) fn elided(text: &str, most: usize) -> String {
     text.to_owned()
 }
 
+/// Returns at most so many columns of the end of a text, with an ellipsis where something is missing.
+pub(crate) fn end_of(text: &str, most: usize) -> String {
+    if columns(text) <= most {
+        return text.to_owned();
+    }
+    let begins = text.grapheme_indices(true).map(|(at, _)| at);
+    let fitting = begins.map(|at| &text[at..]).find(|end| columns(end) < most);
+    fitting.map_or_else(String::new, |end| format!("\u{2026}{end}"))
+}
+
 /// Returns a text followed by blanks up to so many columns.
 pub(crate) fn padded(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(width.saturating_sub(columns(text))))
@@ -199,6 +209,8 @@ mod tests {
         assert_eq!(elided("日本語", 5), "日本\u{2026}");
         assert_eq!(elided("äöü", 2), "ä\u{2026}");
         assert_eq!(padded("日", 4), "日  ");
+        assert_eq!([end_of("abcd", 3), end_of("日本語", 5), end_of("abc", 3)], ["…cd", "…本語", "abc"]);
+        assert_eq!([end_of("abc", 1), end_of("abc", 0)], ["…", ""]);
         // A column is as wide by the cells of an emoji as by its whole.
         for emoji in ["\u{260e}\u{fe0f}", "1\u{fe0f}\u{20e3}", "\u{1f469}\u{200d}\u{1f680}", "\u{1f1e9}\u{1f1ea}"] {
             let text = emoji.repeat(5);

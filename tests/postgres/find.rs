@@ -251,6 +251,14 @@ async fn keys_are_found_by_indexes_in_a_large_table() {
     let all = "SELECT sum(pg_relation_size(c.oid) / 8192)::bigint FROM pg_class c WHERE c.relname LIKE 'audit_events%'";
     let all: i64 = sqlx::query_scalar(all).fetch_one(&pool).await.unwrap();
     assert!(read * 4 < all, "{read} of {all} pages");
+    // So are the trail and the history of an entity.
+    let before = pages(&pool).await;
+    assert_eq!(trail.entity("invoice", "INV-7").await.unwrap().len(), 2);
+    let read_trail = pages(&pool).await - before;
+    let before = pages(&pool).await;
+    assert!(trail.history("invoice", "INV-7").as_of(tomorrow).await.unwrap().is_empty());
+    let read_history = pages(&pool).await - before;
+    assert!(read_trail.max(read_history) < 300, "{read_trail} and {read_history} of {all} pages");
 }
 
 /// Pages of the audit tables and their indexes that were looked at so far.

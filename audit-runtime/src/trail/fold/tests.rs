@@ -69,7 +69,7 @@ fn a_change_that_nobody_recorded_makes_the_value_unknown_between() {
 #[test]
 fn a_failed_call_may_have_been_taken_back() {
     let failed = event(10, "error", 1, &limit(1, 5));
-    assert_eq!(one(15, &[failed.clone()]), FieldValue::Unknown);
+    assert_eq!(one(15, std::slice::from_ref(&failed)), FieldValue::Unknown);
     for found in [1, 5] {
         let events = [failed.clone(), ok(20, &limit(found, 7))];
         assert_eq!(one(15, &events), known(&json!(found)));
