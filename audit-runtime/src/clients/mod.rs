@@ -6,9 +6,9 @@ mod diesel;
 mod diesel_async;
 #[cfg(feature = "sea-orm")]
 mod sea_orm;
-#[cfg(feature = "postgres")]
-mod sqlx;
 #[cfg(feature = "sqlx08")]
 mod sqlx08;
+#[cfg(feature = "postgres")]
+mod sqlx09;
 #[cfg(feature = "tokio-postgres")]
 mod tokio_postgres;
