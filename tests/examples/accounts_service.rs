@@ -4,13 +4,14 @@ use reqwest::{Client, StatusCode};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use tests::examples::{audit_trail, binary};
 use tests::terminal::Terminal;
 use tests::{Database, eventually};
 
 struct Service {
     child: Child,
+    stdout: std::io::Lines<BufReader<ChildStdout>>,
     url: String,
     client: Client,
     master_key: std::path::PathBuf,
@@ -37,9 +38,10 @@ impl Service {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let listening = BufReader::new(child.stdout.take().unwrap()).lines().next().unwrap().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
+        let listening = stdout.next().unwrap().unwrap();
         let url = listening.strip_prefix("listening on ").unwrap().to_owned();
-        Self { child, url, client: Client::builder().no_proxy().build().unwrap(), master_key }
+        Self { child, stdout, url, client: Client::builder().no_proxy().build().unwrap(), master_key }
     }
 
     async fn post(&self, (tenant, user, reason): Caller<'_>, path: &str, body: Value) -> (StatusCode, Value) {
@@ -61,6 +63,7 @@ impl Service {
     fn terminate(&mut self) {
         kill_process(Pid::from_raw(self.child.id().cast_signed()).unwrap(), Signal::TERM).unwrap();
         assert!(self.child.wait().unwrap().success());
+        assert!(self.stdout.next().unwrap().unwrap().ends_with("left in the journal 0"));
     }
 }
 
@@ -168,7 +171,8 @@ async fn each_question_of_an_auditor_is_one_command() {
 
     let key = from.to_string();
     let limits = ask(&database, &service, &["history", "account", &key, "--field", "limit_cents"]);
-    let limits: Vec<_> = limits.iter().map(|change| (&change["from"], &change["to"], &change["actor"])).collect();
+    let limits: Vec<_> =
+        limits.iter().map(|change| (&change["from"]["value"], &change["to"]["value"], &change["actor"])).collect();
     assert_eq!(limits, [(&json!(100), &json!(500), &json!("user:kim"))]);
 
     let closed = ask(&database, &service, &["entity", "account", &dormant.to_string()]);

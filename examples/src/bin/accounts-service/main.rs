@@ -70,7 +70,7 @@ async fn main() -> ExitCode {
 }
 
 fn header(request: &Parts, name: &str) -> Option<String> {
-    Some(request.headers.get(name)?.to_str().ok()?.to_owned())
+    request.headers.get(name)?.to_str().ok().filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 async fn serve() -> anyhow::Result<()> {
