@@ -72,12 +72,10 @@ fn is_async_trait(sig: &Signature) -> bool {
 fn not_a_function(input: ParseStream<'_>) -> Option<syn::Error> {
     let what = if input.peek(Token![struct]) || input.peek(Token![enum]) || input.peek(Token![union]) {
         "a type"
-    } else if input.peek(Token![impl]) {
-        "an impl block"
     } else if input.peek(Token![trait]) {
         "a trait"
     } else if input.peek(Token![mod]) {
-        "a module"
+        "a module in a file of its own"
     } else if input.peek(Token![static]) || (input.peek(Token![const]) && input.peek2(Ident) && input.peek3(Token![:]))
     {
         "a constant"
@@ -88,16 +86,15 @@ fn not_a_function(input: ParseStream<'_>) -> Option<syn::Error> {
     } else {
         other_item(input)?
     };
-    Some(input.error(format!("#[audited] goes on a function, not on {what}; put it on each function to be recorded")))
+    Some(input.error(format!(
+        "#[audited] goes on a function, an impl block or a module in braces, not on {what}; put it on each function to be recorded"
+    )))
 }
 
 /// Names the item behind `unsafe` or `extern` that is not a function, or a macro.
 fn other_item(input: ParseStream<'_>) -> Option<&'static str> {
     let ahead = input.fork();
     let _ = ahead.parse::<Option<Token![unsafe]>>();
-    if ahead.peek(Token![impl]) {
-        return Some("an impl block");
-    }
     if ahead.peek(Token![trait]) {
         return Some("a trait");
     }
