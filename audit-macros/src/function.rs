@@ -259,6 +259,19 @@ impl Function {
         self.output.parameter(&self.sig).is_some() || self.output.value().is_some_and(is_self)
     }
 
+    /// The type of the parameter whose pattern binds a name.
+    pub(crate) fn declared_type(&self, name: &Ident) -> Option<&Type> {
+        let typed = self.sig.inputs.iter().filter_map(|input| match input {
+            FnArg::Typed(input) => Some(input),
+            FnArg::Receiver(_) => None,
+        });
+        let (input, _) = typed.zip(&self.parameters).find(|(_, parameter)| match parameter {
+            Parameter::Names(names) => names.iter().any(|binding| binding.name == *name),
+            Parameter::Unnamed(_) => false,
+        })?;
+        Some(&input.ty)
+    }
+
     /// The type of a parameter that is a name and no other pattern.
     pub(crate) fn parameter_type(&self, name: &Ident) -> Option<&Type> {
         self.sig.inputs.iter().find_map(|input| match input {

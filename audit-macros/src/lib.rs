@@ -27,6 +27,7 @@ mod personal;
 mod plan;
 mod secret;
 mod syntax;
+mod wrappers;
 
 use proc_macro::TokenStream;
 

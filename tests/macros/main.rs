@@ -25,3 +25,4 @@ mod sizes;
 mod support;
 mod ui;
 mod unrecorded;
+mod wrappers;

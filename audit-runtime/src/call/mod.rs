@@ -16,6 +16,7 @@ mod links;
 mod metadata;
 #[cfg(not(feature = "postgres"))]
 mod no_transaction;
+mod parameter;
 mod recorder_ref;
 #[cfg(feature = "axum")]
 pub(crate) mod response;
@@ -36,6 +37,7 @@ pub use handover::{Handed, Handover};
 pub use late_arguments::{checked_event_type, late, late_condition};
 #[cfg(not(feature = "postgres"))]
 pub use no_transaction::RowConnection;
+pub use parameter::parameter;
 pub use returned::{Ended, Never, ReturnedFuture, returned};
 pub use shown::{ShownValue, shown};
 pub use site::{Site, SiteTexts};
