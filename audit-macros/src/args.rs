@@ -15,7 +15,7 @@ use syn::{Expr, Ident, Path};
 use value::{ErrorShown, PlainKey};
 
 /// Every argument: an unknown one is compared with these.
-const NAMES: &[&str] = &[
+pub(crate) const NAMES: &[&str] = &[
     "event",
     "err",
     "entity",
@@ -86,21 +86,30 @@ pub(crate) struct Args {
 impl Parse for Args {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let mut args = Self::default();
-        let mut seen: Vec<Ident> = Vec::new();
-        while !input.is_empty() {
-            if let Some(error) = habits::quoted_argument(input) {
-                return Err(error);
-            }
-            let name = habits::argument_name(input)?;
-            if seen.contains(&name) {
-                return Err(habits::twice(&name, input));
-            }
-            args.argument(&name, input)?;
-            seen.push(name);
-            habits::comma(input, "arguments")?;
-        }
+        each_argument(input, |name, input| args.argument(name, input))?;
         Ok(args)
     }
+}
+
+/// Parses a list of arguments. Each has a name, and `argument` parses what stands behind it.
+pub(crate) fn each_argument(
+    input: ParseStream<'_>,
+    mut argument: impl FnMut(&Ident, ParseStream<'_>) -> syn::Result<()>,
+) -> syn::Result<()> {
+    let mut seen: Vec<Ident> = Vec::new();
+    while !input.is_empty() {
+        if let Some(error) = habits::quoted_argument(input) {
+            return Err(error);
+        }
+        let name = habits::argument_name(input)?;
+        if seen.contains(&name) {
+            return Err(habits::twice(&name, input));
+        }
+        argument(&name, input)?;
+        seen.push(name);
+        habits::comma(input, "arguments")?;
+    }
+    Ok(())
 }
 
 impl Args {
@@ -126,7 +135,8 @@ impl Args {
         self.personal.iter().any(|personal| personal.name == *name)
     }
 
-    fn argument(&mut self, name: &Ident, input: ParseStream<'_>) -> syn::Result<()> {
+    /// Parses the value of one argument.
+    pub(crate) fn argument(&mut self, name: &Ident, input: ParseStream<'_>) -> syn::Result<()> {
         match name.to_string().as_str() {
             "event" => self.event = Some(assigned(name, input)?),
             "err" => {

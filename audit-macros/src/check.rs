@@ -9,6 +9,7 @@ use crate::function::Function;
 use crate::guarantee::guarantees;
 use crate::personal::personal;
 use crate::plan::Plan;
+use crate::wrappers::{Role, role};
 use proc_macro2::Span;
 use syn::{Expr, parse_quote};
 
@@ -161,7 +162,10 @@ fn default_id(entity: &Text, function: &Function) -> syn::Result<Value> {
     for name in &names {
         if let Some(binding) = function.bindings().find(|binding| binding.name == *name) {
             let name = &binding.name;
-            return Ok(Value::Early(parse_quote!(#name)));
+            return Ok(Value::Early(match role(function, name) {
+                Role::Extractor => parse_quote!(*#name),
+                _ => parse_quote!(#name),
+            }));
         }
     }
     Err(syn::Error::new_spanned(

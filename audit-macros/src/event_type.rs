@@ -60,12 +60,14 @@ pub(crate) fn event_type(value: Value) -> syn::Result<EventType> {
 }
 
 /// The grammar of event types. The runtime checks constants by the same one.
-fn is_event_type(text: &str) -> bool {
-    let word = |word: &str| {
-        word.starts_with(|c: char| c.is_ascii_lowercase())
-            && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
-    };
-    text.len() <= 128 && text.contains('.') && text.split('.').all(word)
+pub(crate) fn is_event_type(text: &str) -> bool {
+    text.len() <= 128 && text.contains('.') && text.split('.').all(is_word)
+}
+
+/// The grammar of a word in one.
+pub(crate) fn is_word(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
 
 /// Returns the type of the entity. The default is the event type up to its first dot.

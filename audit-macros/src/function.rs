@@ -72,12 +72,10 @@ fn is_async_trait(sig: &Signature) -> bool {
 fn not_a_function(input: ParseStream<'_>) -> Option<syn::Error> {
     let what = if input.peek(Token![struct]) || input.peek(Token![enum]) || input.peek(Token![union]) {
         "a type"
-    } else if input.peek(Token![impl]) {
-        "an impl block"
     } else if input.peek(Token![trait]) {
         "a trait"
     } else if input.peek(Token![mod]) {
-        "a module"
+        "a module in a file of its own"
     } else if input.peek(Token![static]) || (input.peek(Token![const]) && input.peek2(Ident) && input.peek3(Token![:]))
     {
         "a constant"
@@ -88,16 +86,15 @@ fn not_a_function(input: ParseStream<'_>) -> Option<syn::Error> {
     } else {
         other_item(input)?
     };
-    Some(input.error(format!("#[audited] goes on a function, not on {what}; put it on each function to be recorded")))
+    Some(input.error(format!(
+        "#[audited] goes on a function, an impl block or a module in braces, not on {what}; put it on each function to be recorded"
+    )))
 }
 
 /// Names the item behind `unsafe` or `extern` that is not a function, or a macro.
 fn other_item(input: ParseStream<'_>) -> Option<&'static str> {
     let ahead = input.fork();
     let _ = ahead.parse::<Option<Token![unsafe]>>();
-    if ahead.peek(Token![impl]) {
-        return Some("an impl block");
-    }
     if ahead.peek(Token![trait]) {
         return Some("a trait");
     }
@@ -260,6 +257,19 @@ impl Function {
     pub(crate) fn returns_parameter(&self) -> bool {
         let is_self = |ty: &Type| matches!(ty, Type::Path(path) if path.path.segments.first().is_some_and(|first| first.ident == "Self"));
         self.output.parameter(&self.sig).is_some() || self.output.value().is_some_and(is_self)
+    }
+
+    /// The type of the parameter whose pattern binds a name.
+    pub(crate) fn declared_type(&self, name: &Ident) -> Option<&Type> {
+        let typed = self.sig.inputs.iter().filter_map(|input| match input {
+            FnArg::Typed(input) => Some(input),
+            FnArg::Receiver(_) => None,
+        });
+        let (input, _) = typed.zip(&self.parameters).find(|(_, parameter)| match parameter {
+            Parameter::Names(names) => names.iter().any(|binding| binding.name == *name),
+            Parameter::Unnamed(_) => false,
+        })?;
+        Some(&input.ty)
     }
 
     /// The type of a parameter that is a name and no other pattern.

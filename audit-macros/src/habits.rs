@@ -71,6 +71,9 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("target", "remove it, for `data` has what a call is about"),
     ("parent", "remove it, for a call names the one it is made in"),
     ("context", "write `Context::new().attribute(..)` around the call"),
+    ("off", "remove the attribute, for `off` is for a method of an audited block"),
+    ("methods", "write it on the impl block or the module"),
+    ("prefix", "write it on the impl block or the module, or `event = \"noun.verb\"` here"),
 ];
 
 /// The same, of `#[audit(..)]` on a struct.

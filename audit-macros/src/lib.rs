@@ -2,10 +2,11 @@
 //!
 //! Each expansion goes one way. `args` parses the attribute, and `function` the function. `check`
 //! enforces the rules across both and makes a `plan`. `expand` writes the code. After an error,
-//! `fallback` leaves the function in place. `derive` is the way of `#[derive(AuditEvent)]`.
+//! `fallback` leaves the function in place. `block` gives each method of an `impl` its attribute. `derive` is the way of `#[derive(AuditEvent)]`.
 //! `tests/architecture.rs` fails if an import leads back.
 
 mod args;
+mod block;
 mod captures;
 mod check;
 mod derive;
@@ -26,6 +27,7 @@ mod personal;
 mod plan;
 mod secret;
 mod syntax;
+mod wrappers;
 
 use proc_macro::TokenStream;
 
@@ -33,6 +35,9 @@ use proc_macro::TokenStream;
 #[proc_macro_attribute]
 pub fn audited(args: TokenStream, item: TokenStream) -> TokenStream {
     let item = proc_macro2::TokenStream::from(item);
+    if let Some(kind) = block::Kind::of(&item) {
+        return block::expand(args.into(), kind, item).into();
+    }
     expand(args.into(), item.clone(), cfg!(feature = "axum"))
         .unwrap_or_else(|error| fallback::item_with_error(item, &error))
         .into()

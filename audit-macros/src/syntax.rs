@@ -3,6 +3,7 @@
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::Expr;
+use syn::parse::ParseStream;
 use syn::spanned::Spanned as _;
 
 /// Returns whether tokens mention a name, at whatever depth of groups.
@@ -49,6 +50,25 @@ pub(crate) fn ungrouped(expr: Expr) -> Expr {
         },
         other => other,
     }
+}
+
+/// Returns the tokens between two places of one stream. A node may end inside an invisible group.
+pub(crate) fn between(begin: ParseStream<'_>, end: ParseStream<'_>) -> TokenStream {
+    let (mut cursor, end) = (begin.cursor(), end.cursor());
+    let mut tokens = TokenStream::new();
+    while cursor != end
+        && let Some((token, next)) = cursor.token_tree()
+    {
+        if end < next
+            && let Some((inside, _, _)) = cursor.group(Delimiter::None)
+        {
+            cursor = inside;
+            continue;
+        }
+        tokens.extend([token]);
+        cursor = next;
+    }
+    tokens
 }
 
 /// Returns the braces of a function's body. A `$body:block` of a macro arrives in an invisible

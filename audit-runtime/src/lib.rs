@@ -46,12 +46,13 @@
 //! | `tls` (default) | TLS connections to PostgreSQL, by rustls and the system's certificates. Implies `postgres` |
 //! | `evidence` | signed checkpoints, verification, proofs, and retention, which verifies what it prunes. Implies `postgres` |
 //! | `personal` | encryption of `personal(..)` values by keys of their subjects. Without it, such values are recorded as `"[redacted]"`. Implies `postgres` |
-//! | `axum` | HTTP responses (axum, `http` 1): the status is the result of a call and decides its outcome |
+//! | `axum` | HTTP responses (axum 0.8, `http` 1): the status is the result of a call and decides its outcome. Extractors are [`Captured`] |
 //! | `sqlx08`, `tokio-postgres`, `sea-orm`, `diesel-async` | `tx` and [`Audit::record_in`] by transactions of these clients: see [`InsertRow`] |
 //! | `diesel` | [`Audit::record_in_blocking`] by connections of diesel 2.3: see [`InsertRowBlocking`] |
 //! | `chrono` | conversions between [`Timestamp`] and the types of `chrono` 0.4 |
 //! | `metrics` | counts, sizes and times for the facade `metrics` 0.24: see [`Stats`] |
 //! | `opentelemetry` | the trace of the `opentelemetry` 0.33 span that is current where an event is recorded |
+//! | `tonic` | `Request` and `Response` of tonic 0.14 are [`Captured`] |
 //! | `tower` | [`tower::ContextLayer`] for services of `http` 1 requests |
 //!
 //! A new major version of sqlx, `http`, `metrics` or `opentelemetry` in these interfaces is a new
@@ -98,7 +99,7 @@ pub use audit::{
 };
 pub use audit_macros::{AuditEvent, EntityId, audited};
 pub use capture::diagnostics::Capture;
-pub use capture::{DeepJson, Json, JsonError, JsonNumber};
+pub use capture::{Captured, DeepJson, Json, JsonError, JsonNumber};
 #[cfg(feature = "tower")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
 pub use context::tower;
@@ -130,8 +131,8 @@ pub mod __private {
     pub use crate::call::{
         Call, Ended, EndsInError, Fails, Fallible, Handed, Handover, InCall, Never, NoError, NoErrorBeside, Refusal,
         Refused, ReturnedFuture, ShownValue, Site, SiteTexts, checked_event_type, described, ends_in_error, fails,
-        fallible, late, late_condition, late_error, no_error, no_error_beside, refused, refused_by_type, returned,
-        shown,
+        fallible, late, late_condition, late_error, no_error, no_error_beside, parameter, refused, refused_by_type,
+        returned, shown,
     };
     pub use crate::capture::Key;
     pub use crate::capture::diagnostics::Capture;

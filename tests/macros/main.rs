@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod blocks;
 mod captured;
 mod context;
 mod derive;
@@ -25,3 +26,4 @@ mod sizes;
 mod support;
 mod ui;
 mod unrecorded;
+mod wrappers;

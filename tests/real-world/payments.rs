@@ -175,8 +175,8 @@ async fn receive<B: AsRef<[u8]>>(signature: &str, body: B) -> WebhookResult {
     serde_json::from_slice(body.as_ref()).map_err(|_| PaymentError::Unreadable)
 }
 
-// 50. Retries of anything, by whichever error: 4.
-#[audited(event = "call.retried", id = none, only(attempts), result = skip)]
+// 50. Retries of anything, by whichever error: 3.
+#[audited(event = "call.retried", id = none, result = skip)]
 async fn retried<T, E, F, Fut>(attempts: u32, mut call: F) -> Result<T, E>
 where
     F: FnMut(u32) -> Fut,

@@ -90,8 +90,8 @@ impl Balances for PgUsers {
     }
 }
 
-// 31. `&mut PgConnection`: 2.
-#[audited(event = "user.renamed", skip(connection))]
+// 31. `&mut PgConnection`: 1.
+#[audited(event = "user.renamed")]
 async fn rename_user(connection: &mut PgConnection, user_id: Uuid, name: &str) -> RepoResult {
     let update = sqlx::query("UPDATE users SET name = $2 WHERE id = $1").bind(user_id).bind(name);
     match update.execute(connection).await?.rows_affected() {
@@ -100,14 +100,14 @@ async fn rename_user(connection: &mut PgConnection, user_id: Uuid, name: &str) -
     }
 }
 
-// 32. `impl PgExecutor<'_>`: 2.
-#[audited(event = "user.found", skip(db))]
+// 32. `impl PgExecutor<'_>`: 1.
+#[audited(event = "user.found")]
 async fn find_user(db: impl PgExecutor<'_>, user_id: Uuid) -> RepoResult<Option<User>> {
     Ok(sqlx::query_as("SELECT * FROM users WHERE id = $1").bind(user_id).fetch_optional(db).await?)
 }
 
-// 33. A generic executor: 2.
-#[audited(event = "user.removed", skip(executor))]
+// 33. A generic executor: 1.
+#[audited(event = "user.removed")]
 async fn remove_user<'e, E>(executor: E, user_id: Uuid) -> sqlx::Result<u64>
 where
     E: Executor<'e, Database = Postgres>,
@@ -115,8 +115,8 @@ where
     Ok(sqlx::query("DELETE FROM users WHERE id = $1").bind(user_id).execute(executor).await?.rows_affected())
 }
 
-// 34. `impl Acquire<'_>`, with a transaction of its own: 3.
-#[audited(event = "money.moved", id = from, skip(db))]
+// 34. `impl Acquire<'_>`, with a transaction of its own: 2.
+#[audited(event = "money.moved", id = from)]
 async fn move_money(db: impl Acquire<'_, Database = Postgres> + Send, from: Uuid, to: Uuid, cents: i64) -> RepoResult {
     let mut tx = db.begin().await?;
     for (user, by) in [(from, -cents), (to, cents)] {
@@ -148,8 +148,8 @@ impl UnitOfWork<'_> {
     }
 }
 
-// 37. Around a closure: 4.
-#[audited(event = "batch.committed", err = "batch.rolled_back", id = none, skip_all)]
+// 37. Around a closure: 3.
+#[audited(event = "batch.committed", err = "batch.rolled_back", id = none)]
 async fn in_transaction<T, F>(pool: &PgPool, work: F) -> RepoResult<T>
 where
     T: Serialize,

@@ -44,8 +44,8 @@ async fn deauthorise_user(user_id: Uuid, connection: &App) -> EmptyResult {
     if connection.orders.lock().unwrap().is_empty() { Err(AppError::NotFound) } else { Ok(()) }
 }
 
-// 39. Another of an answer in JSON: 4.
-#[audited(event = "password.changed", id = none, skip_all, result = skip)]
+// 39. Another of an answer in JSON: 2.
+#[audited(event = "password.changed", id = none)]
 async fn post_password(data: Json<NewOrder>, _headers: HeaderMap) -> JsonResult {
     if data.quantity == 0 { Err(AppError::NotFound) } else { Ok(Json(json!({}))) }
 }
@@ -110,11 +110,12 @@ async fn aliases_say_what_a_call_does_and_the_trail_whether_it_did() {
     .await;
     let not_found = || message("not found", &[]);
     let data = json!({"id": ID, "quantity": 1});
+    let ordered = |quantity| json!({"ticker": "AAPL", "quantity": quantity});
     let expected = [
         error("user.deauthorised", ID, json!({"user_id": ID, "error": not_found()})),
         ok("user.deauthorised", ID, json!({"user_id": ID})),
-        error("password.changed", None, json!({"error": not_found()})),
-        ok("password.changed", None, json!({})),
+        error("password.changed", None, json!({"data": ordered(0), "error": not_found()})),
+        ok("password.changed", None, json!({"data": ordered(1), "result": {}})),
         error("comment.removed", ID, json!({"data": data, "error": not_found()})),
         ok("comment.removed", ID, json!({"data": data, "result": data})),
         error("disk.kept", ID, json!({"disk_id": ID, "error": not_found()})),

@@ -104,10 +104,10 @@ enum Step {
 }
 
 impl State {
-    // 55. From value to value, with an event for each state: 4.
+    // 55. From value to value, with an event for each state: 3.
     #[audited(
         event = |state| if *state == State::Filled { "order.filled" } else { "order.cancelled" }, err = "order.stuck",
-        entity = "order", id = id,
+        entity = "order",
     )]
     fn next(self, step: Step, id: Uuid) -> Result<Self, OrderError> {
         match (self, step) {

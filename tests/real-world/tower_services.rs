@@ -62,8 +62,8 @@ where
         self.inner.poll_ready(context).map_err(Into::into)
     }
 
-    // 26. A `BoxFuture`, generic over what is inside: 4.
-    #[audited(event = "request.guarded", id = none, skip_all, fields(path = request.uri().path()))]
+    // 26. A `BoxFuture`, generic over what is inside: 3.
+    #[audited(event = "request.guarded", id = none, fields(path = request.uri().path()))]
     fn call(&mut self, request: Request<B>) -> BoxFuture<'static, Result<S::Response, BoxError>> {
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
@@ -76,8 +76,8 @@ where
     }
 }
 
-// 27. The function of a `service_fn`, which cannot fail but by its status: 3.
-#[audited(event = "request.answered", id = none, skip_all)]
+// 27. The function of a `service_fn`, which cannot fail but by its status: 2.
+#[audited(event = "request.answered", id = none)]
 async fn answer(request: Request<Body>) -> Result<Response<Body>, Infallible> {
     let status = if request.uri().path() == "/" { StatusCode::OK } else { StatusCode::NOT_FOUND };
     Ok(Response::builder().status(status).body(Body::empty()).unwrap())

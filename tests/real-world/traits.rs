@@ -137,8 +137,8 @@ struct Countdown {
 impl Future for Countdown {
     type Output = DeskResult<()>;
 
-    // 73. `Future::poll`: 4.
-    #[audited(event = "countdown.polled", id = none, skip_all, fields(left = self.left))]
+    // 73. `Future::poll`: 3.
+    #[audited(event = "countdown.polled", id = none, fields(left = self.left))]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         if self.left > 0 {
             self.left -= 1;

@@ -111,8 +111,8 @@ struct Feed {
 impl Stream for Feed {
     type Item = Result<u32, std::num::ParseIntError>;
 
-    // 65. `Poll<Option<Result<..>>>`: 4.
-    #[audited(event = "line.read", id = none, skip_all, when = |line| matches!(line, Poll::Ready(Some(_))))]
+    // 65. `Poll<Option<Result<..>>>`: 3.
+    #[audited(event = "line.read", id = none, when = |line| matches!(line, Poll::Ready(Some(_))))]
     fn poll_next(mut self: Pin<&mut Self>, _: &mut std::task::Context<'_>) -> Poll<Option<Self::Item>> {
         Poll::Ready(self.lines.pop_front())
     }

@@ -9,7 +9,8 @@ use crate::guarantee::{Before, Change};
 use crate::output::Shape;
 use crate::plan::Plan;
 use crate::syntax::{at, key};
-use proc_macro2::{Ident, Span, TokenStream};
+use crate::wrappers::{Role, role};
+use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::Type;
 use syn::spanned::Spanned as _;
@@ -88,12 +89,24 @@ pub(super) fn entry(plan: &Plan, function: &Function, names: &Names, private: &T
                 let is_generic = function
                     .parameter_type(name)
                     .is_some_and(|ty| matches!(ty, Type::ImplTrait(_)) || function.is_generic(ty));
-                let method = if is_generic && format == Format::Serialize {
-                    Ident::new("serialize_generic", Span::call_site())
-                } else {
-                    method(format)
-                };
-                quote_spanned!(name.span()=> #call.#method(#key, &#name);)
+                match (format, role(function, name)) {
+                    (Format::Serialize, Role::Extractor) => {
+                        quote_spanned!(name.span()=> #private::parameter(&#name).audited_extractor(#call, #key);)
+                    }
+                    (Format::Serialize, Role::Handle) => {
+                        quote_spanned!(name.span()=> #private::parameter(&#name).audited_handle(#call, #key);)
+                    }
+                    (Format::Serialize, Role::Data) if is_generic => {
+                        quote_spanned!(name.span()=> #call.serialize_generic(#key, &#name);)
+                    }
+                    (Format::Serialize, Role::Data) => {
+                        quote_spanned!(name.span()=> #private::parameter(&#name).audited_parameter(#call, #key);)
+                    }
+                    (format, _) => {
+                        let method = method(format);
+                        quote_spanned!(name.span()=> #call.#method(#key, &#name);)
+                    }
+                }
             }
             CaptureMode::Personal(format) => {
                 let method = method(format);

@@ -14,6 +14,7 @@ mod hidden_result;
 mod late_arguments;
 mod links;
 mod metadata;
+mod parameter;
 mod personal;
 mod recorder_ref;
 #[cfg(feature = "axum")]
@@ -32,6 +33,7 @@ pub use described::described;
 pub use guarantee::{Refusal, Refused, refused, refused_by_type};
 pub use handover::{Handed, Handover};
 pub use late_arguments::{checked_event_type, late, late_condition};
+pub use parameter::parameter;
 pub use returned::{Ended, Never, ReturnedFuture, returned};
 pub use shown::{ShownValue, shown};
 pub use site::{Site, SiteTexts};

@@ -10,8 +10,8 @@ use axum_core::response::ErrorResponse;
 pub use axum_core::response::IntoResponse;
 pub use axum_core::response::Response;
 
-/// Values with a status: a response, the status itself, and the pair that axum makes a response
-/// with that status of.
+/// Values with a status: a response, the status itself, a redirection, and the pair that axum makes
+/// a response with that status of.
 macro_rules! statuses {
     ($(<$($parameter:ident)?> $type:ty, |$value:ident| $status:expr;)+) => {$(
         impl$(<$parameter>)? Shown<&$type> {
@@ -66,6 +66,7 @@ statuses! {
     <B> http::Response<B>, |response| response.status();
     <> http::StatusCode, |status| status;
     <R> (http::StatusCode, R), |pair| pair.0;
+    <> axum::response::Redirect, |redirect| redirect.status_code();
 }
 
 // The status of an error response shows the reason, and its headers do not belong in a trail. The

@@ -2,6 +2,7 @@
 
 use super::links::links;
 use super::{Call, hidden_result};
+use crate::capture::Captured;
 use crate::capture::diagnostics::Capture;
 use serde::Serialize;
 use std::task::Poll;
@@ -9,7 +10,9 @@ use std::task::Poll;
 links! {
     /// A success value, as the attribute's closures see it: one with a status, where HTTP responses
     /// are known.
-    Shown -> ShownValue,
+    Shown -> ShownWrapper,
+    /// A wrapper.
+    ShownWrapper -> ShownValue,
     /// One that serde knows.
     ShownValue -> ShownResult,
     /// A `Result` that serde knows nothing of.
@@ -198,6 +201,35 @@ macro_rules! successes {
 }
 
 successes! { &T, Option<&T>, Poll<&T>, Poll<Option<&T>> }
+
+impl<W: Captured> ShownWrapper<&W> {
+    /// Captures the content as the call's result.
+    #[inline]
+    pub fn audited_capture(self, call: &mut Call) {
+        call.result(self.value().captured());
+    }
+
+    /// Captures the content of a type that contains a type parameter of the function.
+    #[inline]
+    pub fn audited_capture_generic(self, call: &mut Call) {
+        self.audited_capture(call);
+    }
+
+    /// Captures the content, and records that the call returned it.
+    #[inline]
+    pub fn audited_end(self, call: &mut Call, _may_fail: bool) {
+        if call.is_recorded() {
+            call.capture(|call| self.audited_capture(call));
+            call.finish_ok();
+        }
+    }
+
+    /// Records the returned content of a type that contains a type parameter of the function.
+    #[inline]
+    pub fn audited_end_generic(self, call: &mut Call, may_fail: bool) {
+        self.audited_end(call, may_fail);
+    }
+}
 
 impl<T, E> ShownResult<&Result<T, E>> {
     /// Counts the call as a failure if the success value is an `Err`.

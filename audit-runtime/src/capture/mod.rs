@@ -1,5 +1,6 @@
 //! Values become data: fields of an event, as JSON or as what becomes JSON when it is read.
 
+mod captured;
 pub(crate) mod diagnostics;
 pub(crate) mod diff;
 pub(crate) mod error_text;
@@ -19,6 +20,7 @@ mod text;
 pub(crate) mod url;
 mod value;
 
+pub use captured::Captured;
 pub(crate) use fields::{Fields, Next};
 pub use json::{DeepJson, Json, JsonError, JsonNumber};
 pub use key::Key;
