@@ -163,7 +163,7 @@ pub(crate) fn end_of(text: &str, most: usize) -> String {
     if columns(text) <= most {
         return text.to_owned();
     }
-    let begins = text.grapheme_indices(true).map(|(at, _)| at);
+    let begins = text.grapheme_indices(true).map(|(at, _)| at).chain([text.len()]);
     let fitting = begins.map(|at| &text[at..]).find(|end| columns(end) < most);
     fitting.map_or_else(String::new, |end| format!("\u{2026}{end}"))
 }

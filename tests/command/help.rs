@@ -31,7 +31,7 @@ async fn an_empty_answer_says_what_there_is_instead() {
 async fn mistakes_are_told_with_what_to_write_instead() {
     let database = morning().await;
     for (arguments, said) in [
-        (vec!["order", "x"], "invalid value 'x' for '<ID>'"),
+        (vec!["event", "x"], "invalid value 'x' for '<ID>'"),
         (vec!["events", "--since", "soon"], "write 2026-05-04T03:02:01Z"),
         (vec!["events", "--since", "2026-05-05", "--until", "2026-05-04"], "the interval is empty"),
         (

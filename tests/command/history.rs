@@ -73,7 +73,6 @@ async fn people_see_who_when_and_why_in_one_line_each() {
             assert!(status.success() && told.iter().all(|told| shown.contains(told)), "{shown}");
             assert!(shown.lines().all(|line| line.width() <= width.into()), "{shown}");
             assert!(!shown.contains('\u{1b}'), "{shown:?}");
-            eprintln!("{width}\n{shown}");
             assert!(width < 120 || !told.contains(&"user:ada") || shown.contains("asked by phone"), "{shown}");
         }
     }
