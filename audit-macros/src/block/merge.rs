@@ -155,7 +155,7 @@ impl<'a> Merge<'a> {
         };
         let own_has = |list: &str| {
             let entries = self.own(list).map_or(&[][..], Argument::entries);
-            entries.iter().any(|own| own.key.as_ref() == Some(key) && own.tokens.to_string() == key.to_string())
+            entries.iter().any(|own| own.key.as_ref() == Some(key) && *key == own.tokens.to_string())
         };
         if list == "fields" {
             let is_own =
