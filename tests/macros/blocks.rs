@@ -13,7 +13,7 @@ fn recorded(calls: impl FnOnce()) -> Vec<(String, String, Option<String>)> {
     calls();
     drop(entered);
     let events = probe.events().into_iter();
-    events.map(|event| (event.event_type.to_string(), event.entity_type.clone(), event.entity_key.clone())).collect()
+    events.map(|event| (event.event_type.clone(), event.entity_type.clone(), event.entity_key.clone())).collect()
 }
 
 fn event(event_type: &str, entity: &str, key: Option<&str>) -> (String, String, Option<String>) {
@@ -219,11 +219,11 @@ async fn async_trait_may_stand_above_and_below() {
 mod visits {
     #![allow(clippy::must_use_candidate, reason = "they are as short as they can be")]
 
-    pub(super) struct Visit;
+    pub(super) struct Visit(u64);
 
     impl Visit {
         pub(super) fn id(&self) -> u64 {
-            inner::one()
+            self.0
         }
     }
 
@@ -234,7 +234,7 @@ mod visits {
     }
 
     pub(super) fn open(user: &str, visit_id: u64) -> u64 {
-        let visit = Visit;
+        let visit = Visit(inner::one());
         helper() + r#loop() + visit.id() * visit_id + user.len() as u64
     }
 

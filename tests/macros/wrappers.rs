@@ -65,6 +65,7 @@ struct Order {
     quantity: u32,
 }
 
+#[allow(clippy::too_many_arguments, reason = "every kind of extractor is one")]
 #[audited(event = "order.moved")]
 async fn move_order(
     State(shared): State<Shared>,
