@@ -131,6 +131,8 @@ fn command(test: &str, database: &Database) -> Command {
 async fn a_hundred_rows(database: &Database) {
     let next = database.audit().start().unwrap();
     eventually("all are stored", || async { database.events().await == 100 }).await;
+    // A shutdown begins no journal of others, even if all of it is stored.
+    eventually("the journal is adopted", || async { database.journal_directories() == 1 }).await;
     next.shutdown(Duration::from_secs(10)).await.unwrap();
     assert_eq!(database.count("SELECT count(DISTINCT id) FROM audit_events").await, 100);
     assert_eq!(database.journal_directories(), 0);
