@@ -6,10 +6,12 @@ use crate::say;
 use crate::show::Style;
 use crate::text::{count, harmless};
 use audit_runtime::admin::{Admin, Progress};
-use audit_runtime::evidence::{Finding, Proof, PublicKey, Report, Verification};
+use audit_runtime::evidence::{Finding, Proof, ProofError, PublicKey, Report, Verification};
+use audit_runtime::trail::Trail;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 use serde::Serialize;
+use serde::de::IgnoredAny;
 use serde_json::json;
 use sqlx::postgres::PgPool;
 use std::fs::{self, File};
@@ -41,22 +43,81 @@ pub(crate) struct Verify {
 
 #[derive(Debug, Args)]
 pub(crate) struct Prove {
-    /// The event's id, as audit-trail entity TYPE KEY --wide shows it
-    #[arg(value_parser = crate::select::id)]
-    id: Uuid,
+    /// The event's id, as audit-trail entity TYPE KEY --wide shows it; or an entity, as in
+    /// account:42, for a proof of each event that is about it
+    #[arg(value_name = "ID|TYPE:KEY", value_parser = proven)]
+    of: Proven,
     /// The file that a prune exported the event to, if the database no longer contains it
     #[arg(long, value_name = "FILE")]
     archive: Option<PathBuf>,
 }
 
+/// The events that are to be proven.
+#[derive(Debug, Clone)]
+enum Proven {
+    Event(Uuid),
+    Entity(String, String),
+}
+
+fn proven(text: &str) -> Result<Proven, String> {
+    match Uuid::parse_str(text) {
+        Ok(id) => Ok(Proven::Event(id)),
+        Err(_) => crate::select::entity(text).map(|(kind, key)| Proven::Entity(kind, key)).map_err(|_| {
+            "expected the id of an event, a UUID, or an entity as in account:42; audit-trail find looks for other texts"
+                .to_owned()
+        }),
+    }
+}
+
 impl Prove {
     pub(crate) async fn run(self, pool: &PgPool) -> Result<(), Failure> {
-        let proof = match &self.archive {
-            None => Admin::new(pool.clone()).prove(self.id).await?,
-            Some(path) => Admin::new(pool.clone()).prove_archived(&archived(path, self.id)?).await?,
+        let admin = Admin::new(pool.clone());
+        let proof = match (&self.of, &self.archive) {
+            (Proven::Event(id), None) => admin.prove(*id).await?,
+            (Proven::Event(id), Some(path)) => admin.prove_archived(&archived(path, *id)?).await?,
+            (Proven::Entity(kind, key), None) => return prove_all(pool, &admin, kind, key).await,
+            (Proven::Entity(..), Some(_)) => {
+                return Err(Failure::Usage("--archive: name one event by its id, as the archive has it".into()));
+            }
         };
         say::line(proof.to_json()?)
     }
+}
+
+/// Prints the proof of each event of an entity that a checkpoint covers, and names the others.
+async fn prove_all(pool: &PgPool, admin: &Admin, kind: &str, key: &str) -> Result<(), Failure> {
+    let events = Trail::new(pool.clone()).entity(kind, key).await?;
+    if events.is_empty() {
+        return Err(Failure::Nothing(format!("no event is about {kind} {key}")));
+    }
+    let mut without = 0_u64;
+    for event in &events {
+        match admin.prove(event.id).await {
+            Ok(proof) => say::line(proof.to_json()?)?,
+            Err(error @ ProofError::Database(_)) => return Err(error.into()),
+            Err(error) => {
+                without += 1;
+                say::notice(error);
+            }
+        }
+    }
+    match without {
+        0 => Ok(()),
+        _ => Err(Failure::Other(format!("{without} of {} events have no proof", events.len()))),
+    }
+}
+
+/// The proofs in a file, which are JSON documents one behind the other.
+fn proofs(text: &str) -> Result<Vec<Proof>, String> {
+    let mut documents = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
+    let (mut proofs, mut begin) = (Vec::new(), 0);
+    while let Some(document) = documents.next() {
+        document.map_err(|error| format!("invalid proof: {error}"))?;
+        let end = documents.byte_offset();
+        proofs.push(Proof::from_json(&text[begin..end]).map_err(|error| error.to_string())?);
+        begin = end;
+    }
+    if proofs.is_empty() { Err("the file contains no proof".into()) } else { Ok(proofs) }
 }
 
 /// The line of an event in an archive.
@@ -94,15 +155,18 @@ impl Verify {
                 "missing --public-key: a proof is verified by the key that the checkpoint's author published".into(),
             )
         })?;
-        let proof =
-            Proof::from_json(&read(path)?).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
-        let proven = proof.verify(&key)?;
-        let by = proven.by.map(|by| by.to_string());
-        if self.json || style.is_given() {
-            return say::line(json!({"proven": {"event_id": proven.event_id, "name": proven.name, "by": by}}));
+        let proofs = proofs(&read(path)?).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
+        for proof in proofs {
+            let proven = proof.verify(&key)?;
+            let by = proven.by.map(|by| by.to_string());
+            if self.json || style.is_given() {
+                say::line(json!({"proven": {"event_id": proven.event_id, "name": proven.name, "by": by}}))?;
+                continue;
+            }
+            let by = by.map_or_else(String::new, |by| format!(" by {by}"));
+            say::line(format!("event {} was in the trail of {}{by}", proven.event_id, harmless(&proven.name)))?;
         }
-        let by = by.map_or_else(String::new, |by| format!(" by {by}"));
-        say::line(format!("event {} was in the trail of {}{by}", proven.event_id, harmless(&proven.name)))
+        Ok(())
     }
 
     fn key(&self) -> Result<Option<PublicKey>, Failure> {

@@ -140,6 +140,37 @@ async fn a_proof_is_verified_without_a_database() {
 }
 
 #[tokio::test]
+async fn the_events_of_an_entity_are_proven_by_its_key() {
+    let desk = Desk::new().await;
+    let audit = desk.database.audit().start().unwrap();
+    let paid = || Event::new("invoice.paid").entity("invoice", "INV-7").target("account", 42);
+    audit.record(paid()).unwrap();
+    audit.record(Event::new("account.closed").entity("account", 42)).unwrap();
+    audit.flush().await.unwrap();
+    desk.checkpoint(&[]);
+    let proofs = run(&desk.database, &["proof", "account:42"]);
+    assert_eq!(proofs.code, 0, "{}", proofs.stderr);
+    std::fs::write(desk.path("proofs"), &proofs.stdout).unwrap();
+    let verified = run(&desk.database, &["verify", "--proof", &desk.path("proofs"), "--public-key", &desk.public]);
+    assert_eq!((verified.code, verified.stdout.lines().count()), (0, 2), "{}", verified.stderr);
+    // One of them was changed.
+    let forged = proofs.stdout.replacen("account.closed", "account.opened", 1);
+    std::fs::write(desk.path("proofs"), forged).unwrap();
+    let forged = run(&desk.database, &["verify", "--proof", &desk.path("proofs"), "--public-key", &desk.public]);
+    assert!(forged.code == 1 && forged.stderr.contains("not one of its batch"), "{}", forged.stderr);
+    // One is not covered yet.
+    audit.record(paid()).unwrap();
+    audit.shutdown(std::time::Duration::from_secs(30)).await.unwrap();
+    let some = run(&desk.database, &["proof", "invoice:INV-7"]);
+    assert!(some.code == 1 && some.stderr.contains("1 of 2 events have no proof"), "{}", some.stderr);
+    assert!(some.stderr.contains("no checkpoint covers event") && some.stdout.contains("INV-7"), "{}", some.stderr);
+    for (of, code, said) in [("account:43", 1, "no event is about account 43"), ("account", 2, "as in account:42")] {
+        let none = run(&desk.database, &["proof", of]);
+        assert!(none.code == code && none.stderr.contains(said), "{}", none.stderr);
+    }
+}
+
+#[tokio::test]
 async fn rows_that_are_not_sealed_yet_are_a_note_and_no_problem() {
     let desk = Desk::new().await;
     let before = run(&desk.database, &["verify"]);
