@@ -1,9 +1,9 @@
 use audit_runtime::audited;
 use uuid::Uuid;
 
-struct Connection;
+struct Ledger;
 
 #[audited(event = "order.submitted")]
-fn submit(order_id: Uuid, connection: &Connection) {}
+fn submit(order_id: Uuid, ledger: &Ledger) {}
 
 fn main() {}
