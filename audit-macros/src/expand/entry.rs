@@ -8,7 +8,7 @@ use crate::function::Function;
 use crate::guarantee::{Before, Change};
 use crate::output::Shape;
 use crate::plan::Plan;
-use crate::syntax::{at, key};
+use crate::syntax::{at, key, own_span, respanned};
 use crate::wrappers::{Role, role};
 use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
@@ -89,18 +89,21 @@ pub(super) fn entry(plan: &Plan, function: &Function, names: &Names, private: &T
                 let is_generic = function
                     .parameter_type(name)
                     .is_some_and(|ty| matches!(ty, Type::ImplTrait(_)) || function.is_generic(ty));
+                // A complaint about the parameter points at it, and not at the attribute.
+                let span = own_span(name);
+                let (here, call) = (respanned(private, span), at(call, span));
                 match (format, role(function, name)) {
                     (Format::Serialize, Role::Extractor) => {
-                        quote_spanned!(name.span()=> #private::parameter(&#name).audited_extractor(#call, #key);)
+                        quote_spanned!(span=> #here::parameter(&#name).audited_extractor(#call, #key);)
                     }
                     (Format::Serialize, Role::Handle) => {
-                        quote_spanned!(name.span()=> #private::parameter(&#name).audited_handle(#call, #key);)
+                        quote_spanned!(span=> #here::parameter(&#name).audited_handle(#call, #key);)
                     }
                     (Format::Serialize, Role::Data) if is_generic => {
                         quote_spanned!(name.span()=> #call.serialize_generic(#key, &#name);)
                     }
                     (Format::Serialize, Role::Data) => {
-                        quote_spanned!(name.span()=> #private::parameter(&#name).audited_parameter(#call, #key);)
+                        quote_spanned!(span=> #here::parameter(&#name).audited_parameter(#call, #key);)
                     }
                     (format, _) => {
                         let method = method(format);
