@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What a call pays while PostgreSQL is alive and while it is dead, in turns.
+# Measures the cost of a call while PostgreSQL is alive and while it is dead, in turns.
 #
 #   bash scripts/latency.sh [rounds, 5 by default]
 set -euo pipefail

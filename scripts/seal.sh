@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What sealing costs the writer, and how fast a trail is verified, in a private cluster.
+# Measures the cost of sealing to the writer, and how fast a trail is verified, in a private cluster.
 #
 #   bash scripts/seal.sh [millions of rows to verify, 5 by default]
 set -euo pipefail

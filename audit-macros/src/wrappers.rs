@@ -56,7 +56,7 @@ const PLAIN: &[&str] = &[
     "u8", "u16", "u32", "u64", "u128", "usize",
 ];
 
-/// What a parameter is by the name of its type.
+/// The role of a parameter, by the name of its type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     /// Its type is known to be no wrapper.

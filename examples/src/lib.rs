@@ -4,6 +4,7 @@
 pub mod broker;
 pub mod database;
 pub mod desk;
+pub mod http;
 pub mod orders;
 pub mod positions;
 pub mod risk;

@@ -39,7 +39,7 @@ async fn a_trail_that_is_restored_into_another_server_verifies_and_goes_on() {
     let status = from.psql(&restored.url).stdin(dump.stdout.take().unwrap()).stdout(Stdio::null()).status().unwrap();
     assert!(status.success() && dump.wait().unwrap().success());
 
-    // What was recorded meanwhile is in the journal, and the old server is gone.
+    // Events that were recorded meanwhile are in the journal, and the old server is gone.
     database.pool.close().await;
     from.down();
     record(&audit, 500..600);

@@ -91,7 +91,7 @@ async fn are_as_a_probe_shows(bank: &Bank, ids: &[Uuid], context: Context) {
     }
 }
 
-/// What every client has to do. The blocks have the connection `c` or the transaction `tx`.
+/// The tests that every client has to pass. The blocks have the connection `c` or the transaction `tx`.
 macro_rules! client {
     (
         $name:ident, $tx:ty, $error:ty,

@@ -36,7 +36,7 @@ struct Logged {
     database: Database,
 }
 
-/// What one question cost: the rows that were read, those that were found, and the plans.
+/// The cost of one question: the rows that were read, those that were found, and the plans.
 struct Cost {
     read: u64,
     found: u64,

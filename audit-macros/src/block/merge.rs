@@ -162,7 +162,7 @@ impl<'a> Merge<'a> {
                 self.own(list).is_some_and(|own| own.entries().iter().any(|own| own.key.as_ref() == Some(key)));
             return !is_own && has_all(self.method, &entry.needs);
         }
-        // What the method says of a parameter overrides what the block says.
+        // The arguments of the method override those of the block for its parameter.
         let is_overridden = match list {
             "only" => false,
             _ => ["skip", "redact", "plain", "personal"].iter().any(|list| own_has(list)),

@@ -36,7 +36,7 @@ pub(super) struct Written {
 impl From<Context> for Written {
     fn from(context: Context) -> Self {
         let Context { actor, tenant, correlation, mut attributes, .. } = context;
-        // Whoever forgets the subject cannot reach what a broker keeps.
+        // `forget` cannot reach the copies that a broker keeps.
         attributes.retain(|_, value| !is_mark(value));
         Self { actor, tenant, correlation, attributes }
     }

@@ -54,7 +54,7 @@ pub(crate) struct Recorder {
     lost: LostEvents,
     /// A probe's events that a caller's transaction would hold.
     probed_in_transactions: Mutex<Vec<Uuid>>,
-    /// What encrypts rows that do not go through the journal.
+    /// Encrypts rows that do not go through the journal.
     pub(crate) encrypt: std::sync::OnceLock<Box<dyn Encrypt>>,
 }
 

@@ -36,8 +36,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use uuid::Uuid;
 
 /// A trading desk behind an HTTP API, every step on record in PostgreSQL.
@@ -103,18 +101,7 @@ async fn serve() -> anyhow::Result<()> {
         .with_state(service.clone())
         .route("/metrics", get(async move || metrics.render()));
 
-    let mut terminate = signal(SignalKind::terminate())?;
-    let listener =
-        TcpListener::bind(arguments.listen).await.with_context(|| format!("cannot listen on {}", arguments.listen))?;
-    println!("listening on http://{}", listener.local_addr()?);
-    axum::serve(listener, router)
-        .with_graceful_shutdown(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
-        })
-        .await?;
+    examples::http::serve(arguments.listen, router).await?;
     service.desk.switch(Mode::Paper).await?;
     pool.close().await;
     let report = audit.shutdown(Duration::from_secs(10)).await?;

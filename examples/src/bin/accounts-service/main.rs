@@ -19,7 +19,6 @@
 mod accounts;
 
 use accounts::{Account, AccountId, AppResult, Customer, Settlement, Transfer};
-use anyhow::Context as _;
 use audit_runtime::admin::Admin;
 use audit_runtime::sqlx::postgres::{PgPool, PgPoolOptions};
 use audit_runtime::tower::ContextLayer;
@@ -35,8 +34,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
-use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 /// Accounts behind an HTTP API, every step on record in PostgreSQL.
@@ -106,18 +103,7 @@ async fn serve() -> anyhow::Result<()> {
         .layer(context)
         .with_state(App { db: db.clone(), audit: audit.clone(), jobs });
 
-    let mut terminate = signal(SignalKind::terminate())?;
-    let listener =
-        TcpListener::bind(arguments.listen).await.with_context(|| format!("cannot listen on {}", arguments.listen))?;
-    println!("listening on http://{}", listener.local_addr()?);
-    axum::serve(listener, router)
-        .with_graceful_shutdown(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
-        })
-        .await?;
+    examples::http::serve(arguments.listen, router).await?;
     // The router is gone, and with it the last sender: the worker ends when its queue is empty.
     worker.await?;
     db.close().await;

@@ -68,7 +68,7 @@ async fn drop_superfluous(connection: &mut PgConnection, state: &State) -> Resul
     Ok(())
 }
 
-/// What PostgreSQL leaves of an attempt that was interrupted.
+/// The remains of an attempt that was interrupted.
 async fn drop_leftovers(connection: &mut PgConnection, table: &str) -> Result<(), MigrateError> {
     let left: Vec<String> = sqlx::query_scalar(
         "SELECT format('DROP INDEX CONCURRENTLY %s', i.oid::regclass) FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid \
