@@ -19,7 +19,7 @@ edition = "2024"
 [dependencies]
 audit-runtime = { path = "$work/old/audit-runtime" }
 serde = { version = "1", features = ["derive"] }
-tokio = { version = "1", features = ["rt", "time"] }
+tokio = { version = "1", features = ["rt", "rt-multi-thread", "time"] }
 uuid = { version = "1", features = ["serde", "v7"] }
 
 [workspace]

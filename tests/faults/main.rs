@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod adoption;
+mod backlog;
 mod crowd;
 mod damage;
 mod guarantees;

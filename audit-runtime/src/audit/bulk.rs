@@ -58,6 +58,8 @@ pub struct RecordAllError {
 #[derive(Debug, Clone)]
 pub struct Receipts {
     ids: Vec<Uuid>,
+    /// The position of the first event.
+    first: u64,
     /// That of the last event. Without events, there is none.
     last: Option<Receipt>,
 }
@@ -75,7 +77,7 @@ impl Receipts {
     /// The handle was shut down before that.
     pub async fn stored(&self) -> Result<(), StoreError> {
         match &self.last {
-            Some(last) => last.stored().await,
+            Some(last) => last.recorder.stored(self.first - 1, last.position).await,
             None => Ok(()),
         }
     }
@@ -268,12 +270,15 @@ impl Audit {
     pub fn record_all(&self, events: impl IntoIterator<Item: AuditEvent>) -> Result<Receipts, RecordAllError> {
         let (scope, recorder) = (Scope::current(), self.recorder());
         let inherited = scope.inherited();
-        let mut receipts = Receipts { ids: Vec::new(), last: None };
+        let mut receipts = Receipts { ids: Vec::new(), first: 0, last: None };
         let mut last = None;
         for event in events {
             let recorded = recorder.record(&event.into_event(), &inherited);
             let (id, position) = recorded.map_err(|error| RecordAllError { recorded: receipts.ids.len(), error })?;
             receipts.ids.push(id);
+            if last.is_none() {
+                receipts.first = position;
+            }
             last = Some((id, position));
         }
         receipts.last = last.map(|(id, position)| Receipt { id, position, recorder: recorder.clone() });

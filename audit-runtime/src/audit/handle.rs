@@ -116,7 +116,7 @@ impl Audit {
     /// The handle was shut down before that.
     pub async fn flush(&self) -> Result<(), StoreError> {
         let position = self.recorder().journal.close_blocks();
-        self.recorder().stored(position).await
+        self.recorder().stored(0, position).await
     }
 
     /// Waits like [`flush`](Self::flush), for code without a runtime. It blocks the thread.

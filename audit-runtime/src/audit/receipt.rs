@@ -26,7 +26,7 @@ impl Receipt {
     /// # Errors
     /// The handle was shut down before that.
     pub async fn stored(&self) -> Result<(), StoreError> {
-        self.recorder.stored(self.position).await
+        self.recorder.stored(self.position - 1, self.position).await
     }
 
     /// Waits like [`stored`](Self::stored), for code without a runtime. It blocks the thread.

@@ -90,6 +90,10 @@ impl SubjectKeys {
         Ok(taken)
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
     pub(crate) fn of(&self, subject: &str) -> Option<&SubjectKey> {
         self.keys.get(&*stored(subject))
     }

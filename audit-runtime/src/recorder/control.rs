@@ -12,10 +12,20 @@ const GRACE: Duration = Duration::from_millis(50);
 pub(crate) struct Progress {
     /// Everything before this logical position of the journal is in PostgreSQL.
     pub(crate) stored_to: u64,
+    /// Everything between these positions is in PostgreSQL too, though a backlog before them is not.
+    pub(crate) ahead: [u64; 2],
     /// Events of this journal in PostgreSQL. Some may lie behind `stored_to`.
     pub(crate) stored: u64,
     /// The writer has ended.
     pub(crate) ended: bool,
+}
+
+impl Progress {
+    /// Returns whether PostgreSQL has everything that ends between two positions.
+    pub(crate) fn has(&self, after: u64, position: u64) -> bool {
+        let [begin, end] = self.ahead;
+        self.stored_to >= position || (begin <= after && position <= end)
+    }
 }
 
 /// Requests to the writer, and its answers.

@@ -7,12 +7,12 @@ use crate::error::{RecordError, StoreError};
 use crate::journal::NotSynced;
 
 impl Recorder {
-    /// Waits until what lies before this position survives the loss of power.
+    /// Waits until the record that ends at this position survives the loss of power.
     pub(crate) async fn durable(&self, position: u64) -> Result<(), RecordError> {
         let durable = match self.settings.durability {
             Durability::Probe => Ok(()),
             Durability::Disk => self.synced(position).await,
-            Durability::Database => self.stored(position).await,
+            Durability::Database => self.stored(position - 1, position).await,
         };
         durable.map_err(|error| match error {
             StoreError::NotSynced => RecordError::NotSynced,
@@ -33,12 +33,12 @@ impl Recorder {
         })
     }
 
-    /// Waits until PostgreSQL has what lies before this position.
-    pub(crate) async fn stored(&self, position: u64) -> Result<(), StoreError> {
+    /// Waits until PostgreSQL has the records that end behind one position, up to another.
+    pub(crate) async fn stored(&self, after: u64, position: u64) -> Result<(), StoreError> {
         if self.journal.is_forked() {
             return Err(StoreError::Forked);
         }
-        let reached = |progress: &Progress| progress.stored_to >= position;
+        let reached = |progress: &Progress| progress.has(after, position);
         let mut progress = self.control.subscribe();
         if !reached(&progress.borrow()) {
             // Wakes the writer, so that the caller does not wait for its linger too.

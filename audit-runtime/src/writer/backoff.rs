@@ -17,6 +17,11 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
+    /// Returns whether an attempt has failed.
+    pub(super) fn has_failed(self) -> bool {
+        self.attempts > 0
+    }
+
     pub(super) fn next(&mut self, longest: Duration) -> Duration {
         let wait = FIRST.saturating_mul(1 << self.attempts.min(16)).min(longest);
         self.attempts = self.attempts.saturating_add(1);

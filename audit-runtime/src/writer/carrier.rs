@@ -57,10 +57,10 @@ pub(super) trait Carrier<'a> {
         Ok(done)
     }
 
-    /// Encrypts what is personal in a batch.
-    async fn encrypt(&mut self, batch: &mut Batch) -> Result<(), Self::GaveUp> {
+    /// Encrypts what is personal in a batch, and returns the keys that did.
+    async fn encrypt(&mut self, batch: &mut Batch) -> Result<SubjectKeys, Self::GaveUp> {
         if !batch.is_personal() {
-            return Ok(());
+            return Ok(SubjectKeys::default());
         }
         let (parts, subjects) = (self.parts(), batch.subjects());
         let keys = match &parts.settings.master_key {
@@ -71,7 +71,7 @@ pub(super) trait Carrier<'a> {
         };
         let rekeyed = batch.encrypt(&keys);
         parts.counters.rekeyed.fetch_add(rekeyed, Ordering::Relaxed);
-        Ok(())
+        Ok(keys)
     }
 
     /// Records for each intent without a completion that it will stay without one, and returns how

@@ -87,7 +87,7 @@ impl Batch {
     }
 
     /// Notes the batch in the cut log, or compares it with what was noted.
-    fn note(&self, parts: &WriterParts, chain: &mut Chain) {
+    fn note(&mut self, parts: &WriterParts, chain: &mut Chain) {
         let root = self.seal.as_ref().map(|seal| seal.root.0);
         if let Some(cut) = &self.cut {
             if cut.root.is_some() && root.is_some() && cut.root != root {
@@ -101,7 +101,6 @@ impl Batch {
         if chain.cuts.is_none() && self.journal_id == parts.journal.id() {
             chain.cuts = parts.journal.cut_log();
         }
-        let Some(log) = &mut chain.cuts else { return };
         let cut = Cut {
             first: self.first,
             end: self.end,
@@ -113,10 +112,12 @@ impl Batch {
             interruptions: self.interruptions,
         };
         // Without a note, an adopter depends on PostgreSQL alone to find where its batches begin.
-        if let Err(error) = log.append(&cut)
+        if let Some(log) = &mut chain.cuts
+            && let Err(error) = log.append(&cut)
             && !std::mem::replace(&mut chain.is_reported, true)
         {
             tracing::warn!(journal = %self.journal_id, %error, "the cut log cannot be written; free some space, or check the directory's permissions");
         }
+        self.cut = Some(cut);
     }
 }

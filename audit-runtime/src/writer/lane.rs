@@ -11,6 +11,7 @@ use super::work::Work;
 use crate::journal::Noticed;
 use crate::postgres::ConnectOptions;
 use crate::postgres::failure::is_full;
+use crate::privacy::SubjectKeys;
 use sqlx::postgres::PgConnection;
 use std::convert::Infallible;
 use std::sync::atomic::Ordering;
@@ -60,7 +61,12 @@ impl<'a> Carrier<'a> for Lane<'a> {
         let mut backoff = Backoff::default();
         loop {
             match self.link.once(&attempt).await {
-                Ok(done) => return Ok(done),
+                Ok(done) => {
+                    if backoff.has_failed() {
+                        self.work.recovered.notify_waiters();
+                    }
+                    return Ok(done);
+                }
                 Err(error) => self.failed(&error, &mut backoff).await,
             }
         }
@@ -87,9 +93,7 @@ impl<'a> Lane<'a> {
                 (self.parts.record_lost_events)();
                 self.work.planner.borrow_mut().tidy.look(self.parts, last_work.elapsed());
             }
-            if self.has_backlog()
-                && let Some(batch) = self.next_batch().await
-            {
+            if let Some(batch) = self.batch().await {
                 let Ok(_) = self.store(&batch).await;
                 self.stored(batch);
                 last_work = Instant::now();
@@ -98,7 +102,10 @@ impl<'a> Lane<'a> {
                 }
                 continue;
             }
-            if self.parts.journal.is_closed() && self.parts.journal.read_position() == self.parts.journal.cursor() {
+            if self.parts.journal.is_closed()
+                && self.parts.journal.read_position() == self.parts.journal.cursor()
+                && self.work.planner.borrow().backlog.is_empty()
+            {
                 break;
             }
             let idle = last_work.elapsed();
@@ -121,21 +128,55 @@ impl<'a> Lane<'a> {
         if batch.had_personal {
             planner.tidy.stored_personal(batch.end);
         }
-        planner.chain.recycle(batch);
+        planner.recycle(batch);
     }
 
-    /// Returns the next batch of this process's own journal, sealed.
+    /// Returns the batch that this lane is to store now, if there is one.
+    ///
+    /// The first lane prefers new events, and the others prefer what was postponed.
+    async fn batch(&mut self) -> Option<Batch> {
+        if self.number > 0
+            && let Some(batch) = self.postponed()
+        {
+            return Some(batch);
+        }
+        while self.number == 0 && self.work.planner.borrow_mut().backlog.is_to_be_postponed(self.parts) {
+            // A thread may be about to publish the next record.
+            let Some((batch, keys)) = self.next_batch().await else { break };
+            let mut planner = self.work.planner.borrow_mut();
+            let Some(cut) = batch.cut.clone() else { return Some(batch) };
+            planner.backlog.postpone(cut, keys);
+            planner.chain.recycle(batch);
+            drop(planner);
+            // Other lanes store what was postponed.
+            tokio::task::yield_now().await;
+        }
+        if self.has_backlog()
+            && let Some((batch, _)) = self.next_batch().await
+        {
+            return Some(batch);
+        }
+        self.postponed()
+    }
+
+    /// Returns the oldest batch that was postponed.
+    fn postponed(&self) -> Option<Batch> {
+        self.work.planner.borrow_mut().backlog.next(self.parts)
+    }
+
+    /// Returns the next batch of this process's own journal, sealed, and the keys that have encrypted
+    /// its personal values.
     ///
     /// A lane that must wait for keys holds up the others, because seals are made in the order of
     /// the journal.
-    async fn next_batch(&mut self) -> Option<Batch> {
+    async fn next_batch(&mut self) -> Option<(Batch, SubjectKeys)> {
         let _turn = self.work.turn.lock().await;
         let mut batch = self.work.planner.borrow_mut().next(self.parts)?;
         // Events that come while this batch is stored wait for others from now on.
         self.is_due();
-        let Ok(()) = self.encrypt(&mut batch).await;
+        let Ok(keys) = self.encrypt(&mut batch).await;
         batch.close(self.parts, &mut self.work.planner.borrow_mut().chain);
-        Some(batch)
+        Some((batch, keys))
     }
 
     /// Returns whether there is work for this lane: for the first, events that are due, and for each
@@ -152,7 +193,12 @@ impl<'a> Lane<'a> {
     /// Returns whether the events that wait are to be shipped now.
     fn is_due(&mut self) -> bool {
         let journal = &self.parts.journal;
-        let waiting = self.parts.counters.appended().saturating_sub(self.work.planner.borrow().planned);
+        let planner = self.work.planner.borrow();
+        if !planner.backlog.is_empty() {
+            // Batches are at hand that would be stored meanwhile.
+            self.linger.await_events();
+        }
+        let waiting = self.parts.counters.appended().saturating_sub(planner.planned);
         self.linger.is_due(Instant::now(), waiting, journal.read_position(), journal.cursor())
     }
 
@@ -181,7 +227,11 @@ impl<'a> Lane<'a> {
         let text = self.work.failures.failure(error, wait);
         self.parts.counters.set_last_error(Some(text));
         self.parts.counters.retries.fetch_add(1, Ordering::Relaxed);
-        self.wait(wait).await;
+        tokio::select! {
+            () = self.wait(wait) => {}
+            // A connection is given to writers in turn: another lane's is no reason to ask for one.
+            () = self.work.recovered.notified(), if !is_full(error) => {}
+        }
     }
 
     /// A shutdown is worth an attempt at once.

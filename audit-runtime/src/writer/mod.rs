@@ -4,6 +4,7 @@
 //! ```text
 //! journal -> Planner: batches -> lane 0 -> store: one transaction -> Planner: stored -> journal: acknowledge
 //!                             -> lane 1 ..   (takes a batch only while there is a backlog)
+//!                             -> Backlog: batches that are postponed, so that new events do not wait for them
 //! orphans -> OrphanPlan: batches -> adoption (a connection of its own, one attempt for each journal in turn)
 //! ```
 //!
@@ -11,6 +12,7 @@
 
 mod adoption;
 mod already_stored;
+mod backlog;
 mod backoff;
 mod batch;
 mod carrier;

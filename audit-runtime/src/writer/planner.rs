@@ -1,5 +1,6 @@
 //! The plan of the live journal: which records go together, and what is stored of it.
 
+use super::backlog::Backlog;
 use super::batch::{Batch, Row};
 use super::chain::Chain;
 use super::parts::WriterParts;
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 pub(crate) struct Planner {
     pub(super) chain: Chain,
     pub(super) tidy: Tidy,
+    pub(super) backlog: Backlog,
     /// The events that were put into batches.
     pub(super) planned: u64,
     /// Stored batches behind one that is not: first position to end.
@@ -47,6 +49,11 @@ impl Planner {
     pub(crate) fn stored(&mut self, parts: &WriterParts, first: u64, end: u64, rows: u64) {
         self.chain.stored(first);
         self.stored.insert(first, end);
+        let ahead = &mut self.backlog.ahead;
+        while let Some(end) = self.stored.get(&ahead.end) {
+            ahead.end = *end;
+        }
+        let ahead = ahead.clone();
         let mut stored_to = parts.control.progress().stored_to;
         while let Some(end) = self.stored.remove(&stored_to) {
             stored_to = end;
@@ -54,7 +61,17 @@ impl Planner {
         parts.journal.acknowledge(stored_to);
         parts.control.update(|progress| {
             progress.stored_to = stored_to;
+            progress.ahead = [ahead.start, ahead.end];
             progress.stored += rows;
         });
+    }
+
+    /// Keeps the buffers of a stored batch for the next one.
+    pub(super) fn recycle(&mut self, batch: Batch) {
+        if self.backlog.has_postponed(&batch) {
+            self.backlog.recycle(batch);
+        } else {
+            self.chain.recycle(batch);
+        }
     }
 }

@@ -7,6 +7,7 @@ use crate::event::{Outcome, ids};
 use crate::journal::{Journal, Limits};
 use crate::postgres::IntoConnectOptions;
 use crate::record::{EventRef, payload};
+use crate::recorder::control::{Control, Progress};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -55,6 +56,52 @@ fn parts(parent: &Path, looked: &Arc<AtomicBool>) -> WriterParts {
             master_key: None,
         },
         record_lost_events: Box::new(move || looked.store(true, Ordering::Relaxed)),
+    }
+}
+
+/// Waits until the writer has come so far.
+async fn wait(control: &Control, has: impl FnMut(&Progress) -> bool) -> Progress {
+    let mut progress = control.subscribe();
+    let reached = tokio::time::timeout(LONGEST, progress.wait_for(has)).await;
+    *reached.expect("the writer comes so far in time").unwrap()
+}
+
+#[tokio::test]
+async fn a_new_event_does_not_wait_for_a_backlog() {
+    const BACKLOG: i64 = 30_000;
+    for connections in [1, 2] {
+        let (database, looked) = (Database::new().await, Arc::default());
+        let mut parts = parts(database.journals.path(), &looked);
+        parts.settings.connections = connections;
+        let (journal, control, counters) = (parts.journal.clone(), parts.control.clone(), parts.counters.clone());
+        let record = |number| {
+            counters.appending();
+            journal.append(&event(number)).unwrap()
+        };
+        (1..=BACKLOG).for_each(|number| _ = record(number));
+        start(parts, database.url.as_str().into_connect_options().unwrap(), std::future::pending).unwrap();
+
+        wait(&control, |progress| progress.ahead[0] > 0).await;
+        let new = record(BACKLOG + 1);
+        wait(&control, |progress| progress.has(new - 1, new)).await;
+        wait(&control, |progress| progress.stored == BACKLOG as u64 + 1).await;
+        assert!(!control.progress().has(0, new + 1), "nothing is behind the new event");
+
+        // More than half of the backlog was committed later.
+        let later = "SELECT count(*) FROM audit_batches, (SELECT b.xact, b.first_position FROM audit_batches b \
+                     ORDER BY b.first_position DESC LIMIT 1) new \
+                     WHERE audit_batches.first_position < new.first_position AND audit_batches.xact > new.xact";
+        let batches = database.count("SELECT count(*) FROM audit_batches").await;
+        assert!(database.count(later).await > batches / 2, "{connections} connections");
+        let (rows, sum) = (
+            database.count("SELECT count(DISTINCT id) FROM audit_events WHERE batch_id IS NOT NULL").await,
+            database.count("SELECT sum((data->>'number')::int)::bigint FROM audit_events").await,
+        );
+        assert_eq!((rows, sum), (BACKLOG + 1, (BACKLOG + 1) * (BACKLOG + 2) / 2));
+        database.is_unharmed().await;
+        control.stop(Instant::now() + LONGEST);
+        journal.close();
+        wait(&control, |progress| progress.ended).await;
     }
 }
 

@@ -3,7 +3,7 @@
 use super::failure_log::FailureLog;
 use super::planner::Planner;
 use std::cell::RefCell;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 
 /// The state that the lanes share.
 ///
@@ -14,4 +14,6 @@ pub(super) struct Work {
     /// Whose turn it is to cut a batch.
     pub(super) turn: Mutex<()>,
     pub(super) failures: FailureLog,
+    /// Notified when a lane succeeds after a failure. The others need not wait longer then.
+    pub(super) recovered: Notify,
 }
