@@ -169,12 +169,6 @@ impl Journal {
         self.ring.close_blocks()
     }
 
-    /// Closes all blocks now, and returns where claims end: further records are behind it.
-    #[cfg(feature = "postgres")]
-    pub(crate) fn end_blocks(&self) -> u64 {
-        self.ring.end_blocks()
-    }
-
     /// Logical position of the reader.
     pub(crate) fn read_position(&self) -> u64 {
         self.ring.read_position()

@@ -15,6 +15,8 @@ use std::ops::Range;
 
 /// The number of full batches that make a backlog. New events would wait for some seconds.
 const FAR_BEHIND: usize = 64;
+/// The number of full batches at the end of a backlog that are not postponed: its newest events.
+const NEWEST: usize = 8;
 /// The bytes of a small event. A batch that is full by its rows has so many for each at least.
 const SMALL_EVENT: usize = 256;
 /// The most batches that are postponed. Each batch that is sealed states those before it that are
@@ -56,7 +58,7 @@ impl Backlog {
         let (read, end) = (parts.journal.read_position(), parts.journal.cursor());
         let full = parts.settings.batch_bytes.min(parts.settings.batch_rows.saturating_mul(SMALL_EVENT));
         if read >= self.end && end.saturating_sub(read) > full.saturating_mul(FAR_BEHIND) as u64 {
-            self.end = parts.journal.end_blocks();
+            self.end = end - full.saturating_mul(NEWEST) as u64;
         }
         read < self.end && self.postponed.len() < MOST_BATCHES && self.keys < MOST_KEYS && !parts.control.is_stopping()
     }

@@ -172,14 +172,6 @@ impl Ring {
         end
     }
 
-    /// Closes all blocks, and returns where claims end. Further records are behind it.
-    #[cfg(feature = "postgres")]
-    pub(crate) fn end_blocks(&self) -> u64 {
-        let end = self.cursor();
-        self.close_blocks_between(self.read_position(), end);
-        end
-    }
-
     /// Bytes of the blocks that a record needs which begins them.
     pub(super) fn blocks(&self, position: u64, need: u64) -> u64 {
         (self.head(position) + need).next_multiple_of(self.block_bytes())
