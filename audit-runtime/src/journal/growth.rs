@@ -20,6 +20,8 @@ use std::sync::PoisonError;
 /// The room made for the next burst, in sizes of the last one. Pages are slow to make: 4 to 7 us
 /// each on ext4, in which callers write 40 records.
 const HEADROOM: u64 = 4;
+/// The least room after a burst that needed more than the first 64 KiB: that of some 8,000 records.
+const LEAST_ROOM: u64 = 2 << 20;
 /// After a burst that was smaller, at least this part of the room is made again.
 const SHRINK: u64 = 4;
 
@@ -212,7 +214,8 @@ impl Journal {
         }
         if wanted.is_idle {
             let used = cursor - ahead.idle_at;
-            let wanted = used.saturating_mul(HEADROOM).max(ahead.bytes / SHRINK).next_power_of_two();
+            let least = if used > self.limits.grain() { LEAST_ROOM } else { 0 };
+            let wanted = used.saturating_mul(HEADROOM).max(least).max(ahead.bytes / SHRINK).next_power_of_two();
             ahead.bytes = wanted.clamp(self.limits.grain(), self.limits.most_ahead());
         }
         // Where that fails, the segment is left when it is full, as ever.
