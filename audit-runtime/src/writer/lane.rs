@@ -3,6 +3,7 @@
 use super::backoff::{Backoff, jittered};
 use super::batch::Batch;
 use super::carrier::Carrier;
+use super::catalogue::CatalogueDue;
 use super::connection_turns::{REST, Turn};
 use super::linger::Linger;
 use super::link::Link;
@@ -35,6 +36,7 @@ pub(super) struct Lane<'a> {
     link: Link<'a>,
     turn: Turn,
     linger: Linger,
+    catalogue: CatalogueDue,
 }
 
 impl<'a> Carrier<'a> for Lane<'a> {
@@ -76,6 +78,7 @@ impl<'a> Lane<'a> {
             link: Link::new(options, parts.journal.id()),
             turn: Turn::default(),
             linger: Linger::new(Instant::now()),
+            catalogue: CatalogueDue::default(),
         }
     }
 
@@ -96,6 +99,10 @@ impl<'a> Lane<'a> {
                 if !self.parts.control.is_stopping() && self.turn.end(&mut self.link).await {
                     self.wait(jittered(REST)).await;
                 }
+                continue;
+            }
+            if self.number == 0 && self.catalogue.is_due(self.link.is_connected(), last_work.elapsed()) {
+                self.catalogue.store(self.parts, &mut self.link).await;
                 continue;
             }
             if self.parts.journal.is_closed() && self.parts.journal.read_position() == self.parts.journal.cursor() {

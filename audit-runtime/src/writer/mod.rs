@@ -14,6 +14,7 @@ mod already_stored;
 mod backoff;
 mod batch;
 mod carrier;
+mod catalogue;
 mod chain;
 mod checked_connection;
 mod failure_log;
@@ -35,7 +36,7 @@ mod tests;
 mod tidy;
 mod work;
 
-pub(crate) use parts::{Settings, WriterParts};
+pub(crate) use parts::{MakeCatalogue, ServiceCatalogue, Settings, WriterParts};
 
 use crate::postgres::ConnectOptions;
 use adoption::Adoption;
