@@ -10,10 +10,10 @@ use crate::function::Function;
 use crate::guarantee::{Before, Change};
 use crate::output::Shape;
 use crate::plan::Plan;
-use crate::syntax::{key, respanned};
+use crate::syntax::{key, resolved};
 use crate::wrappers::{Role, role};
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{format_ident, quote};
+use quote::{format_ident, quote, quote_spanned};
 use syn::parse::Parser as _;
 use syn::{Attribute, Meta, Token};
 
@@ -37,8 +37,10 @@ pub(super) fn about(plan: &Plan, function: &Function, private: &TokenStream) -> 
     text.extend(plan.also.iter().map(|also| format!("{} ", key(&also.entity))));
     text.push("\n".to_owned());
     let text = text.concat();
-    // The line is that of the function's name, also where another macro wrote the attribute.
-    let place = respanned(&quote!(#private::core::line!(), " ", #private::core::file!()), function.sig.ident.span());
+    // The place is that of the function's name, in a block and in other macros, too.
+    let span = function.sig.ident.span();
+    let here = resolved(private, span);
+    let place = quote_spanned!(span=> #here::core::line!(), " ", #here::core::file!());
     (conditions, quote!(#private::core::concat!(#(#pieces)* #text, #place)))
 }
 
