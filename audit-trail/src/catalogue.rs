@@ -118,7 +118,8 @@ impl Catalogue {
         zone: &Zone,
     ) -> Result<(), Failure> {
         if self.service.is_some() {
-            let text = "--unknown looks at every service, because one type may be recorded by several; leave --service out";
+            let text =
+                "--unknown looks at every service, because one type may be recorded by several; leave --service out";
             return Err(Failure::Usage(text.into()));
         }
         let unknown = compared::unknown(trail, catalogues, since).await?;

@@ -126,8 +126,8 @@ async fn types_are_found_without_reading_their_events() {
     let database = Database::new().await;
     execute(
         &database,
-        "INSERT INTO audit_events (event_type, entity_type, actor, data, created_at) \
-         SELECT (ARRAY['order.accepted', 'order.filled', 'zone.left'])[n % 3 + 1], 'order', 'a', '{}', \
+        "INSERT INTO audit_events (id, event_type, entity_type, actor, data, created_at) \
+         SELECT gen_random_uuid(), (ARRAY['order.accepted', 'order.filled', 'zone.left'])[n % 3 + 1], 'order', 'a', '{}', \
          '2026-05-04 09:00:30Z'::timestamptz - n * interval '1 hour' FROM generate_series(0, 2999) n",
     )
     .await;

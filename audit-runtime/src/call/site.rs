@@ -29,12 +29,7 @@ pub struct Site {
 impl Site {
     /// Makes a site that no call has passed.
     #[must_use]
-    pub const fn new(
-        function: &'static str,
-        texts: [&'static str; 4],
-        intent: bool,
-        about: &'static str,
-    ) -> Self {
+    pub const fn new(function: &'static str, texts: [&'static str; 4], intent: bool, about: &'static str) -> Self {
         let [event, error_event, entity, actor] = texts;
         Self { function, event, error_event, entity, actor, intent, about, texts: SiteTexts::new() }
     }

@@ -69,8 +69,11 @@ impl Trail {
     /// # Errors
     /// The query fails.
     pub async fn last_recorded(&self, event_types: &[String]) -> Result<Vec<RecordedType>, DatabaseError> {
-        let sql =
-            concat!("SELECT t.name, ", newest!("t.name"), " FROM unnest($1::text[]) WITH ORDINALITY AS t (name, n) ORDER BY t.n");
+        let sql = concat!(
+            "SELECT t.name, ",
+            newest!("t.name"),
+            " FROM unnest($1::text[]) WITH ORDINALITY AS t (name, n) ORDER BY t.n"
+        );
         self.recorded(sqlx::query(sql).bind(event_types)).await
     }
 

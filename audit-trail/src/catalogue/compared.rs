@@ -35,7 +35,9 @@ pub(super) async fn unused(
     types.dedup();
     let recorded = trail.last_recorded(&types).await?;
     let mut rows = Vec::new();
-    for RecordedType { event_type, last_recorded, .. } in recorded.iter().filter(|recorded| !was_recorded(recorded, since)) {
+    for RecordedType { event_type, last_recorded, .. } in
+        recorded.iter().filter(|recorded| !was_recorded(recorded, since))
+    {
         for listed in functions.iter().filter(|listed| listed.function.events.contains(event_type)) {
             let function = listed.function;
             rows.push([

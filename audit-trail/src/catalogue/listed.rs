@@ -51,5 +51,5 @@ pub(super) fn version(catalogue: &StoredCatalogue) -> String {
         return catalogue.version.clone();
     }
     let time = catalogue.first_seen_at.to_string();
-    format!("of {}", time.split('T').next().unwrap_or(&time))
+    time.split('T').next().unwrap_or(&time).to_owned()
 }

@@ -38,7 +38,12 @@ fn record(functions: &[Listed<'_>], day: &str) -> String {
     for listed in functions {
         if service != Some(listed.service) {
             service = Some(listed.service);
-            let _ = write!(text, "\n## {}, version {}\n\n{HEADER}", cell(listed.service), cell(&newest(functions, listed.service)));
+            let _ = write!(
+                text,
+                "\n## {}, version {}\n\n{HEADER}",
+                cell(listed.service),
+                cell(&newest(functions, listed.service))
+            );
         }
         let function = listed.function;
         let mut events = function.events.clone();
@@ -46,18 +51,16 @@ fn record(functions: &[Listed<'_>], day: &str) -> String {
             events.push("(decided by the call)".into());
         }
         let names = |is_one: &dyn Fn(&&AuditedField) -> bool| {
-            let names = function.fields.iter().filter(is_one).map(|field| format!("`{}`", field.name));
+            let names = function.fields.iter().filter(is_one).map(|field| code(&field.name));
             names.collect::<Vec<_>>().join(", ")
         };
         let personal = names(&|field| field.is_personal);
         let other = names(&|field| !field.is_personal && is_recorded(field));
         let _ = writeln!(
             text,
-            "| {} | | | {} | {} | | | | `{}`, {}:{} |",
+            "| {} | | | {personal} | {other} | | | | {}, {}:{} |",
             cell(&events.join(", ")),
-            cell(&personal),
-            cell(&other),
-            cell(&function.function),
+            code(&function.function),
             cell(&function.file),
             function.line
         );
@@ -69,6 +72,11 @@ fn record(functions: &[Listed<'_>], day: &str) -> String {
 fn newest(functions: &[Listed<'_>], service: &str) -> String {
     let mut of_service = functions.iter().filter(|listed| listed.service == service && listed.is_current);
     of_service.next().map_or_else(String::new, |listed| listed.last_version.clone())
+}
+
+/// A name in a cell, as code.
+fn code(name: &str) -> String {
+    format!("`{}`", name.replace('`', "'").replace('|', "\\|").replace(['\n', '\r'], " "))
 }
 
 /// A text in a cell: it ends neither the cell nor the line, and is no HTML.

@@ -30,8 +30,7 @@ impl fmt::Display for Role {
     }
 }
 
-const READ: &str =
-    "SELECT ON audit_events, audit_batches, audit_quarantine, audit_late, audit_tree, audit_checkpoints, audit_pruned, \
+const READ: &str = "SELECT ON audit_events, audit_batches, audit_quarantine, audit_late, audit_tree, audit_checkpoints, audit_pruned, \
      audit_catalogue";
 /// The columns of a key except its subject.
 const READ_KEYS: &str = "SELECT (id, wrapped, created_at, destroyed_at) ON audit_keys";
