@@ -32,10 +32,11 @@ pub(super) struct CatalogueDue {
 }
 
 impl CatalogueDue {
-    /// Returns whether an attempt is due for a lane that has been idle for so long.
-    pub(super) fn is_due(&self, is_connected: bool, idle: Duration) -> bool {
+    /// Returns whether an attempt is due for a lane that has been idle for so long. A shutdown makes
+    /// no connection for it.
+    pub(super) fn is_due(&self, is_connected: bool, is_stopping: bool, idle: Duration) -> bool {
         !self.is_settled
-            && (is_connected || idle > PATIENCE)
+            && (is_connected || (idle > PATIENCE && !is_stopping))
             && self.not_before.is_none_or(|time| Instant::now() >= time)
     }
 
@@ -95,5 +96,32 @@ async fn inserted(connection: &mut PgConnection, sql: &str) -> Result<Result<(),
         Ok(_) => Ok(Ok(())),
         Err(error) if error.as_database_error().is_some() => Ok(Err(error)),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_stores_it_on_its_connection_and_makes_one_only_after_a_while() {
+        let (due, moment) = (CatalogueDue::default(), Duration::from_millis(1));
+        assert!(due.is_due(true, true, moment) && due.is_due(false, false, PATIENCE + moment));
+        assert!(!due.is_due(false, false, moment) && !due.is_due(false, true, PATIENCE + moment));
+        let waiting = CatalogueDue { not_before: Some(Instant::now() + AGAIN), ..due };
+        assert!(!waiting.is_due(true, false, moment));
+        assert!(!CatalogueDue { is_settled: true, not_before: None }.is_due(true, false, moment));
+    }
+
+    #[test]
+    fn texts_stay_literals() {
+        let catalogue = ServiceCatalogue {
+            service: "o'brien\\".into(),
+            version: "1'; DROP TABLE audit_events; --".into(),
+            functions: r#"[{"file": "a\\b"}]"#.into(),
+        };
+        let sql = insert(&catalogue, "o@h:1");
+        assert!(sql.contains(r"VALUES (E'o''brien\\', E'1''; DROP TABLE audit_events; --', '\x"), "{sql}");
+        assert!(sql.contains(r#"E'[{"file": "a\\\\b"}]'"#), "{sql}");
     }
 }

@@ -101,7 +101,8 @@ impl<'a> Lane<'a> {
                 }
                 continue;
             }
-            if self.number == 0 && self.catalogue.is_due(self.link.is_connected(), last_work.elapsed()) {
+            let (is_connected, is_stopping) = (self.link.is_connected(), self.parts.control.is_stopping());
+            if self.number == 0 && self.catalogue.is_due(is_connected, is_stopping, last_work.elapsed()) {
                 self.catalogue.store(self.parts, &mut self.link).await;
                 continue;
             }
