@@ -129,6 +129,7 @@ pub use sqlx;
 /// They are not for users: they may change with any version.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::__audited_registered as registered;
     #[cfg(feature = "axum")]
     pub use crate::call::response::{AsItIs, IntoResponse, Response, into_response, ok_into_response};
     pub use crate::call::{

@@ -36,7 +36,7 @@ pub(super) fn known_site(plan: &Plan, function: &Function, site: &Ident, private
     let (conditions, about) = about(plan, function, private);
     quote! {
         #conditions
-        #private::sites::registered! {
+        #private::registered! {
             static #site: #private::Site = #private::Site::new(
                 #private::core::concat!(#private::core::module_path!(), "::", #name),
                 [#event, #error_event, #entity, #actor],

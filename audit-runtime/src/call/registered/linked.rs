@@ -1,6 +1,5 @@
 //! The list where the linker collects it.
 
-pub use crate::__audited_registered as registered;
 pub use linkme;
 
 use crate::call::site::Site;

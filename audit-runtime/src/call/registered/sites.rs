@@ -1,7 +1,5 @@
 //! The list where no linker collects it.
 
-pub use crate::__audited_registered as registered;
-
 use crate::call::site::Site;
 
 pub(super) fn all() -> &'static [Site] {
