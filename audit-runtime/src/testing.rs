@@ -228,7 +228,7 @@ pub fn catalogue() -> String {
 /// Prints the catalogue of a module and the modules in it, as [`catalogue`] does.
 ///
 /// ```
-/// use audit_runtime::{audited, testing};
+/// use audit_runtime::testing;
 ///
 /// mod orders {
 ///     #[audit_runtime::audited(event = "order.cancelled", id = none)]
