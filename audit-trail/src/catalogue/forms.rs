@@ -39,7 +39,7 @@ pub(super) fn text(catalogues: &[StoredCatalogue], functions: &[Listed<'_>], zon
             let known = functions.iter().filter(|other| other.service == listed.service);
             let number = count(known.clone().count(), "function", "functions");
             let personal = known.filter(|listed| listed.function.personal().next().is_some()).count();
-            if let Some(newest) = of_service().last() {
+            if let Some(newest) = of_service().next_back() {
                 let (version, since) = (version(newest), shown(zone, newest.first_seen_at));
                 let title = format!(
                     "{} {version}, first seen {since}: {number}, {personal} with personal data",
