@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
 /// As the first command of the README compiles them.
-const OF_EXAMPLES: &[&str] = &["--workspace", "--all-features"];
+const OF_EXAMPLES: &[&str] = &["--package", "examples"];
 
 /// The binary of an example. The whole workspace is built before tests run.
 ///
