@@ -11,6 +11,29 @@ pub(crate) enum EventType {
     Late(ExprClosure),
 }
 
+impl EventType {
+    /// Returns the expression, if the compiler knows its text outside of the function, too.
+    ///
+    /// A path through a type, as in `Self::EVENT`, may depend on the type parameters around it.
+    pub(crate) fn known(&self) -> Option<&dyn ToTokens> {
+        match self {
+            Self::Literal(literal) => Some(literal),
+            Self::Constant(constant) if !is_associated(constant) => Some(constant),
+            Self::Constant(_) | Self::Late(_) => None,
+        }
+    }
+}
+
+/// Returns whether a path leads through a type, as in `Self::EVENT`.
+pub(crate) fn is_associated(path: &Expr) -> bool {
+    let Expr::Path(path) = path else {
+        return true;
+    };
+    let segments = &path.path.segments;
+    let through_a_type = |segment: &syn::PathSegment| segment.ident.to_string().starts_with(char::is_uppercase);
+    path.qself.is_some() || segments.iter().rev().skip(1).any(through_a_type)
+}
+
 /// A text: a literal, or any other expression.
 pub(crate) enum Text {
     Literal(LitStr),

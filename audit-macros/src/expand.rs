@@ -1,6 +1,7 @@
 //! The code that is emitted: the signature as it was, and a body that calls the runtime around the
 //! user's own.
 
+mod about;
 mod body;
 mod entry;
 mod finish;
@@ -32,7 +33,7 @@ pub(crate) fn expand(plan: &Plan, function: &Function) -> TokenStream {
     let vis = &function.vis;
     let defaultness = &function.defaultness;
     let sig = function.outer_signature();
-    let known = known_site(plan, function, &private);
+    let known = known_site(plan, function, site, &private);
     let entry = entry(plan, function, &names, &private);
     let finish = finish(plan, function, &names, &private);
     let before = before(plan, call, &private, function);
@@ -96,7 +97,7 @@ pub(crate) fn expand(plan: &Plan, function: &Function) -> TokenStream {
     quote! {
         #(#attrs)*
         #vis #defaultness #sig {
-            static #site: #private::Site = #known;
+            #known
             #whole
         }
     }

@@ -30,6 +30,7 @@
 //! | [`trail`] | reading back: [`trail::Trail`] and the [`trail::TrailEvent`]s that it returns |
 //! | [`admin`] | [`admin::Admin`]: tables, roles, partitions, retention, the quarantine; [`admin::journals`] |
 //! | [`evidence`] | keys, checkpoints, verification and proofs |
+//! | [`mod@catalogue`] | what [`catalogue()`] lists: each annotated function, and what it records |
 //! | [`testing`] | tests of audited code without a database |
 //! | [`execution`] | the event types and events of a trading system |
 //! | [`tower`] | a layer that puts the context of each HTTP request in force |
@@ -67,6 +68,7 @@ pub mod admin;
 mod audit;
 mod call;
 mod capture;
+pub mod catalogue;
 mod clients;
 mod context;
 mod error;
@@ -98,6 +100,7 @@ pub use audit::{
     AlreadyInstalled, Audit, Builder, Receipt, Receipts, RecordAllError, RecordInError, ShutdownReport, StartError,
 };
 pub use audit_macros::{AuditEvent, EntityId, audited};
+pub use call::catalogue;
 pub use capture::diagnostics::Capture;
 pub use capture::{Captured, DeepJson, Json, JsonError, JsonNumber};
 #[cfg(feature = "tower")]
@@ -126,13 +129,14 @@ pub use sqlx;
 /// They are not for users: they may change with any version.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::__audited_registered as registered;
     #[cfg(feature = "axum")]
     pub use crate::call::response::{AsItIs, IntoResponse, Response, into_response, ok_into_response};
     pub use crate::call::{
         Call, Ended, EndsInError, Fails, Fallible, Handed, Handover, InCall, Never, NoError, NoErrorBeside, Refusal,
         Refused, ReturnedFuture, ShownValue, Site, SiteTexts, checked_event_type, described, ends_in_error, fails,
         fallible, late, late_condition, late_error, no_error, no_error_beside, parameter, refused, refused_by_type,
-        returned, shown,
+        returned, shown, sites,
     };
     pub use crate::capture::Key;
     pub use crate::capture::diagnostics::Capture;

@@ -202,6 +202,52 @@ pub async fn record_async<F: Future>(future: F) -> TrailEvent {
     only(probe.events())
 }
 
+/// Prints the catalogue of this program for a snapshot test, such as one of `insta`.
+///
+/// A test of it fails when a function is no longer audited, or records other fields. The text has no
+/// line numbers, so that it changes only with the attributes. Libraries in the program are a part of
+/// it: [`catalogue_of`] prints one module.
+///
+/// ```
+/// use audit_runtime::{audited, testing};
+///
+/// #[audited(event = "order.cancelled", id = none, actor = "broker")]
+/// async fn cancel(reason: &str) {}
+///
+/// # if cfg!(target_os = "linux") {
+/// let text = testing::catalogue();
+/// assert!(text.contains("\n  events     order.cancelled\n"));
+/// assert!(text.contains("\n  fields     reason\n"));
+/// # }
+/// ```
+#[must_use]
+pub fn catalogue() -> String {
+    catalogue_of("")
+}
+
+/// Prints the catalogue of a module and the modules in it, as [`catalogue`] does.
+///
+/// ```
+/// use audit_runtime::testing;
+///
+/// mod orders {
+///     #[audit_runtime::audited(event = "order.cancelled", id = none)]
+///     pub fn cancel(reason: &str) {}
+/// }
+///
+/// let text = testing::catalogue_of(concat!(module_path!(), "::orders"));
+/// # assert!(!cfg!(target_os = "linux") || text.contains("::orders::cancel in "));
+/// ```
+#[must_use]
+pub fn catalogue_of(module: &str) -> String {
+    let is_within = |function: &str| {
+        let rest = function.strip_prefix(module);
+        rest.is_some_and(|rest| module.is_empty() || rest.starts_with("::"))
+    };
+    let functions = crate::call::catalogue().into_iter().filter(|function| is_within(&function.function));
+    functions.map(|function| function.to_string()).collect::<Vec<_>>().join("\n")
+}
+
 #[track_caller]
 fn only(mut events: Vec<TrailEvent>) -> TrailEvent {
     match (events.pop(), events.is_empty()) {

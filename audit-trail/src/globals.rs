@@ -3,8 +3,9 @@
 use clap::Arg;
 
 /// Options that have no effect on a subcommand, or on all of a group, and are hidden there.
-const HIDDEN: [(&[&str], &[&str]); 17] = [
+const HIDDEN: [(&[&str], &[&str]); 18] = [
     (&["migrate"], &["master_key", "output", "wide", "raw"]),
+    (&["catalogue"], &["master_key", "output"]),
     (&["status"], &["master_key", "wide", "raw"]),
     (&["export"], &["output", "wide"]),
     (&["checkpoint"], &["master_key", "output", "wide", "raw"]),

@@ -2,6 +2,7 @@
 
 #![deny(clippy::print_stdout, clippy::print_stderr, reason = "they panic at a closed pipe: say.rs")]
 
+mod catalogue;
 mod checkpoint;
 mod detail;
 mod environment;
@@ -111,6 +112,8 @@ enum Command {
     Events(events::Events),
     /// Exports every event that matches, oldest first, for other programs
     Export(events::Export),
+    /// Shows what services audit, where in their code, and what of it is personal
+    Catalogue(catalogue::Catalogue),
     /// Shows writers and their lag, partitions, quarantine and seal
     Status,
     /// Seals rows that came without a batch, signs the trail and prints the checkpoint
@@ -284,6 +287,7 @@ async fn with_database(
         Command::Event { id } => events::print_event(&trail, pool, style, id).await,
         Command::Events(command) => command.run(&trail, style).await,
         Command::Export(command) => command.run(&trail, style).await,
+        Command::Catalogue(command) => command.run(&trail, style).await,
         Command::Status => status::run(pool, style).await,
         Command::Partitions(command) => command.run(pool).await,
         Command::Prune(command) => command.run(pool).await,
@@ -311,6 +315,7 @@ impl Command {
             Self::Find(_) => ("find", Role::Reader),
             Self::Events(_) => ("events", Role::Reader),
             Self::Export(_) => ("export", Role::Reader),
+            Self::Catalogue(_) => ("catalogue", Role::Reader),
             Self::Status => ("status", Role::Reader),
             Self::Checkpoint(_) => ("checkpoint", Role::Checkpointer),
             Self::Verify(_) => ("verify", Role::Reader),
@@ -359,8 +364,8 @@ impl Command {
             | Self::Find(_)
             | Self::Events(_)
             | Self::Subject(_) => return Ok(()),
-            // It refuses them itself, for it has forms of its own.
-            Self::Export(_) => return Ok(()),
+            // They refuse them themselves, for they have forms of their own.
+            Self::Export(_) | Self::Catalogue(_) => return Ok(()),
             Self::Status
             | Self::Verify(_)
             | Self::Proof(_)

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod catalogue;
 mod evidence;
 mod find;
 mod follow;

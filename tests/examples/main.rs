@@ -4,5 +4,6 @@
 
 mod accounts_service;
 mod broker_service;
+mod catalogues;
 mod order_flow;
 mod small;

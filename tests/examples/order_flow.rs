@@ -63,6 +63,7 @@ async fn it_records_all_18_event_types_and_shows_three_timelines() {
     );
     assert!(stderr.contains("orders.csv:391: skipped: quantity is -5"), "{stderr}");
     assert_eq!(stderr.matches("skipped").count(), 9, "{stderr}");
+    crate::catalogues::is_as_before(&database, "order-flow").await;
 }
 
 #[test]

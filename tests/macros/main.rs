@@ -4,6 +4,7 @@
 
 mod blocks;
 mod captured;
+mod catalogue;
 mod context;
 mod derive;
 mod differential;

@@ -5,6 +5,7 @@
 mod any;
 mod bulk;
 mod capture;
+mod catalogue;
 mod clients;
 mod connect;
 mod filter;

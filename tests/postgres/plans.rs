@@ -151,6 +151,8 @@ async fn a_question_reads_as_much_as_it_answers() {
         ("entity by key", logged.cost(trail.entity("order", 4711)).await),
         ("execution", logged.cost(trail.execution(id(2, 77), id(3, 78))).await),
         ("correlation", logged.cost(trail.correlation(id(4, 77))).await),
+        ("last recorded", logged.cost(trail.last_recorded(&["order.filled".to_owned()])).await),
+        ("recorded types", logged.cost(trail.recorded_types()).await),
         ("newest", logged.cost(trail.newest(new().actor("user:7"), 20).collect::<Vec<_>>()).await),
     ];
     for (question, cost) in trails {
@@ -201,7 +203,7 @@ async fn the_command_reads_as_much_as_it_prints() {
     let Some(logged) = Logged::start().await else { return };
     let order = Uuid::from_u128(2 << 96 | 77).to_string();
     let event = Uuid::from_u128(1 << 96 | 77).to_string();
-    let questions: [&[&str]; 9] = [
+    let questions: [&[&str]; 11] = [
         &["order", &order],
         &["entity", "order", "4711"],
         &["event", &event],
@@ -211,6 +213,8 @@ async fn the_command_reads_as_much_as_it_prints() {
         &["events", "--entity", "order:4711"],
         &["events", "--target", "account:42"],
         &["events", "--event", "order.filled", "--outcome", "error", "--since", "1h"],
+        &["catalogue", "--unused", "--since", "90d"],
+        &["catalogue", "--unknown"],
     ];
     for arguments in questions {
         let cost = logged.cost(async {

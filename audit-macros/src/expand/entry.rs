@@ -1,9 +1,10 @@
 //! The code before the body: the site, and the captures at the entry.
 
+use super::about::about;
 use super::vocabulary::{Names, checked_constant, known_key, method, or_refused, personal};
 use crate::args::{Also, Format, Value};
 use crate::captures::CaptureMode;
-use crate::event_type::{EventType, Text};
+use crate::event_type::{EventType, Text, is_associated};
 use crate::function::Function;
 use crate::guarantee::{Before, Change};
 use crate::output::Shape;
@@ -15,11 +16,12 @@ use quote::{quote, quote_spanned};
 use syn::Type;
 use syn::spanned::Spanned as _;
 
-/// Emits what is known of the function at compile time.
-pub(super) fn known_site(plan: &Plan, function: &Function, private: &TokenStream) -> TokenStream {
+/// Emits what is known of the function at compile time, with the name of the static.
+pub(super) fn known_site(plan: &Plan, function: &Function, site: &Ident, private: &TokenStream) -> TokenStream {
     let name = function.sig.ident.to_string();
     let literal = |event: Option<&EventType>| match event {
         Some(EventType::Literal(literal)) => quote!(#literal),
+        Some(EventType::Constant(constant)) if !is_associated(constant) => checked_constant(private, constant),
         _ => quote!(""),
     };
     let text = |text: Option<&Text>| match text {
@@ -31,12 +33,17 @@ pub(super) fn known_site(plan: &Plan, function: &Function, private: &TokenStream
     let entity = text(Some(&plan.entity));
     let actor = text(plan.actor.as_ref());
     let intent = plan.guarantees.before != Before::Nothing;
+    let (conditions, about) = about(plan, function, private);
     quote! {
-        #private::Site::new(
-            #private::core::concat!(#private::core::module_path!(), "::", #name),
-            [#event, #error_event, #entity, #actor],
-            #intent,
-        )
+        #conditions
+        #private::registered! {
+            static #site: #private::Site = #private::Site::new(
+                #private::core::concat!(#private::core::module_path!(), "::", #name),
+                [#event, #error_event, #entity, #actor],
+                #intent,
+                #about,
+            );
+        }
     }
 }
 
@@ -48,10 +55,15 @@ pub(super) fn entry(plan: &Plan, function: &Function, names: &Names, private: &T
         let event = checked_constant(private, event);
         quote!(#call.#method(#event);)
     };
-    if let EventType::Constant(event) = &plan.event {
+    // The site has the others.
+    if let EventType::Constant(event) = &plan.event
+        && is_associated(event)
+    {
         steps.push(constant(quote!(event), event));
     }
-    if let Some(EventType::Constant(event)) = &plan.err {
+    if let Some(EventType::Constant(event)) = &plan.err
+        && is_associated(event)
+    {
         steps.push(constant(quote!(error_event), event));
     }
     if let Text::Expr(entity) = &plan.entity {

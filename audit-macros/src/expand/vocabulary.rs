@@ -1,6 +1,7 @@
 //! The vocabulary of the emitted code: its names, and the expressions that recur in it.
 
 use crate::args::Format;
+use crate::event_type::is_associated;
 use crate::fallible::Fallible;
 use crate::function::Function;
 use crate::plan::Plan;
@@ -61,16 +62,6 @@ pub(crate) fn checked_constant(private: &TokenStream, event: &syn::Expr) -> Toke
         let name = format_ident!("__AUDIT_EVENT", span = at.resolved_at(Span::mixed_site()));
         quote_spanned!(at=> { const #name: &#private::core::primitive::str = #private::checked_event_type(#event); #name })
     }
-}
-
-/// Returns whether a path leads through a type, as in `Self::EVENT`.
-fn is_associated(path: &syn::Expr) -> bool {
-    let syn::Expr::Path(path) = path else {
-        return true;
-    };
-    let segments = &path.path.segments;
-    let through_a_type = |segment: &syn::PathSegment| segment.ident.to_string().starts_with(char::is_uppercase);
-    path.qself.is_some() || segments.iter().rev().skip(1).any(through_a_type)
 }
 
 /// Returns `.personal()`, if a value of this name is personal.

@@ -35,6 +35,7 @@ pub struct Builder {
     pub(super) prints: bool,
     pub(super) place: Option<Place>,
     pub(super) service: Option<String>,
+    pub(super) service_version: String,
     pub(super) actor: Option<String>,
     pub(super) segment_bytes: u64,
     pub(super) limit_bytes: u64,
@@ -62,6 +63,7 @@ impl Default for Builder {
             prints: false,
             place: None,
             service: None,
+            service_version: String::new(),
             actor: None,
             segment_bytes: 16 * MIB,
             limit_bytes: 1024 * MIB,
@@ -130,6 +132,20 @@ impl Builder {
     /// Sets the service's name, recorded in `origin` as `<service>@<host>:<process id>`.
     pub fn service(mut self, name: impl Into<String>) -> Self {
         self.service = Some(name.into());
+        self
+    }
+
+    /// Sets the service's version, under which its [catalogue](crate::catalogue()) is stored.
+    ///
+    /// By default a service has no version. Its catalogues are then told apart by the time at which
+    /// each was first stored.
+    ///
+    /// ```
+    /// # use audit_runtime::Audit;
+    /// let builder = Audit::builder().service("broker").service_version(env!("CARGO_PKG_VERSION"));
+    /// ```
+    pub fn service_version(mut self, version: impl Into<String>) -> Self {
+        self.service_version = version.into();
         self
     }
 

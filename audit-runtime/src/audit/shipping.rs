@@ -7,7 +7,7 @@ use crate::postgres::ConnectOptions;
 use crate::privacy::{KeyDesk, MasterKey};
 use crate::recorder::counters::Counters;
 use crate::recorder::{Encrypt, Encrypting, LOSSES_ARE_OVER, Recorder};
-use crate::writer::{self, WriterParts};
+use crate::writer::{self, MakeCatalogue, WriterParts};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -49,7 +49,12 @@ impl Default for Shipping {
 
 impl Shipping {
     /// Starts the writer.
-    pub(super) fn start(self, options: ConnectOptions, recorder: &Arc<Recorder>) -> io::Result<()> {
+    pub(super) fn start(
+        self,
+        options: ConnectOptions,
+        recorder: &Arc<Recorder>,
+        catalogue: MakeCatalogue,
+    ) -> io::Result<()> {
         let keys = self.master_key.clone().map(|master| {
             let (desk, clerk) = KeyDesk::new();
             let _ = recorder.encrypt.set(Box::new(Encryption { desk, counters: recorder.counters.clone() }));
@@ -74,6 +79,7 @@ impl Shipping {
                 let recorder = recorder.clone();
                 move || recorder.record_lost_events(LOSSES_ARE_OVER)
             }),
+            catalogue,
         };
         let beside = options.clone();
         writer::start(parts, options, move || async move {

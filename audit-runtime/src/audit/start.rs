@@ -3,11 +3,17 @@
 use super::builder::{Builder, Place};
 use super::handle::Audit;
 use super::on_exit;
+#[cfg(feature = "postgres")]
+use crate::call::catalogue;
 use crate::capture::Rules;
 use crate::event::origin;
+#[cfg(feature = "postgres")]
+use crate::event::service_name;
 use crate::journal::{Journal, JournalError, Limits, Parent, housekeeping};
 use crate::recorder::{self, Durability, Recorder, printer};
 use crate::sys::platform;
+#[cfg(feature = "postgres")]
+use crate::writer::{MakeCatalogue, ServiceCatalogue};
 use std::io;
 use std::sync::Arc;
 
@@ -83,7 +89,8 @@ impl Builder {
     fn start_sink(self, recorder: &Arc<Recorder>) -> io::Result<()> {
         #[cfg(feature = "postgres")]
         if let Some(Ok(options)) = self.shipping.postgres.clone() {
-            return self.shipping.start(options, recorder);
+            let catalogue = stored_catalogue(self.service, self.service_version);
+            return self.shipping.start(options, recorder, catalogue);
         }
         printer::start(recorder.clone())
     }
@@ -143,6 +150,21 @@ impl Builder {
         }
         problems
     }
+}
+
+/// Describes this program's annotated functions, once the writer asks for them.
+#[cfg(feature = "postgres")]
+fn stored_catalogue(service: Option<String>, version: String) -> MakeCatalogue {
+    Box::new(move || {
+        let functions = catalogue();
+        // Texts are all that they consist of, and these serialise.
+        let functions = if functions.is_empty() { None } else { serde_json::to_string(&functions).ok() };
+        functions.map(|functions| ServiceCatalogue {
+            service: service_name(service.as_deref()),
+            version: version.clone(),
+            functions,
+        })
+    })
 }
 
 #[cfg(all(test, feature = "postgres"))]

@@ -1,7 +1,7 @@
 //! The columns of a call's event beside its data.
 
 use super::recorder_ref::RecorderRef;
-use super::site::{Site, SiteTexts};
+use super::site::Site;
 use crate::capture::personal::Marking;
 use crate::context::Context;
 use crate::event::clock::Moment;
@@ -73,15 +73,7 @@ pub(super) struct PersonalParts {
 impl EventMetadata {
     /// Returns the metadata of no call.
     pub(super) fn empty() -> Self {
-        static NOWHERE: Site = Site {
-            function: "",
-            event: "",
-            error_event: "",
-            entity: "",
-            actor: "",
-            intent: false,
-            texts: SiteTexts::new(),
-        };
+        static NOWHERE: Site = Site::new("", [""; 4], false, "");
         Self {
             site: &NOWHERE,
             others: 0,

@@ -17,6 +17,7 @@ mod metadata;
 mod parameter;
 mod personal;
 mod recorder_ref;
+mod registered;
 #[cfg(feature = "axum")]
 pub(crate) mod response;
 mod returned;
@@ -34,6 +35,7 @@ pub use guarantee::{Refusal, Refused, refused, refused_by_type};
 pub use handover::{Handed, Handover};
 pub use late_arguments::{checked_event_type, late, late_condition};
 pub use parameter::parameter;
+pub use registered::{catalogue, sites};
 pub use returned::{Ended, Never, ReturnedFuture, returned};
 pub use shown::{ShownValue, shown};
 pub use site::{Site, SiteTexts};

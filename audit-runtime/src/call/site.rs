@@ -4,11 +4,13 @@ use crate::record::payload::EncodedTexts;
 use std::sync::OnceLock;
 
 /// The facts about an annotated function that are known at compile time.
+///
+/// Its static is the function's entry in the catalogue as well.
 #[derive(Debug)]
 pub struct Site {
     /// The path of the function.
     pub function: &'static str,
-    /// The event type, or empty if it is not a literal.
+    /// The event type, or empty if only the call knows it.
     pub event: &'static str,
     /// The event type of a call that did not return `Ok`, or empty.
     pub error_event: &'static str,
@@ -18,6 +20,8 @@ pub struct Site {
     pub actor: &'static str,
     /// Whether an intent precedes each call.
     pub intent: bool,
+    /// Its description in the catalogue: `catalogue/about.rs` has the grammar.
+    pub about: &'static str,
     /// The texts that its first call encodes for those that follow.
     pub texts: SiteTexts,
 }
@@ -25,9 +29,9 @@ pub struct Site {
 impl Site {
     /// Makes a site that no call has passed.
     #[must_use]
-    pub const fn new(function: &'static str, texts: [&'static str; 4], intent: bool) -> Self {
+    pub const fn new(function: &'static str, texts: [&'static str; 4], intent: bool, about: &'static str) -> Self {
         let [event, error_event, entity, actor] = texts;
-        Self { function, event, error_event, entity, actor, intent, texts: SiteTexts::new() }
+        Self { function, event, error_event, entity, actor, intent, about, texts: SiteTexts::new() }
     }
 }
 

@@ -14,5 +14,7 @@ pub use entity_id::{EntityId, EntityRef, IntoEntityId, IntoTargets, IntoTenant};
 pub(crate) use entity_id::{bounded, named, written};
 pub use event_type::{MAX_EVENT_TYPE, is_event_type};
 pub(crate) use origin::origin;
+#[cfg(feature = "postgres")]
+pub(crate) use origin::service_name;
 pub use outcome::{Outcome, UnknownOutcome};
 pub use timestamp::{Timestamp, TimestampError};

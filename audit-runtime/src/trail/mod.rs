@@ -4,6 +4,8 @@
 //! [`TrailEvent`] for it and for [`testing::Probe`](crate::testing::Probe).
 
 #[cfg(feature = "postgres")]
+mod catalogue;
+#[cfg(feature = "postgres")]
 mod conditions;
 #[cfg(feature = "postgres")]
 mod cursor;
@@ -29,6 +31,9 @@ mod row;
 mod subject;
 
 pub use crate::record::{Change, IntentState, TrailEvent};
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+pub use catalogue::{RecordedType, StoredCatalogue};
 #[cfg(feature = "postgres")]
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
 pub use cursor::{Cursor, CursorError};

@@ -26,7 +26,7 @@ pub(super) async fn connect(options: &ConnectOptions, journal_id: Uuid) -> Resul
     if let Some(key) = missing.iter().find(|missing| missing.is_key_of_batches()) {
         return Err(Incomplete(key.clone()).into());
     }
-    let problems = check::problems(&mut connection, &missing).await?;
+    let problems = check::problems_of_writers(&mut connection, &missing).await?;
     if !problems.is_empty() {
         WARNED.warn(|suppressed| {
             let problems = problems.join("; ");

@@ -3,6 +3,7 @@
 use super::backoff::{Backoff, jittered};
 use super::batch::Batch;
 use super::carrier::Carrier;
+use super::catalogue::CatalogueDue;
 use super::connection_turns::{REST, Turn};
 use super::linger::Linger;
 use super::link::Link;
@@ -36,6 +37,7 @@ pub(super) struct Lane<'a> {
     link: Link<'a>,
     turn: Turn,
     linger: Linger,
+    catalogue: CatalogueDue,
 }
 
 impl<'a> Carrier<'a> for Lane<'a> {
@@ -82,6 +84,7 @@ impl<'a> Lane<'a> {
             link: Link::new(options, parts.journal.id()),
             turn: Turn::default(),
             linger: Linger::new(Instant::now()),
+            catalogue: CatalogueDue::default(),
         }
     }
 
@@ -100,6 +103,11 @@ impl<'a> Lane<'a> {
                 if !self.parts.control.is_stopping() && self.turn.end(&mut self.link).await {
                     self.wait(jittered(REST)).await;
                 }
+                continue;
+            }
+            let (is_connected, is_stopping) = (self.link.is_connected(), self.parts.control.is_stopping());
+            if self.number == 0 && self.catalogue.is_due(is_connected, is_stopping, last_work.elapsed()) {
+                self.catalogue.store(self.parts, &mut self.link).await;
                 continue;
             }
             if self.parts.journal.is_closed()

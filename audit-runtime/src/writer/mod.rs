@@ -16,6 +16,7 @@ mod backlog;
 mod backoff;
 mod batch;
 mod carrier;
+mod catalogue;
 mod chain;
 mod checked_connection;
 mod failure_log;
@@ -37,7 +38,7 @@ mod tests;
 mod tidy;
 mod work;
 
-pub(crate) use parts::{Settings, WriterParts};
+pub(crate) use parts::{MakeCatalogue, ServiceCatalogue, Settings, WriterParts};
 
 use crate::postgres::ConnectOptions;
 use adoption::Adoption;

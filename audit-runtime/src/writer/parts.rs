@@ -19,6 +19,20 @@ pub(crate) struct WriterParts {
     /// Records which events were lost, once no more are. The first lane calls it whenever it looks
     /// at the journal.
     pub(crate) record_lost_events: Box<dyn Fn() + Send + Sync>,
+    /// Describes the annotated functions. The first lane calls it once it has a connection.
+    pub(crate) catalogue: MakeCatalogue,
+}
+
+/// Describes the annotated functions of this program, if there are any.
+pub(crate) type MakeCatalogue = Box<dyn Fn() -> Option<ServiceCatalogue> + Send + Sync>;
+
+/// The annotated functions of a service, to be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ServiceCatalogue {
+    pub(crate) service: String,
+    pub(crate) version: String,
+    /// JSON, an array.
+    pub(crate) functions: String,
 }
 
 /// The settings of a writer.

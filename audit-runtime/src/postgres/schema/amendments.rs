@@ -12,7 +12,7 @@ pub(super) struct Amendment {
     pub(super) sql: &'static str,
 }
 
-pub(super) const AMENDMENTS: [Amendment; 2] = [
+pub(super) const AMENDMENTS: [Amendment; 3] = [
     Amendment { version: 5, about: "a journal belongs to a role", sql: include_str!("amendments/0005_roles.sql") },
     Amendment {
         version: 6,
@@ -24,6 +24,11 @@ pub(super) const AMENDMENTS: [Amendment; 2] = [
             include_str!("amendments/guard.sql")
         ),
     },
+    Amendment {
+        version: 7,
+        about: "the catalogue of audited functions",
+        sql: include_str!("amendments/0007_catalogue.sql"),
+    },
 ];
 
 /// The function that indexes of times use, for tables that are not migrated yet.
@@ -31,6 +36,9 @@ pub(super) const BUCKET: &str = include_str!("amendments/bucket.sql");
 
 /// The view that stops older programs which would move rows without their new columns.
 pub(super) const GUARD: &str = include_str!("amendments/guard.sql");
+
+/// The lowest version that the writer needs. Without a later one, it stores all events.
+pub(super) const NEEDED_BY_WRITERS: i32 = 6;
 
 /// The version that this program works with.
 pub(super) const VERSION: i32 = AMENDMENTS[AMENDMENTS.len() - 1].version;

@@ -4,7 +4,7 @@
 //! A database that was restored in part may have all of its rows and none of these. Nothing here
 //! takes more rights than to connect.
 
-use super::amendments::{VERSION, version};
+use super::amendments::{NEEDED_BY_WRITERS, VERSION, version};
 use super::online::{self, Choice};
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{AssertSqlSafe, Executor, Row};
@@ -14,7 +14,7 @@ use std::fmt::{self, Write};
 const OLDEST: u32 = 14;
 
 /// The unique keys: a table and the columns of its key, which may stand in any order. The first is the primary key.
-const KEYS: [(&str, &str); 13] = [
+const KEYS: [(&str, &str); 14] = [
     ("audit_events", "created_at, id"),
     ("audit_batches", "id"),
     ("audit_batches", "journal_id, first_position"),
@@ -28,13 +28,14 @@ const KEYS: [(&str, &str); 13] = [
     ("audit_keys", "subject"),
     ("audit_journals", "journal_id"),
     ("audit_tenants", "role"),
+    ("audit_catalogue", "service, version, digest"),
 ];
 
 /// A batch is stored exactly once because of these.
 const KEYS_OF_BATCHES: &str = "audit_batches";
 
 /// The triggers: a table, a name, when it fires, and what it calls.
-const TRIGGERS: [(&str, &str, &str, &str); 18] = [
+const TRIGGERS: [(&str, &str, &str, &str); 20] = [
     ("audit_events", "audit_events_append_only", CHANGE, REFUSE),
     ("audit_events", NO_TRUNCATE, TRUNCATE, REFUSE),
     ("audit_batches", "audit_batches_append_only", CHANGE, REFUSE),
@@ -53,6 +54,8 @@ const TRIGGERS: [(&str, &str, &str, &str); 18] = [
     ("audit_keys", "audit_keys_destroy_only", "BEFORE UPDATE ON {} FOR EACH ROW", "audit_destroy_only()"),
     ("audit_keys", "audit_keys_append_only", "BEFORE DELETE ON {} FOR EACH ROW", REFUSE),
     ("audit_keys", "audit_keys_no_truncate", TRUNCATE, REFUSE),
+    ("audit_catalogue", "audit_catalogue_append_only", CHANGE, REFUSE),
+    ("audit_catalogue", "audit_catalogue_no_truncate", TRUNCATE, REFUSE),
 ];
 
 const CHANGE: &str = "BEFORE UPDATE OR DELETE ON {} FOR EACH ROW";
@@ -205,10 +208,26 @@ pub(crate) async fn schema_problems(pool: &PgPool) -> Result<Vec<String>, sqlx::
 
 /// Returns a sentence for each part that is missing, and one for a version that is too low.
 pub(crate) async fn problems(connection: &mut PgConnection, missing: &[Missing]) -> Result<Vec<String>, sqlx::Error> {
+    problems_below(VERSION, connection, missing).await
+}
+
+/// Returns the same of what the writer needs.
+pub(crate) async fn problems_of_writers(
+    connection: &mut PgConnection,
+    missing: &[Missing],
+) -> Result<Vec<String>, sqlx::Error> {
+    problems_below(NEEDED_BY_WRITERS, connection, missing).await
+}
+
+async fn problems_below(
+    needed: i32,
+    connection: &mut PgConnection,
+    missing: &[Missing],
+) -> Result<Vec<String>, sqlx::Error> {
     let mut problems: Vec<String> = missing.iter().map(ToString::to_string).collect();
     let found = version(connection).await?;
-    if found < VERSION {
-        problems.push(format!("its version is {found}, and this program works with {}", VERSION));
+    if found < needed {
+        problems.push(format!("its version is {found}, and this program works with {VERSION}"));
     }
     Ok(problems)
 }

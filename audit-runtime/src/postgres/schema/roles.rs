@@ -30,8 +30,8 @@ impl fmt::Display for Role {
     }
 }
 
-const READ: &str =
-    "SELECT ON audit_events, audit_batches, audit_quarantine, audit_late, audit_tree, audit_checkpoints, audit_pruned";
+const READ: &str = "SELECT ON audit_events, audit_batches, audit_quarantine, audit_late, audit_tree, audit_checkpoints, audit_pruned, \
+     audit_catalogue";
 /// The columns of a key except its subject.
 const READ_KEYS: &str = "SELECT (id, wrapped, created_at, destroyed_at) ON audit_keys";
 
@@ -39,7 +39,7 @@ impl Role {
     fn privileges(self) -> &'static [&'static str] {
         match self {
             Self::Writer => &[
-                "INSERT ON audit_events, audit_batches, audit_quarantine",
+                "INSERT ON audit_events, audit_batches, audit_quarantine, audit_catalogue",
                 "SELECT ON audit_batches",
                 "EXECUTE ON FUNCTION audit_open_intents(uuid), audit_unfinished(uuid), audit_refused(uuid), audit_bind(uuid), audit_fence(uuid), \
                  audit_make_partitions(integer), audit_take_keys(text[], uuid[], bytea[])",
