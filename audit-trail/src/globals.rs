@@ -3,7 +3,7 @@
 use clap::Arg;
 
 /// Options that have no effect on a subcommand, or on all of a group, and are hidden there.
-const HIDDEN: [(&[&str], &[&str]); 17] = [
+const HIDDEN: [(&[&str], &[&str]); 18] = [
     (&["migrate"], &["master_key", "output", "wide", "raw"]),
     (&["status"], &["master_key", "wide", "raw"]),
     (&["export"], &["output", "wide"]),
@@ -19,6 +19,7 @@ const HIDDEN: [(&[&str], &[&str]); 17] = [
     (&["journal", "ship"], &["output"]),
     (&["quarantine"], &["master_key", "wide", "raw"]),
     (&["quarantine", "retry"], &["output"]),
+    (&["policy"], &["master_key", "output", "wide", "raw"]),
     (&["completions"], &["database_url", "master_key", "output", "wide", "raw"]),
     (&["man"], &["database_url", "master_key", "output", "wide", "raw"]),
 ];

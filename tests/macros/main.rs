@@ -17,6 +17,7 @@ mod nested;
 mod odd;
 mod outcomes;
 mod personal;
+mod policy;
 mod quiet;
 mod requests;
 mod responses;

@@ -5,7 +5,7 @@ use super::receipt::Receipt;
 use crate::context::Scope;
 use crate::error::{EventError, RecordError, StoreError};
 use crate::record::{AuditEvent, EventRef, InsertRow, InsertRowBlocking, RowInsert, payload};
-use crate::recorder::{Recorder, buffer};
+use crate::recorder::{Recorded, Recorder, buffer};
 use crate::sys::block_on;
 use std::error::Error;
 use uuid::Uuid;
@@ -58,12 +58,13 @@ pub struct RecordAllError {
 #[derive(Debug, Clone)]
 pub struct Receipts {
     ids: Vec<Uuid>,
-    /// That of the last event. Without events, there is none.
+    /// That of the last event that was recorded. Without one, there is none.
     last: Option<Receipt>,
 }
 
 impl Receipts {
-    /// Returns the events' ids, in the order of the list.
+    /// Returns the events' ids, in the order of the list. Those that the policy left out are among
+    /// them.
     #[must_use]
     pub fn ids(&self) -> &[Uuid] {
         &self.ids
@@ -239,7 +240,7 @@ impl Audit {
                     buffer::put(encoded);
                 }
             } else {
-                let (id, _) = recorder.record(&event, &inherited).map_err(malformed)?;
+                let Recorded { id, .. } = recorder.record_always(&event, &inherited).map_err(malformed)?;
                 recorder.probed_in_transaction(id);
                 prepared.ids.push(id);
             }
@@ -272,11 +273,12 @@ impl Audit {
         let mut last = None;
         for event in events {
             let recorded = recorder.record(&event.into_event(), &inherited);
-            let (id, position) = recorded.map_err(|error| RecordAllError { recorded: receipts.ids.len(), error })?;
+            let Recorded { id, position } =
+                recorded.map_err(|error| RecordAllError { recorded: receipts.ids.len(), error })?;
             receipts.ids.push(id);
-            last = Some((id, position));
+            last = position.map(|position| (id, position)).or(last);
         }
-        receipts.last = last.map(|(id, position)| Receipt { id, position, recorder: recorder.clone() });
+        receipts.last = last.map(|(id, position)| Receipt { id, position: Some(position), recorder: recorder.clone() });
         Ok(receipts)
     }
 }

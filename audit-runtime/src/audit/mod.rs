@@ -6,6 +6,8 @@ mod bulk;
 #[cfg(feature = "evidence")]
 mod checkpoints;
 mod handle;
+#[cfg(not(feature = "policy"))]
+mod no_policy;
 mod on_exit;
 mod receipt;
 #[cfg(feature = "postgres")]
@@ -15,6 +17,8 @@ mod start;
 mod upkeep;
 #[cfg(feature = "postgres")]
 mod with_postgres;
+#[cfg(feature = "policy")]
+mod with_policy;
 
 pub use builder::Builder;
 pub use bulk::{Receipts, RecordAllError, RecordInError};

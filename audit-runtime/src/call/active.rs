@@ -4,6 +4,7 @@ use super::changes::Changes;
 use super::metadata::{EventMetadata, Subject};
 use super::recorder_ref::RecorderRef;
 use super::site::Site;
+use super::thinning::{self, Ended, Thinning};
 use crate::capture::json::JsonWriter;
 use crate::capture::{Fields, Key};
 use crate::context::{self, Ambient, CallFrame};
@@ -25,6 +26,8 @@ pub(super) struct Active {
     pub(super) changes: Changes,
     pub(super) metadata: EventMetadata,
     pub(super) intent: Intent,
+    /// What the policy decided of it.
+    pub(super) thinning: Thinning,
     /// The call around a synchronous body.
     pub(super) outside: Option<CallFrame>,
     /// Its future waits to be polled: if it is dropped now, the call did not panic itself.
@@ -79,6 +82,7 @@ impl Active {
         active.metadata.context = around.context.clone();
         active.metadata.correlation = context::correlation(call, around.context.as_deref(), trace).unwrap_or(id);
         active.metadata.causation = call.map(|call| call.id);
+        active.metadata.cause_left_out = call.and_then(|call| call.left_out);
         active.metadata.trace = trace;
         active.metadata.is_personal = false;
         active.metadata.subject = Subject::Unknown;
@@ -100,21 +104,47 @@ impl Active {
         self.fields.serialize(self.recorder.rules(), name, value);
     }
 
+    /// Decides by the policy whether the call is recorded, before its body runs.
+    #[inline]
+    pub(super) fn decide(&mut self) {
+        if self.recorder.policy().is_some() {
+            thinning::begin(&self.recorder, &self.metadata, &mut self.thinning);
+        }
+    }
+
     pub(super) fn frame(&self) -> CallFrame {
-        CallFrame { id: self.metadata.id, correlation: self.metadata.correlation, trail: self.recorder.address() }
+        CallFrame {
+            id: self.metadata.id,
+            correlation: self.metadata.correlation,
+            trail: self.recorder.address(),
+            left_out: self.thinning.left_out_by(),
+        }
     }
 
     /// Records how the call ended.
     pub(super) fn finish(mut self: Box<Self>, outcome: Outcome) {
-        let Self { recorder, fields, changes, metadata, .. } = &mut *self;
+        let Self { recorder, fields, changes, metadata, thinning, .. } = &mut *self;
         let duration = metadata.beginning.elapsed_micros();
+        let notes = match recorder.policy() {
+            None => None,
+            Some(_) => match thinning::end(recorder, metadata, thinning, outcome) {
+                Ended::LeftOut => return self.put_back(),
+                Ended::Recorded(notes) => notes,
+            },
+        };
         changes.write(fields, recorder.rules(), &metadata.personal().changes);
         let buffer = fields.end();
         metadata.complete(recorder, buffer, metadata.id, outcome, Some(duration));
+        if let Some(notes) = &notes {
+            notes.write(buffer);
+        }
         // A refusal is counted and warned of there. The call itself goes on.
         let recorded = recorder.append(buffer);
         if self.intent == Intent::Recorded && recorded.is_ok() {
             self.recorder.counters.intent_ended();
+        }
+        if let (Some(notes), Err(_)) = (&notes, &recorded) {
+            thinning::take_back(&self.recorder, &self.thinning, notes.left_out);
         }
         self.put_back();
     }
@@ -126,7 +156,7 @@ impl Active {
     /// and a call may be made while a thread unwinds.)
     pub(super) fn dropped(mut self: Box<Self>) {
         if self.unpolled {
-            return self.put_back();
+            return self.not_recorded();
         }
         if self.in_doubt {
             // The row under its id may yet be committed.
@@ -149,9 +179,18 @@ impl Active {
         thread_cache::take(&CALLS, Self::new)
     }
 
+    /// Ends a call that is not recorded after all.
+    pub(super) fn not_recorded(self: Box<Self>) {
+        if self.recorder.policy().is_some() {
+            thinning::take_back(&self.recorder, &self.thinning, 0);
+        }
+        self.put_back();
+    }
+
     /// Keeps it for the next call, without what others may wait for to be dropped.
     #[inline]
     pub(super) fn put_back(mut self: Box<Self>) {
+        self.thinning.restart();
         self.recorder = RecorderRef::Released;
         self.metadata.clear();
         let bytes = self.fields.capacity();
@@ -166,6 +205,7 @@ impl Active {
             changes: Changes::default(),
             metadata: EventMetadata::empty(),
             intent: Intent::None,
+            thinning: Thinning::Undecided,
             outside: None,
             suspended: false,
             unpolled: false,

@@ -22,6 +22,7 @@ pub(crate) mod response;
 mod returned;
 mod shown;
 mod site;
+mod thinning;
 mod transaction;
 
 pub use body::InCall;
@@ -49,6 +50,7 @@ use active::Active;
 use late_arguments::known_event_type;
 use recorder_ref::RecorderRef;
 use serde::Serialize;
+use thinning::Thinning;
 use std::any::Any;
 use std::borrow::Cow;
 use std::fmt::{Debug, Display};
@@ -165,10 +167,26 @@ impl Call {
         self.serialize(const { &Key::new("$error") }, &format!("panicked: {}", capture::panic_message(panic)));
     }
 
+    /// Notes that no rule of a policy leaves the call out.
+    pub fn always(&mut self) {
+        if let Some(active) = &mut *self.active {
+            active.thinning = Thinning::Always;
+        }
+    }
+
+    /// Notes that a policy decides about the call when it has returned.
+    ///
+    /// Its type or its entity are known only then.
+    pub fn decided_late(&mut self) {
+        if let Some(active) = &mut *self.active {
+            active.thinning = Thinning::Late;
+        }
+    }
+
     /// Drops the call without recording it.
     pub fn discard(&mut self) {
         if let Some(active) = self.active.take() {
-            active.put_back();
+            active.not_recorded();
         }
     }
 
