@@ -14,6 +14,7 @@ mod layout;
 mod messages;
 mod outputs;
 mod pipes;
+mod policy;
 mod silence;
 mod status;
 
