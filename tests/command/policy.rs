@@ -120,6 +120,6 @@ async fn a_cause_that_was_left_out_is_shown_as_not_recorded_by_its_rule() {
         .fetch_one(&database.pool)
         .await
         .unwrap();
-    let event = run(&database, &["event", &id.to_string()]);
+    let event = run(&database, &["event", &id.to_string(), "--output", "timeline"]);
     assert!(event.stdout.contains("was not recorded (rule served)"), "{}", event.stdout);
 }

@@ -1,7 +1,7 @@
 //! A policy's file: read at the start and when it changes, and what it leaves out of the database.
 
 use audit_runtime::trail::{EventFilter, Trail, TrailEvent};
-use audit_runtime::{Audit, Builder, Context, Event, MasterKey, audited};
+use audit_runtime::{Audit, Context, Event, MasterKey, audited};
 use serde_json::json;
 use sqlx::{PgConnection, PgPool};
 use std::path::PathBuf;
@@ -20,18 +20,26 @@ async fn close(tx: &mut PgConnection, account_id: u64) -> Result<u64, sqlx::Erro
     Ok(account_id)
 }
 
-/// Writes a policy's file, as a whole, and returns its path.
-fn write(database: &Database, text: &str) -> PathBuf {
-    let path = database.journals.path().join("../").canonicalize().unwrap();
-    let path = path.join(format!("{}.toml", database.journals.path().file_name().unwrap().display()));
-    let new = path.with_extension("new");
-    std::fs::write(&new, text).unwrap();
-    std::fs::rename(new, &path).unwrap();
-    path
-}
+/// The file of a policy, in a directory of its own.
+struct File(tempfile::TempDir);
 
-fn with_policy(database: &Database, text: &str) -> Builder {
-    database.audit().policy(write(database, text))
+impl File {
+    fn new(text: &str) -> Self {
+        let file = Self(tempfile::tempdir().unwrap());
+        file.write(text);
+        file
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("policy.toml")
+    }
+
+    /// Writes it as a whole.
+    fn write(&self, text: &str) {
+        let new = self.0.path().join("policy.new");
+        std::fs::write(&new, text).unwrap();
+        std::fs::rename(new, self.path()).unwrap();
+    }
 }
 
 async fn events(pool: &PgPool) -> Vec<TrailEvent> {
@@ -45,7 +53,8 @@ async fn shut_down(audit: &Audit) {
 #[tokio::test]
 async fn a_changed_file_is_read_again_and_no_event_is_lost_or_doubled() {
     let database = Database::new().await;
-    let audit = with_policy(&database, &format!("{VIEWS}once_per = '1h'")).start().unwrap();
+    let file = File::new(&format!("{VIEWS}once_per = '1h'"));
+    let audit = database.audit().policy(file.path()).start().unwrap();
     let (is_over, made) = (AtomicBool::new(false), std::sync::atomic::AtomicU64::new(0));
     // Calls go on while the file changes.
     let calls = audit.scope(async {
@@ -66,9 +75,9 @@ async fn a_changed_file_is_read_again_and_no_event_is_lost_or_doubled() {
             .await;
         };
         in_force("recorded in full, once per 1h for each type, entity, actor and tenant", "start").await;
-        write(&database, &format!("{VIEWS}level = 'none'"));
+        file.write(&format!("{VIEWS}level = 'none'"));
         in_force("not recorded", "change").await;
-        write(&database, &format!("{VIEWS}once_per = '2h'"));
+        file.write(&format!("{VIEWS}once_per = '2h'"));
         in_force("recorded in full, once per 2h for each type, entity, actor and tenant", "change").await;
         is_over.store(true, Ordering::Relaxed);
     };
@@ -90,23 +99,24 @@ async fn a_changed_file_is_read_again_and_no_event_is_lost_or_doubled() {
 #[tokio::test]
 async fn a_file_that_is_invalid_or_gone_changes_nothing_and_is_reported() {
     let database = Database::new().await;
-    let path = write(&database, "[[rule]]\nlevel = 'non'");
-    let error = database.audit().policy(&path).start().unwrap_err().to_string();
-    assert!(error.contains("line 2 of the policy is invalid"), "{error}");
+    let file = File::new("[[rule]]\nlevel = 'non'");
+    let error = database.audit().policy(file.path()).start().unwrap_err().to_string();
+    assert!(error.contains("policy.toml: line 2 of the policy is invalid"), "{error}");
     let error = database.audit().policy("/nowhere/policy.toml").start().unwrap_err().to_string();
     assert!(error.contains("cannot read the policy /nowhere/policy.toml"), "{error}");
-    let audit = with_policy(&database, &format!("{VIEWS}level = 'none'")).start().unwrap();
-    write(&database, "[[rule]]\nlevel = 'non'");
+    file.write(&format!("{VIEWS}level = 'none'"));
+    let audit = database.audit().policy(file.path()).start().unwrap();
+    file.write("[[rule]]\nlevel = 'non'");
     let says = |part: &'static str| {
         let audit = &audit;
         async move { eventually(part, || async { audit.stats().policy_error.is_some_and(|error| error.contains(part)) }).await }
     };
-    says("line 2 of the policy is invalid").await;
+    says("policy.toml: line 2 of the policy is invalid").await;
     assert!(!audit.record(Event::new("account.viewed")).unwrap().is_recorded());
-    std::fs::remove_file(&path).unwrap();
+    std::fs::remove_file(file.path()).unwrap();
     says("cannot read the policy").await;
     assert!(!audit.record(Event::new("account.viewed")).unwrap().is_recorded());
-    write(&database, &format!("{VIEWS}level = 'none'"));
+    file.write(&format!("{VIEWS}level = 'none'"));
     eventually("the mistake is over", || async { audit.stats().policy_error.is_none() }).await;
     shut_down(&audit).await;
     assert_eq!((database.events().await, database.events_of("audit.policy_changed").await), (1, 1));
@@ -115,7 +125,8 @@ async fn a_file_that_is_invalid_or_gone_changes_nothing_and_is_reported() {
 #[tokio::test]
 async fn rows_of_callers_transactions_are_always_stored_and_with_metadata_alone() {
     let database = Database::new().await;
-    let audit = with_policy(&database, "[[rule]]\nname = 'all'\nlevel = 'none'").start().unwrap();
+    let file = File::new("[[rule]]\nname = 'all'\nlevel = 'none'");
+    let audit = database.audit().policy(file.path()).start().unwrap();
     let mut tx = database.pool.begin().await.unwrap();
     audit.scope(close(&mut tx, 7)).await.unwrap();
     audit.record_in(&mut tx, [Event::new("account.noted").data(&json!({"why": "asked"}))]).await.unwrap();
@@ -123,7 +134,8 @@ async fn rows_of_callers_transactions_are_always_stored_and_with_metadata_alone(
     shut_down(&audit).await;
     assert_eq!((database.events_of("account.closed").await, database.events_of("account.noted").await), (1, 1));
     assert_eq!(database.events_of("account.viewed").await, 0);
-    let audit = with_policy(&database, "[[rule]]\nname = 'all'\nlevel = 'metadata'").start().unwrap();
+    file.write("[[rule]]\nname = 'all'\nlevel = 'metadata'");
+    let audit = database.audit().policy(file.path()).start().unwrap();
     let mut tx = database.pool.begin().await.unwrap();
     audit.scope(close(&mut tx, 8)).await.unwrap();
     audit.record_in(&mut tx, [Event::new("account.noted").data(&json!({"why": "asked"}))]).await.unwrap();
@@ -140,7 +152,8 @@ async fn send(account_id: u64, customer: &str, address: &str) {}
 async fn an_actor_stays_encrypted_where_metadata_are_recorded_alone() {
     let database = Database::new().await;
     let key = MasterKey::generate();
-    let audit = with_policy(&database, "[[rule]]\nname = 'all'\nlevel = 'metadata'").master_key(key.clone()).start().unwrap();
+    let file = File::new("[[rule]]\nname = 'all'\nlevel = 'metadata'");
+    let audit = database.audit().policy(file.path()).master_key(key.clone()).start().unwrap();
     let context = Context::new().personal("ip", "customer:1", "192.0.2.7");
     audit.scope(context.scope(send(7, "customer:1", "ann@example.com"))).await;
     shut_down(&audit).await;
@@ -156,7 +169,8 @@ async fn an_actor_stays_encrypted_where_metadata_are_recorded_alone() {
 #[tokio::test]
 async fn a_trail_whose_last_handle_is_dropped_reports_its_counts() {
     let database = Database::new().await;
-    let audit = with_policy(&database, &format!("{VIEWS}once_per = '1h'")).start().unwrap();
+    let file = File::new(&format!("{VIEWS}once_per = '1h'"));
+    let audit = database.audit().policy(file.path()).start().unwrap();
     audit
         .scope(async {
             for _ in 0..5 {

@@ -69,7 +69,7 @@ impl Builder {
             return Ok(None);
         };
         let read = text_of(&path).and_then(|text| Ok((text.parse()?, text)));
-        let (rules, text) = read.map_err(|error| error.to_string())?;
+        let (rules, text) = read.map_err(|error| error.of_file(&path))?;
         Ok(Some(ReadPolicy { path, text, rules }))
     }
 }

@@ -1,7 +1,7 @@
 //! Reads the policy's file again when it changes.
 
 use super::Recorder;
-use super::policy::{Policy, Rules, text_of};
+use super::policy::{Policy, Rules, RulesError, text_of};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ async fn run(recorder: &Recorder, path: &Path, text: String) {
             () = tokio::time::sleep(EVERY) => {}
             _ = recorder.control.stopping() => return,
         }
-        let found = looks.look(text_of(path).map_err(|error| error.to_string()));
+        let found = looks.look(text_of(path).map_err(|error| error.of_file(path)));
         found.applied(recorder, policy, path);
     }
 }
@@ -40,8 +40,10 @@ enum Found {
     Rules(Rules),
     /// The rules in force again, after a mistake.
     Mended,
-    /// A mistake that was not reported yet.
-    Mistake(String),
+    /// A file that cannot be read, which was not reported yet.
+    Unreadable(String),
+    /// A mistake, which was not reported yet.
+    Mistake(RulesError),
 }
 
 impl Found {
@@ -54,12 +56,15 @@ impl Found {
                 tracing::info!(path = %path.display(), "the audit policy was read again");
             }
             Self::Mended => recorder.counters.set_policy_error(None),
-            Self::Mistake(error) => {
-                tracing::warn!("the audit policy stays as it was: {error}");
-                recorder.counters.set_policy_error(Some(error));
-            }
+            Self::Unreadable(error) => reported(recorder, error),
+            Self::Mistake(error) => reported(recorder, error.of_file(path)),
         }
     }
+}
+
+fn reported(recorder: &Recorder, error: String) {
+    tracing::warn!("the audit policy stays as it was: {error}");
+    recorder.counters.set_policy_error(Some(error));
 }
 
 /// The looks at the file so far.
@@ -91,9 +96,9 @@ impl Looks {
                     self.text.clone_from(text);
                     Found::Rules(rules)
                 }
-                Err(error) => Found::Mistake(error.to_string()),
+                Err(error) => Found::Mistake(error),
             },
-            Err(error) => Found::Mistake(error.clone()),
+            Err(error) => Found::Unreadable(error.clone()),
         }
     }
 }
@@ -110,7 +115,8 @@ mod tests {
             Found::Nothing => None,
             Found::Rules(rules) => Some(format!("rules {}", rules.iter().map(|rule| rule.name()).collect::<String>())),
             Found::Mended => Some("mended".into()),
-            Found::Mistake(error) => Some(error),
+            Found::Unreadable(error) => Some(error),
+            Found::Mistake(error) => Some(error.to_string()),
         };
         seen.iter().filter_map(look).collect()
     }

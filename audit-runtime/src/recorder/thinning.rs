@@ -66,8 +66,18 @@ impl Recorder {
 
     /// Records the counts that no call will report any more: the trail ends.
     pub(crate) fn record_outstanding(&self) {
-        if let Some(policy) = self.policy().filter(|_| !self.journal.is_forked()) {
-            self.record_thinned_out(&policy.close());
+        let Some(policy) = self.policy().filter(|_| !self.journal.is_forked()) else { return };
+        let mut unreported = 0;
+        for (same, count) in policy.close() {
+            self.counters.appending();
+            // A trail that ends waits for no room.
+            if !self.journal.append_if_room(&self.own(&thinned_out(&same, count))) {
+                self.counters.not_appended();
+                unreported += count;
+            }
+        }
+        if unreported > 0 {
+            tracing::warn!(unreported, "the journal has no room to report the calls that the audit policy left out; they were counted by rule until now");
         }
     }
 
@@ -90,7 +100,7 @@ impl Recorder {
             "rules": shown,
             "sha256": rules.digest(),
         });
-        self.record_own(&Event::new(reserved::POLICY_CHANGED).data(&data));
+        self.record_own(&Event::new(reserved::POLICY_CHANGED).actor("audit").data(&data));
     }
 
     fn record_thinned_out(&self, outstanding: &[Outstanding]) {
@@ -101,9 +111,13 @@ impl Recorder {
 
     /// Records an event of the library's own. A refusal is counted and warned of.
     fn record_own(&self, event: &Event) {
+        let _ = self.append(&self.own(event));
+    }
+
+    fn own(&self, event: &Event) -> Vec<u8> {
         let mut buffer = Vec::new();
-        self.encode(&mut buffer, &Inherited::nothing(), &event.clone().actor("audit"));
-        let _ = self.append(&buffer);
+        self.encode(&mut buffer, &Inherited::nothing(), event);
+        buffer
     }
 }
 
@@ -115,7 +129,7 @@ pub(super) struct TakenBack(Option<(Decision, u64)>);
 fn thinned_out(same: &Same, count: u64) -> Event {
     let actor = if same.is_personal_actor { REDACTED } else { &same.actor };
     let data = json!({"rule": same.rule.as_str(), "event_type": same.event_type, "actor": actor, "count": count});
-    let mut event = Event::new(reserved::THINNED_OUT).data(&data);
+    let mut event = Event::new(reserved::THINNED_OUT).actor("audit").data(&data);
     event.entity_type = same.entity_type.clone().into();
     event.entity_id = match &same.entity_key {
         Some(key) => event.further.set_entity(EntityRef::Text(key)),

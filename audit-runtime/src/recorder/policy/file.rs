@@ -120,6 +120,16 @@ impl Rules {
     }
 }
 
+impl RulesError {
+    /// Returns the message with the file's path.
+    pub(crate) fn of_file(&self, path: &Path) -> String {
+        match self {
+            Self::File { .. } => self.to_string(),
+            Self::Syntax { .. } | Self::Rule { .. } => format!("{}: {self}", path.display()),
+        }
+    }
+}
+
 /// Reads the text of a policy's file.
 pub(crate) fn text_of(path: &Path) -> Result<String, RulesError> {
     let read = || -> io::Result<String> {
