@@ -41,8 +41,8 @@ impl Command {
     /// Explains the rules.
     pub(crate) fn explain(&self) -> Result<Rules, Failure> {
         let Self::Check(check) = self;
-        let rules = Rules::read(&check.file)
-            .map_err(|error| Failure::Usage(format!("{}: {error}", check.file.display())))?;
+        let rules =
+            Rules::read(&check.file).map_err(|error| Failure::Usage(format!("{}: {error}", check.file.display())))?;
         say::bytes(explanation(&rules).as_bytes())?;
         if let Some(rule) = unreachable(&rules) {
             say::notice(format!("the rules behind {} are never reached, because it is about every event", rule.name()));
@@ -96,8 +96,7 @@ impl Tally {
 }
 
 fn explanation(rules: &Rules) -> String {
-    let mut text: String =
-        rules.iter().map(|rule| harmless(&format!("{}: {rule}", rule.name())) + "\n").collect();
+    let mut text: String = rules.iter().map(|rule| harmless(&format!("{}: {rule}", rule.name())) + "\n").collect();
     text.push_str("all other events: recorded in full\n");
     text.push_str("always recorded: failures, calls with required or tx, record_in, and the library's own events\n");
     text
@@ -110,10 +109,9 @@ fn unreachable(rules: &Rules) -> Option<&Rule> {
 
 /// Returns the events of the last day by the rule that is about them.
 fn table(rows: Vec<(String, Tally)>) -> String {
-    let sum = rows.iter().fold(Tally::default(), |sum, (_, row)| Tally {
-        events: sum.events + row.events,
-        kept: sum.kept + row.kept,
-    });
+    let sum = rows
+        .iter()
+        .fold(Tally::default(), |sum, (_, row)| Tally { events: sum.events + row.events, kept: sum.kept + row.kept });
     let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     let mut text = format!(
         "\n{} of the last day, of which {} would have been kept ({})\n",

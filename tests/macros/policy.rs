@@ -65,7 +65,10 @@ fn the_first_rule_about_an_event_decides_and_a_failure_is_always_recorded() {
     let events = probe.events();
     let keys: Vec<_> = events.iter().map(|event| event.entity_key.as_deref().unwrap()).collect();
     assert_eq!(keys, ["1", "4", "6"]);
-    assert_eq!((&*events[2].event_type, &events[2].data["error"]["message"]), ("account.hidden", &json!("account 7 is closed").into()));
+    assert_eq!(
+        (&*events[2].event_type, &events[2].data["error"]["message"]),
+        ("account.hidden", &json!("account 7 is closed").into())
+    );
     assert!(events.iter().all(|event| event.data.get("$policy").is_none()), "{events:#?}");
     let stats = probe.audit().stats();
     assert_eq!(stats.left_out, [("acme".into(), 1), ("reads".into(), 0), ("views".into(), 2)].into());
@@ -116,7 +119,11 @@ fn metadata_tell_who_did_what_to_which_and_how_it_ended_and_nothing_else() {
         let plain = plain.only("mail.sent");
         assert_eq!((&event.actor, &event.tenant, &event.targets), (&plain.actor, &plain.tenant, &plain.targets));
         assert_eq!((event.entity_id, event.duration_us.is_some()), (Some(ID), true));
-        assert!(!event.data.to_string().contains("ann@") && !event.data.to_string().contains("closed"), "{}", event.data);
+        assert!(
+            !event.data.to_string().contains("ann@") && !event.data.to_string().contains("closed"),
+            "{}",
+            event.data
+        );
         // The actor's mark refers to the subject.
         assert_eq!(event.data.get("$subject"), plain.data.get("$subject"));
         assert_eq!(event.data["$policy"], note["$policy"].clone());
@@ -240,8 +247,13 @@ fn an_intent_goes_with_its_completion_and_required_is_always_recorded() {
     let events = recorded(&rule("level = 'none'"), |_| {
         let _ = (send_order(1), send_order(10), book(1), book(10));
     });
-    let expected =
-        ["order.refused error", "order.booked started", "order.booked ok", "order.booked started", "order.booked error"];
+    let expected = [
+        "order.refused error",
+        "order.booked started",
+        "order.booked ok",
+        "order.booked started",
+        "order.booked error",
+    ];
     assert_eq!(told(&events), expected);
     assert_eq!(events[0].causation_id, None, "there is no intent that it could follow");
     let events = recorded(&rule("once_per = '1h'"), |_| {
@@ -346,9 +358,13 @@ async fn the_end_of_a_trail_reports_the_counts_and_no_personal_actor() {
         probe.events().into_iter().filter(|event| event.event_type == "audit.thinned_out").collect();
     reports.sort_by_key(|event| event.entity_type.clone());
     let [account, mail] = &reports[..] else { panic!("{reports:#?}") };
-    let data = |event_type, actor, count| json!({"rule": "reads", "event_type": event_type, "actor": actor, "count": count});
+    let data =
+        |event_type, actor, count| json!({"rule": "reads", "event_type": event_type, "actor": actor, "count": count});
     assert_eq!(account.data, data("account.closed", "kim", 3));
-    assert_eq!((account.entity_key.as_deref(), account.tenant.as_deref(), &*account.actor), (Some("7"), Some("acme"), "audit"));
+    assert_eq!(
+        (account.entity_key.as_deref(), account.tenant.as_deref(), &*account.actor),
+        (Some("7"), Some("acme"), "audit")
+    );
     assert_eq!(mail.data, data("mail.read", "[redacted]", 1));
     assert_eq!(mail.entity_id, Some(ID));
 }

@@ -89,7 +89,8 @@ async fn a_changed_file_is_read_again_and_no_event_is_lost_or_doubled() {
     assert_eq!(u64::try_from(views).unwrap() + left_out, made.load(Ordering::Relaxed));
     assert_eq!(views, 2, "one of each period");
     // Those of the first rule when it was gone, those of the last at the end.
-    let reported = "SELECT sum((data->>'count')::bigint)::bigint FROM audit_events WHERE event_type = 'audit.thinned_out'";
+    let reported =
+        "SELECT sum((data->>'count')::bigint)::bigint FROM audit_events WHERE event_type = 'audit.thinned_out'";
     let reported = u64::try_from(database.count(reported).await).unwrap();
     assert!(reported > 0 && reported < left_out, "{reported} {left_out}: those of level none are counted alone");
     assert_eq!(database.events_of("audit.thinned_out").await, 2);
@@ -109,7 +110,9 @@ async fn a_file_that_is_invalid_or_gone_changes_nothing_and_is_reported() {
     file.write("[[rule]]\nlevel = 'non'");
     let says = |part: &'static str| {
         let audit = &audit;
-        async move { eventually(part, || async { audit.stats().policy_error.is_some_and(|error| error.contains(part)) }).await }
+        async move {
+            eventually(part, || async { audit.stats().policy_error.is_some_and(|error| error.contains(part)) }).await
+        }
     };
     says("policy.toml: line 2 of the policy is invalid").await;
     assert!(!audit.record(Event::new("account.viewed")).unwrap().is_recorded());
@@ -180,6 +183,7 @@ async fn a_trail_whose_last_handle_is_dropped_reports_its_counts() {
         .await;
     drop(audit);
     eventually("the count is stored", || async { database.events_of("audit.thinned_out").await == 1 }).await;
-    let report = events(&database.pool).await.into_iter().find(|event| event.event_type == "audit.thinned_out").unwrap();
+    let report =
+        events(&database.pool).await.into_iter().find(|event| event.event_type == "audit.thinned_out").unwrap();
     assert_eq!((report.data["count"].as_u64(), report.entity_key.as_deref()), (Some(4), Some("7")));
 }

@@ -15,10 +15,10 @@ mod shipping;
 mod start;
 #[cfg(feature = "postgres")]
 mod upkeep;
-#[cfg(feature = "postgres")]
-mod with_postgres;
 #[cfg(feature = "policy")]
 mod with_policy;
+#[cfg(feature = "postgres")]
+mod with_postgres;
 
 pub use builder::Builder;
 pub use bulk::{Receipts, RecordAllError, RecordInError};

@@ -61,7 +61,8 @@ impl Builder {
         });
         housekeeping::start(&journal, self.sync_every).map_err(StartError::Thread)?;
         let on_exit = self.on_exit;
-        let started = self.start_sink(&recorder).and_then(|()| policy.map_or(Ok(()), |policy| policy.watched(&recorder)));
+        let started =
+            self.start_sink(&recorder).and_then(|()| policy.map_or(Ok(()), |policy| policy.watched(&recorder)));
         started.map_err(|error| {
             journal.close();
             recorder.control.stop(Instant::now());

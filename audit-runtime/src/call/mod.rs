@@ -50,13 +50,13 @@ use active::Active;
 use late_arguments::known_event_type;
 use recorder_ref::RecorderRef;
 use serde::Serialize;
-use thinning::Thinning;
 use std::any::Any;
 use std::borrow::Cow;
 use std::fmt::{Debug, Display};
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use thinning::Thinning;
 
 /// One audited call.
 ///

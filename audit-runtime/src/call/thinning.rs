@@ -84,8 +84,7 @@ fn decided(recorder: &RecorderRef, metadata: &EventMetadata, version: u64, may_l
         }
         return Thinning::Unnamed;
     }
-    let decision =
-        metadata.about(recorder, Outcome::Ok, |about| recorder.decide(policy, rules, about, may_leave_out));
+    let decision = metadata.about(recorder, Outcome::Ok, |about| recorder.decide(policy, rules, about, may_leave_out));
     Thinning::Decided(Box::new(decision))
 }
 

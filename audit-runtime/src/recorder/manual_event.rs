@@ -33,12 +33,10 @@ impl Recorder {
         check(event)?;
         let mut buffer = buffer::take();
         let id = self.encode(&mut buffer, inherited, event);
-        let position = match self.thin_out(&mut buffer, may_leave_out, inherited.cause_left_out) {
-            Some(taken) => Some(self.append(&buffer).inspect_err(|_| self.not_thinned_out(&taken))),
-            None => None,
-        };
+        let recorded = self.thin_out(&mut buffer, may_leave_out, inherited.cause_left_out);
+        let appended = recorded.map(|taken| self.append(&buffer).inspect_err(|_| self.not_thinned_out(&taken)));
         buffer::put(buffer);
-        Ok(Recorded { id, position: position.transpose()? })
+        Ok(Recorded { id, position: appended.transpose()? })
     }
 
     /// Encodes an event made by hand, which no rule leaves out, and returns its id.

@@ -10,7 +10,10 @@ mod inherited;
 pub(crate) mod installed;
 mod lost_events;
 mod manual_event;
-#[cfg_attr(not(feature = "policy"), allow(dead_code, reason = "there are no rules without the feature"))]
+#[cfg_attr(
+    not(feature = "policy"),
+    allow(dead_code, unreachable_pub, reason = "there are no rules without the feature")
+)]
 pub(crate) mod policy;
 #[cfg(feature = "policy")]
 pub(crate) mod policy_watch;
@@ -19,8 +22,8 @@ pub(crate) mod rule_name;
 mod settings;
 mod shutdown;
 pub(crate) mod stats;
-pub(crate) mod thread_cache;
 mod thinning;
+pub(crate) mod thread_cache;
 mod wait;
 
 pub(crate) use encrypt::Encrypt;

@@ -15,7 +15,9 @@ const EVERY: Duration = Duration::from_secs(1);
 /// `text` is the text of the rules in force.
 pub(crate) fn start(recorder: Arc<Recorder>, path: PathBuf, text: String) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-    std::thread::Builder::new().name("audit-policy".into()).spawn(move || runtime.block_on(run(&recorder, &path, text)))?;
+    std::thread::Builder::new()
+        .name("audit-policy".into())
+        .spawn(move || runtime.block_on(run(&recorder, &path, text)))?;
     Ok(())
 }
 

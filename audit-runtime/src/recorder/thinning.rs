@@ -18,7 +18,13 @@ impl Recorder {
     }
 
     /// Decides about an event. Counts that this pushes out are recorded.
-    pub(crate) fn decide(&self, policy: &Policy, rules: Arc<Rules>, about: &About<'_>, may_leave_out: bool) -> Decision {
+    pub(crate) fn decide(
+        &self,
+        policy: &Policy,
+        rules: Arc<Rules>,
+        about: &About<'_>,
+        may_leave_out: bool,
+    ) -> Decision {
         let (decision, outstanding) = policy.decide(rules, about, may_leave_out);
         self.record_thinned_out(&outstanding);
         decision
@@ -77,7 +83,10 @@ impl Recorder {
             }
         }
         if unreported > 0 {
-            tracing::warn!(unreported, "the journal has no room to report the calls that the audit policy left out; they were counted by rule until now");
+            tracing::warn!(
+                unreported,
+                "the journal has no room to report the calls that the audit policy left out; they were counted by rule until now"
+            );
         }
     }
 
@@ -140,4 +149,3 @@ fn thinned_out(same: &Same, count: u64) -> Event {
     }
     event
 }
-

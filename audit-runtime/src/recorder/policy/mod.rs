@@ -84,10 +84,7 @@ impl Policy {
     /// Puts other rules in force, and returns the counts of rules that are gone.
     pub(crate) fn replace(&self, rules: Rules, counters: &Counters) -> Vec<Outstanding> {
         let rules = Arc::new(counted(rules, counters));
-        let before = std::mem::replace(
-            &mut *self.rules.write().unwrap_or_else(PoisonError::into_inner),
-            rules.clone(),
-        );
+        let before = std::mem::replace(&mut *self.rules.write().unwrap_or_else(PoisonError::into_inner), rules.clone());
         // Behind the rules: what is remembered by this number was learnt from them.
         self.version.store(next_version(), Ordering::Release);
         let is_gone = |rule: &&Rule| rule.once_per.is_some() && !rules.iter().any(|other| other.is_same(rule));
@@ -103,7 +100,12 @@ impl Policy {
     /// Decides about a call or an event, and returns the counts that this pushed out of the table.
     ///
     /// Where `may_leave_out` is false, it is recorded, and the decision is about how much of it.
-    pub(crate) fn decide(&self, rules: Arc<Rules>, about: &About<'_>, may_leave_out: bool) -> (Decision, Vec<Outstanding>) {
+    pub(crate) fn decide(
+        &self,
+        rules: Arc<Rules>,
+        about: &About<'_>,
+        may_leave_out: bool,
+    ) -> (Decision, Vec<Outstanding>) {
         let mut decision = Decision { rule: rules.first(about), rules, is_left_out: false, same: None };
         let Some(rule) = decision.rule().filter(|_| may_leave_out) else {
             return (decision, Vec::new());

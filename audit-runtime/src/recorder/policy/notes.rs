@@ -85,8 +85,7 @@ mod tests {
         assert_eq!(left_out.behind("{}"), r#"{"$policy":{"left_out":3}}"#);
         assert_eq!(left_out.behind(r#"{"a":{} }"#), r#"{"a":{},"$policy":{"left_out":3}}"#);
         let all = Notes { metadata_only: Some(rule), cause_left_out: Some(rule), ..left_out };
-        let note =
-            r#""$policy":{"metadata_only":"the \"reads\"","left_out":3,"cause_left_out":"the \"reads\""}"#;
+        let note = r#""$policy":{"metadata_only":"the \"reads\"","left_out":3,"cause_left_out":"the \"reads\""}"#;
         assert_eq!(all.instead_of(r#"{"a":1,"result":2}"#), format!("{{{note}}}"));
         assert_eq!(all.instead_of(r#"{"a":1,"$subject":"x:\"1\""}"#), format!(r#"{{"$subject":"x:\"1\"",{note}}}"#));
         assert!(Notes::default().is_empty() && !all.is_empty());

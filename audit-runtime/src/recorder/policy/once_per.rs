@@ -86,8 +86,7 @@ impl OncePer {
     pub(super) fn claim(&self, same: &Arc<Same>, period: Duration, now: Instant) -> (bool, Vec<Outstanding>) {
         let mut table = self.table();
         if let Some(entry) = table.entries.get(same) {
-            let is_due =
-                entry.recorded.is_none_or(|recorded| now.saturating_duration_since(recorded) >= period);
+            let is_due = entry.recorded.is_none_or(|recorded| now.saturating_duration_since(recorded) >= period);
             if is_due {
                 table.renew(same, now);
             }
