@@ -87,6 +87,7 @@ impl Active {
         active.metadata.is_personal = false;
         active.metadata.subject = Subject::Unknown;
         active.intent = intent;
+        active.thinning.restart(active.recorder.policy().is_some());
         active.outside = None;
         active.suspended = false;
         active.unpolled = false;
@@ -107,7 +108,7 @@ impl Active {
     /// Decides by the policy whether the call is recorded, before its body runs.
     #[inline]
     pub(super) fn decide(&mut self) {
-        if self.recorder.policy().is_some() {
+        if !self.thinning.is_unnamed() {
             thinning::begin(&self.recorder, &self.metadata, &mut self.thinning);
         }
     }
@@ -125,12 +126,13 @@ impl Active {
     pub(super) fn finish(mut self: Box<Self>, outcome: Outcome) {
         let Self { recorder, fields, changes, metadata, thinning, .. } = &mut *self;
         let duration = metadata.beginning.elapsed_micros();
-        let notes = match recorder.policy() {
-            None => None,
-            Some(_) => match thinning::end(recorder, metadata, thinning, outcome) {
+        let notes = if thinning.is_unnamed() && metadata.cause_left_out.is_none() {
+            None
+        } else {
+            match thinning::end(recorder, metadata, thinning, outcome) {
                 Ended::LeftOut => return self.put_back(),
                 Ended::Recorded(notes) => notes,
-            },
+            }
         };
         changes.write(fields, recorder.rules(), &metadata.personal().changes);
         let buffer = fields.end();
@@ -143,8 +145,8 @@ impl Active {
         if self.intent == Intent::Recorded && recorded.is_ok() {
             self.recorder.counters.intent_ended();
         }
-        if let (Some(notes), Err(_)) = (&notes, &recorded) {
-            thinning::take_back(&self.recorder, &self.thinning, notes.left_out);
+        if recorded.is_err() {
+            thinning::take_back(&self.recorder, &self.thinning, notes.map_or(0, |notes| notes.left_out));
         }
         self.put_back();
     }
@@ -181,7 +183,7 @@ impl Active {
 
     /// Ends a call that is not recorded after all.
     pub(super) fn not_recorded(self: Box<Self>) {
-        if self.recorder.policy().is_some() {
+        if !self.thinning.is_unnamed() {
             thinning::take_back(&self.recorder, &self.thinning, 0);
         }
         self.put_back();
@@ -190,7 +192,6 @@ impl Active {
     /// Keeps it for the next call, without what others may wait for to be dropped.
     #[inline]
     pub(super) fn put_back(mut self: Box<Self>) {
-        self.thinning.restart();
         self.recorder = RecorderRef::Released;
         self.metadata.clear();
         let bytes = self.fields.capacity();
@@ -205,7 +206,7 @@ impl Active {
             changes: Changes::default(),
             metadata: EventMetadata::empty(),
             intent: Intent::None,
-            thinning: Thinning::Undecided,
+            thinning: Thinning::Unnamed,
             outside: None,
             suspended: false,
             unpolled: false,

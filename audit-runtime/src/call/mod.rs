@@ -170,7 +170,7 @@ impl Call {
     /// Notes that no rule of a policy leaves the call out.
     pub fn always(&mut self) {
         if let Some(active) = &mut *self.active {
-            active.thinning = Thinning::Always;
+            active.thinning.decide_otherwise(Thinning::Always);
         }
     }
 
@@ -179,7 +179,7 @@ impl Call {
     /// Its type or its entity are known only then.
     pub fn decided_late(&mut self) {
         if let Some(active) = &mut *self.active {
-            active.thinning = Thinning::Late;
+            active.thinning.decide_otherwise(Thinning::Late);
         }
     }
 

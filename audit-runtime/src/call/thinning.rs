@@ -14,7 +14,7 @@ pub(super) enum Thinning {
     Always,
     /// Its type or entity are known only when it has returned.
     Late,
-    /// No rule is about its types.
+    /// No rule is about its types, or there is no policy.
     Unnamed,
     Decided(Box<Decision>),
 }
@@ -23,14 +23,39 @@ pub(super) enum Thinning {
 #[derive(Debug)]
 pub(super) enum Ended {
     LeftOut,
-    Recorded(Option<Notes>),
+    /// With a note, if there is something to note.
+    Recorded(Option<Box<Notes>>),
 }
 
 impl Thinning {
     /// Begins another call.
     #[inline]
-    pub(super) fn restart(&mut self) {
-        *self = Self::Undecided;
+    pub(super) fn restart(&mut self, has_policy: bool) {
+        if let Self::Decided(_) = self {
+            self.forget();
+        }
+        let undecided = if has_policy { Self::Undecided } else { Self::Unnamed };
+        // Nothing is left to be dropped, and so the compiler need not look for it.
+        std::mem::forget(std::mem::replace(self, undecided));
+    }
+
+    /// Forgets what was decided about a call that is over.
+    #[cold]
+    pub(super) fn forget(&mut self) {
+        *self = Self::Unnamed;
+    }
+
+    /// Returns whether nothing remains to be decided about the call.
+    #[inline]
+    pub(super) fn is_unnamed(&self) -> bool {
+        matches!(self, Self::Unnamed)
+    }
+
+    /// Sets when the call is decided about, if there is a policy.
+    pub(super) fn decide_otherwise(&mut self, when: Self) {
+        if matches!(self, Self::Undecided) {
+            *self = when;
+        }
     }
 
     /// Returns the rule by which the call is not recorded, unless it fails.
@@ -89,7 +114,7 @@ fn decided(recorder: &RecorderRef, metadata: &EventMetadata, version: u64, may_l
 }
 
 /// Returns whether a call that ended like this is recorded, and the note about it.
-#[inline]
+#[inline(never)]
 pub(super) fn end(
     recorder: &RecorderRef,
     metadata: &EventMetadata,
@@ -104,7 +129,7 @@ pub(super) fn end(
     match thinning {
         Thinning::Decided(decision) => settled(recorder, metadata, decision, outcome),
         _ if metadata.cause_left_out.is_none() => Ended::Recorded(None),
-        _ => Ended::Recorded(Some(Notes { cause_left_out: metadata.cause_left_out, ..Notes::default() })),
+        _ => noted(Notes { cause_left_out: metadata.cause_left_out, ..Notes::default() }),
     }
 }
 
@@ -113,8 +138,12 @@ fn settled(recorder: &RecorderRef, metadata: &EventMetadata, decision: &Decision
     let Some(policy) = recorder.policy() else { return Ended::Recorded(None) };
     match metadata.about(recorder, outcome, |about| policy.settle(decision, about)) {
         Settled::LeftOut => Ended::LeftOut,
-        Settled::Recorded(notes) => Ended::Recorded(Some(Notes { cause_left_out: metadata.cause_left_out, ..notes })),
+        Settled::Recorded(notes) => noted(Notes { cause_left_out: metadata.cause_left_out, ..notes }),
     }
+}
+
+fn noted(notes: Notes) -> Ended {
+    Ended::Recorded((!notes.is_empty()).then(|| Box::new(notes)))
 }
 
 /// Writes the note into the record of a call that is recorded in any case: its intent, or its row
