@@ -13,6 +13,7 @@ use crate::event::clock::Moment;
 use crate::event::ids;
 use crate::record::{Trace, payload};
 use crate::recorder::installed::installed;
+use crate::recorder::policy::Notes;
 use crate::recorder::thread_cache::{self, ThreadCache};
 use serde::Serialize;
 use std::cell::RefCell;
@@ -71,6 +72,7 @@ impl Active {
         };
         let (trace, call) = (Trace::current(), context::current_call());
         let call = call.filter(|call| call.trail == recorder.address());
+        let has_policy = recorder.policy().is_some();
         let mut active = Self::take();
         active.recorder = recorder;
         active.fields.restart(&active.recorder.settings.rules, payload::begin);
@@ -87,7 +89,7 @@ impl Active {
         active.metadata.is_personal = false;
         active.metadata.subject = Subject::Unknown;
         active.intent = intent;
-        active.thinning.restart(active.recorder.policy().is_some());
+        active.thinning.restart(has_policy);
         active.outside = None;
         active.suspended = false;
         active.unpolled = false;
@@ -123,17 +125,28 @@ impl Active {
     }
 
     /// Records how the call ended.
-    pub(super) fn finish(mut self: Box<Self>, outcome: Outcome) {
-        let Self { recorder, fields, changes, metadata, thinning, .. } = &mut *self;
-        let duration = metadata.beginning.elapsed_micros();
-        let notes = if thinning.is_unnamed() && metadata.cause_left_out.is_none() {
-            None
+    pub(super) fn finish(self: Box<Self>, outcome: Outcome) {
+        if self.thinning.is_unnamed() && self.metadata.cause_left_out.is_none() {
+            self.append(outcome, None);
         } else {
-            match thinning::end(recorder, metadata, thinning, outcome) {
-                Ended::LeftOut => return self.put_back(),
-                Ended::Recorded(notes) => notes,
-            }
-        };
+            self.finish_by_policy(outcome);
+        }
+    }
+
+    /// Records how the call ended, unless the policy leaves it out.
+    #[inline(never)]
+    fn finish_by_policy(mut self: Box<Self>, outcome: Outcome) {
+        let Self { recorder, metadata, thinning, .. } = &mut *self;
+        match thinning::end(recorder, metadata, thinning, outcome) {
+            Ended::LeftOut => self.put_back(),
+            Ended::Recorded(notes) => self.append(outcome, notes),
+        }
+    }
+
+    #[inline(always)]
+    fn append(mut self: Box<Self>, outcome: Outcome, notes: Option<Box<Notes>>) {
+        let Self { recorder, fields, changes, metadata, .. } = &mut *self;
+        let duration = metadata.beginning.elapsed_micros();
         changes.write(fields, recorder.rules(), &metadata.personal().changes);
         let buffer = fields.end();
         metadata.complete(recorder, buffer, metadata.id, outcome, Some(duration));
