@@ -31,6 +31,7 @@
 //! | [`admin`] | [`admin::Admin`]: tables, roles, partitions, retention, the quarantine; [`admin::journals`] |
 //! | [`evidence`] | keys, checkpoints, verification and proofs |
 //! | [`mod@catalogue`] | what [`catalogue()`] lists: each annotated function, and what it records |
+//! | [`policy`] | the rules of a [`Builder::policy`]: which events are recorded, and how much of each |
 //! | [`testing`] | tests of audited code without a database |
 //! | [`execution`] | the event types and events of a trading system |
 //! | [`tower`] | a layer that puts the context of each HTTP request in force |
@@ -43,6 +44,7 @@
 //!
 //! | feature | what it adds |
 //! | --- | --- |
+//! | `policy` (default) | [`Builder::policy`]: a file of rules, by `toml` and `wildmatch` |
 //! | `postgres` (default) | the writer, reading back, administration, `tx` by sqlx. Pools and connections are those of sqlx 0.9, which is exported as [`sqlx`] |
 //! | `tls` (default) | TLS connections to PostgreSQL, by rustls and the system's certificates. Implies `postgres` |
 //! | `evidence` | signed checkpoints, verification, proofs, and retention, which verifies what it prunes. Implies `postgres` |
@@ -80,6 +82,9 @@ pub mod evidence;
 #[cfg_attr(fuzzing, doc(hidden))]
 pub mod fuzz;
 mod journal;
+#[cfg(feature = "policy")]
+#[cfg_attr(docsrs, doc(cfg(feature = "policy")))]
+pub mod policy;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "postgres")]

@@ -57,12 +57,44 @@ impl Probe {
         Self::with_data_limit(DATA_LIMIT)
     }
 
+    /// Creates a probe that leaves out what a policy's text says.
+    ///
+    /// ```
+    /// use audit_runtime::{Event, testing::Probe};
+    ///
+    /// let probe = Probe::with_policy("[[rule]]\nevent = 'account.viewed'\nlevel = 'none'");
+    /// let receipt = probe.audit().record(Event::new("account.viewed")).unwrap();
+    /// assert!(!receipt.is_recorded() && probe.events().is_empty());
+    /// ```
+    ///
+    /// # Panics
+    /// The text is not a policy, or the memory cannot be allocated.
+    #[cfg(feature = "policy")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "policy")))]
+    #[must_use]
+    #[track_caller]
+    pub fn with_policy(text: &str) -> Self {
+        let rules = match text.parse() {
+            Ok(rules) => rules,
+            Err(error) => panic!("the policy of a probe is invalid: {error}"),
+        };
+        Self::of(Self::recorder(DATA_LIMIT).with_policy(rules))
+    }
+
     /// Creates a probe whose limit for an event's data differs from 64 KiB.
     ///
     /// # Panics
     /// The memory for it cannot be allocated.
     #[must_use]
     pub fn with_data_limit(data_limit: usize) -> Self {
+        Self::of(Self::recorder(data_limit))
+    }
+
+    fn of(recorder: Recorder) -> Self {
+        Self { audit: Audit::unwritten(Arc::new(recorder)) }
+    }
+
+    fn recorder(data_limit: usize) -> Recorder {
         let limits = Limits::new((4 * data_limit.max(DATA_LIMIT) as u64).next_power_of_two(), 1 << 30);
         let journal = match Journal::create(None, limits) {
             Ok(journal) => Arc::new(journal),
@@ -76,7 +108,7 @@ impl Probe {
             durability: Durability::Probe,
             keeps_personal: true,
         };
-        Self { audit: Audit::unwritten(Arc::new(Recorder::new(journal, settings))) }
+        Recorder::new(journal, settings)
     }
 
     /// Returns the handle behind the probe, for recording by hand.

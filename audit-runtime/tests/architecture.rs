@@ -22,6 +22,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("recorder", &["record", "journal"]),
     ("context", &["recorder", "capture"]),
     ("call", &["catalogue", "context", "recorder"]),
+    ("policy", &["recorder"]),
     ("clients", &["record"]),
     ("postgres", &["record"]),
     ("seal", &["record", "postgres::copy"]),
@@ -57,6 +58,7 @@ const CIRCLES: &[(&[&str], &str)] = &[];
 /// The layers that a feature brings. The others always exist. Files within them may need a further
 /// one.
 const FEATURES: &[(&str, &str)] = &[
+    ("policy", "policy"),
     ("postgres", "postgres"),
     ("seal", "postgres"),
     ("privacy", "postgres"),

@@ -3,7 +3,7 @@
 use clap::Arg;
 
 /// Options that have no effect on a subcommand, or on all of a group, and are hidden there.
-const HIDDEN: [(&[&str], &[&str]); 18] = [
+const HIDDEN: [(&[&str], &[&str]); 19] = [
     (&["migrate"], &["master_key", "output", "wide", "raw"]),
     (&["catalogue"], &["master_key", "output"]),
     (&["status"], &["master_key", "wide", "raw"]),
@@ -20,6 +20,7 @@ const HIDDEN: [(&[&str], &[&str]); 18] = [
     (&["journal", "ship"], &["output"]),
     (&["quarantine"], &["master_key", "wide", "raw"]),
     (&["quarantine", "retry"], &["output"]),
+    (&["policy"], &["master_key", "output", "wide", "raw"]),
     (&["completions"], &["database_url", "master_key", "output", "wide", "raw"]),
     (&["man"], &["database_url", "master_key", "output", "wide", "raw"]),
 ];

@@ -18,6 +18,7 @@ mod keepalive;
 mod migrate;
 mod named;
 mod personal;
+mod policy;
 mod prune;
 mod quarantine;
 mod relations;
@@ -139,6 +140,9 @@ enum Command {
     /// Lists or retries the events that PostgreSQL refused
     #[command(subcommand)]
     Quarantine(quarantine::Command),
+    /// Explains the file of a policy, and what it would have kept
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// Prints completions for a shell
     Completions {
         /// The shell
@@ -198,6 +202,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Man { directory: Some(directory) } => return write_manual(directory),
         Command::MasterKey(command) => return command.run(),
         Command::Checkpoint(command) if command.is_local() => return command.make_key(),
+        Command::Policy(command) if command.is_local() => return command.explain().map(drop),
         Command::Verify(command) if command.is_local() => return command.verify_proof(&style),
         Command::Journal(journal::Command::Status { directory }) => {
             let server = url.as_deref().map(|url| Server::new(Some(url))).transpose()?;
@@ -297,6 +302,7 @@ async fn with_database(
         Command::Subject(command) => command.run(&trail, style).await,
         Command::Forget(command) => command.run(pool).await,
         Command::Quarantine(command) => command.run(pool, style).await,
+        Command::Policy(command) => command.run(pool).await,
         // They run without a pool.
         Command::Journal(_) | Command::Completions { .. } | Command::Man { .. } | Command::MasterKey(_) => Ok(()),
     }
@@ -329,6 +335,7 @@ impl Command {
             Self::Journal(journal::Command::Ship(_)) => ("journal ship", Role::Reader),
             Self::Quarantine(quarantine::Command::List) => ("quarantine list", Role::Reader),
             Self::Quarantine(quarantine::Command::Retry(_)) => ("quarantine retry", Role::Owner),
+            Self::Policy(_) => ("policy check", Role::Reader),
             Self::Completions { .. } => ("completions", Role::Reader),
             Self::Man { .. } => ("man", Role::Reader),
         };

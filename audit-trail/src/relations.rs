@@ -30,16 +30,21 @@ async fn causes(trail: &Trail, event: &TrailEvent) -> Result<(Vec<Relative>, Opt
     // A cause that is its own effect is no work of the library's, and the chain has an end.
     let mut seen = HashSet::from([event.id]);
     let mut cause = event.causation_id;
+    let mut rule = summary::cause_left_out(event);
     while let Some(id) = cause.filter(|id| seen.insert(*id)) {
         if chain.len() == MOST {
             left_out = Some(format!("and more: audit-trail event {id}"));
             break;
         }
         let Some(event) = trail.events(&EventFilter::new().id(id).limit(1)).await?.events.pop() else {
-            left_out = Some(format!("event {id} is not in the trail: not stored yet, refused or pruned"));
+            left_out = Some(match rule {
+                Some(rule) => format!("event {id} was not recorded (rule {rule})"),
+                None => format!("event {id} is not in the trail: not stored yet, refused or pruned"),
+            });
             break;
         };
         cause = event.causation_id;
+        rule = summary::cause_left_out(&event);
         chain.push(event);
     }
     let chain = chain.into_iter().rev().enumerate().map(|(level, event)| Relative { level, event }).collect();

@@ -13,6 +13,9 @@ const LONGEST_VALUE: usize = 48;
 /// Of a change, each side has half of that.
 const LONGEST_SIDE: usize = 23;
 
+/// The member of an event's data that has a policy's note.
+const NOTE: &str = "$policy";
+
 /// Collects `key=value`.
 struct Parts {
     line: String,
@@ -96,6 +99,7 @@ impl Parts {
         let is_told = |key: &str, value: &Json| match key {
             "error" => true,
             "changes" => value.as_object().is_some_and(|changes| !changes.is_empty()),
+            NOTE => value.as_object().is_some(),
             // It is the entity's key.
             "$entity_id" => event.entity_id.is_none(),
             _ => false,
@@ -113,6 +117,23 @@ impl Parts {
         for (name, id) in uuids {
             let id = id.as_str().unwrap_or_default();
             self.put(&key(name), &if is_whole { id.to_owned() } else { short(id) });
+        }
+    }
+
+    /// Adds what a policy did about the event.
+    fn policy(&mut self, event: &TrailEvent) {
+        let Some(notes) = event.data.get(NOTE).and_then(Json::as_object) else { return };
+        for (name, note) in notes {
+            match name.as_str() {
+                "metadata_only" => {
+                    let rule = note.as_str().map_or_else(|| note.to_string(), str::to_owned);
+                    self.word(&harmless(&format!("metadata only (rule {rule})")));
+                }
+                "left_out" => self.word(&harmless(&format!("{note} before not recorded"))),
+                // The timeline shows the cause in its own place.
+                "cause_left_out" if !self.is_whole => {}
+                name => self.put(&format!("policy.{}", key(name)), &value(note)),
+            }
         }
     }
 
@@ -151,9 +172,15 @@ pub(crate) fn line(event: &TrailEvent, is_whole: bool) -> String {
         parts.error(error);
     }
     parts.about(event);
+    parts.policy(event);
     parts.data(event);
     parts.context(event);
     parts.line
+}
+
+/// Returns the rule by which an event's cause was not recorded.
+pub(crate) fn cause_left_out(event: &TrailEvent) -> Option<String> {
+    event.data.get(NOTE)?.get("cause_left_out")?.as_str().map(str::to_owned)
 }
 
 /// Returns the reason that the context names.

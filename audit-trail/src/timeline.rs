@@ -2,7 +2,7 @@
 //! them.
 
 use crate::format::{entity, fitted_entity};
-use crate::summary::{line, other_columns};
+use crate::summary::{cause_left_out, line, other_columns};
 use crate::text::{WIDEST, columns, elided, harmless, narrowed, padded};
 use crate::time::Zone;
 use anstyle::{AnsiColor, Style};
@@ -120,7 +120,27 @@ impl Timeline {
 }
 
 impl Group {
+    /// Shows in its place the cause of an event that a policy left out, once.
+    fn push_left_out(&mut self, event: &TrailEvent) {
+        let (Some(cause), Some(rule)) = (event.causation_id, cause_left_out(event)) else { return };
+        if self.depths.contains_key(&cause) {
+            return;
+        }
+        self.depths.insert(cause, 0);
+        self.lines.push(Line {
+            offset: String::new(),
+            name: harmless(&format!("not recorded (rule {rule})")),
+            outcome: String::new(),
+            style: DIM,
+            actor: String::new(),
+            duration: String::new(),
+            entity: String::new(),
+            rest: String::new(),
+        });
+    }
+
     fn push(&mut self, event: &TrailEvent, note: &str, is_whole: bool) {
+        self.push_left_out(event);
         let depth = event.causation_id.and_then(|cause| self.depths.get(&cause)).map_or(0, |depth| depth + 1);
         if self.depths.len() >= MOST_DEPTHS {
             self.depths.clear();

@@ -15,6 +15,7 @@ mod layout;
 mod messages;
 mod outputs;
 mod pipes;
+mod policy;
 mod silence;
 mod status;
 

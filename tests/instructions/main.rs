@@ -14,7 +14,9 @@ use std::time::Duration;
 use uuid::Uuid;
 
 const ID: Uuid = Uuid::from_u128(0x0193_5c2e_7c4a_7bbd_8f8e_2d6c_5b4a_3921);
-const KINDS: [&str; 6] = ["captured", "failed", "nested", "unwanted", "keyed", "about"];
+const KINDS: [&str; 7] = ["captured", "failed", "nested", "unwanted", "keyed", "about", "unnamed"];
+/// A policy that is about other events.
+const POLICY: &str = "[[rule]]\nevent = 'account.*'\nonce_per = '1h'\n[[rule]]\nevent = '*.viewed'\nsample = 0.1";
 
 #[audited(event = "order.submitted", err = "order.rejected")]
 fn submit(order_id: Uuid, ticker: &str, side: &str, quantity: u64, limit_price: f64) -> Result<u64, Error> {
@@ -110,7 +112,14 @@ fn main() {
     };
     let journal = tempfile::tempdir().unwrap();
     // Nobody takes them: the port answers nobody.
-    let audit = Audit::builder()
+    let file = tempfile::tempdir().unwrap();
+    let mut builder = Audit::builder();
+    if kind == "unnamed" {
+        let policy = file.path().join("policy.toml");
+        std::fs::write(&policy, POLICY).unwrap();
+        builder = builder.policy(policy);
+    }
+    let audit = builder
         .postgres("postgres://postgres@127.0.0.1:1/x")
         .journal(journal.path())
         .journal_limit(16 << 30)
@@ -122,8 +131,9 @@ fn main() {
         assert!(stack::print(), "the stack of an audited function is larger than is promised");
         return;
     }
+    let before = audit.stats().recorded;
     (0..calls).for_each(|_| call());
-    let recorded = audit.stats().recorded;
+    let recorded = audit.stats().recorded - before;
     assert_eq!(recorded, if kind == "unwanted" { 0 } else { calls });
     audit.shutdown_blocking(Duration::ZERO).unwrap();
 }

@@ -18,6 +18,7 @@ mod nested;
 mod odd;
 mod outcomes;
 mod personal;
+mod policy;
 mod quiet;
 mod requests;
 mod responses;

@@ -15,6 +15,7 @@ mod interop;
 mod keys;
 mod library;
 mod plans;
+mod policy;
 mod runtimes;
 mod schema;
 mod trail;

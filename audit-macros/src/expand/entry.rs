@@ -50,7 +50,7 @@ pub(super) fn known_site(plan: &Plan, function: &Function, site: &Ident, private
 /// Emits the expressions that are evaluated before the body runs.
 pub(super) fn entry(plan: &Plan, function: &Function, names: &Names, private: &TokenStream) -> TokenStream {
     let call = &names.call;
-    let mut steps = Vec::new();
+    let mut steps: Vec<TokenStream> = decided(plan, call).into_iter().collect();
     let constant = |method: TokenStream, event: &syn::Expr| {
         let event = checked_constant(private, event);
         quote!(#call.#method(#event);)
@@ -149,6 +149,18 @@ pub(super) fn entry(plan: &Plan, function: &Function, names: &Names, private: &T
         steps.push(quote_spanned!(value.span()=> #call.before(#key, &#value);));
     }
     if steps.is_empty() { quote!(|_| ()) } else { quote!(|#call| { #(#steps)* }) }
+}
+
+/// Emits when and whether a policy decides about the call, unless it does so before the body.
+fn decided(plan: &Plan, call: &Ident) -> Option<TokenStream> {
+    let is_late = matches!(plan.event, EventType::Late(_)) || matches!(plan.id, Some(Value::Late(_)));
+    if plan.guarantees.before == Before::Required || plan.guarantees.tx.is_some() {
+        Some(quote!(#call.always();))
+    } else if is_late {
+        Some(quote!(#call.decided_late();))
+    } else {
+        None
+    }
 }
 
 /// Emits whose the personal values are, and which of them are not in the data.

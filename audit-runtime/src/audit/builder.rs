@@ -47,6 +47,9 @@ pub struct Builder {
     pub(super) journal_group: Option<u32>,
     pub(super) directory_limit: Option<u64>,
     pub(super) on_exit: Option<Duration>,
+    /// The file of a policy.
+    #[cfg(feature = "policy")]
+    pub(super) policy: Option<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -75,6 +78,8 @@ impl Default for Builder {
             journal_group: None,
             directory_limit: None,
             on_exit: None,
+            #[cfg(feature = "policy")]
+            policy: None,
         }
     }
 }

@@ -1,11 +1,11 @@
 //! Many events at once: inside a caller's transaction, or through the journal.
 
 use super::handle::Audit;
-use super::receipt::Receipt;
+use super::receipt::{Place, Receipt};
 use crate::context::Scope;
 use crate::error::{EventError, RecordError, StoreError};
 use crate::record::{AuditEvent, EventRef, InsertRow, InsertRowBlocking, RowInsert, payload};
-use crate::recorder::{Recorder, buffer};
+use crate::recorder::{Recorded, Recorder, buffer};
 use crate::sys::block_on;
 use std::error::Error;
 use uuid::Uuid;
@@ -58,14 +58,13 @@ pub struct RecordAllError {
 #[derive(Debug, Clone)]
 pub struct Receipts {
     ids: Vec<Uuid>,
-    /// The position of the first event.
-    first: u64,
-    /// That of the last event. Without events, there is none.
-    last: Option<Receipt>,
+    /// That of all events that were recorded. Without one, there is none.
+    all: Option<Receipt>,
 }
 
 impl Receipts {
-    /// Returns the events' ids, in the order of the list.
+    /// Returns the events' ids, in the order of the list. Those that the policy left out are among
+    /// them.
     #[must_use]
     pub fn ids(&self) -> &[Uuid] {
         &self.ids
@@ -76,8 +75,8 @@ impl Receipts {
     /// # Errors
     /// The handle was shut down before that.
     pub async fn stored(&self) -> Result<(), StoreError> {
-        match &self.last {
-            Some(last) => last.recorder.stored(self.first - 1, last.position).await,
+        match &self.all {
+            Some(all) => all.stored().await,
             None => Ok(()),
         }
     }
@@ -95,8 +94,8 @@ impl Receipts {
     /// # Errors
     /// The disk refused, the journal is in memory, or the handle was shut down before that.
     pub async fn synced(&self) -> Result<(), StoreError> {
-        match &self.last {
-            Some(last) => last.synced().await,
+        match &self.all {
+            Some(all) => all.synced().await,
             None => Ok(()),
         }
     }
@@ -241,7 +240,7 @@ impl Audit {
                     buffer::put(encoded);
                 }
             } else {
-                let (id, _) = recorder.record(&event, &inherited).map_err(malformed)?;
+                let Recorded { id, .. } = recorder.record_always(&event, &inherited).map_err(malformed)?;
                 recorder.probed_in_transaction(id);
                 prepared.ids.push(id);
             }
@@ -270,18 +269,19 @@ impl Audit {
     pub fn record_all(&self, events: impl IntoIterator<Item: AuditEvent>) -> Result<Receipts, RecordAllError> {
         let (scope, recorder) = (Scope::current(), self.recorder());
         let inherited = scope.inherited();
-        let mut receipts = Receipts { ids: Vec::new(), first: 0, last: None };
-        let mut last = None;
+        let mut receipts = Receipts { ids: Vec::new(), all: None };
+        let mut all: Option<(Uuid, Place)> = None;
         for event in events {
             let recorded = recorder.record(&event.into_event(), &inherited);
-            let (id, position) = recorded.map_err(|error| RecordAllError { recorded: receipts.ids.len(), error })?;
+            let Recorded { id, position } =
+                recorded.map_err(|error| RecordAllError { recorded: receipts.ids.len(), error })?;
             receipts.ids.push(id);
-            if last.is_none() {
-                receipts.first = position;
+            if let Some(position) = position {
+                let first = all.map_or(position, |(_, place)| place.first);
+                all = Some((id, Place { first, last: position }));
             }
-            last = Some((id, position));
         }
-        receipts.last = last.map(|(id, position)| Receipt { id, position, recorder: recorder.clone() });
+        receipts.all = all.map(|(id, place)| Receipt { id, place: Some(place), recorder: recorder.clone() });
         Ok(receipts)
     }
 }

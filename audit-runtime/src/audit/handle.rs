@@ -1,11 +1,11 @@
 //! The handle: an application starts it, records with it, flushes it and shuts it down.
 
-use super::receipt::Receipt;
+use super::receipt::{Place, Receipt};
 use crate::context::{Entered, Scope, ScopeChange, Scoped};
 use crate::error::{RecordError, StoreError};
 use crate::event::Timestamp;
 use crate::record::{AuditEvent, Event};
-use crate::recorder::{Handle, Recorder, Stats, installed};
+use crate::recorder::{Handle, Recorded, Recorder, Stats, installed};
 use crate::sys::block_on;
 use std::fmt;
 use std::future::Future;
@@ -88,6 +88,8 @@ impl Audit {
 
     /// Records an event by hand, and returns as soon as it is in the journal.
     ///
+    /// The policy may leave it out: see [`Receipt::is_recorded`].
+    ///
     /// # Errors
     /// The event is malformed, or the journal does not take it. See [`RecordError`].
     pub fn record(&self, event: impl AuditEvent) -> Result<Receipt, RecordError> {
@@ -106,8 +108,9 @@ impl Audit {
     }
 
     fn receipt(&self, event: &Event) -> Result<Receipt, RecordError> {
-        let (id, position) = self.recorder().record(event, &Scope::current().inherited())?;
-        Ok(Receipt { id, position, recorder: self.recorder().clone() })
+        let Recorded { id, position } = self.recorder().record(event, &Scope::current().inherited())?;
+        let place = position.map(|position| Place { first: position, last: position });
+        Ok(Receipt { id, place, recorder: self.recorder().clone() })
     }
 
     /// Waits until PostgreSQL has all events recorded so far, however long that takes.

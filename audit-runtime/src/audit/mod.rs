@@ -6,6 +6,8 @@ mod bulk;
 #[cfg(feature = "evidence")]
 mod checkpoints;
 mod handle;
+#[cfg(not(feature = "policy"))]
+mod no_policy;
 mod on_exit;
 mod receipt;
 #[cfg(feature = "postgres")]
@@ -13,6 +15,8 @@ mod shipping;
 mod start;
 #[cfg(feature = "postgres")]
 mod upkeep;
+#[cfg(feature = "policy")]
+mod with_policy;
 #[cfg(feature = "postgres")]
 mod with_postgres;
 

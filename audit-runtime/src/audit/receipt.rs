@@ -6,11 +6,22 @@ use crate::sys::block_on;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// Proof that [`Audit::record`](crate::Audit::record) put the event into the journal.
+/// A place in the journal.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// The position behind the first event's record.
+    pub(super) first: u64,
+    /// The position behind the last event's record.
+    pub(super) last: u64,
+}
+
+/// Proof that [`Audit::record`](crate::Audit::record) put the event into the journal, or that the
+/// policy left it out.
 #[derive(Debug, Clone)]
 pub struct Receipt {
     pub(super) id: Uuid,
-    pub(super) position: u64,
+    /// The place in the journal, or `None` if the event is not recorded.
+    pub(super) place: Option<Place>,
     pub(super) recorder: Arc<Recorder>,
 }
 
@@ -21,12 +32,23 @@ impl Receipt {
         self.id
     }
 
+    /// Returns whether the event is recorded. If it is not, a rule of the policy left it out.
+    #[must_use]
+    pub fn is_recorded(&self) -> bool {
+        self.place.is_some()
+    }
+
     /// Waits until PostgreSQL has the event, however long that takes.
+    ///
+    /// An event that the policy left out is not waited for.
     ///
     /// # Errors
     /// The handle was shut down before that.
     pub async fn stored(&self) -> Result<(), StoreError> {
-        self.recorder.stored(self.position - 1, self.position).await
+        match self.place {
+            Some(place) => self.recorder.stored(place.first - 1, place.last).await,
+            None => Ok(()),
+        }
     }
 
     /// Waits like [`stored`](Self::stored), for code without a runtime. It blocks the thread.
@@ -43,12 +65,16 @@ impl Receipt {
     ///
     /// Until then a power failure can destroy it, though the end of the process cannot. Waiters
     /// share one sync, which begins at once rather than at the next
-    /// [`sync_every`](crate::Builder::sync_every).
+    /// [`sync_every`](crate::Builder::sync_every). An event that the policy left out is not waited
+    /// for.
     ///
     /// # Errors
     /// The disk refused, the journal is in memory, or the handle was shut down before that.
     pub async fn synced(&self) -> Result<(), StoreError> {
-        self.recorder.synced(self.position).await
+        match self.place {
+            Some(place) => self.recorder.synced(place.last).await,
+            None => Ok(()),
+        }
     }
 
     /// Waits like [`synced`](Self::synced), for code without a runtime. It blocks the thread.

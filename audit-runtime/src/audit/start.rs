@@ -16,6 +16,7 @@ use crate::sys::platform;
 use crate::writer::{MakeCatalogue, ServiceCatalogue};
 use std::io;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The least that holds the largest capture and a few more.
 const MIN_SEGMENT: u64 = 64 * 1024;
@@ -43,7 +44,11 @@ impl Builder {
     /// # Errors
     /// Settings are missing or wrong, or the journal cannot be opened.
     pub fn start(self) -> Result<Audit, StartError> {
-        let problems = self.problems();
+        let mut problems = self.problems();
+        let policy = self.read_policy().unwrap_or_else(|problem| {
+            problems.push(problem);
+            None
+        });
         if !problems.is_empty() {
             return Err(StartError::Settings(problems));
         }
@@ -55,11 +60,18 @@ impl Builder {
             durability: if journal.is_in_memory() { Durability::Database } else { Durability::Disk },
             keeps_personal: self.encrypts() && !self.prints,
         };
-        let recorder = Arc::new(Recorder::new(journal.clone(), settings));
+        let recorder = Recorder::new(journal.clone(), settings);
+        let recorder = Arc::new(match &policy {
+            Some(policy) => policy.applied(recorder),
+            None => recorder,
+        });
         housekeeping::start(&journal, self.sync_every).map_err(StartError::Thread)?;
         let on_exit = self.on_exit;
-        self.start_sink(&recorder).map_err(|error| {
+        let started =
+            self.start_sink(&recorder).and_then(|()| policy.map_or(Ok(()), |policy| policy.watched(&recorder)));
+        started.map_err(|error| {
             journal.close();
+            recorder.control.stop(Instant::now());
             StartError::Thread(error)
         })?;
         if let Some(at_most) = on_exit {

@@ -4,6 +4,7 @@ use super::changes::Changes;
 use super::metadata::{EventMetadata, Subject};
 use super::recorder_ref::RecorderRef;
 use super::site::Site;
+use super::thinning::{self, Ended, Thinning};
 use crate::capture::json::JsonWriter;
 use crate::capture::{Fields, Key};
 use crate::context::{self, Ambient, CallFrame};
@@ -12,6 +13,7 @@ use crate::event::clock::Moment;
 use crate::event::ids;
 use crate::record::{Trace, payload};
 use crate::recorder::installed::installed;
+use crate::recorder::policy::Notes;
 use crate::recorder::thread_cache::{self, ThreadCache};
 use serde::Serialize;
 use std::cell::RefCell;
@@ -25,6 +27,8 @@ pub(super) struct Active {
     pub(super) changes: Changes,
     pub(super) metadata: EventMetadata,
     pub(super) intent: Intent,
+    /// What the policy decided of it.
+    pub(super) thinning: Thinning,
     /// The call around a synchronous body.
     pub(super) outside: Option<CallFrame>,
     /// Its future waits to be polled: if it is dropped now, the call did not panic itself.
@@ -68,6 +72,7 @@ impl Active {
         };
         let (trace, call) = (Trace::current(), context::current_call());
         let call = call.filter(|call| call.trail == recorder.address());
+        let has_policy = recorder.policy().is_some();
         let mut active = Self::take();
         active.recorder = recorder;
         active.fields.restart(&active.recorder.settings.rules, payload::begin);
@@ -79,10 +84,12 @@ impl Active {
         active.metadata.context = around.context.clone();
         active.metadata.correlation = context::correlation(call, around.context.as_deref(), trace).unwrap_or(id);
         active.metadata.causation = call.map(|call| call.id);
+        active.metadata.cause_left_out = call.and_then(|call| call.left_out);
         active.metadata.trace = trace;
         active.metadata.is_personal = false;
         active.metadata.subject = Subject::Unknown;
         active.intent = intent;
+        active.thinning.restart(has_policy);
         active.outside = None;
         active.suspended = false;
         active.unpolled = false;
@@ -100,21 +107,59 @@ impl Active {
         self.fields.serialize(self.recorder.rules(), name, value);
     }
 
+    /// Decides by the policy whether the call is recorded, before its body runs.
+    #[inline]
+    pub(super) fn decide(&mut self) {
+        if !self.thinning.is_unnamed() {
+            thinning::begin(&self.recorder, &self.metadata, &mut self.thinning);
+        }
+    }
+
     pub(super) fn frame(&self) -> CallFrame {
-        CallFrame { id: self.metadata.id, correlation: self.metadata.correlation, trail: self.recorder.address() }
+        CallFrame {
+            id: self.metadata.id,
+            correlation: self.metadata.correlation,
+            trail: self.recorder.address(),
+            left_out: self.thinning.left_out_by(),
+        }
     }
 
     /// Records how the call ended.
-    pub(super) fn finish(mut self: Box<Self>, outcome: Outcome) {
+    pub(super) fn finish(self: Box<Self>, outcome: Outcome) {
+        if self.thinning.is_unnamed() && self.metadata.cause_left_out.is_none() {
+            self.append(outcome, None);
+        } else {
+            self.finish_by_policy(outcome);
+        }
+    }
+
+    /// Records how the call ended, unless the policy leaves it out.
+    #[inline(never)]
+    fn finish_by_policy(mut self: Box<Self>, outcome: Outcome) {
+        let Self { recorder, metadata, thinning, .. } = &mut *self;
+        match thinning::end(recorder, metadata, thinning, outcome) {
+            Ended::LeftOut => self.put_back(),
+            Ended::Recorded(notes) => self.append(outcome, notes),
+        }
+    }
+
+    #[inline(always)]
+    fn append(mut self: Box<Self>, outcome: Outcome, notes: Option<Box<Notes>>) {
         let Self { recorder, fields, changes, metadata, .. } = &mut *self;
         let duration = metadata.beginning.elapsed_micros();
         changes.write(fields, recorder.rules(), &metadata.personal().changes);
         let buffer = fields.end();
         metadata.complete(recorder, buffer, metadata.id, outcome, Some(duration));
+        if let Some(notes) = &notes {
+            notes.write(buffer);
+        }
         // A refusal is counted and warned of there. The call itself goes on.
         let recorded = recorder.append(buffer);
         if self.intent == Intent::Recorded && recorded.is_ok() {
             self.recorder.counters.intent_ended();
+        }
+        if recorded.is_err() {
+            thinning::take_back(&self.recorder, &self.thinning, notes.map_or(0, |notes| notes.left_out));
         }
         self.put_back();
     }
@@ -126,7 +171,7 @@ impl Active {
     /// and a call may be made while a thread unwinds.)
     pub(super) fn dropped(mut self: Box<Self>) {
         if self.unpolled {
-            return self.put_back();
+            return self.not_recorded();
         }
         if self.in_doubt {
             // The row under its id may yet be committed.
@@ -149,6 +194,14 @@ impl Active {
         thread_cache::take(&CALLS, Self::new)
     }
 
+    /// Ends a call that is not recorded after all.
+    pub(super) fn not_recorded(self: Box<Self>) {
+        if !self.thinning.is_unnamed() {
+            thinning::take_back(&self.recorder, &self.thinning, 0);
+        }
+        self.put_back();
+    }
+
     /// Keeps it for the next call, without what others may wait for to be dropped.
     #[inline]
     pub(super) fn put_back(mut self: Box<Self>) {
@@ -166,6 +219,7 @@ impl Active {
             changes: Changes::default(),
             metadata: EventMetadata::empty(),
             intent: Intent::None,
+            thinning: Thinning::Unnamed,
             outside: None,
             suspended: false,
             unpolled: false,

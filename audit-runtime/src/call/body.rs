@@ -44,6 +44,7 @@ impl Call {
     #[inline(never)]
     fn put_in_force(&mut self) {
         if let Some(active) = &mut *self.active {
+            active.decide();
             active.outside = swap_call(Some(active.frame()));
         }
     }
@@ -107,6 +108,7 @@ impl<F: Future> Future for InCall<'_, F> {
             return this.body.poll(cx);
         };
         active.suspended = false;
+        active.decide();
         match inside(Some(active.frame()), || this.body.as_mut().poll(cx)) {
             Ok(polled) => {
                 active.suspended = polled.is_pending();

@@ -1,8 +1,8 @@
 //! Records before the body runs: an intent, and, if the call requires it, on disk, where no power
 //! failure reaches it.
 
-use super::Call;
 use super::active::Intent;
+use super::{Call, thinning};
 use crate::capture::error_text::ErrorText;
 use crate::error::RecordError;
 use crate::event::Outcome;
@@ -71,9 +71,18 @@ impl Call {
         let Intent::Planned(id) = active.intent else {
             return Ok(None);
         };
+        if active.recorder.policy().is_some() {
+            thinning::begin_intent(&active.recorder, &active.metadata, &mut active.thinning);
+            if active.thinning.left_out_by().is_some() {
+                return Ok(None);
+            }
+        }
         let mut buffer = buffer::take();
         active.fields.copy_to(&mut buffer);
         active.metadata.complete(&active.recorder, &mut buffer, id, Outcome::Started, None);
+        if active.recorder.policy().is_some() {
+            thinning::note(&active.recorder, &active.metadata, &mut active.thinning, Outcome::Started, &mut buffer);
+        }
         let appended = active.recorder.append(&buffer);
         buffer::put(buffer);
         match appended {

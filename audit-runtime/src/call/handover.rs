@@ -54,7 +54,8 @@ impl Handover {
     /// Puts the call that was begun here: events below name it as their cause.
     #[inline]
     pub fn put(&self, mut call: Call) {
-        if let Some(active) = call.active.take() {
+        if let Some(mut active) = call.active.take() {
+            active.decide();
             swap_call(Some(active.frame()));
             let before = self.active.swap(Box::into_raw(active), Ordering::AcqRel);
             debug_assert!(before.is_null(), "a body begins its call once");

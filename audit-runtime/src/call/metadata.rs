@@ -8,7 +8,8 @@ use crate::event::clock::Moment;
 use crate::event::{EntityRef, IntoTargets, Outcome};
 use crate::record::payload::{self, EncodedTexts, Facts, FurtherRef, TARGETS_NOTE, Texts};
 use crate::record::{EventRef, Further, Trace};
-use crate::recorder::Recorder;
+use crate::recorder::policy::About;
+use crate::recorder::{Recorder, RuleName};
 use std::borrow::Cow;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -28,6 +29,8 @@ pub(super) struct EventMetadata {
     pub(super) context: Option<Arc<Context>>,
     pub(super) correlation: Uuid,
     pub(super) causation: Option<Uuid>,
+    /// The rule by which the cause is not recorded.
+    pub(super) cause_left_out: Option<RuleName>,
     pub(super) trace: Option<Trace>,
     /// Some of its values are marked as personal.
     pub(super) is_personal: bool,
@@ -85,6 +88,7 @@ impl EventMetadata {
             context: None,
             correlation: Uuid::nil(),
             causation: None,
+            cause_left_out: None,
             trace: None,
             is_personal: false,
             subject: Subject::Unknown,
@@ -233,14 +237,49 @@ impl EventMetadata {
         }
     }
 
+    fn actor<'a>(&'a self, recorder: &'a Recorder) -> &'a str {
+        match self.overrides.actor.as_deref().unwrap_or(self.site.actor) {
+            "" => self.context.as_deref().and_then(Context::actor_name).unwrap_or_else(|| recorder.actor()),
+            actor => actor,
+        }
+    }
+
+    /// Returns the types of the event of a success, and of a failure.
+    pub(super) fn event_types(&self) -> [Cow<'_, str>; 2] {
+        [self.event_type(Outcome::Ok), self.event_type(Outcome::Error)]
+    }
+
+    /// Returns whether the type of a success is known.
+    pub(super) fn has_type(&self) -> bool {
+        self.overrides.event.is_some() || !self.site.event.is_empty()
+    }
+
+    /// Returns whether the event types are those of the site.
+    pub(super) fn has_types_of_site(&self) -> bool {
+        self.overrides.event.is_none() && self.overrides.error_event.is_none() && !self.site.event.is_empty()
+    }
+
+    /// Hands the facts by which a policy decides to `look`.
+    pub(super) fn about<T>(&self, recorder: &Recorder, outcome: Outcome, look: impl FnOnce(&About<'_>) -> T) -> T {
+        let further = self.further.borrowed(self.context.as_deref().and_then(Context::tenant_name));
+        look(&About {
+            event_type: &self.event_type(outcome),
+            entity_type: self.entity(),
+            entity_id: self.entity_id,
+            entity_key: further.entity_key.filter(|_| self.entity_id.is_none()),
+            actor: self.actor(recorder),
+            is_personal_actor: self.overrides.personal.actor.is_some(),
+            tenant: further.tenant,
+            correlation: self.correlation,
+            outcome,
+        })
+    }
+
     /// Hands the texts to `make`.
     #[inline(never)]
     fn texts<T>(&self, recorder: &Recorder, outcome: Outcome, make: impl FnOnce(Texts<'_>) -> T) -> T {
         let context = self.context.as_deref();
-        let actor = match self.overrides.actor.as_deref().unwrap_or(self.site.actor) {
-            "" => context.and_then(Context::actor_name).unwrap_or_else(|| recorder.actor()),
-            actor => actor,
-        };
+        let actor = self.actor(recorder);
         let actor = match &self.overrides.personal.actor {
             Some(marking) => Cow::Owned(marking.mark_actor(actor)),
             None => Cow::Borrowed(actor),

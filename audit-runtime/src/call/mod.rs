@@ -23,6 +23,7 @@ pub(crate) mod response;
 mod returned;
 mod shown;
 mod site;
+mod thinning;
 mod transaction;
 
 pub use body::InCall;
@@ -57,6 +58,7 @@ use std::fmt::{Debug, Display};
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use thinning::Thinning;
 
 /// One audited call.
 ///
@@ -167,10 +169,26 @@ impl Call {
         self.serialize(const { &Key::new("$error") }, &format!("panicked: {}", capture::panic_message(panic)));
     }
 
+    /// Notes that no rule of a policy leaves the call out.
+    pub fn always(&mut self) {
+        if let Some(active) = &mut *self.active {
+            active.thinning.decide_otherwise(Thinning::Always);
+        }
+    }
+
+    /// Notes that a policy decides about the call when it has returned.
+    ///
+    /// Its type or its entity are known only then.
+    pub fn decided_late(&mut self) {
+        if let Some(active) = &mut *self.active {
+            active.thinning.decide_otherwise(Thinning::Late);
+        }
+    }
+
     /// Drops the call without recording it.
     pub fn discard(&mut self) {
         if let Some(active) = self.active.take() {
-            active.put_back();
+            active.not_recorded();
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::record::payload::EncodedTexts;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The facts about an annotated function that are known at compile time.
 ///
@@ -24,6 +25,7 @@ pub struct Site {
     pub about: &'static str,
     /// The texts that its first call encodes for those that follow.
     pub texts: SiteTexts,
+    pub(super) unnamed: Unnamed,
 }
 
 impl Site {
@@ -31,7 +33,8 @@ impl Site {
     #[must_use]
     pub const fn new(function: &'static str, texts: [&'static str; 4], intent: bool, about: &'static str) -> Self {
         let [event, error_event, entity, actor] = texts;
-        Self { function, event, error_event, entity, actor, intent, about, texts: SiteTexts::new() }
+        let unnamed = Unnamed::new();
+        Self { function, event, error_event, entity, actor, intent, about, texts: SiteTexts::new(), unnamed }
     }
 }
 
@@ -44,5 +47,26 @@ impl SiteTexts {
     #[must_use]
     pub const fn new() -> Self {
         Self(OnceLock::new())
+    }
+}
+
+/// The version of the rules of which none is about a function's event types.
+///
+/// Handles with policies of their own overwrite each other's. That costs time only.
+#[derive(Debug)]
+pub(super) struct Unnamed(AtomicU64);
+
+impl Unnamed {
+    const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    #[inline]
+    pub(super) fn is_known(&self, version: u64) -> bool {
+        self.0.load(Ordering::Relaxed) == version
+    }
+
+    pub(super) fn learn(&self, version: u64) {
+        self.0.store(version, Ordering::Relaxed);
     }
 }

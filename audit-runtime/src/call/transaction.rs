@@ -1,7 +1,7 @@
 //! The row of a call that returned `Ok`, inside the caller's own transaction.
 
-use super::Call;
 use super::active::Active;
+use super::{Call, thinning};
 use crate::event::Outcome;
 use crate::record::{EventRef, InsertRow, InsertRowBlocking, RowInsert, payload};
 use crate::recorder::buffer;
@@ -63,6 +63,9 @@ impl Call {
         let mut bytes = buffer::take();
         active.fields.copy_to(&mut bytes);
         active.metadata.complete(&active.recorder, &mut bytes, active.metadata.id, Outcome::Ok, Some(duration));
+        if active.recorder.policy().is_some() {
+            thinning::note(&active.recorder, &active.metadata, &mut active.thinning, Outcome::Ok, &mut bytes);
+        }
         Some(bytes)
     }
 

@@ -158,7 +158,7 @@ pub(crate) fn marked_fields(subject: &str, data: &str) -> String {
 }
 
 /// The subject of an event's data, if they name one.
-fn subject(data: &str) -> Option<String> {
+pub(crate) fn subject(data: &str) -> Option<String> {
     let Fields(fields) = serde_json::from_str(data).ok()?;
     let (_, subject) = fields.into_iter().find(|(name, _)| name == SUBJECT)?;
     serde_json::from_str(subject.get()).ok()

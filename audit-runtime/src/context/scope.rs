@@ -2,7 +2,7 @@
 
 use super::Context;
 use crate::record::Trace;
-use crate::recorder::{Handle, Inherited, installed};
+use crate::recorder::{Handle, Inherited, RuleName, installed};
 use pin_project_lite::pin_project;
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -41,6 +41,8 @@ pub(crate) struct CallFrame {
     /// The address of the handle's recorder. A call that another handle records is not a cause in
     /// this one's trail.
     pub(crate) trail: NonZero<usize>,
+    /// The rule by which the call is not recorded, unless it fails.
+    pub(crate) left_out: Option<RuleName>,
 }
 
 /// Returns the correlation of an event here: that of the call around it, else of its context, else
@@ -80,6 +82,7 @@ impl Scope {
             tenant: context.and_then(Context::tenant_name),
             correlation_id: correlation(self.call, context, trace),
             causation_id: self.call.map(|call| call.id),
+            cause_left_out: self.call.and_then(|call| call.left_out),
             attributes: Trace::beside(trace, context.map_or("", Context::attributes_json)),
             is_personal: context.is_some_and(Context::is_personal),
         }

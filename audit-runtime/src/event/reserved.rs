@@ -2,6 +2,10 @@
 
 /// Events were lost, for the journal was full.
 pub(crate) const GAP: &str = "audit.gap";
+/// Rules of a policy came into force.
+pub(crate) const POLICY_CHANGED: &str = "audit.policy_changed";
+/// Calls were left out by a rule, and no later one of them reports that.
+pub(crate) const THINNED_OUT: &str = "audit.thinned_out";
 #[cfg(feature = "postgres")]
 /// A call whose intent is on record did not end.
 pub(crate) const INTERRUPTED: &str = "audit.interrupted";

@@ -1,8 +1,9 @@
 //! Counters of one trail.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Counters of callers are spread over this many cache lines, so that threads do not share them.
 const SHARDS: usize = 8;
@@ -28,6 +29,9 @@ pub(crate) struct Counters {
     pub(crate) conflicts: AtomicU64,
     pub(crate) rekeyed: AtomicU64,
     last_error: Mutex<Option<String>>,
+    policy_error: Mutex<Option<String>>,
+    /// Events that rules of a policy left out, by the rules' names.
+    left_out: Mutex<BTreeMap<&'static str, Arc<AtomicU64>>>,
 }
 
 /// The number of this thread's shard.
@@ -92,6 +96,25 @@ impl Counters {
     /// stored are among them.)
     pub(crate) fn appended(&self) -> u64 {
         self.appended.iter().map(|shard| shard.0.load(Ordering::Relaxed)).sum()
+    }
+
+    #[cfg(feature = "policy")]
+    pub(super) fn set_policy_error(&self, error: Option<String>) {
+        *self.policy_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
+    }
+
+    /// Returns the counter of the events that rules of this name left out.
+    pub(super) fn of_rule(&self, name: &'static str) -> Arc<AtomicU64> {
+        self.left_out.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default().clone()
+    }
+
+    pub(super) fn left_out(&self) -> BTreeMap<String, u64> {
+        let left_out = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
+        left_out.iter().map(|(name, count)| ((*name).to_owned(), count.load(Ordering::Relaxed))).collect()
+    }
+
+    pub(super) fn policy_error(&self) -> Option<String> {
+        self.policy_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn last_error(&self) -> Option<String> {

@@ -26,6 +26,7 @@ impl Drop for Handle {
     fn drop(&mut self) {
         // The threads are not waited for: a handle may be dropped on a runtime's thread.
         self.recorder.record_lost_events(Duration::ZERO);
+        self.recorder.record_outstanding();
         self.recorder.journal.close();
         self.recorder.control.stop(Instant::now() + AFTER_DROP);
     }

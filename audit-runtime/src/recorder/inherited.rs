@@ -1,5 +1,6 @@
 //! The part of an event that comes from the place where it is recorded.
 
+use super::rule_name::RuleName;
 use crate::record::Trace;
 use std::borrow::Cow;
 use uuid::Uuid;
@@ -11,6 +12,8 @@ pub(crate) struct Inherited<'a> {
     pub(crate) tenant: Option<&'a str>,
     pub(crate) correlation_id: Option<Uuid>,
     pub(crate) causation_id: Option<Uuid>,
+    /// The rule by which the cause is not recorded.
+    pub(crate) cause_left_out: Option<RuleName>,
     /// JSON, or empty.
     pub(crate) attributes: Cow<'a, str>,
     /// Some attributes are marked as personal.
@@ -26,6 +29,7 @@ impl Inherited<'_> {
             tenant: None,
             correlation_id: Trace::correlation(trace),
             causation_id: None,
+            cause_left_out: None,
             attributes: Trace::beside(trace, ""),
             is_personal: false,
         }

@@ -10,27 +10,46 @@ use crate::record::{Event, EventRef};
 use std::time::Duration;
 use uuid::Uuid;
 
+/// An event that was recorded, or left out by the policy.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Recorded {
+    pub(crate) id: Uuid,
+    /// The logical position behind it, if it was recorded.
+    pub(crate) position: Option<u64>,
+}
+
 impl Recorder {
-    /// Records an event made by hand, and returns its id and the logical position behind it.
-    pub(crate) fn record(&self, event: &Event, inherited: &Inherited<'_>) -> Result<(Uuid, u64), RecordError> {
+    /// Records an event made by hand, unless the policy leaves it out.
+    pub(crate) fn record(&self, event: &Event, inherited: &Inherited<'_>) -> Result<Recorded, RecordError> {
+        self.recorded(event, inherited, true)
+    }
+
+    /// Records an event made by hand, which no rule leaves out.
+    pub(crate) fn record_always(&self, event: &Event, inherited: &Inherited<'_>) -> Result<Recorded, RecordError> {
+        self.recorded(event, inherited, false)
+    }
+
+    fn recorded(&self, event: &Event, inherited: &Inherited<'_>, may_leave_out: bool) -> Result<Recorded, RecordError> {
         check(event)?;
         let mut buffer = buffer::take();
         let id = self.encode(&mut buffer, inherited, event);
-        let appended = self.append(&buffer);
+        let recorded = self.thin_out(&mut buffer, may_leave_out, inherited.cause_left_out);
+        let appended = recorded.map(|taken| self.append(&buffer).inspect_err(|_| self.not_thinned_out(&taken)));
         buffer::put(buffer);
-        Ok((id, appended?))
+        Ok(Recorded { id, position: appended.transpose()? })
     }
 
-    /// Encodes an event made by hand, and returns its id.
+    /// Encodes an event made by hand, which no rule leaves out, and returns its id.
     pub(crate) fn encoded(&self, event: &Event, inherited: &Inherited<'_>) -> Result<(Uuid, Vec<u8>), RecordError> {
         check(event)?;
         let mut buffer = buffer::take();
         let id = self.encode(&mut buffer, inherited, event);
+        let _ = self.thin_out(&mut buffer, false, inherited.cause_left_out);
         Ok((id, buffer))
     }
 
     /// Encodes the event with its inherited values, and returns its id.
-    fn encode(&self, buffer: &mut Vec<u8>, inherited: &Inherited<'_>, event: &Event) -> Uuid {
+    pub(super) fn encode(&self, buffer: &mut Vec<u8>, inherited: &Inherited<'_>, event: &Event) -> Uuid {
         let now = clock::micros_now();
         let id = ids::event_id(now);
         let data = event.further.overflow().map(|count| spliced(&event.data, &format!("\"{TARGETS_NOTE}\":{count}")));

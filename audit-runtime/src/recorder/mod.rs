@@ -10,10 +10,19 @@ mod inherited;
 pub(crate) mod installed;
 mod lost_events;
 mod manual_event;
+#[cfg_attr(
+    not(feature = "policy"),
+    allow(dead_code, unreachable_pub, reason = "there are no rules without the feature")
+)]
+pub(crate) mod policy;
+#[cfg(feature = "policy")]
+pub(crate) mod policy_watch;
 pub(crate) mod printer;
+pub(crate) mod rule_name;
 mod settings;
 mod shutdown;
 pub(crate) mod stats;
+mod thinning;
 pub(crate) mod thread_cache;
 mod wait;
 
@@ -22,6 +31,8 @@ pub(crate) use encrypt::Encrypt;
 pub(crate) use encrypt::Encrypting;
 pub(crate) use handle::Handle;
 pub(crate) use inherited::Inherited;
+pub(crate) use manual_event::Recorded;
+pub(crate) use rule_name::RuleName;
 pub(crate) use settings::{Durability, Settings};
 pub use stats::Stats;
 
@@ -34,6 +45,7 @@ use crate::sys::RateLimited;
 use control::Control;
 use counters::Counters;
 use lost_events::LostEvents;
+use policy::Policy;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use uuid::Uuid;
@@ -49,6 +61,8 @@ pub(crate) struct Recorder {
     pub(crate) counters: Arc<Counters>,
     pub(crate) control: Arc<Control>,
     pub(crate) settings: Settings,
+    /// Which events are recorded; without one, all are.
+    policy: Option<Policy>,
     refusals: RateLimited,
     redactions: RateLimited,
     lost: LostEvents,
@@ -68,12 +82,20 @@ impl Recorder {
             counters: Arc::default(),
             control: Arc::default(),
             settings,
+            policy: None,
             refusals: RateLimited::default(),
             redactions: RateLimited::default(),
             lost: LostEvents::default(),
             probed_in_transactions: Mutex::default(),
             encrypt: std::sync::OnceLock::new(),
         }
+    }
+
+    /// Returns a recorder that leaves out what these rules say.
+    #[cfg(feature = "policy")]
+    pub(crate) fn with_policy(mut self, rules: policy::Rules) -> Self {
+        self.policy = Some(Policy::new(rules, &self.counters));
+        self
     }
 
     pub(crate) fn rules(&self) -> &Rules {

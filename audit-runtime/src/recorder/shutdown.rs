@@ -10,6 +10,7 @@ impl Recorder {
     pub(crate) async fn shut_down(&self, timeout: Duration, has_writer: bool) {
         let deadline = deadline(timeout);
         self.record_lost_events(Duration::ZERO);
+        self.record_outstanding();
         self.journal.close();
         self.control.stop(deadline);
         if has_writer {

@@ -5,6 +5,7 @@ use super::counters::Counters;
 use crate::event::clock;
 use crate::journal::{Journal, Next};
 use crate::record::payload;
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use std::time::Duration;
 /// | `audit_events_recorded_total`, `audit_events_stored_total`, `audit_events_refused_total`, `audit_events_quarantined_total`, `audit_events_adopted_total`, `audit_events_in_transactions_total` | counter | as below |
 /// | `audit_batch_retries_total` | counter | attempts to store a batch that failed |
 /// | `audit_batch_conflicts_total`, `audit_events_rekeyed_total` | counter | as below |
+/// | `audit_events_left_out_total` | counter | events that a rule of the policy left out, with the label `rule` |
 /// | `audit_events_pending`, `audit_journal_bytes`, `audit_lag_seconds` | gauge | what waits in the journal, its bytes, the age of the oldest |
 /// | `audit_batch_rows`, `audit_commit_seconds` | histogram | of each batch that was stored: its rows, and how long its transaction took |
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +61,11 @@ pub struct Stats {
     pub journal_bytes: u64,
     /// The age of the oldest event that is not stored, or zero if all are stored.
     pub lag: Duration,
+    /// Events that each rule of the policy left out, by the rule's name. The counts above exclude
+    /// them.
+    pub left_out: BTreeMap<String, u64>,
+    /// The reason why the policy's file is not in force as it is, until it is.
+    pub policy_error: Option<String>,
     /// The last failure of the writer, until a batch succeeds again.
     pub last_error: Option<String>,
 }
@@ -84,6 +91,8 @@ impl Stats {
             rekeyed: counters.rekeyed.load(Ordering::Relaxed),
             journal_bytes: journal.bytes(),
             lag: lag(journal, progress.stored_to),
+            left_out: counters.left_out(),
+            policy_error: counters.policy_error(),
             last_error: counters.last_error(),
         }
     }

@@ -49,6 +49,10 @@ impl MetricsReporter<'_> {
         ] {
             metrics::counter!(name, "service" => service.clone()).absolute(value);
         }
+        for (rule, left_out) in stats.left_out {
+            metrics::counter!("audit_events_left_out_total", "service" => service.clone(), "rule" => rule)
+                .absolute(left_out);
+        }
         for (name, value) in [
             ("audit_events_pending", stats.pending as f64),
             ("audit_journal_bytes", stats.journal_bytes as f64),
