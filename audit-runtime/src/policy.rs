@@ -13,4 +13,4 @@
 //! # Ok::<(), audit_runtime::policy::RulesError>(())
 //! ```
 
-pub use crate::recorder::policy::{Level, Rehearsal, Rule, Rules, RulesError};
+pub use crate::recorder::policy::{Level, Rehearsal, Rule, Rules, RulesError, pattern_matches};

@@ -2,6 +2,7 @@
 
 mod compared;
 mod forms;
+mod in_force;
 mod listed;
 mod markdown;
 
@@ -86,6 +87,7 @@ impl Catalogue {
             return self.print_unused(trail, &functions, since, style, &zone).await;
         }
         functions.retain(|listed| self.all || listed.is_current);
+        in_force::add(trail, &mut functions).await?;
         match self.format {
             Format::Text => forms::text(&catalogues, &functions, &zone),
             Format::Json => forms::json(&functions),

@@ -160,3 +160,34 @@ async fn an_empty_answer_says_why() {
     let ran = run(&database, &["catalogue"]);
     assert!(ran.code == 1 && ran.stderr.contains("audit-trail migrate"), "{} {}", ran.code, ran.stderr);
 }
+
+#[tokio::test]
+async fn a_function_is_shown_with_the_rules_in_force_about_its_events() {
+    let database = services().await;
+    for (age, origin, rule) in [(3, "broker@a:1", "old"), (2, "broker@b:1", "submits"), (1, "crm@a:1", "views")] {
+        let data = json!({"rules": [
+            {"event": "order.sub*", "rule": format!("{rule}: events of type order.sub*: not recorded")},
+            {"event": "fund.*", "rule": "funds: events of type fund.*: not recorded"},
+        ]});
+        sqlx::query(
+            "INSERT INTO audit_events (id, event_type, entity_type, actor, data, origin, created_at) VALUES \
+             (gen_random_uuid(), 'audit.policy_changed', 'audit', 'audit', $1, $2, now() - $3 * interval '1 day')",
+        )
+        .bind(data)
+        .bind(origin)
+        .bind(age)
+        .execute(&database.pool)
+        .await
+        .unwrap();
+    }
+    let shown = run(&database, &["catalogue", "--service", "broker"]).stdout;
+    assert!(shown.contains("\n  policy     submits: events of type order.sub*: not recorded\n"), "{shown}");
+    assert!(!shown.contains("old:") && !shown.contains("funds:"), "{shown}");
+    let functions = rows(&database, &["catalogue", "--format", "json"]);
+    let rules = |name: &str| {
+        let one = functions.iter().find(|function| function["function"] == name).unwrap();
+        one["rules"].as_array().unwrap().len()
+    };
+    // The types of the second are known only when it is called.
+    assert_eq!((rules("desk::orders::submit"), rules("desk::assess"), rules("crm::view")), (1, 2, 0));
+}

@@ -68,7 +68,7 @@ async fn a_changed_file_is_read_again_and_no_event_is_lost_or_doubled() {
         let in_force = async |text: &'static str, reason: &str| {
             let shown = format!("views: events of type account.viewed: {text}");
             let count = "SELECT count(*) FROM audit_events WHERE event_type = 'audit.policy_changed' AND data @> $1";
-            let part = json!({"rules": [shown], "reason": reason});
+            let part = json!({"rules": [{"rule": shown}], "reason": reason});
             eventually(text, || async {
                 sqlx::query_scalar::<_, i64>(count).bind(&part).fetch_one(&database.pool).await.unwrap() == 1
             })

@@ -102,7 +102,10 @@ impl Recorder {
     #[cfg_attr(not(feature = "policy"), allow(dead_code, reason = "there are no rules without the feature"))]
     pub(crate) fn record_rules(&self, policy: &Policy, path: &Path, reason: &str) {
         let rules = policy.rules();
-        let shown: Vec<String> = rules.iter().map(|rule| format!("{}: {rule}", rule.name())).collect();
+        let shown: Vec<_> = rules
+            .iter()
+            .map(|rule| json!({"event": rule.event().unwrap_or("*"), "rule": format!("{}: {rule}", rule.name())}))
+            .collect();
         let data = json!({
             "file": path.display().to_string(),
             "reason": reason,

@@ -55,14 +55,15 @@ pub(super) fn text(catalogues: &[StoredCatalogue], functions: &[Listed<'_>], zon
     say::line("")
 }
 
-/// A function, with its line and the versions that have it.
-///
-/// A rule that is in force for the event types would be one more line.
+/// A function, with its line, the rules about it, and the versions that have it.
 fn block(listed: &Listed<'_>) -> String {
     let mut block = String::new();
     for (number, line) in listed.function.to_string().lines().enumerate() {
         let place = if number == 0 { format!(":{}", listed.function.line) } else { String::new() };
         let _ = writeln!(block, "{}{place}", harmless(line));
+    }
+    for rule in &listed.rules {
+        let _ = writeln!(block, "  policy     {}", harmless(rule));
     }
     let (first, last) = (&listed.first_version, &listed.last_version);
     let versions = match (listed.is_current, first == last) {
@@ -89,7 +90,7 @@ fn array(rows: &[impl Serialize]) -> Result<(), Failure> {
     Ok(output.flush()?)
 }
 
-const COLUMNS: [&str; 17] = [
+const COLUMNS: [&str; 18] = [
     "service",
     "function",
     "file",
@@ -105,6 +106,7 @@ const COLUMNS: [&str; 17] = [
     "guarantee",
     "is_in_transaction",
     "is_conditional",
+    "rules",
     "first_version",
     "last_version",
 ];
@@ -135,6 +137,7 @@ pub(super) fn csv(functions: &[Listed<'_>], is_raw: bool) -> Result<(), Failure>
             function.guarantee.to_string(),
             function.is_in_transaction.to_string(),
             function.is_conditional.to_string(),
+            listed.rules.join("; "),
             listed.first_version.clone(),
             listed.last_version.clone(),
         ];

@@ -15,6 +15,8 @@ pub(super) struct Listed<'a> {
     pub(super) last_version: String,
     /// Whether that is the newest version of the service.
     pub(super) is_current: bool,
+    /// The rules of the service's policy that may be about its events.
+    pub(super) rules: Vec<String>,
     #[serde(flatten)]
     pub(super) function: &'a AuditedFunction,
 }
@@ -35,6 +37,7 @@ pub(super) fn listed(catalogues: &[StoredCatalogue]) -> Vec<Listed<'_>> {
                 first_version: version.clone(),
                 last_version: String::new(),
                 is_current: false,
+                rules: Vec::new(),
                 function,
             });
             listed.function = function;

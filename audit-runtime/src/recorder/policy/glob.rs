@@ -39,6 +39,19 @@ impl Glob {
     }
 }
 
+/// Returns whether a pattern of a policy's rule matches a whole text.
+///
+/// ```
+/// use audit_runtime::policy::pattern_matches;
+///
+/// assert!(pattern_matches("order.*", "order.filled") && !pattern_matches("order.?", "order.filled"));
+/// ```
+#[cfg(feature = "policy")]
+#[must_use]
+pub fn pattern_matches(pattern: &str, text: &str) -> bool {
+    Glob::new(pattern).matches(text)
+}
+
 impl PartialEq for Glob {
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text

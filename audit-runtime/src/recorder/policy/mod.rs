@@ -21,6 +21,8 @@ pub(crate) use about::About;
 pub use file::RulesError;
 #[cfg(feature = "policy")]
 pub(crate) use file::text_of;
+#[cfg(feature = "policy")]
+pub use glob::pattern_matches;
 pub(crate) use notes::Notes;
 pub(crate) use once_per::{Outstanding, Same};
 #[cfg(feature = "policy")]
