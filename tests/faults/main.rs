@@ -6,6 +6,7 @@ mod adoption;
 mod backlog;
 mod crowd;
 mod damage;
+mod durable;
 mod guarantees;
 mod kills;
 mod limits;
