@@ -16,6 +16,7 @@ mod owners;
 mod power;
 mod refused;
 mod restart;
+mod schemas;
 mod server;
 mod shutdown;
 mod silence;
