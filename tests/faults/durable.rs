@@ -48,7 +48,7 @@ struct Busy {
     proxy: Proxy,
     journal: PathBuf,
     held: Vec<PathBuf>,
-    _holder: PgConnection,
+    holder: PgConnection,
 }
 
 async fn busy(server: &Lazy, database: &Database) -> Busy {
@@ -68,13 +68,13 @@ async fn busy(server: &Lazy, database: &Database) -> Busy {
     let audit = database.audit().postgres(url).adopt_every(Duration::from_secs(3_600)).start().unwrap();
     eventually("the first is stored", || async { database.events().await == EVENTS }).await;
     assert!(journal.exists());
-    Busy { audit, proxy, journal, held, _holder: holder }
+    Busy { audit, proxy, journal, held, holder }
 }
 
 #[tokio::test]
 async fn a_journal_stays_until_the_server_has_its_events_again_that_it_lost_in_a_crash() {
     let (mut server, mut database) = Lazy::start(QUIET).await;
-    let Busy { audit, proxy, journal, .. } = busy(&server, &database).await;
+    let Busy { audit, proxy, journal, holder: _holder, .. } = busy(&server, &database).await;
     // The adopter does not notice before the test has looked.
     proxy.target(1);
     server.crash(&mut database);
@@ -108,12 +108,13 @@ async fn a_journal_is_removed_once_the_disk_of_the_server_has_its_events() {
 #[tokio::test]
 async fn events_that_an_earlier_adopter_has_stored_are_on_the_disk_of_the_server_before_their_journal_is_removed() {
     let (mut server, mut database) = Lazy::start(QUIET_AND_OFF).await;
-    let Busy { audit, proxy, journal, held, .. } = busy(&server, &database).await;
+    let Busy { audit, proxy, journal, held, holder } = busy(&server, &database).await;
     proxy.target(1);
     proxy.cut();
     database.abandon(audit).await;
     assert!(journal.exists());
     // Otherwise the next adopter would wait for the disk for their sake.
+    drop(holder);
     held.iter().for_each(|path| std::fs::remove_dir_all(path).unwrap());
     let next = database.audit().start().unwrap();
     eventually("it is removed", || async { !journal.exists() }).await;
