@@ -156,6 +156,36 @@ async fn a_program_that_exits_without_a_shutdown_waits_for_its_events_if_it_is_t
     }
 }
 
+const LIMIT: &str = "small::a_program_that_exits_waits_no_longer_than_it_was_told_to";
+
+#[test]
+fn a_program_that_exits_waits_no_longer_than_it_was_told_to() {
+    const AT_MOST: Duration = Duration::from_millis(300);
+    if is_again(LIMIT) {
+        let directory = std::env::var("AUDIT_TEST_JOURNALS").unwrap();
+        let audit = nowhere().journal(directory).on_exit(AT_MOST).start().unwrap();
+        audit.record(Event::new("job.done")).unwrap();
+        std::process::exit(0);
+    }
+    let journals = tempfile::tempdir().unwrap();
+    let mut program = again(LIMIT).env("AUDIT_TEST_JOURNALS", journals.path()).spawn().unwrap();
+    let begin = Instant::now();
+    let ended = loop {
+        match program.try_wait().unwrap() {
+            None if begin.elapsed() < tests::wait::PATIENCE => std::thread::sleep(Duration::from_millis(5)),
+            ended => break ended,
+        }
+    };
+    if ended.is_none() {
+        program.kill().unwrap();
+        program.wait().unwrap();
+    }
+    assert!(ended.is_some_and(|ended| ended.success()), "{ended:?}");
+    assert!(begin.elapsed() >= AT_MOST, "it waits for its event: {:?}", begin.elapsed());
+    let left = audit_runtime::admin::journals(journals.path()).unwrap();
+    assert_eq!(left.len(), 1, "another program ships the event");
+}
+
 const ONE_SHOT: &str = "small::programs_that_record_one_event_and_end_are_shipped_by_one_that_lives_beside_them";
 
 /// Half of the programs wait for their event, and half end at once. The first half of them run

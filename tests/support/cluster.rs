@@ -130,14 +130,27 @@ impl Cluster {
 
     /// Kills every process of the server with SIGKILL.
     pub fn kill(&mut self) {
+        let children = children(self.pid());
         self.signal(rustix::process::Signal::KILL);
+        for child in &children {
+            // It may have ended with its parent already.
+            let _ = rustix::process::kill_process(*child, rustix::process::Signal::KILL);
+        }
         self.wait();
+        // Until then they have the shared memory, and no other server starts.
+        wait::until("the server's other processes are gone", || {
+            children.iter().all(|child| parent(*child).is_none()).then_some(())
+        });
     }
 
     fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(self.pid(), signal).unwrap();
+    }
+
+    fn pid(&self) -> rustix::process::Pid {
         let pid = fs::read_to_string(self.data().join("postmaster.pid")).unwrap();
-        let pid: i32 = pid.lines().next().unwrap().parse().unwrap();
-        rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
+        let pid = pid.lines().next().unwrap().parse().unwrap();
+        rustix::process::Pid::from_raw(pid).unwrap()
     }
 
     /// Waits until the server is gone.
@@ -232,6 +245,22 @@ fn binaries() -> PathBuf {
         // Links on the PATH lead to where the server's other programs are.
         .and_then(|directory| Some(fs::canonicalize(directory.join("postgres")).ok()?.parent()?.to_owned()))
         .expect("initdb and postgres, on the PATH or under /usr/lib/postgresql: see scripts/test.sh --install")
+}
+
+/// The processes that a process has started and that run. Without /proc, none is known.
+fn children(of: rustix::process::Pid) -> Vec<rustix::process::Pid> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = processes.filter_map(|process| process.file_name().to_str()?.parse().ok());
+    pids.filter_map(rustix::process::Pid::from_raw).filter(|pid| parent(*pid) == Some(of)).collect()
+}
+
+/// The parent of a process, if the process runs.
+fn parent(pid: rustix::process::Pid) -> Option<rustix::process::Pid> {
+    let status = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
+    // Behind the program's name: the state, and the parent.
+    let mut words = status.rsplit(')').next()?.split_whitespace();
+    let state = words.next()?;
+    rustix::process::Pid::from_raw(words.next()?.parse().ok()?).filter(|_| state != "Z")
 }
 
 fn is_root() -> bool {

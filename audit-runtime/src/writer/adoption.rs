@@ -57,8 +57,7 @@ pub(super) struct Adoption<'a> {
     stored: Vec<(Waiting, Shipped)>,
 }
 
-/// A journal of which all is stored, with the positions at which the batches begin that this
-/// process sent.
+/// A journal of which all is stored, with the positions at which the batches of its records begin.
 struct Shipped {
     orphan: Orphan,
     firsts: Vec<u64>,

@@ -23,14 +23,15 @@ pub(crate) struct Chain {
     cuts: Option<CutLog>,
     /// A failure to write the log was reported.
     is_reported: bool,
-    /// The positions at which stored batches begin, of a journal that is adopted.
+    /// The positions at which the stored batches begin that hold records of a journal that is
+    /// adopted.
     pub(super) shipped: Option<Vec<u64>>,
 }
 
 impl Chain {
-    /// The chain of a journal that is adopted.
-    pub(super) fn of_orphan(cuts: CutLog) -> Self {
-        Self { cuts: Some(cuts), shipped: Some(Vec::new()), ..Self::default() }
+    /// The chain of a journal that is adopted, of which batches are stored already.
+    pub(super) fn of_orphan(cuts: CutLog, stored: Vec<u64>) -> Self {
+        Self { cuts: Some(cuts), shipped: Some(stored), ..Self::default() }
     }
 
     /// A batch is stored.

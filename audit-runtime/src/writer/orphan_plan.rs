@@ -65,7 +65,9 @@ impl OrphanPlan {
         });
         let ends = stored.iter().map(|batch| batch.end).chain(cuts.iter().map(|cut| cut.end));
         let end = ends.max().unwrap_or(0).max(orphan.end());
-        let chain = Chain::of_orphan(orphan.cut_log());
+        // An earlier adopter may have stored some of them, and may not have waited for the disk.
+        let held = stored.iter().filter(|batch| batch.end > orphan.start()).map(|batch| batch.first);
+        let chain = Chain::of_orphan(orphan.cut_log(), held.collect());
         let (mut interruptions, cuts): (Vec<Cut>, Vec<Cut>) =
             cuts.into_iter().partition(|cut| cut.interruptions.is_some());
         interruptions.retain(|cut| stored.iter().all(|stored| stored.first != cut.first));

@@ -1,0 +1,126 @@
+//! A server that crashes loses transactions that it has committed and not yet written. No adopter
+//! removes the journal of such events.
+
+use audit_runtime::Audit;
+use sqlx::{Connection, PgConnection};
+use std::path::PathBuf;
+use std::time::Duration;
+use tests::{Cluster, Config, Database, Proxy, eventually};
+use uuid::Uuid;
+
+/// Events of the journal that is adopted.
+const EVENTS: i64 = 7;
+/// An adopter that asks for so many journals, each for 200 ms, always has one that is due.
+const HELD: usize = 6;
+
+/// A server that writes its log only when a session waits for that: its other processes would do so
+/// at any time.
+struct Lazy {
+    cluster: Cluster,
+}
+
+impl Lazy {
+    async fn start(settings: &'static str) -> (Self, Database) {
+        let cluster = Cluster::start(Config { settings, ..Config::default() });
+        let database = Database::migrated_in(&cluster).await;
+        let pid = database.count("SELECT pid::bigint FROM pg_stat_activity WHERE backend_type = 'walwriter'").await;
+        let writer = rustix::process::Pid::from_raw(pid as i32).unwrap();
+        rustix::process::kill_process(writer, rustix::process::Signal::STOP).unwrap();
+        (Self { cluster }, database)
+    }
+
+    /// Crashes, and comes back with what it has on its disk.
+    fn crash(&mut self, database: &mut Database) {
+        self.cluster.kill();
+        self.cluster.up();
+        database.reconnect();
+    }
+}
+
+/// The bgwriter and autovacuum write the log, too.
+const QUIET: &str = "bgwriter_lru_maxpages = 0\nautovacuum = off";
+const QUIET_AND_OFF: &str = "bgwriter_lru_maxpages = 0\nautovacuum = off\nsynchronous_commit = off";
+
+/// An adopter that has stored the events of a journal, and keeps the journal, because others are
+/// due. A transaction holds these.
+struct Busy {
+    audit: Audit,
+    proxy: Proxy,
+    journal: PathBuf,
+    held: Vec<PathBuf>,
+    holder: PgConnection,
+}
+
+async fn busy(server: &Lazy, database: &Database) -> Busy {
+    let journal = database.orphan(EVENTS as usize).await;
+    let mut holder = PgConnection::connect(&database.url).await.unwrap();
+    sqlx::raw_sql("BEGIN").execute(&mut holder).await.unwrap();
+    let mut held = Vec::new();
+    for _ in 0..HELD {
+        let path = database.orphan(1).await;
+        let id: Uuid = path.file_name().unwrap().to_str().unwrap().parse().unwrap();
+        let insert = "INSERT INTO audit_journals (journal_id, role) VALUES ($1, 'postgres')";
+        sqlx::query(insert).bind(id).execute(&mut holder).await.unwrap();
+        held.push(path);
+    }
+    let proxy = Proxy::start(server.cluster.port());
+    let url = proxy.url(database.url.rsplit('/').next().unwrap());
+    let audit = database.audit().postgres(url).adopt_every(Duration::from_secs(3_600)).start().unwrap();
+    eventually("the first is stored", || async { database.events().await == EVENTS }).await;
+    assert!(journal.exists());
+    Busy { audit, proxy, journal, held, holder }
+}
+
+#[tokio::test]
+async fn a_journal_stays_until_the_server_has_its_events_again_that_it_lost_in_a_crash() {
+    let (mut server, mut database) = Lazy::start(QUIET).await;
+    let Busy { audit, proxy, journal, holder: _holder, .. } = busy(&server, &database).await;
+    // The adopter does not notice before the test has looked.
+    proxy.target(1);
+    server.crash(&mut database);
+    assert_eq!(database.events().await, 0, "the server has lost them");
+    eventually("the adopter looks for the server", || async { audit.stats().last_error.is_some() }).await;
+    assert!(journal.exists());
+
+    proxy.target(server.cluster.port());
+    eventually("all are removed", || async { database.journal_directories() == 1 }).await;
+    assert_eq!(database.events().await, EVENTS + HELD as i64);
+    assert_eq!(database.count("SELECT count(DISTINCT id) FROM audit_events").await, EVENTS + HELD as i64);
+    assert_eq!(audit.stats().adopted_journals, 1 + HELD as u64);
+    // What was lost was shipped twice.
+    assert_eq!(audit.stats().adopted as i64, 2 * EVENTS + HELD as i64);
+    audit.shutdown(Duration::from_secs(30)).await.unwrap();
+    database.is_unharmed().await;
+}
+
+#[tokio::test]
+async fn a_journal_is_removed_once_the_disk_of_the_server_has_its_events() {
+    let (mut server, mut database) = Lazy::start(QUIET).await;
+    database.orphan(EVENTS as usize).await;
+    let audit = database.audit().start().unwrap();
+    eventually("it is removed", || async { database.journal_directories() == 1 }).await;
+    server.crash(&mut database);
+    assert_eq!(database.events().await, EVENTS);
+    audit.shutdown(Duration::from_secs(30)).await.unwrap();
+    database.is_unharmed().await;
+}
+
+#[tokio::test]
+async fn events_that_an_earlier_adopter_has_stored_are_on_the_disk_of_the_server_before_their_journal_is_removed() {
+    let (mut server, mut database) = Lazy::start(QUIET_AND_OFF).await;
+    let Busy { audit, proxy, journal, held, holder } = busy(&server, &database).await;
+    proxy.target(1);
+    proxy.cut();
+    database.abandon(audit).await;
+    assert!(journal.exists());
+    // Otherwise the next adopter would wait for the disk for their sake.
+    drop(holder);
+    held.iter().for_each(|path| std::fs::remove_dir_all(path).unwrap());
+    let next = database.audit().start().unwrap();
+    eventually("it is removed", || async { !journal.exists() }).await;
+    assert_eq!(next.stats().adopted, 0, "all was stored");
+    server.crash(&mut database);
+    assert_eq!(database.events().await, EVENTS);
+    next.shutdown(Duration::from_secs(30)).await.unwrap();
+    database.is_unharmed().await;
+}
