@@ -13,25 +13,18 @@ async fn version_99() -> Database {
     database
 }
 
-async fn version_4() -> Database {
-    let database = Database::empty().await;
-    before::migrator().await.run(&database.pool).await.unwrap();
-    database
-}
-
 #[tokio::test]
 async fn events_and_journals_of_the_dead_are_stored_in_older_and_newer_tables() {
     const VERSION: &str = "SELECT max(version)::bigint FROM audit_schema";
     let own = Database::new().await.count(VERSION).await;
-    for (version, database) in [(4, version_4().await), (5, before::version_5().await), (99, version_99().await)] {
+    for (version, database) in [(5, before::version_5().await), (99, version_99().await)] {
         let is_older = version < own;
         database.orphan(3).await;
         let audit = database.audit().start().unwrap();
         let receipt = audit.record(Event::new("order.accepted")).unwrap();
         let stored = tokio::time::timeout(Duration::from_secs(30), receipt.stored()).await;
         stored.unwrap_or_else(|_| panic!("version {version}: {:?}", audit.stats().last_error)).unwrap();
-        eventually("the dead one's journal is shipped", || async { database.journal_directories() == 1 }).await;
-        assert_eq!(database.events().await, 4, "version {version}");
+        eventually("the events of a dead process are stored", || async { database.events().await == 4 }).await;
         let problems = database.admin().schema_problems().await.unwrap();
         let is_told = problems.iter().any(|problem| problem.contains("and this program works with"));
         assert_eq!(is_told, is_older, "version {version}: {problems:?}");
@@ -44,6 +37,8 @@ async fn events_and_journals_of_the_dead_are_stored_in_older_and_newer_tables() 
         }
         database.admin().migrate().await.unwrap();
         keyed.stored().await.unwrap();
+        // Older tables lack the function that finds its interrupted calls.
+        eventually("its journal is removed", || async { database.journal_directories() == 1 }).await;
         audit.shutdown(Duration::from_secs(30)).await.unwrap();
         let expected = version.max(own);
         let found = database.count(VERSION).await;
