@@ -22,6 +22,8 @@ mod quarantine;
 mod relations;
 mod say;
 mod select;
+#[cfg(feature = "serve")]
+mod serve;
 mod server;
 mod show;
 mod signals;
@@ -136,6 +138,9 @@ enum Command {
     /// Lists or retries the events that PostgreSQL refused
     #[command(subcommand)]
     Quarantine(quarantine::Command),
+    /// Serves the page for auditors
+    #[cfg(feature = "serve")]
+    Serve(Box<serve::Serve>),
     /// Prints completions for a shell
     Completions {
         /// The shell
@@ -158,7 +163,7 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return printed(&error),
     };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match arguments.command.runtime().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Failure::Io(error).printed(),
     };
@@ -196,6 +201,8 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::MasterKey(command) => return command.run(),
         Command::Checkpoint(command) if command.is_local() => return command.make_key(),
         Command::Verify(command) if command.is_local() => return command.verify_proof(&style),
+        #[cfg(feature = "serve")]
+        Command::Serve(command) if command.is_local() => return command.make_token(),
         Command::Journal(journal::Command::Status { directory }) => {
             let server = url.as_deref().map(|url| Server::new(Some(url))).transpose()?;
             let status = journal::status(directory, &style, server.as_ref());
@@ -216,6 +223,9 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
             };
             watched(None, interrupted, shipping).await
         }
+        // It outlasts lost connections, and ends well when it is interrupted or terminated.
+        #[cfg(feature = "serve")]
+        Command::Serve(command) => command.run(&server, master_key).await,
         // It outlasts lost connections, and ends well when it is interrupted.
         Command::Events(events) if events.follows() => {
             server.greet(ANSWER).await?;
@@ -295,10 +305,21 @@ async fn with_database(
         Command::Quarantine(command) => command.run(pool, style).await,
         // They run without a pool.
         Command::Journal(_) | Command::Completions { .. } | Command::Man { .. } | Command::MasterKey(_) => Ok(()),
+        #[cfg(feature = "serve")]
+        Command::Serve(_) => Ok(()),
     }
 }
 
 impl Command {
+    /// The runtime: of one thread, unless requests of others are served.
+    fn runtime(&self) -> tokio::runtime::Builder {
+        #[cfg(feature = "serve")]
+        if matches!(self, Self::Serve(_)) {
+            return tokio::runtime::Builder::new_multi_thread();
+        }
+        tokio::runtime::Builder::new_current_thread()
+    }
+
     /// The name, and the role that it needs.
     fn task(&self) -> Task {
         let (name, role) = match self {
@@ -324,6 +345,8 @@ impl Command {
             Self::Journal(journal::Command::Ship(_)) => ("journal ship", Role::Reader),
             Self::Quarantine(quarantine::Command::List) => ("quarantine list", Role::Reader),
             Self::Quarantine(quarantine::Command::Retry(_)) => ("quarantine retry", Role::Owner),
+            #[cfg(feature = "serve")]
+            Self::Serve(_) => ("serve", Role::Reader),
             Self::Completions { .. } => ("completions", Role::Reader),
             Self::Man { .. } => ("man", Role::Reader),
         };
@@ -332,6 +355,10 @@ impl Command {
 
     /// Whether a master key changes its result. A bad one stops no other.
     fn shows_personal(&self) -> bool {
+        #[cfg(feature = "serve")]
+        if matches!(self, Self::Serve(_)) {
+            return true;
+        }
         matches!(
             self,
             Self::Order { .. }

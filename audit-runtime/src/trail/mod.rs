@@ -6,6 +6,8 @@
 #[cfg(feature = "postgres")]
 mod conditions;
 #[cfg(feature = "postgres")]
+mod counts;
+#[cfg(feature = "postgres")]
 mod cursor;
 #[cfg(feature = "postgres")]
 mod filter;
@@ -29,6 +31,9 @@ mod row;
 mod subject;
 
 pub use crate::record::{Change, IntentState, TrailEvent};
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+pub use counts::{Facet, FacetCount, Parts, TimeCount};
 #[cfg(feature = "postgres")]
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
 pub use cursor::{Cursor, CursorError};
