@@ -3,9 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod access;
+mod browser;
+mod clicks;
 mod evidence;
 mod exports;
 mod hostile;
+mod looks;
 mod recorded;
 mod scene;
 mod search;

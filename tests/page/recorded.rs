@@ -19,7 +19,7 @@ async fn each_view_export_and_proof_is_an_event_with_user_filter_and_rows() {
     let page = Page::start(&database, &[]);
     let id = ids(&database).await[0];
     page.page("/?tenant=acme").await;
-    page.page("/entity/account/3").await;
+    page.page("/entity/account/1").await;
     page.page(&format!("/event/{id}")).await;
     page.page(&format!("/event/{id}/proof.json")).await;
     page.page("/export.csv?tenant=acme").await;
@@ -33,7 +33,7 @@ async fn each_view_export_and_proof_is_an_event_with_user_filter_and_rows() {
     assert_eq!(told, expected.map(|(event, rows)| (event, rows.to_owned())));
     assert!(events.iter().all(|event| event.actor == "ann (on this machine)" && event.data["from"] == "127.0.0.1"));
     assert_eq!(events[0].data["query"], "tenant=acme");
-    assert_eq!(events[1].data["page"], "entity account 3");
+    assert_eq!(events[1].data["page"], "entity account 1");
     assert_eq!(events[2].data["event"], id.to_string().as_str());
     assert_eq!(events[5].data["sha256"].as_str().unwrap().len(), 64);
     // Sealed like any other event.

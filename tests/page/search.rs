@@ -104,7 +104,7 @@ async fn what_is_not_there_and_what_cannot_be_read_is_said_in_words() {
     let page = Page::start(&database, &[]);
     for (path, status, words) in [
         ("/event/00000000-0000-7000-8000-00000000ffff", 404, "is not in the trail"),
-        ("/event/x", 404, "is not an event&#39;s id"),
+        ("/event/x", 404, "is not an event's id"),
         ("/nothing", 404, "no such page"),
         ("/?evnet=x", 400, "is not a parameter"),
         ("/?since=2026-05-05&until=2026-05-04", 400, "interval is empty"),
@@ -115,8 +115,8 @@ async fn what_is_not_there_and_what_cannot_be_read_is_said_in_words() {
     ] {
         let answer = page.answer(path).await;
         assert_eq!(answer.status.as_u16(), status, "{path}: {}", answer.text);
-        let text = answer.text.replace("&quot;", "\"");
-        assert!(text.contains(words) || text.replace('\'', "&#39;").contains(words), "{path}: {text}");
+        let text = answer.text.to_lowercase();
+        assert!(text.contains(&words.to_lowercase()), "{path}: {text}");
         let json = page.request(path).header("accept", "application/json");
         let json = crate::server::sent(json).await;
         let json: Value = serde_json::from_str(&json.text).unwrap();
@@ -195,7 +195,9 @@ async fn batches_checkpoints_and_the_status_are_pages_and_json() {
     let checkpoints = page.json("/checkpoints.json").await;
     assert_eq!(checkpoints[0]["signature"]["Ok"], "audit.example.com/desk");
     let status = page.json("/status.json").await;
-    assert_eq!(status["problems"], serde_json::json!([]), "{status}");
+    // The events began long before they were stored.
+    let problems = status["problems"].as_array().unwrap();
+    assert!(problems.len() == 1 && problems[0].as_str().unwrap().contains("more than a minute late"), "{status}");
     for path in ["/batches", "/checkpoints", "/checkpoint/1", "/status"] {
         assert!(page.page(path).await.contains("</html>"), "{path}");
     }

@@ -32,7 +32,10 @@ impl Page {
     /// The same on the database at a URL.
     pub fn start_at(url: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new(audit_trail());
-        command.args(["serve", "--listen", "127.0.0.1:0", "--requests-per-second", "0"]).args(arguments);
+        command.args(["serve", "--listen", "127.0.0.1:0"]).args(arguments);
+        if !arguments.contains(&"--requests-per-second") {
+            command.args(["--requests-per-second", "0"]);
+        }
         command.env("DATABASE_URL", url).env("USER", "ann").env("TZ", "UTC");
         command.env_remove("AUDIT_CHECKPOINT_PUBLIC_KEY").env_remove("AUDIT_MASTER_KEY").env_remove("AUDIT_WRITER_URL");
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();

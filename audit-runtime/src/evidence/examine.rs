@@ -179,7 +179,7 @@ async fn rows(connection: &mut PgConnection, events: &[TrailEvent]) -> Result<Fo
     );
     let ids: Vec<Uuid> = events.iter().map(|event| event.id).collect();
     let times: Vec<Timestamp> = events.iter().map(|event| event.created_at).collect();
-    let query = sqlx::query(AssertSqlSafe(query)).persistent(false).bind(ids).bind(times);
+    let query = sqlx::query(AssertSqlSafe(query)).bind(ids).bind(times);
     let row = |row: PgRow| Ok(((row.try_get(0)?, row.try_get(1)?), (row.try_get(2)?, row.try_get(3)?, row.try_get(4)?)));
     query.fetch_all(connection).await?.into_iter().map(row).collect()
 }

@@ -136,26 +136,32 @@ async fn histogram(
     let until = interval.until.unwrap_or_else(|| Timestamp::now().saturating_add(Duration::from_secs(1)));
     let since = match interval.since {
         Some(since) => Some(since),
-        None => first(site, is_of_all).await?,
+        None => first(site).await?,
     };
     let Some(parts) = since.and_then(|since| parts(since, until)) else {
         return Ok(None);
     };
-    let counts = if is_of_all {
-        site.trail.arrivals(parts, within).await?
-    } else {
-        site.trail.histogram(filter, parts, within).await?
+    // Of the whole trail, the rows of batches show it without a look at events. They say nothing of
+    // events that came without a batch.
+    let by_arrival = async || match is_of_all {
+        true => site.trail.arrivals(parts, within).await,
+        false => Ok(None),
     };
-    Ok(counts.map(|counts| Histogram { counts, end: parts.end(), is_of_arrivals: is_of_all }))
+    let is_empty = |counts: &Vec<TimeCount>| counts.iter().all(|count| count.events == 0);
+    if interval.since.is_none()
+        && let Some(counts) = by_arrival().await?.filter(|counts| !is_empty(counts))
+    {
+        return Ok(Some(Histogram { counts, end: parts.end(), is_of_arrivals: true }));
+    }
+    if let Some(counts) = site.trail.histogram(filter, parts, within).await? {
+        return Ok(Some(Histogram { counts, end: parts.end(), is_of_arrivals: false }));
+    }
+    Ok(by_arrival().await?.map(|counts| Histogram { counts, end: parts.end(), is_of_arrivals: true }))
 }
 
-/// The time of the first batch, or of the first event.
-async fn first(site: &Site, is_of_all: bool) -> Result<Option<Timestamp>, Refusal> {
-    let sql = if is_of_all {
-        "SELECT min(created_at) FROM audit_batches"
-    } else {
-        "SELECT min(created_at) FROM audit_events WHERE created_at > '-infinity'"
-    };
+/// The time of the first event that has one.
+async fn first(site: &Site) -> Result<Option<Timestamp>, Refusal> {
+    let sql = "SELECT min(created_at) FROM audit_events WHERE created_at > '-infinity'";
     Ok(sqlx::query_scalar(sql).fetch_one(&site.pool).await?)
 }
 

@@ -8,6 +8,7 @@ use super::question::Question;
 use super::refusal::Refusal;
 use super::state::Site;
 use audit_runtime::trail::EventFilter;
+use axum::http::HeaderValue;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt, stream};
@@ -75,7 +76,10 @@ pub(crate) async fn follow(site: Arc<Site>, viewer: Viewer, question: Question) 
     };
     let stream = stream(events, following).take_until(Box::pin(ended));
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE).text("nothing new");
-    Ok(Sse::new(stream).keep_alive(keep_alive).into_response())
+    let mut response = Sse::new(stream).keep_alive(keep_alive).into_response();
+    // nginx would keep what arrives until its buffer is full.
+    response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+    Ok(response)
 }
 
 fn stream(

@@ -45,7 +45,7 @@ fn bars(histogram: &Histogram, shown: &Shown<'_>) -> Markup {
             p.total { strong { (number(total)) } " events " (words) }
             svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } preserveAspectRatio="none" role="img"
                 aria-label={ "Events over time, " (number(total)) " in all; the table below has the numbers" } {
-                @for (at, (count, end)) in parts.iter().enumerate() {
+                @for (at, (count, end)) in parts.iter().enumerate().filter(|(_, (count, _))| count.events > 0) {
                     @let height = (count.events * (HEIGHT - 2)).div_ceil(most);
                     a href=(narrowed(count.begin, *end)) tabindex="-1" {
                         title { (local(&shown.zone, count.begin)) ": " (number(count.events)) }
