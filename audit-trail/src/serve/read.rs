@@ -134,35 +134,47 @@ async fn histogram(
 ) -> Result<Option<Histogram>, Refusal> {
     let interval = question.interval()?;
     let until = interval.until.unwrap_or_else(|| Timestamp::now().saturating_add(Duration::from_secs(1)));
+    // Of the whole trail, the rows of batches show it without a look at events. They say nothing of
+    // events that came without a batch.
+    if is_of_all && interval.since.is_none() {
+        let by_arrival = by_arrival(site, first(site, "audit_batches").await?, until, within).await?;
+        if by_arrival.is_some() {
+            return Ok(by_arrival);
+        }
+    }
     let since = match interval.since {
         Some(since) => Some(since),
-        None => first(site).await?,
+        None => first(site, "audit_events").await?,
     };
     let Some(parts) = since.and_then(|since| parts(since, until)) else {
         return Ok(None);
     };
-    // Of the whole trail, the rows of batches show it without a look at events. They say nothing of
-    // events that came without a batch.
-    let by_arrival = async || match is_of_all {
-        true => site.trail.arrivals(parts, within).await,
-        false => Ok(None),
-    };
-    let is_empty = |counts: &Vec<TimeCount>| counts.iter().all(|count| count.events == 0);
-    if interval.since.is_none()
-        && let Some(counts) = by_arrival().await?.filter(|counts| !is_empty(counts))
-    {
-        return Ok(Some(Histogram { counts, end: parts.end(), is_of_arrivals: true }));
+    match site.trail.histogram(filter, parts, within).await? {
+        Some(counts) => Ok(Some(Histogram { counts, end: parts.end(), is_of_arrivals: false })),
+        None if is_of_all => by_arrival(site, since, until, within).await,
+        None => Ok(None),
     }
-    if let Some(counts) = site.trail.histogram(filter, parts, within).await? {
-        return Ok(Some(Histogram { counts, end: parts.end(), is_of_arrivals: false }));
-    }
-    Ok(by_arrival().await?.map(|counts| Histogram { counts, end: parts.end(), is_of_arrivals: true }))
 }
 
-/// The time of the first event that has one.
-async fn first(site: &Site) -> Result<Option<Timestamp>, Refusal> {
-    let sql = "SELECT min(created_at) FROM audit_events WHERE created_at > '-infinity'";
-    Ok(sqlx::query_scalar(sql).fetch_one(&site.pool).await?)
+/// Counts by arrival, unless nothing arrived.
+async fn by_arrival(
+    site: &Site,
+    since: Option<Timestamp>,
+    until: Timestamp,
+    within: Duration,
+) -> Result<Option<Histogram>, Refusal> {
+    let Some(parts) = since.and_then(|since| parts(since, until)) else {
+        return Ok(None);
+    };
+    let counts = site.trail.arrivals(parts, within).await?;
+    let counts = counts.filter(|counts| counts.iter().any(|count| count.events > 0));
+    Ok(counts.map(|counts| Histogram { counts, end: parts.end(), is_of_arrivals: true }))
+}
+
+/// The time of the first row of a table.
+async fn first(site: &Site, table: &'static str) -> Result<Option<Timestamp>, Refusal> {
+    let sql = format!("SELECT min(created_at) FROM {table} WHERE created_at > '-infinity'");
+    Ok(sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&site.pool).await?)
 }
 
 /// Divides an interval into parts of a length that people use, at times that people expect.

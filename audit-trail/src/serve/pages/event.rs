@@ -112,7 +112,7 @@ fn fields(event: &TrailEvent, shown: &Shown<'_>) -> Markup {
             h2 { "Fields" }
             dl.fields {
                 (row("id", id(event.id)))
-                (row("entity", html! { (super::list::entity(event, shown)) @if let Some(key) = entity_key(event) { " " code.id { (text(&key)) } } }))
+                (row("entity", html! { (super::list::entity(event, shown)) @if let Some(key) = entity_key(event).filter(|key| crate::format::is_uuid(key)) { " " code.id { (text(&key)) } } }))
                 @if let (Some(entity_id), Some(_)) = (event.entity_id, &event.entity_key) { (row("entity id", id(entity_id))) }
                 @if let Some(tenant) = &event.tenant { (row("tenant", html! { a href=(links::tenant(tenant, shown.question)) { (text(tenant)) } })) }
                 @for (kind, key) in targets.iter().filter_map(target) {

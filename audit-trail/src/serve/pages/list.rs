@@ -4,6 +4,7 @@ use super::{Shown, counted, outcome, text, time};
 use crate::format::entity_key;
 use crate::serve::evidence::Badge;
 use crate::serve::links;
+use crate::serve::question::Order;
 use crate::serve::read::Listed;
 use crate::summary;
 use crate::timeline::duration;
@@ -46,7 +47,7 @@ pub(crate) fn row(event: &TrailEvent, evidence: Option<&Badge>, shown: &Shown<'_
             td.type { (text(&event.event_type)) }
             td.entity { (entity(event, shown)) }
             td.actor { a href=(links::actor(&event.actor, shown.question)) { (text(&event.actor)) } }
-            td.what { (summary::line(event, false)) }
+            td.what { div { (summary::line(event, false)) } }
             td.proof { (badge(evidence)) }
         }
     }
@@ -59,6 +60,13 @@ pub(crate) fn table(listed: &Listed, badges: &Badges, shown: &Shown<'_>, caption
     html! {
         div.listhead {
             h2 #list { (count) ", " (order) }
+            @if shown.path == "/" && shown.question.side.is_none() && shown.question.order == Order::Newest {
+                // The script shows it: without one, a reload does the same.
+                p.live data-tail=(links::with_query("/tail", &shown.question.at(None))) hidden {
+                    span #tail-state role="status" {}
+                    button.quiet #tail type="button" aria-pressed="false" { "Follow what arrives" }
+                }
+            }
             p.actions {
                 a href=(links::reversed(shown.path, shown.question)) { "show " (other) }
                 @if !listed.events.is_empty() {

@@ -81,7 +81,7 @@ fn found_row(found: &FoundEvent, badge: Option<&Badge>, shown: &Shown<'_>) -> Ma
             td.actor { (text(&event.actor)) }
             td.what {
                 @let note = crate::find::note(shown.question.find.as_deref().unwrap_or_default(), found);
-                @if note.is_empty() { (crate::summary::line(event, false)) } @else { (note) }
+                div { @if note.is_empty() { (crate::summary::line(event, false)) } @else { (note) } }
             }
             td.proof { (super::list::badge(badge)) }
         }
@@ -116,21 +116,21 @@ fn form(question: &Question) -> Markup {
     let is_open = further.iter().take(7).any(|(.., value)| value.is_some()) || !selection.context.is_empty() || question.own;
     html! {
         form #search.search action="/" method="get" role="search" {
-            div.fields {
+            div.inputs {
                 (field("find", "Text anywhere", "INV-2026-0007", question.find.as_deref()))
                 (several("event", "Event type", "order.*", &selection.event))
                 (field("entity", "Entity", "account:42", pair(&selection.entity).as_deref()))
                 (field("actor", "Actor", "user:ada", selection.actor.as_deref()))
                 (field("tenant", "Tenant", "acme", selection.tenant.as_deref()))
                 (several("outcome", "Outcome", "error", &selection.outcome))
-                (field("since", "Since", "2h, monday, 2026-05-04", selection.since.as_deref()))
+                (field("since", "Since", "2h or 2026-05-04", selection.since.as_deref()))
                 (field("until", "Until", "now", selection.until.as_deref()))
                 @let conditions: Vec<_> = selection.conditions.iter().map(|condition| condition.text.clone()).collect();
                 (several("where", "Data contain", "ticker=AAPL", &conditions))
             }
             details open[is_open] {
                 summary { "More conditions" }
-                div.fields {
+                div.inputs {
                     @for (name, label, hint, value) in &further { (field(name, label, hint, value.as_deref())) }
                     @let context: Vec<_> = selection.context.iter().map(|condition| condition.text.clone()).collect();
                     (several("context", "Context contains", "ip=10.0.0.7", &context))
@@ -211,12 +211,6 @@ pub(crate) fn tools(shown: &Shown<'_>) -> Markup {
                     a href=(links::with_query("/export.cloudevents", &plain)) download { "CloudEvents" } "." }
             }
             p { a href=(links::with_query(&json, shown.question)) { "This list as JSON" } }
-            @if shown.question.side.is_none() && shown.question.order == crate::serve::question::Order::Newest {
-                p.live data-tail=(links::with_query("/tail", &plain)) hidden {
-                    button #tail type="button" aria-pressed="false" { "Follow what arrives" }
-                    span #tail-state role="status" {}
-                }
-            }
         }
     }
 }
