@@ -137,9 +137,10 @@ async fn a_login_is_a_form_of_this_site_and_a_strict_cookie() {
     assert!(page.page("/login").await.contains("type=\"password\""));
     let wrong = sent(page.form("/login", "token=ada&to=%2F")).await;
     assert!(wrong.status == StatusCode::UNAUTHORIZED && wrong.headers.get("set-cookie").is_none(), "{wrong:?}");
-    for origin in ["https://evil.example", "null"] {
+    for (origin, site) in [("https://evil.example", "same-origin"), ("null", "cross-site"), ("null", "same-site"), ("", "same-origin")] {
         let mut request = page.form("/login", "token=ada%27s").build().unwrap();
         request.headers_mut().insert("origin", origin.parse().unwrap());
+        request.headers_mut().insert("sec-fetch-site", site.parse().unwrap());
         let answer = reqwest::Client::new().execute(request).await.unwrap();
         assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{origin}");
     }

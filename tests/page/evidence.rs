@@ -46,7 +46,7 @@ async fn a_tampered_row_is_seen_on_its_page_at_once_and_in_lists_after_a_check()
     let proof = page.answer(&format!("/event/{id}/proof.json")).await;
     assert_eq!(proof.status, StatusCode::CONFLICT, "{}", proof.text);
     let problems = page.json("/status.json").await["problems"].to_string();
-    assert!(problems.contains("1 events are ALTERED"), "{problems}");
+    assert!(problems.contains("1 event is ALTERED"), "{problems}");
     // Set right again, it is verified again.
     as_superuser(&database, &format!("UPDATE audit_events SET data = '{{\"cents\": 17}}' WHERE id = '{id}'")).await;
     assert!(page.page(&format!("/event/{id}")).await.contains("Evidence: verified"));

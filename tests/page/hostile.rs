@@ -109,7 +109,7 @@ fn form_urlencoded(text: &str) -> String {
 /// The links of this site on a page.
 fn links(page: &str) -> Vec<String> {
     let links = page.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
-    links.filter(|link| link.starts_with('/') && !link.starts_with("/assets")).map(|link| link.replace("&amp;", "&")).collect()
+    links.filter(|link| link.starts_with('/') && !link.starts_with("/assets") && !link.starts_with("/export")).map(|link| link.replace("&amp;", "&")).collect()
 }
 
 #[tokio::test]

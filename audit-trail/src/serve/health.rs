@@ -3,6 +3,7 @@
 use super::refusal::Refusal;
 use super::state::Site;
 use crate::status::Status;
+use crate::text::count;
 use audit_runtime::trail::{EventFilter, TrailEvent};
 use serde::Serialize;
 
@@ -37,10 +38,12 @@ pub(crate) async fn read(site: &Site) -> Result<Health, Refusal> {
 fn problems(status: &Status, gaps: &[TrailEvent], altered: usize) -> Vec<String> {
     let mut problems = Vec::new();
     if altered > 0 {
-        problems.push(format!("{altered} events are ALTERED, as far as they were looked at; run audit-trail verify"));
+        let altered = count(altered as u64, "event is", "events are");
+        problems.push(format!("{altered} ALTERED, as far as they were looked at; run audit-trail verify"));
     }
     if status.quarantine.events > 0 {
-        problems.push(format!("{} events are in the quarantine: audit-trail quarantine list", status.quarantine.events));
+        let events = count(status.quarantine.events, "event is", "events are");
+        problems.push(format!("{events} in the quarantine: audit-trail quarantine list"));
     }
     if let Some(gap) = gaps.first() {
         problems.push(format!("events were lost, the last time {}: see the gaps below", gap.created_at));

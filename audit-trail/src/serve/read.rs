@@ -10,7 +10,7 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 /// Counts may take so long at a first look, and so long if they are asked for.
-const GLANCE: Duration = Duration::from_millis(60);
+const GLANCE: Duration = Duration::from_millis(100);
 const LOOK: Duration = Duration::from_secs(4);
 /// Values are counted among so many of the newest events.
 pub(crate) const COUNTED: u32 = 5_000;

@@ -11,7 +11,7 @@ use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
 use axum::http::header::{HOST, LOCATION, ORIGIN, SET_COOKIE};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use form_urlencoded::Serializer;
 use std::sync::Arc;
@@ -67,10 +67,15 @@ pub(crate) async fn log_out(State(site): State<Arc<Site>>, headers: HeaderMap) -
 /// Refuses a form that another site has sent.
 fn same_origin(headers: &HeaderMap) -> Result<(), Refusal> {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let origin = text(ORIGIN).and_then(|origin| origin.split_once("://")).map(|(_, authority)| authority);
-    match (origin, text(HOST)) {
-        (Some(origin), Some(host)) if origin == host => Ok(()),
-        _ => Err(Refusal::forbidden("the form comes from another site; open the login page and use the form there")),
+    let origin = text(ORIGIN).unwrap_or_default();
+    // A page without referrers sends forms without an origin, and a browser then states the site.
+    let is_own = match origin.split_once("://") {
+        Some((_, authority)) => text(HOST) == Some(authority),
+        None => origin == "null" && text(HeaderName::from_static("sec-fetch-site")) == Some("same-origin"),
+    };
+    match is_own {
+        true => Ok(()),
+        false => Err(Refusal::forbidden("the form comes from another site; open the login page and use the form there")),
     }
 }
 

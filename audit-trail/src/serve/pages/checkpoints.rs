@@ -1,6 +1,6 @@
 //! Checkpoints: the list, and one.
 
-use super::{Shown, layout, number, text, time};
+use super::{Shown, counted, layout, number, text, time};
 use crate::serve::links;
 use crate::serve::sealed::Checkpoint;
 use maud::{Markup, html};
@@ -53,7 +53,7 @@ pub(crate) fn one(shown: &Shown<'_>, checkpoint: &Checkpoint) -> Markup {
             section.head {
                 p.kind { "Checkpoint" }
                 h1 { "Checkpoint " (checkpoint.id) }
-                p.lead { "Made " (time(&shown.zone, checkpoint.created_at)) ", over " (number(checkpoint.batches)) " batches" }
+                p.lead { "Made " (time(&shown.zone, checkpoint.created_at)) ", over " (counted(checkpoint.batches, "batch", "batches")) }
             }
             section { h2 { "Signature" } p { (signature(checkpoint)) } }
             section {

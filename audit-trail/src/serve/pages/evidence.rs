@@ -55,7 +55,7 @@ pub(crate) fn section(event: &TrailEvent, examination: &Examination, key: Option
                 (step(&examination.tree, "Tree", &html! {
                     @if let (Some(at), Some(checkpoint)) = (examination.tree_number, &examination.checkpoint) {
                         "batch number " (number(at)) " leads to the root of "
-                        a href=(links::checkpoint(checkpoint.id, shown.question)) { "checkpoint " (checkpoint.id) } " over " (number(checkpoint.batches)) " batches, made " (time(&shown.zone, checkpoint.time))
+                        a href=(links::checkpoint(checkpoint.id, shown.question)) { "checkpoint " (checkpoint.id) } " over " (counted(checkpoint.batches, "batch", "batches")) ", made " (time(&shown.zone, checkpoint.time))
                     }
                 }))
                 (step(&examination.signature, "Signature", &html! {

@@ -13,6 +13,8 @@ pub(crate) fn page(to: &str, problem: Option<&str>) -> Markup {
                 @if let Some(problem) = problem { p.problem role="alert" { (problem) } }
                 form.login action="/login" method="post" {
                     input type="hidden" name="to" value=(to);
+                    // Password managers keep a token under a name.
+                    input type="text" name="username" autocomplete="username" value="audit-trail" readonly hidden;
                     label for="token" { "Your token" }
                     input #token type="password" name="token" autocomplete="current-password" required autofocus;
                     button.primary { "Log in" }
