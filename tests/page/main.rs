@@ -9,6 +9,7 @@ mod evidence;
 mod exports;
 mod hostile;
 mod looks;
+mod personal;
 mod recorded;
 mod scene;
 mod search;

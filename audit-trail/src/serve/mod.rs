@@ -129,13 +129,17 @@ impl Serve {
         server.greet(ANSWER).await?;
         let listener = self.listener().await?;
         let pool = self.pool(server);
+        let evidence = evidence::Evidence::new(pool.clone(), key);
+        // The tree is read before the first viewer waits for it. A server of one connection gives
+        // it to readers: what is recorded waits in the journal.
+        evidence.refresh().await.map_err(|refusal| Failure::Other(refusal.text))?;
         let recorded = self.recorded(server)?;
         let (end, ends) = watch::channel(false);
         let trail = Trail::new(pool.clone());
         let site = Arc::new(Site {
             revealing: master_key.map(|key| trail.clone().master_key(key)),
             trail,
-            evidence: evidence::Evidence::new(pool.clone(), key),
+            evidence,
             pool,
             recorded,
             access,
@@ -145,16 +149,15 @@ impl Serve {
             tails: tail::Tails::default(),
             ends,
         });
-        // The tree is read before the first viewer waits for it.
-        site.evidence.refresh().await.map_err(|refusal| Failure::Other(refusal.text))?;
         listen::announce(&listener);
         let over = async {
             signals.next().await;
             end.send_replace(true);
         };
         listener.serve(router::router(site.clone()), over).await;
-        site.recorded.close().await;
+        // First the readers' connections, for the server may have no further one for the record.
         let _ = tokio::time::timeout(Duration::from_secs(1), site.pool.close()).await;
+        site.recorded.close().await;
         Ok(())
     }
 
@@ -191,6 +194,7 @@ impl Serve {
     fn pool(&self, server: &Server) -> PgPool {
         PgPoolOptions::new()
             .max_connections(self.connections)
+            .min_connections(1)
             .acquire_timeout(Duration::from_secs(5))
             .after_connect(|connection, _| {
                 Box::pin(async move {

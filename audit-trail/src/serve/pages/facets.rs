@@ -1,6 +1,6 @@
 //! Counts of values, each a link that narrows the question.
 
-use super::{Shown, number, text};
+use super::{Shown, number};
 use crate::serve::links;
 use crate::serve::question::Question;
 use crate::serve::read::Counts;
@@ -67,6 +67,6 @@ pub(crate) fn facets(counts: &Counts, shown: &Shown<'_>) -> Markup {
 
 fn value(facet: Facet, value: &str, events: u64, shown: &Shown<'_>) -> Markup {
     html! {
-        li { a href=(links::search(&narrowed(shown.question, facet, value))) { span.value { @if value.is_empty() { "(empty)" } @else { (text(value)) } } " " span.count { (number(events)) } } }
+        li { a href=(links::search(&narrowed(shown.question, facet, value))) { span.value { @if value.is_empty() { "(empty)" } @else { (super::name(value)) } } " " span.count { (number(events)) } } }
     }
 }

@@ -30,7 +30,7 @@ pub(crate) fn entity(event: &TrailEvent, shown: &Shown<'_>) -> Markup {
     let key = entity_key(event);
     let words = html! {
         span.kind { (text(&event.entity_type)) }
-        @if let Some(key) = &key { " " span.key title=(crate::text::harmless(key)) { (text(&crate::format::short(key))) } }
+        @if let Some(key) = &key { " " span.key title=(crate::text::harmless(key)) { (super::key(key)) } }
     };
     match links::entity_of(event, shown.question) {
         Some(link) => html! { a href=(link) { (words) } },
@@ -44,7 +44,7 @@ pub(crate) fn row(event: &TrailEvent, evidence: Option<&Badge>, shown: &Shown<'_
         tr.event data-id=(event.id) {
             td.when { a.open href=(links::event(event.id, shown.question)) { (time(&shown.zone, event.created_at)) } }
             td.how { (outcome(event)) @if let Some(took) = event.duration_us { " " span.took { (duration(took)) } } }
-            td.type { (text(&event.event_type)) }
+            td.type { (super::name(&event.event_type)) }
             td.entity { (entity(event, shown)) }
             td.actor { a href=(links::actor(&event.actor, shown.question)) { (text(&event.actor)) } }
             td.what { div { (summary::line(event, false)) } }

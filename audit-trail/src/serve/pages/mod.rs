@@ -31,6 +31,17 @@ pub(crate) fn text(text: &str) -> Markup {
     html! { (harmless(text)) }
 }
 
+/// A name of several words, which may be broken between them.
+pub(crate) fn name(name: &str) -> Markup {
+    let harmless = harmless(name);
+    html! { @for part in harmless.split_inclusive(['.', '_', ':']) { (part) wbr; } }
+}
+
+/// A key, shortened, without a break behind its ellipsis.
+pub(crate) fn key(key: &str) -> Markup {
+    html! { (harmless(&crate::format::short(key)).replace('\u{2026}', "\u{2026}\u{2060}")) }
+}
+
 /// A time, as local time with its offset, and for programs.
 pub(crate) fn time(zone: &Zone, time: Timestamp) -> Markup {
     let shown = shown(zone, time);

@@ -76,7 +76,7 @@ fn found_row(found: &FoundEvent, badge: Option<&Badge>, shown: &Shown<'_>) -> Ma
         tr.event data-id=(event.id) {
             td.when { a.open href=(links::event(event.id, shown.question)) { (time(&shown.zone, event.created_at)) } }
             td.how { (super::outcome(event)) }
-            td.type { (text(&event.event_type)) }
+            td.type { (super::name(&event.event_type)) }
             td.entity { (super::list::entity(event, shown)) }
             td.actor { (text(&event.actor)) }
             td.what {
