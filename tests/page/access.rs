@@ -67,7 +67,9 @@ async fn a_token_shows_its_users_part_of_the_trail_whatever_is_asked() {
         // INV-10, INV-12, .. contain INV-1, and those of the tenant have even numbers.
         assert_eq!(count("tim's", path).await, expected, "{path}");
     }
-    for path in [format!("/event/{of_globex}"), format!("/event/{of_globex}.json"), format!("/event/{of_globex}/proof.json")] {
+    for path in
+        [format!("/event/{of_globex}"), format!("/event/{of_globex}.json"), format!("/event/{of_globex}/proof.json")]
+    {
         let answer = get("tim's", &path).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
         assert!(!answer.text.contains("globex"), "{path}: {}", answer.text);
@@ -83,7 +85,10 @@ async fn a_token_shows_its_users_part_of_the_trail_whatever_is_asked() {
         assert_eq!(get("tim's", path).await.status, StatusCode::FORBIDDEN, "{path}");
     }
     assert_eq!(get("vic's", "/export.csv").await.status, StatusCode::FORBIDDEN);
-    let batch: uuid::Uuid = sqlx::query_scalar("SELECT id FROM audit_batches ORDER BY created_at LIMIT 1").fetch_one(&database.pool).await.unwrap();
+    let batch: uuid::Uuid = sqlx::query_scalar("SELECT id FROM audit_batches ORDER BY created_at LIMIT 1")
+        .fetch_one(&database.pool)
+        .await
+        .unwrap();
     assert_eq!(get("tim's", &format!("/batch/{batch}")).await.status, StatusCode::FORBIDDEN);
     assert_eq!(count("tim's", &format!("/events.json?batch={batch}")).await, 20);
     let actors = "SELECT count(DISTINCT actor) FROM audit_events WHERE event_type = 'audit.viewed'";
@@ -137,7 +142,9 @@ async fn a_login_is_a_form_of_this_site_and_a_strict_cookie() {
     assert!(page.page("/login").await.contains("type=\"password\""));
     let wrong = sent(page.form("/login", "token=ada&to=%2F")).await;
     assert!(wrong.status == StatusCode::UNAUTHORIZED && wrong.headers.get("set-cookie").is_none(), "{wrong:?}");
-    for (origin, site) in [("https://evil.example", "same-origin"), ("null", "cross-site"), ("null", "same-site"), ("", "same-origin")] {
+    for (origin, site) in
+        [("https://evil.example", "same-origin"), ("null", "cross-site"), ("null", "same-site"), ("", "same-origin")]
+    {
         let mut request = page.form("/login", "token=ada%27s").build().unwrap();
         request.headers_mut().insert("origin", origin.parse().unwrap());
         request.headers_mut().insert("sec-fetch-site", site.parse().unwrap());
@@ -163,7 +170,12 @@ async fn a_login_is_a_form_of_this_site_and_a_strict_cookie() {
 async fn an_address_that_others_reach_needs_an_access_file() {
     let database = Database::new().await;
     let run = |arguments: &[&str]| {
-        let output = Command::new(audit_trail()).arg("serve").args(arguments).env("DATABASE_URL", &database.url).output().unwrap();
+        let output = Command::new(audit_trail())
+            .arg("serve")
+            .args(arguments)
+            .env("DATABASE_URL", &database.url)
+            .output()
+            .unwrap();
         (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
     };
     for address in ["0.0.0.0:0", "[::]:0", "10.0.0.1:0"] {
@@ -197,7 +209,13 @@ async fn a_new_token_and_its_lines_work_together() {
 async fn on_loopback_another_host_name_is_refused() {
     let database = accounts(2, &key()).await;
     let page = Page::start(&database, &[]);
-    for (host, status) in [("localhost", 200), ("127.0.0.1:80", 200), ("[::1]:8080", 200), ("evil.example", 421), ("localhost.evil.example:80", 421)] {
+    for (host, status) in [
+        ("localhost", 200),
+        ("127.0.0.1:80", 200),
+        ("[::1]:8080", 200),
+        ("evil.example", 421),
+        ("localhost.evil.example:80", 421),
+    ] {
         assert_eq!(sent(page.request("/").header("host", host)).await.status.as_u16(), status, "{host}");
     }
 }
@@ -217,7 +235,8 @@ async fn a_session_of_the_server_reads_alone() {
     let database = accounts(1, &key()).await;
     let page = Page::start(&database, &[]);
     page.page("/").await;
-    let settings = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'audit-trail' AND datname = current_database()";
+    let settings =
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'audit-trail' AND datname = current_database()";
     assert!(database.count(settings).await > 0);
     // A trigger that writes on SELECT does not exist, so a function in a view stands for it.
     let sql = "CREATE TABLE written (n int); CREATE FUNCTION write() RETURNS bigint LANGUAGE sql AS 'INSERT INTO written VALUES (1); SELECT 1::bigint'; \

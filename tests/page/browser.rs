@@ -35,7 +35,8 @@ pub struct Browser {
 
 /// Returns whether a browser is there, and states it if not.
 pub fn is_there() -> bool {
-    let there = Command::new("chromedriver").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+    let there =
+        Command::new("chromedriver").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
     if !there {
         eprintln!("skipped: chromedriver is not installed");
     }
@@ -52,11 +53,23 @@ impl Browser {
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut driver = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-        lines.by_ref().map_while(Result::ok).find(|line| line.contains("started successfully")).expect("the driver starts");
+        lines
+            .by_ref()
+            .map_while(Result::ok)
+            .find(|line| line.contains("started successfully"))
+            .expect("the driver starts");
         std::thread::spawn(move || lines.for_each(drop));
         let mut arguments: Vec<String> = [
-            "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-            "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars",
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--disable-dev-shm-usage",
+            "--hide-scrollbars",
         ]
         .map(str::to_owned)
         .into();
@@ -134,7 +147,9 @@ impl Browser {
         let height = self.value("Math.ceil(document.documentElement.scrollHeight)").await.as_u64().unwrap().min(most);
         let width = self.value("document.documentElement.clientWidth").await;
         let clip = json!({"x": 0, "y": 0, "width": width, "height": height, "scale": 1});
-        let shot = self.command("Page.captureScreenshot", json!({"format": "png", "clip": clip, "captureBeyondViewport": true})).await;
+        let shot = self
+            .command("Page.captureScreenshot", json!({"format": "png", "clip": clip, "captureBeyondViewport": true}))
+            .await;
         use base64::prelude::{BASE64_STANDARD, Engine};
         std::fs::write(path, BASE64_STANDARD.decode(shot["data"].as_str().unwrap()).unwrap()).unwrap();
     }

@@ -62,7 +62,10 @@ async fn the_auditors_questions_are_answered_by_clicks_without_script() {
     assert!(browser.client.current_url().await.unwrap().as_str().ends_with("/?entity=account%3A42"));
     browser.click("tr.event a.open").await;
     let changes = browser.text(".changes").await;
-    assert!(changes.contains("limit_cents was 10000, is 250000") && changes.contains("mode was cash, is margin"), "{changes}");
+    assert!(
+        changes.contains("limit_cents was 10000, is 250000") && changes.contains("mode was cash, is margin"),
+        "{changes}"
+    );
     assert!(browser.text(".lead").await.contains("user:ada"));
 
     // What else did she do, and what happened to the account? By links.
@@ -108,14 +111,24 @@ async fn everything_is_reached_by_keys_and_the_focus_is_seen() {
     for _ in 0..40 {
         browser.keys(&tab).await;
         let seen = "(() => { const e = document.activeElement, s = getComputedStyle(e); return s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) >= 2; })()";
-        assert_eq!(browser.value(seen).await, true, "{}", browser.value("document.activeElement.outerHTML.slice(0, 200)").await);
+        assert_eq!(
+            browser.value(seen).await,
+            true,
+            "{}",
+            browser.value("document.activeElement.outerHTML.slice(0, 200)").await
+        );
     }
     browser.keys("/").await;
     // A key that is written stays in its field.
     assert_eq!(browser.value("document.activeElement.tagName").await, "INPUT");
     browser.open(&page.url).await;
     browser.client.find(Locator::Css("body")).await.unwrap().send_keys("jjk").await.unwrap();
-    assert_eq!(browser.value("[...document.querySelectorAll('tr.event')].findIndex(row => row.hasAttribute('aria-selected'))").await, 0);
+    assert_eq!(
+        browser
+            .value("[...document.querySelectorAll('tr.event')].findIndex(row => row.hasAttribute('aria-selected'))")
+            .await,
+        0
+    );
     browser.keys("?").await;
     assert_eq!(browser.value("document.getElementById('keys').open").await, true);
     browser.keys(&key_of(Key::Escape)).await;
@@ -188,7 +201,11 @@ async fn a_login_keeps_a_browser_in() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("access.toml");
     let hash = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(b"secret"));
-    std::fs::write(&file, format!("[[user]]\nname = \"ada\"\ntoken_sha256 = \"{hash}\"\nroles = [\"view\"]\ntenants = [\"acme\"]\n")).unwrap();
+    std::fs::write(
+        &file,
+        format!("[[user]]\nname = \"ada\"\ntoken_sha256 = \"{hash}\"\nroles = [\"view\"]\ntenants = [\"acme\"]\n"),
+    )
+    .unwrap();
     let page = Page::start(&database, &["--access", file.to_str().unwrap()]);
     let url = page.url.replace("127.0.0.1", "localhost");
     let browser = Browser::start(Settings::default()).await;

@@ -61,9 +61,21 @@ async fn each_step_of_the_evidence_fails_on_its_own() {
     let id = ids(&database).await[3];
     let path = format!("/event/{id}.json");
     for (harm, repair, step) in [
-        ("UPDATE audit_batches SET root = sha256('x')", "UPDATE audit_batches SET root = kept.root FROM kept WHERE kept.id = audit_batches.id", "batch"),
-        ("UPDATE audit_batches SET origin = 'mallory'", "UPDATE audit_batches SET origin = kept.origin FROM kept WHERE kept.id = audit_batches.id", "tree"),
-        ("UPDATE audit_checkpoints SET note = replace(note, 'time 2', 'time 1')", "UPDATE audit_checkpoints SET note = replace(note, 'time 1', 'time 2')", "signature"),
+        (
+            "UPDATE audit_batches SET root = sha256('x')",
+            "UPDATE audit_batches SET root = kept.root FROM kept WHERE kept.id = audit_batches.id",
+            "batch",
+        ),
+        (
+            "UPDATE audit_batches SET origin = 'mallory'",
+            "UPDATE audit_batches SET origin = kept.origin FROM kept WHERE kept.id = audit_batches.id",
+            "tree",
+        ),
+        (
+            "UPDATE audit_checkpoints SET note = replace(note, 'time 2', 'time 1')",
+            "UPDATE audit_checkpoints SET note = replace(note, 'time 1', 'time 2')",
+            "signature",
+        ),
     ] {
         as_superuser(&database, "CREATE TABLE IF NOT EXISTS kept AS SELECT * FROM audit_batches").await;
         as_superuser(&database, harm).await;
@@ -83,15 +95,18 @@ async fn what_is_not_sealed_or_not_covered_is_no_alarm() {
     let key = key();
     let database = accounts(3, &key).await;
     let page = Page::start(&database, &[]);
-    crate::scene::record(&database, |audit| drop(audit.record(audit_runtime::Event::new("account.opened")).unwrap())).await;
+    crate::scene::record(&database, |audit| drop(audit.record(audit_runtime::Event::new("account.opened")).unwrap()))
+        .await;
     let sql = "INSERT INTO audit_events (id, event_type, entity_type, created_at) VALUES (gen_random_uuid(), 'note.left', 'note', now())";
     sqlx::query(sql).execute(&database.pool).await.unwrap();
     let list = page.json("/events.json?check=1").await;
-    let states: Vec<_> = list["events"].as_array().unwrap().iter().map(|entry| entry["evidence"]["state"].as_str().unwrap()).collect();
+    let states: Vec<_> =
+        list["events"].as_array().unwrap().iter().map(|entry| entry["evidence"]["state"].as_str().unwrap()).collect();
     assert_eq!(states, ["not_sealed", "equals_seal", "verified", "verified", "verified"]);
     // The next checkpoint covers both, and the server's tree grows.
     database.admin().checkpoint(&key).await.unwrap();
     let list = page.json("/events.json?check=1").await;
-    let states: Vec<_> = list["events"].as_array().unwrap().iter().map(|entry| entry["evidence"]["state"].as_str().unwrap()).collect();
+    let states: Vec<_> =
+        list["events"].as_array().unwrap().iter().map(|entry| entry["evidence"]["state"].as_str().unwrap()).collect();
     assert_eq!(states, ["verified"; 5]);
 }

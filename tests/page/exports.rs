@@ -30,7 +30,10 @@ async fn an_export_that_breaks_off_has_no_last_line() {
     let journal = tempfile::tempdir().unwrap();
     // The record is safe on disk, and reading fails.
     let page = Page::start(&database, &["--journal", journal.path().to_str().unwrap()]);
-    sqlx::raw_sql("ALTER TABLE audit_events RENAME COLUMN origin TO origin_before").execute(&database.pool).await.unwrap();
+    sqlx::raw_sql("ALTER TABLE audit_events RENAME COLUMN origin TO origin_before")
+        .execute(&database.pool)
+        .await
+        .unwrap();
     let request = page.request("/export.ndjson");
     let response = request.send().await.unwrap();
     assert!(response.bytes().await.is_err(), "the connection ends before the export does");

@@ -54,11 +54,26 @@ pub async fn hostile() -> Database {
 fn is_harmless(path: &str, page: &str) {
     let lower = page.to_lowercase();
     assert_eq!(lower.matches("<script").count(), 1, "{path}");
-    for bad in ["<img", "<iframe", "<base", "<math", " onerror=", "\" onload=", " ontoggle=", "srcdoc=", "http-equiv", "href=\"javascript", "href=\"data:", "style=\""] {
+    for bad in [
+        "<img",
+        "<iframe",
+        "<base",
+        "<math",
+        " onerror=",
+        "\" onload=",
+        " ontoggle=",
+        "srcdoc=",
+        "http-equiv",
+        "href=\"javascript",
+        "href=\"data:",
+        "style=\"",
+    ] {
         let open = lower.match_indices(bad).filter(|(at, _)| {
             // Escaped, it stands in a text or an attribute: no tag is open around it.
             let before = &lower[..*at];
-            bad.starts_with('<') || before.rfind('<') > before.rfind('>') && before[before.rfind('<').unwrap()..].matches('"').count().is_multiple_of(2)
+            bad.starts_with('<')
+                || before.rfind('<') > before.rfind('>')
+                    && before[before.rfind('<').unwrap()..].matches('"').count().is_multiple_of(2)
         });
         assert_eq!(open.count(), 0, "{path} contains {bad}");
     }
@@ -73,7 +88,13 @@ fn is_harmless(path: &str, page: &str) {
 async fn values_of_every_column_are_shown_as_text() {
     let database = hostile().await;
     let page = Page::start(&database, &[]);
-    let mut paths = vec!["/".to_owned(), "/?check=1".into(), "/?order=oldest".into(), "/correlation/00000000-0000-7000-8000-0000000000cc".into(), "/status".into()];
+    let mut paths = vec![
+        "/".to_owned(),
+        "/?check=1".into(),
+        "/?order=oldest".into(),
+        "/correlation/00000000-0000-7000-8000-0000000000cc".into(),
+        "/status".into(),
+    ];
     let list = page.json("/events.json").await;
     for entry in list["events"].as_array().unwrap() {
         paths.push(format!("/event/{}", entry["event"]["id"].as_str().unwrap()));
@@ -82,7 +103,20 @@ async fn values_of_every_column_are_shown_as_text() {
     paths.extend(links(&shown));
     for payload in PAYLOADS {
         let encoded: String = form_urlencoded(payload);
-        for name in ["event", "actor", "tenant", "find", "origin", "outcome", "entity_type", "tz", "since", "older", "where", "evnet"] {
+        for name in [
+            "event",
+            "actor",
+            "tenant",
+            "find",
+            "origin",
+            "outcome",
+            "entity_type",
+            "tz",
+            "since",
+            "older",
+            "where",
+            "evnet",
+        ] {
             paths.push(format!("/?{name}={encoded}"));
         }
         paths.push(format!("/?where={}", form_urlencoded(&format!("a={payload}"))));
@@ -103,13 +137,18 @@ async fn values_of_every_column_are_shown_as_text() {
 }
 
 fn form_urlencoded(text: &str) -> String {
-    text.bytes().map(|byte| if byte.is_ascii_alphanumeric() { (byte as char).to_string() } else { format!("%{byte:02X}") }).collect()
+    text.bytes()
+        .map(|byte| if byte.is_ascii_alphanumeric() { (byte as char).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }
 
 /// The links of this site on a page.
 fn links(page: &str) -> Vec<String> {
     let links = page.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
-    links.filter(|link| link.starts_with('/') && !link.starts_with("/assets") && !link.starts_with("/export")).map(|link| link.replace("&amp;", "&")).collect()
+    links
+        .filter(|link| link.starts_with('/') && !link.starts_with("/assets") && !link.starts_with("/export"))
+        .map(|link| link.replace("&amp;", "&"))
+        .collect()
 }
 
 #[tokio::test]
@@ -120,12 +159,27 @@ async fn every_answer_has_the_headers_that_keep_it_in_its_place() {
     let assets: Vec<String> = shown.split('"').filter(|part| part.starts_with("/assets/")).map(str::to_owned).collect();
     assert_eq!(assets.len(), 3);
     let mut paths: Vec<&str> = assets.iter().map(String::as_str).collect();
-    paths.extend(["/", "/nothing", "/?x=y", "/events.json", "/openapi.json", "/login", "/healthz", "/export.csv", "/tail", "/assets/x"]);
+    paths.extend([
+        "/",
+        "/nothing",
+        "/?x=y",
+        "/events.json",
+        "/openapi.json",
+        "/login",
+        "/healthz",
+        "/export.csv",
+        "/tail",
+        "/assets/x",
+    ]);
     for path in paths {
         let response = page.request(path).send().await.unwrap();
         let headers = response.headers();
         let policy = headers["content-security-policy"].to_str().unwrap();
-        assert!(policy.starts_with("default-src 'none'; style-src 'self'; script-src 'self';") && !policy.contains("unsafe"), "{path}: {policy}");
+        assert!(
+            policy.starts_with("default-src 'none'; style-src 'self'; script-src 'self';")
+                && !policy.contains("unsafe"),
+            "{path}: {policy}"
+        );
         assert_eq!(headers["x-content-type-options"], "nosniff", "{path}");
         assert_eq!(headers["referrer-policy"], "no-referrer", "{path}");
         assert_eq!(headers["cross-origin-opener-policy"], "same-origin", "{path}");
@@ -140,23 +194,65 @@ async fn every_answer_has_the_headers_that_keep_it_in_its_place() {
 fn request() -> impl Strategy<Value = String> {
     let id = prop_oneof![Just("00000000-0000-7000-8000-0000000000aa".to_owned()), "[0-9a-f-]{0,40}", "\\PC{0,12}"];
     let part = prop_oneof![
-        Just("event".to_owned()), Just("entity".into()), Just("actor".into()), Just("tenant".into()), Just("correlation".into()),
-        Just("batch".into()), Just("batches".into()), Just("checkpoint".into()), Just("checkpoints".into()), Just("status".into()), Just("export.csv".into()),
-        Just("openapi".into()), Just("assets".into()), Just("events".into()), "\\PC{0,20}",
+        Just("event".to_owned()),
+        Just("entity".into()),
+        Just("actor".into()),
+        Just("tenant".into()),
+        Just("correlation".into()),
+        Just("batch".into()),
+        Just("batches".into()),
+        Just("checkpoint".into()),
+        Just("checkpoints".into()),
+        Just("status".into()),
+        Just("export.csv".into()),
+        Just("openapi".into()),
+        Just("assets".into()),
+        Just("events".into()),
+        "\\PC{0,20}",
     ];
     let name = prop_oneof![
-        Just("event".to_owned()), Just("entity".into()), Just("entity_id".into()), Just("since".into()), Just("until".into()), Just("where".into()),
-        Just("context".into()), Just("older".into()), Just("newer".into()), Just("tz".into()), Just("find".into()), Just("before".into()), Just("check".into()),
-        Just("order".into()), Just("batch".into()), Just("outcome".into()), Just("origin".into()), "[a-z_]{0,8}",
+        Just("event".to_owned()),
+        Just("entity".into()),
+        Just("entity_id".into()),
+        Just("since".into()),
+        Just("until".into()),
+        Just("where".into()),
+        Just("context".into()),
+        Just("older".into()),
+        Just("newer".into()),
+        Just("tz".into()),
+        Just("find".into()),
+        Just("before".into()),
+        Just("check".into()),
+        Just("order".into()),
+        Just("batch".into()),
+        Just("outcome".into()),
+        Just("origin".into()),
+        "[a-z_]{0,8}",
     ];
     let value = prop_oneof![
-        "\\PC{0,30}", "[0-9]{1,25}\\.[0-9a-f]{32}", "-?infinity", "-?infinity\\.[0-9a-f]{32}", "[a-z]{1,6}=[\\[{\"0-9e.]{0,12}", "[0-9]{1,7}-[0-9]{2}-[0-9]{2}",
-        "[0-9]{1,12}(us|s|m|h|d|w|mo|y)", Just("1".to_owned()), Just("*".repeat(50)), Just("account:42".into()), "[A-Z][a-z]{2,6}/[A-Z][a-z]{2,8}",
+        "\\PC{0,30}",
+        "[0-9]{1,25}\\.[0-9a-f]{32}",
+        "-?infinity",
+        "-?infinity\\.[0-9a-f]{32}",
+        "[a-z]{1,6}=[\\[{\"0-9e.]{0,12}",
+        "[0-9]{1,7}-[0-9]{2}-[0-9]{2}",
+        "[0-9]{1,12}(us|s|m|h|d|w|mo|y)",
+        Just("1".to_owned()),
+        Just("*".repeat(50)),
+        Just("account:42".into()),
+        "[A-Z][a-z]{2,6}/[A-Z][a-z]{2,8}",
     ];
     let query = prop::collection::vec((name, value), 0..4);
     let suffix = prop_oneof![Just(""), Just(".json"), Just("/proof.json"), Just("/reveal"), Just("/")];
     (part, prop::collection::vec(id, 0..3), suffix, query, any::<bool>()).prop_map(|(part, ids, suffix, query, raw)| {
-        let encode = |text: &str| if raw { text.chars().filter(char::is_ascii_graphic).filter(|c| *c != '#').collect() } else { form_urlencoded(text) };
+        let encode = |text: &str| {
+            if raw {
+                text.chars().filter(char::is_ascii_graphic).filter(|c| *c != '#').collect()
+            } else {
+                form_urlencoded(text)
+            }
+        };
         let path: Vec<String> = std::iter::once(part).chain(ids).map(|part| encode(&part)).collect();
         let query: Vec<String> = query.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
         format!("/{}{suffix}?{}", path.join("/"), query.join("&"))
@@ -191,7 +287,8 @@ async fn raw_requests_that_are_no_http_end_and_the_server_goes_on() {
     let page = Page::start(&database, &[]);
     let address = page.url.strip_prefix("http://").unwrap().to_owned();
     for raw in [
-        "GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".to_owned(),
+        "GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+            .to_owned(),
         "GET /\0 HTTP/1.1\r\nHost: localhost\r\n\r\n".into(),
         "GET /?%00=%00&actor=%00 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".into(),
         "GET http://evil.example/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".into(),

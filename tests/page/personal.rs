@@ -14,7 +14,9 @@ async fn registered() -> (Database, tempfile::TempDir, uuid::Uuid) {
     let key = MasterKey::generate();
     std::fs::write(directory.path().join("master.key"), key.secret()).unwrap();
     let audit = database.audit().master_key(key).start().unwrap();
-    let event = Event::new("customer.registered").data(&json!({"plan": "basic"})).personal("customer:1", &json!({"email": "ann@example.com"}));
+    let event = Event::new("customer.registered")
+        .data(&json!({"plan": "basic"}))
+        .personal("customer:1", &json!({"email": "ann@example.com"}));
     let id = audit.record(event).unwrap().id();
     audit.shutdown(Duration::from_secs(60)).await.unwrap();
     (database, directory, id)
@@ -36,7 +38,14 @@ async fn a_reveal_needs_the_role_the_key_and_a_reason_and_is_on_record() {
     let page = Page::start(&database, &["--access", file.to_str().unwrap(), "--master-key", key.to_str().unwrap()]);
     let get = async |token: &str, path: &str| sent(page.request(path).bearer_auth(token)).await;
     // Nowhere else, whoever asks.
-    for path in [format!("/event/{id}"), format!("/event/{id}.json"), "/".into(), "/export.ndjson".into(), "/export.csv".into(), "/?find=example.com".into()] {
+    for path in [
+        format!("/event/{id}"),
+        format!("/event/{id}.json"),
+        "/".into(),
+        "/export.ndjson".into(),
+        "/export.csv".into(),
+        "/?find=example.com".into(),
+    ] {
         let answer = get("ada's", &path).await;
         assert!(answer.status == StatusCode::OK && !answer.text.contains("ann@"), "{path}: {}", answer.text);
     }

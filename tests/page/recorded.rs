@@ -27,8 +27,13 @@ async fn each_view_export_and_proof_is_an_event_with_user_filter_and_rows() {
     let events = own(&database).await;
     let told: Vec<_> = events.iter().map(|event| (event.event_type.as_str(), event.data["rows"].to_string())).collect();
     let expected = [
-        ("audit.viewed", "6"), ("audit.viewed", "2"), ("audit.viewed", "1"), ("audit.proof", "1"), ("audit.exported", "null"),
-        ("audit.exported", "6"), ("audit.viewed", "0"),
+        ("audit.viewed", "6"),
+        ("audit.viewed", "2"),
+        ("audit.viewed", "1"),
+        ("audit.proof", "1"),
+        ("audit.exported", "null"),
+        ("audit.exported", "6"),
+        ("audit.viewed", "0"),
     ];
     assert_eq!(told, expected.map(|(event, rows)| (event, rows.to_owned())));
     assert!(events.iter().all(|event| event.actor == "ann (on this machine)" && event.data["from"] == "127.0.0.1"));
@@ -62,7 +67,14 @@ async fn nothing_is_shown_that_cannot_be_recorded() {
                CREATE TRIGGER a_refusal BEFORE INSERT ON audit_batches FOR EACH ROW EXECUTE FUNCTION refuse()";
     sqlx::raw_sql(sql).execute(&database.pool).await.unwrap();
     let id = ids(&database).await[0];
-    let paths = ["/".to_owned(), format!("/event/{id}"), format!("/event/{id}/proof.json"), "/export.ndjson".into(), "/status".into(), "/tail".into()];
+    let paths = [
+        "/".to_owned(),
+        format!("/event/{id}"),
+        format!("/event/{id}/proof.json"),
+        "/export.ndjson".into(),
+        "/status".into(),
+        "/tail".into(),
+    ];
     let answers = futures_util::future::join_all(paths.iter().map(|path| page.answer(path))).await;
     for (path, answer) in paths.iter().zip(answers) {
         assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{path}");

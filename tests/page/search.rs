@@ -7,7 +7,12 @@ use serde_json::Value;
 
 /// The times of a list in JSON.
 fn times(list: &Value) -> Vec<String> {
-    list["events"].as_array().unwrap().iter().map(|entry| entry["event"]["created_at"].as_str().unwrap().to_owned()).collect()
+    list["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["event"]["created_at"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[tokio::test]
@@ -127,10 +132,7 @@ async fn what_is_not_there_and_what_cannot_be_read_is_said_in_words() {
 
 /// A page without what changes from run to run.
 fn settled(page: &str) -> String {
-    let settings = [
-        ("/assets/page-", "/assets/page-HASH"),
-        ("/assets/icon-", "/assets/icon-HASH"),
-    ];
+    let settings = [("/assets/page-", "/assets/page-HASH"), ("/assets/icon-", "/assets/icon-HASH")];
     let mut settled = page.replace("><", ">\n<");
     for (begin, with) in settings {
         let mut rest = settled.as_str();

@@ -32,7 +32,11 @@ async fn a_tail_shows_what_arrives_and_matches_as_rows_of_the_list() {
         loop {
             record(&database, |audit| {
                 drop(audit.record(Event::new("first.one").tenant("globex")).unwrap());
-                drop(audit.record(Event::new("second.one").tenant("acme").data(&serde_json::json!({"x": "<b>"}))).unwrap());
+                drop(
+                    audit
+                        .record(Event::new("second.one").tenant("acme").data(&serde_json::json!({"x": "<b>"})))
+                        .unwrap(),
+                );
             })
             .await;
         }

@@ -10,7 +10,8 @@ use crate::evidence::proof::{self, prove, prove_archived};
 use crate::evidence::tree::extend;
 use crate::evidence::unbatched::Lookback;
 use crate::evidence::{
-    Checkpoint, Coverage, EvidenceError, Examination, Proof, ProofError, PublicKey, Report, SigningKey, Tree, Verification,
+    Checkpoint, Coverage, EvidenceError, Examination, Proof, ProofError, PublicKey, Report, SigningKey, Tree,
+    Verification,
 };
 use crate::postgres::DatabaseError;
 use crate::record::TrailEvent;

@@ -159,7 +159,8 @@ pub(crate) async fn examine(
             Some(batch) => batch.examine(event.id, &text, is_late),
             None => {
                 let mut unknown = Examination::waiting(event.id, "there is no such batch");
-                unknown.row = Check::Failed(format!("the row names the batch {batch_id}, which does not exist or is not sealed"));
+                unknown.row =
+                    Check::Failed(format!("the row names the batch {batch_id}, which does not exist or is not sealed"));
                 unknown
             }
         });
@@ -180,7 +181,8 @@ async fn rows(connection: &mut PgConnection, events: &[TrailEvent]) -> Result<Fo
     let ids: Vec<Uuid> = events.iter().map(|event| event.id).collect();
     let times: Vec<Timestamp> = events.iter().map(|event| event.created_at).collect();
     let query = sqlx::query(AssertSqlSafe(query)).bind(ids).bind(times);
-    let row = |row: PgRow| Ok(((row.try_get(0)?, row.try_get(1)?), (row.try_get(2)?, row.try_get(3)?, row.try_get(4)?)));
+    let row =
+        |row: PgRow| Ok(((row.try_get(0)?, row.try_get(1)?), (row.try_get(2)?, row.try_get(3)?, row.try_get(4)?)));
     query.fetch_all(connection).await?.into_iter().map(row).collect()
 }
 
@@ -251,9 +253,11 @@ impl Loaded {
         let signature = match (&checkpoint, key) {
             (None, _) => Check::Waiting(NOT_COVERED),
             (Some(_), None) => Check::Waiting(NO_KEY),
-            (Some(checkpoint), Some(key)) => key.open(&checkpoint.note).err().map_or(Check::Passed, |error: KeyError| {
-                Check::Failed(format!("checkpoint {}: {error}", checkpoint.id))
-            }),
+            (Some(checkpoint), Some(key)) => {
+                key.open(&checkpoint.note).err().map_or(Check::Passed, |error: KeyError| {
+                    Check::Failed(format!("checkpoint {}: {error}", checkpoint.id))
+                })
+            }
         };
         Self { row, coverage, leaves, tree: hashes, number, checkpoint, batch, path, signature }
     }
@@ -309,7 +313,9 @@ fn path(batch: &BatchRow, head: &SignedHead, number: u64, tree: &Tree) -> Result
     let fields = batch.fields().map_err(|error| error.to_string())?;
     match path.leads(batch_leaf(Row(&fields)), head.root) {
         Ok(true) => Ok(path),
-        Ok(false) => Err("the batch does not lead to the root in the checkpoint: its row or the tree was changed".into()),
+        Ok(false) => {
+            Err("the batch does not lead to the root in the checkpoint: its row or the tree was changed".into())
+        }
         Err(error) => Err(error.to_string()),
     }
 }

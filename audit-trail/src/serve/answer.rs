@@ -101,7 +101,6 @@ pub(crate) fn refused(refusal: &Refusal, is_json: bool) -> Response {
     response
 }
 
-
 impl Form {
     /// Turns a handler's failure into the answer in this form.
     pub(crate) fn answer(self, result: Result<Response, Refusal>) -> Response {

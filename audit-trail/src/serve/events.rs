@@ -13,8 +13,8 @@ use audit_runtime::evidence::{Check, Examination};
 use audit_runtime::trail::{EventFilter, Trail, TrailEvent};
 use axum::Extension;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, HeaderValue};
 use axum::http::header::CONTENT_DISPOSITION;
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::json;
@@ -69,7 +69,9 @@ fn id(text: &str) -> Result<Uuid, Refusal> {
 async fn read(trail: &Trail, viewer: &Viewer, id: Uuid) -> Result<TrailEvent, Refusal> {
     let filter = viewer.scope.narrow(EventFilter::new().id(id).limit(1));
     trail.events(&filter).await?.events.pop().ok_or_else(|| {
-        Refusal::not_found(format!("event {id} is not in the trail, or not in your part of it: not stored yet, refused or pruned"))
+        Refusal::not_found(format!(
+            "event {id} is not in the trail, or not in your part of it: not stored yet, refused or pruned"
+        ))
     })
 }
 
@@ -80,7 +82,12 @@ async fn examined(site: &Site, event: &TrailEvent) -> Result<Examination, Refusa
 }
 
 /// Reads events of the same request, or those that an event without one has caused.
-async fn related(site: &Site, viewer: &Viewer, event: &TrailEvent, order: Order) -> Result<(Vec<TrailEvent>, bool), Refusal> {
+async fn related(
+    site: &Site,
+    viewer: &Viewer,
+    event: &TrailEvent,
+    order: Order,
+) -> Result<(Vec<TrailEvent>, bool), Refusal> {
     let filter = match event.correlation_id {
         Some(correlation) => EventFilter::new().correlation(correlation),
         None => EventFilter::new().causation(event.id),
@@ -117,8 +124,7 @@ async fn show(
     event: &TrailEvent,
     reason: Option<&str>,
 ) -> Result<Response, Refusal> {
-    let (examination, related) =
-        tokio::try_join!(examined(site, event), related(site, viewer, event, question.order))?;
+    let (examination, related) = tokio::try_join!(examined(site, event), related(site, viewer, event, question.order))?;
     let (related, has_more) = related;
     let altered: HashMap<_, _> = site.evidence.badges(&related).await?;
     let (verdict, _) = pages::evidence::verdict(&examination);
@@ -172,15 +178,22 @@ pub(super) async fn reveal(
         // A link on another site must not put a reason into the viewer's mouth.
         let is_cross = headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site" || site == "same-site");
         if is_cross {
-            return Err(Refusal::forbidden("personal values are shown from the event's own page alone; open it and state the reason"));
+            return Err(Refusal::forbidden(
+                "personal values are shown from the event's own page alone; open it and state the reason",
+            ));
         }
         let trail = site.revealing.as_ref();
-        let trail = trail.ok_or_else(|| Refusal::forbidden("this server has no master key, so personal values stay encrypted"))?;
+        let trail = trail
+            .ok_or_else(|| Refusal::forbidden("this server has no master key, so personal values stay encrypted"))?;
         let query = query.unwrap_or_default();
         let reason = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "reason");
         let reason = reason.map(|(_, reason)| reason.trim().to_owned()).unwrap_or_default();
         if !REASON.contains(&reason.chars().count()) {
-            return Err(Refusal::bad(format!("reason: state in {} to {} characters why you look", REASON.start(), REASON.end())));
+            return Err(Refusal::bad(format!(
+                "reason: state in {} to {} characters why you look",
+                REASON.start(),
+                REASON.end()
+            )));
         }
         let event = read(trail, &viewer, id(&text)?).await?;
         show(&site, &viewer, form, &Question::default(), &event, Some(&reason)).await
@@ -197,9 +210,14 @@ pub(super) async fn proof(
         let event = read(&site.trail, &viewer, id(&text)?).await?;
         let examination = examined(&site, &event).await?;
         if let Some(why) = examination.failure() {
-            return Err(Refusal::new(axum::http::StatusCode::CONFLICT, format!("event {} is ALTERED: {why}", event.id)));
+            return Err(Refusal::new(
+                axum::http::StatusCode::CONFLICT,
+                format!("event {} is ALTERED: {why}", event.id),
+            ));
         }
-        let proof = examination.proof.ok_or_else(|| Refusal::not_found(format!("no checkpoint covers event {} yet", event.id)))?;
+        let proof = examination
+            .proof
+            .ok_or_else(|| Refusal::not_found(format!("no checkpoint covers event {} yet", event.id)))?;
         // As the command writes it, digit by digit.
         let text = proof.to_json().map_err(|error| Refusal::unavailable(error.to_string()))?;
         site.recorded.record(&viewer, "audit.proof", json!({"event": event.id.to_string(), "rows": 1})).await?;

@@ -98,7 +98,12 @@ struct Export {
 }
 
 /// Exports the events that match a question, oldest first.
-pub(crate) async fn export(site: Arc<Site>, viewer: Viewer, question: Question, form: Form) -> Result<Response, Refusal> {
+pub(crate) async fn export(
+    site: Arc<Site>,
+    viewer: Viewer,
+    question: Question,
+    form: Form,
+) -> Result<Response, Refusal> {
     if !viewer.has(Role::Export) {
         return Err(Refusal::forbidden("your access does not include exports; ask for the role export"));
     }
@@ -107,7 +112,8 @@ pub(crate) async fn export(site: Arc<Site>, viewer: Viewer, question: Question, 
     }
     let filter = viewer.scope.narrow(question.at(None).filter()?).limit(READ);
     let permit = site.exports.clone().try_acquire_owned();
-    let permit = permit.map_err(|_| Refusal::unavailable(format!("{EXPORTS} exports run already; try again when one has ended")))?;
+    let permit = permit
+        .map_err(|_| Refusal::unavailable(format!("{EXPORTS} exports run already; try again when one has ended")))?;
     let query = question.query();
     let (kind, extension) = form.kind();
     let data = json!({"state": "began", "form": extension, "query": query});

@@ -49,10 +49,13 @@ fn problems(status: &Status, gaps: &[TrailEvent], altered: usize) -> Vec<String>
         problems.push(format!("events were lost, the last time {}: see the gaps below", gap.created_at));
     }
     let late = status.writers.iter().filter(|writer| writer.lag_seconds.is_some_and(|lag| lag > LAG));
-    problems.extend(late.map(|writer| format!("the last batch of {} was stored more than a minute late", writer.origin)));
+    problems
+        .extend(late.map(|writer| format!("the last batch of {} was stored more than a minute late", writer.origin)));
     match status.seal.last_checkpoint_age_seconds {
         None => problems.push("no checkpoint was made yet: audit-trail checkpoint".into()),
-        Some(age) if age > CHECKPOINT_AGE => problems.push("the last checkpoint is older than a day: audit-trail checkpoint".into()),
+        Some(age) if age > CHECKPOINT_AGE => {
+            problems.push("the last checkpoint is older than a day: audit-trail checkpoint".into())
+        }
         Some(_) => {}
     }
     problems.extend(status.schema_problems.iter().map(|problem| format!("{problem}: audit-trail migrate")));

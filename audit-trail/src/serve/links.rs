@@ -13,7 +13,9 @@ fn part(text: &str) -> String {
     for (at, byte) in text.bytes().enumerate() {
         match byte {
             b'.' if is_suffix && at + 5 == text.len() => encoded.push_str("%2E"),
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'@' | b':' => encoded.push(byte.into()),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'@' | b':' => {
+                encoded.push(byte.into())
+            }
             // Writing to a string succeeds.
             other => drop(write!(encoded, "%{other:02X}")),
         }

@@ -176,7 +176,9 @@ impl Connection {
 
 /// Reads a certificate with its chain, and its key.
 pub(crate) fn tls(certificate: &Path, key: &Path) -> Result<TlsAcceptor, Failure> {
-    let failed = |path: &Path, why: String| Failure::Usage(format!("cannot use {}: {why}; give a file in PEM form", path.display()));
+    let failed = |path: &Path, why: String| {
+        Failure::Usage(format!("cannot use {}: {why}; give a file in PEM form", path.display()))
+    };
     let chain = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| failed(certificate, error.to_string()))?;

@@ -69,11 +69,14 @@ pub(super) async fn badges(site: &Site, events: &[TrailEvent], check: bool) -> R
 }
 
 fn document(path: &str, question: &Question, listed: &Listed, badges: &HashMap<Uuid, Badge>) -> Response {
-    let link = |side: Option<Side>| {
-        side.map(|side| links::with_query(&format!("{path}.json"), &question.at(Some(side))))
-    };
+    let link =
+        |side: Option<Side>| side.map(|side| links::with_query(&format!("{path}.json"), &question.at(Some(side))));
     let entry = |event| -> Entry<'_> { Entry { event, evidence: badges.get(&event.id) } };
-    json(&Document { events: listed.events.iter().map(entry).collect(), older: link(listed.older), newer: link(listed.newer) })
+    json(&Document {
+        events: listed.events.iter().map(entry).collect(),
+        older: link(listed.older),
+        newer: link(listed.newer),
+    })
 }
 
 /// `/`: the search.
@@ -108,7 +111,13 @@ pub(super) async fn search((State(site), Extension(viewer), Extension(form), Raw
 }
 
 /// The search for a text.
-async fn found(site: &Site, shown: &Shown<'_>, filter: EventFilter, text: &str, form: Form) -> Result<Response, Refusal> {
+async fn found(
+    site: &Site,
+    shown: &Shown<'_>,
+    filter: EventFilter,
+    text: &str,
+    form: Form,
+) -> Result<Response, Refusal> {
     let searched = read::search(&site.trail, filter, text).await?;
     let events: Vec<TrailEvent> = searched.found.iter().map(|found| found.event.clone()).collect();
     let badges = badges(site, &events, false).await?;
@@ -201,7 +210,15 @@ pub(super) async fn actor(
         async move |question: &Question| {
             let filters = vec![question.filter()?.actor(&name)];
             let search = question.with(|question| question.selection.actor = Some(name.clone()));
-            Ok(Thing { kind: "Actor", name, path, caption: "Events of the actor", filters, search: Some(search), before: html! {} })
+            Ok(Thing {
+                kind: "Actor",
+                name,
+                path,
+                caption: "Events of the actor",
+                filters,
+                search: Some(search),
+                before: html! {},
+            })
         }
     };
     form.answer(timeline(&site, &viewer, form, query, path, thing).await)
@@ -248,7 +265,15 @@ pub(super) async fn correlation(
             listed.events.clear();
             let search = question.with(|question| question.selection.correlation = Some(id));
             let caption = "Events of the request or process";
-            Ok(Thing { kind: "Correlation", name: id.to_string(), path, caption, filters: vec![filter], search: Some(search), before })
+            Ok(Thing {
+                kind: "Correlation",
+                name: id.to_string(),
+                path,
+                caption,
+                filters: vec![filter],
+                search: Some(search),
+                before,
+            })
         }
     };
     form.answer(timeline(&site, &viewer, form, query, path, thing).await)
@@ -270,7 +295,15 @@ pub(super) async fn batch(
             let shown = Shown::new(&viewer, question, &path);
             let before = pages::batches::head(&batch, &shown);
             let filters = vec![question.with(|question| question.own = true).filter()?.batch(id)];
-            Ok(Thing { kind: "Batch", name: id.to_string(), path, caption: "Events of the batch", filters, search: None, before })
+            Ok(Thing {
+                kind: "Batch",
+                name: id.to_string(),
+                path,
+                caption: "Events of the batch",
+                filters,
+                search: None,
+                before,
+            })
         }
     };
     form.answer(timeline(&site, &viewer, form, query, path, thing).await)

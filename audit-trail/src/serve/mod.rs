@@ -113,7 +113,9 @@ impl Serve {
     pub(crate) fn make_token(&self) -> Result<(), Failure> {
         let name = self.new_token.as_deref().unwrap_or_default();
         let (token, lines) = new_token(name);
-        say::line(format!("token: {token}\n\nThe server keeps its hash alone. Add these lines to the access file:\n\n{lines}"))
+        say::line(format!(
+            "token: {token}\n\nThe server keeps its hash alone. Add these lines to the access file:\n\n{lines}"
+        ))
     }
 
     /// Serves until it is interrupted or terminated.
@@ -124,7 +126,9 @@ impl Serve {
         self.check(access.as_ref())?;
         let key = public_key(self.public_key.as_deref())?;
         if key.is_none() {
-            say::notice("signatures are not verified without --public-key; an attacker who can change the trail can forge checkpoints too");
+            say::notice(
+                "signatures are not verified without --public-key; an attacker who can change the trail can forge checkpoints too",
+            );
         }
         server.greet(ANSWER).await?;
         let listener = self.listener().await?;

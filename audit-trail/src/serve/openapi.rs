@@ -29,9 +29,7 @@ fn schema(name: &str) -> Value {
 }
 
 fn parameters(without: &[&str]) -> Vec<Value> {
-    let parameter = |(name, text): &(&str, &str)| {
-        json!({"name": name, "in": "query", "required": false, "description": text, "schema": schema(name), "style": "form", "explode": true})
-    };
+    let parameter = |(name, text): &(&str, &str)| json!({"name": name, "in": "query", "required": false, "description": text, "schema": schema(name), "style": "form", "explode": true});
     PARAMETERS.iter().filter(|(name, _)| !without.contains(name)).map(parameter).collect()
 }
 
@@ -59,15 +57,23 @@ pub(crate) fn document() -> Value {
     let with = |first: Vec<Value>, without: &[&str]| first.into_iter().chain(parameters(without)).collect::<Vec<_>>();
     // A timeline has no search for a text.
     let timeline = ["find"];
-    let plain: Vec<&str> = PARAMETERS.iter().map(|(name, _)| *name).filter(|name| !matches!(*name, "tz" | "order" | "own")).collect();
+    let plain: Vec<&str> =
+        PARAMETERS.iter().map(|(name, _)| *name).filter(|name| !matches!(*name, "tz" | "order" | "own")).collect();
     let mut paths = Map::new();
     let mut path = |path: &str, operation: Value| paths.insert(path.to_owned(), operation);
     path("/events.json", operation("Searches events.", with(vec![], &["count"]), "List"));
-    path("/event/{id}.json", operation("Returns one event, checked now.", with(vec![in_path("id", &uuid)], &plain), "Event"));
+    path(
+        "/event/{id}.json",
+        operation("Returns one event, checked now.", with(vec![in_path("id", &uuid)], &plain), "Event"),
+    );
     path("/event/{id}/proof.json", operation("Returns the proof of an event.", vec![in_path("id", &uuid)], "Any"));
     path(
         "/entity/{type}/{key}.json",
-        operation("Lists the events of an entity.", with(vec![in_path("type", &text), in_path("key", &text)], &timeline), "List"),
+        operation(
+            "Lists the events of an entity.",
+            with(vec![in_path("type", &text), in_path("key", &text)], &timeline),
+            "List",
+        ),
     );
     for (name, summary, schema) in [
         ("actor", "Lists the events of an actor.", &text),
@@ -82,12 +88,18 @@ pub(crate) fn document() -> Value {
     path("/batches.json", operation("Lists batches, newest first.", with(vec![before], &plain), "Any"));
     path("/checkpoints.json", operation("Lists the newest 100 checkpoints.", with(vec![], &plain), "Any"));
     let number = json!({"type": "integer", "format": "int64", "minimum": 1});
-    path("/checkpoint/{id}.json", operation("Returns one checkpoint.", with(vec![in_path("id", &number)], &plain), "Any"));
+    path(
+        "/checkpoint/{id}.json",
+        operation("Returns one checkpoint.", with(vec![in_path("id", &number)], &plain), "Any"),
+    );
     path("/status.json", operation("Returns the state of the trail.", with(vec![], &plain), "Any"));
-    for (form, kind) in [("ndjson", "application/x-ndjson"), ("csv", "text/csv"), ("cloudevents", "application/x-ndjson")] {
+    for (form, kind) in
+        [("ndjson", "application/x-ndjson"), ("csv", "text/csv"), ("cloudevents", "application/x-ndjson")]
+    {
         let content = json!({kind: {"schema": {"type": "string"}}});
         let summary = "Exports all events that match, oldest first. The last line states the rows and a SHA-256.";
-        let operation = json!({"get": {"summary": summary, "parameters": parameters(&timeline), "responses": answers(&content)}});
+        let operation =
+            json!({"get": {"summary": summary, "parameters": parameters(&timeline), "responses": answers(&content)}});
         path(&format!("/export.{form}"), operation);
     }
     json!({

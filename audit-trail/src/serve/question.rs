@@ -26,7 +26,10 @@ pub(crate) const PARAMETERS: [(&str, &str); 24] = [
     ("target", "Events that have this entity as a further one, as TYPE:KEY."),
     ("tenant", "Events about data of this tenant."),
     ("actor", "Events of this actor."),
-    ("outcome", "Calls that ended like this: ok, error, panicked, cancelled, started, interrupted. May be given several times."),
+    (
+        "outcome",
+        "Calls that ended like this: ok, error, panicked, cancelled, started, interrupted. May be given several times.",
+    ),
     ("since", "Events that began then or later: RFC 3339, a date, 2h, yesterday."),
     ("until", "Events that began before then."),
     ("where", "Events whose data contain this, as key=value. May be given several times."),
@@ -130,7 +133,8 @@ impl Question {
             "check" => self.check = flag()?,
             "count" => self.count = flag()?,
             "tz" => {
-                Zone::of_name(value).ok_or_else(|| invalid(format!("{value:?} names no time zone; write Europe/Berlin")))?;
+                Zone::of_name(value)
+                    .ok_or_else(|| invalid(format!("{value:?} names no time zone; write Europe/Berlin")))?;
                 self.tz = text();
             }
             // A filter that is misspelt must not show everything.

@@ -4,7 +4,9 @@ use super::question::{Order, PAGE, Question, Side};
 use super::refusal::Refusal;
 use super::state::Site;
 use audit_runtime::Timestamp;
-use audit_runtime::trail::{Cursor, EventFilter, FacetCount, Find, Found, FoundEvent, Parts, TimeCount, Trail, TrailEvent};
+use audit_runtime::trail::{
+    Cursor, EventFilter, FacetCount, Find, Found, FoundEvent, Parts, TimeCount, Trail, TrailEvent,
+};
 use futures_util::TryStreamExt;
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -117,7 +119,12 @@ pub(crate) struct Counts {
 }
 
 /// Counts values and events over time, within a limit of time.
-pub(crate) async fn counts(site: &Site, filter: &EventFilter, question: &Question, is_of_all: bool) -> Result<Counts, Refusal> {
+pub(crate) async fn counts(
+    site: &Site,
+    filter: &EventFilter,
+    question: &Question,
+    is_of_all: bool,
+) -> Result<Counts, Refusal> {
     let (within, among) = if question.count { (LOOK, COUNTED_ON_REQUEST) } else { (GLANCE, COUNTED) };
     let facets = async { site.trail.facets(filter, among, within).await.map_err(Refusal::from) };
     let histogram = histogram(site, filter, question, is_of_all, within);
@@ -228,7 +235,9 @@ mod tests {
         assert_eq!((days.begins().len(), days.end()), (61, at("2026-06-03T12:00:00Z")));
         let seconds = parts(at("2026-05-04T09:12:00.5Z"), at("2026-05-04T09:12:01Z")).unwrap();
         assert_eq!(seconds.begins().next(), Some(at("2026-05-04T09:12:00Z")));
-        for (since, until) in [("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"), ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z")] {
+        for (since, until) in
+            [("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"), ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z")]
+        {
             let parts = parts(at(since), at(until));
             assert!(parts.is_none_or(|parts| parts.begins().len() <= BARS as usize), "{parts:?}");
         }

@@ -31,7 +31,12 @@ impl Recorded {
     ///
     /// # Errors
     /// It cannot be recorded now. Then nothing may be shown.
-    pub(crate) async fn record(&self, viewer: &Viewer, event_type: &'static str, mut data: Value) -> Result<(), Refusal> {
+    pub(crate) async fn record(
+        &self,
+        viewer: &Viewer,
+        event_type: &'static str,
+        mut data: Value,
+    ) -> Result<(), Refusal> {
         data["from"] = viewer.peer.to_string().into();
         let event = Event::new(event_type).actor(&viewer.name).data(&data);
         let refused = |why: String| {

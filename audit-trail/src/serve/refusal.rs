@@ -58,7 +58,9 @@ impl From<sqlx::Error> for Refusal {
                 "the database needs more than five seconds for this; narrow the time or add a condition that an index serves",
             ),
             // What was asked for cannot be expressed or is too deep.
-            Some(code) if code.starts_with("22") || code.starts_with("54") => Self::bad(Failure::from(error).to_string()),
+            Some(code) if code.starts_with("22") || code.starts_with("54") => {
+                Self::bad(Failure::from(error).to_string())
+            }
             _ => Self::unavailable(format!("the database refuses: {}", Failure::from(error))),
         }
     }

@@ -125,7 +125,9 @@ async fn checkpoints((State(site), Extension(viewer), Extension(form), RawQuery(
         let checkpoints = sealed::checkpoints(&site, None).await?;
         site.recorded.viewed(&viewer, "checkpoints", "", checkpoints.len()).await?;
         Ok(match form {
-            Form::Html => page(&pages::checkpoints::page(&Shown::new(&viewer, &question, "/checkpoints"), &checkpoints)),
+            Form::Html => {
+                page(&pages::checkpoints::page(&Shown::new(&viewer, &question, "/checkpoints"), &checkpoints))
+            }
             Form::Json => json(&checkpoints),
         })
     };
@@ -174,7 +176,8 @@ async fn exported(
 ) -> Response {
     let answer = async {
         let kind = export::Form::of(&name);
-        let kind = kind.ok_or_else(|| Refusal::not_found("exports are /export.ndjson, /export.csv and /export.cloudevents"))?;
+        let kind =
+            kind.ok_or_else(|| Refusal::not_found("exports are /export.ndjson, /export.csv and /export.cloudevents"))?;
         let question = Question::read(&query.unwrap_or_default())?.absolute()?;
         export::export(site, viewer, question, kind).await
     };
@@ -191,4 +194,3 @@ async fn tailed((State(site), Extension(viewer), Extension(form), RawQuery(query
     };
     form.answer(answer.await)
 }
-

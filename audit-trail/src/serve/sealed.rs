@@ -75,7 +75,8 @@ pub(crate) async fn batches(site: &Site, before: Option<&str>) -> Result<Batches
         Some(text) => place(text).ok_or_else(|| Refusal::bad("before: write it as the page before states it"))?,
         None => (Timestamp::INFINITY, Uuid::max()),
     };
-    let sql = format!("{BATCH} (b.created_at, b.id) < ($1, $2) ORDER BY b.created_at DESC, b.id DESC LIMIT {}", PAGE + 1);
+    let sql =
+        format!("{BATCH} (b.created_at, b.id) < ($1, $2) ORDER BY b.created_at DESC, b.id DESC LIMIT {}", PAGE + 1);
     let rows = sqlx::query(AssertSqlSafe(sql)).bind(before.0).bind(before.1).fetch_all(&site.pool).await?;
     let mut rows = rows.iter().map(batch).collect::<Result<Vec<_>, _>>()?;
     let has_more = rows.len() > PAGE as usize;

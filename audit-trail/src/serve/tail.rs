@@ -63,7 +63,9 @@ pub(crate) async fn follow(site: Arc<Site>, viewer: Viewer, question: Question) 
     let filter = viewer.scope.narrow(question.filter()?);
     let permit = site.tails.limit.clone().try_acquire_owned();
     let permit = permit.map_err(|_| {
-        Refusal::unavailable(format!("{TAILS} viewers follow the trail already; reload the list in place of following it"))
+        Refusal::unavailable(format!(
+            "{TAILS} viewers follow the trail already; reload the list in place of following it"
+        ))
     })?;
     let query = question.query();
     site.recorded.record(&viewer, "audit.viewed", json!({"page": "tail", "state": "began", "query": query})).await?;
@@ -94,7 +96,9 @@ fn stream(
                 following.sent += 1;
                 Event::default().event("row").data(&*row)
             }
-            Err(broadcast::error::RecvError::Lagged(number)) => Event::default().event("lagged").data(number.to_string()),
+            Err(broadcast::error::RecvError::Lagged(number)) => {
+                Event::default().event("lagged").data(number.to_string())
+            }
             Err(broadcast::error::RecvError::Closed) => return None,
         };
         Some((Ok(event), (events, following)))
@@ -103,7 +107,13 @@ fn stream(
 
 impl Tails {
     /// Joins the tail of a question, or begins it.
-    fn join(&self, site: &Arc<Site>, viewer: &Viewer, question: &Question, filter: EventFilter) -> broadcast::Receiver<Arc<str>> {
+    fn join(
+        &self,
+        site: &Arc<Site>,
+        viewer: &Viewer,
+        question: &Question,
+        filter: EventFilter,
+    ) -> broadcast::Receiver<Arc<str>> {
         let key = format!("{:?} {}", viewer.scope, question.query());
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(events) = running.get(&key) {
@@ -151,7 +161,11 @@ async fn run(
             Ok(Some(Ok(event))) => {
                 let was_there = std::mem::take(&mut is_first) && event.created_at < begin;
                 if !was_there {
-                    let row = row(&event, Some(&Badge::NotSealed).filter(|_| event.batch_id.is_none()).or(Some(&Badge::Sealed)), &shown);
+                    let row = row(
+                        &event,
+                        Some(&Badge::NotSealed).filter(|_| event.batch_id.is_none()).or(Some(&Badge::Sealed)),
+                        &shown,
+                    );
                     // Nobody listening is no failure: the next round ends the tail.
                     let _ = sender.send(row.0.into());
                 }

@@ -175,7 +175,18 @@ async fn serve(address: &str, database: &Database, journal: &Path) -> anyhow::Re
     let url = database.url()?;
     let journal = journal.display().to_string();
     let connections = database.connections.to_string();
-    let arguments = ["audit-trail", "serve", "--database-url", &url, "--listen", address, "--journal", &journal, "--connections", &connections];
+    let arguments = [
+        "audit-trail",
+        "serve",
+        "--database-url",
+        &url,
+        "--listen",
+        address,
+        "--journal",
+        &journal,
+        "--connections",
+        &connections,
+    ];
     let arguments = arguments.map(str::to_owned);
     Ok(tokio::task::spawn_blocking(move || audit_trail::run(arguments)).await?)
 }

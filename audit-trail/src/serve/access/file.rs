@@ -67,10 +67,14 @@ impl AccessFile {
         for user in &file.users {
             let name = &user.name;
             if name.is_empty() || !names.insert(name) {
-                return Err(format!("the user name {name:?} is empty or stands twice; give each user a name of its own"));
+                return Err(format!(
+                    "the user name {name:?} is empty or stands twice; give each user a name of its own"
+                ));
             }
             if user.token_sha256.is_none() && file.header.is_none() {
-                return Err(format!("the user {name} has no token_sha256; make one: audit-trail serve --new-token {name}"));
+                return Err(format!(
+                    "the user {name} has no token_sha256; make one: audit-trail serve --new-token {name}"
+                ));
             }
             let is_hash = |hash: &String| hex::decode(hash).is_ok_and(|hash| hash.len() == 32);
             if !user.token_sha256.as_ref().is_none_or(is_hash) {

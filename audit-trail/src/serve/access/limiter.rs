@@ -33,7 +33,8 @@ impl Limiter {
         }
         let most = self.per_second * BURST;
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        let filled = |(left, at): (f64, Instant)| (left + now.duration_since(at).as_secs_f64() * self.per_second).min(most);
+        let filled =
+            |(left, at): (f64, Instant)| (left + now.duration_since(at).as_secs_f64() * self.per_second).min(most);
         if buckets.len() >= MOST && !buckets.contains_key(name) {
             buckets.retain(|_, bucket| filled(*bucket) < most);
             if buckets.len() >= MOST {

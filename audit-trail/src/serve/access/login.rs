@@ -41,7 +41,8 @@ pub(crate) async fn log_in(
         return super::too_many(false);
     }
     let body = String::from_utf8_lossy(&body);
-    let token = form_urlencoded::parse(body.as_bytes()).find(|(name, _)| name == "token").map(|(_, token)| token.into_owned());
+    let token =
+        form_urlencoded::parse(body.as_bytes()).find(|(name, _)| name == "token").map(|(_, token)| token.into_owned());
     let user = site.access.as_ref().zip(token).and_then(|(access, token)| access.by_token(token.trim()));
     let to = target(&body);
     match user {
@@ -75,7 +76,9 @@ fn same_origin(headers: &HeaderMap) -> Result<(), Refusal> {
     };
     match is_own {
         true => Ok(()),
-        false => Err(Refusal::forbidden("the form comes from another site; open the login page and use the form there")),
+        false => {
+            Err(Refusal::forbidden("the form comes from another site; open the login page and use the form there"))
+        }
     }
 }
 

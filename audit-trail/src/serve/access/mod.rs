@@ -81,7 +81,8 @@ impl Viewer {
         if self.scope.is_of_all() {
             return Ok(());
         }
-        let text = format!("{what} show the whole trail, and your access is limited to a part of it; ask for wider access");
+        let text =
+            format!("{what} show the whole trail, and your access is limited to a part of it; ask for wider access");
         Err(Refusal::forbidden(text))
     }
 }
@@ -102,8 +103,12 @@ pub(crate) async fn authenticate(State(site): State<Arc<Site>>, mut request: Req
             if !site.limiter.takes(&peer.to_string()) {
                 return too_many(is_json);
             }
-            let accepts_html = request.headers().get("accept").is_some_and(|accept| accept.as_bytes().starts_with(b"text/html"));
-            if refusal.status == StatusCode::UNAUTHORIZED && accepts_html && site.access.as_ref().is_some_and(AccessFile::has_tokens) {
+            let accepts_html =
+                request.headers().get("accept").is_some_and(|accept| accept.as_bytes().starts_with(b"text/html"));
+            if refusal.status == StatusCode::UNAUTHORIZED
+                && accepts_html
+                && site.access.as_ref().is_some_and(AccessFile::has_tokens)
+            {
                 let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
                 return login::to_login(target);
             }
@@ -146,10 +151,14 @@ fn unauthorized(text: &str) -> Refusal {
 /// name has to be one of loopback.
 fn local(headers: &HeaderMap, peer: &Peer) -> Result<Viewer, Refusal> {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit())).map_or(host, |(name, _)| name);
+    let name = host
+        .rsplit_once(':')
+        .filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()))
+        .map_or(host, |(name, _)| name);
     let is_local = matches!(name, "localhost" | "127.0.0.1" | "[::1]" | "::1") || *peer == Peer::Socket;
     if !is_local {
-        let text = format!("the host {host:?} is not this machine; open http://localhost, or give the server an access file");
+        let text =
+            format!("the host {host:?} is not this machine; open http://localhost, or give the server an access file");
         return Err(Refusal::new(StatusCode::MISDIRECTED_REQUEST, text));
     }
     let name = environment::user().unwrap_or_else(|| "someone".into());

@@ -132,7 +132,9 @@ fn fields(event: &TrailEvent, shown: &Shown<'_>) -> Markup {
 fn reveal(event: &TrailEvent, content: &Content<'_>, shown: &Shown<'_>) -> Markup {
     let holds = |mark: &str| {
         let quoted = format!("\"{mark}\"");
-        event.data.to_string().contains(&quoted) || event.actor == mark || event.context.as_ref().is_some_and(|context| context.to_string().contains(&quoted))
+        event.data.to_string().contains(&quoted)
+            || event.actor == mark
+            || event.context.as_ref().is_some_and(|context| context.to_string().contains(&quoted))
     };
     html! {
         @if holds("[erased]") { p.hint { span.mark { "[erased]" } " stands for values whose keys were destroyed. Events audit.forgotten state when and by whom." } }

@@ -37,7 +37,12 @@ fn step(check: &Check, name: &str, passed: &Markup) -> Markup {
 }
 
 /// The section of an event's page.
-pub(crate) fn section(event: &TrailEvent, examination: &Examination, key: Option<&PublicKey>, shown: &Shown<'_>) -> Markup {
+pub(crate) fn section(
+    event: &TrailEvent,
+    examination: &Examination,
+    key: Option<&PublicKey>,
+    shown: &Shown<'_>,
+) -> Markup {
     let (word, class) = verdict(examination);
     let coverage = examination.coverage.as_ref();
     html! {

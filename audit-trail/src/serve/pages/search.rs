@@ -113,7 +113,8 @@ fn form(question: &Question) -> Markup {
         ("origin", "Recorded by", "desk@*", selection.origin.clone()),
         ("tz", "Time zone", "Europe/Berlin", question.tz.clone()),
     ];
-    let is_open = further.iter().take(7).any(|(.., value)| value.is_some()) || !selection.context.is_empty() || question.own;
+    let is_open =
+        further.iter().take(7).any(|(.., value)| value.is_some()) || !selection.context.is_empty() || question.own;
     html! {
         form #search.search action="/" method="get" role="search" {
             div.inputs {

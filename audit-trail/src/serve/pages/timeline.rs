@@ -19,7 +19,13 @@ pub(crate) struct Subject<'a> {
 }
 
 /// The page of a timeline, with what stands before the list.
-pub(crate) fn page(shown: &Shown<'_>, subject: &Subject<'_>, before: &Markup, listed: &Listed, badges: &Badges) -> Markup {
+pub(crate) fn page(
+    shown: &Shown<'_>,
+    subject: &Subject<'_>,
+    before: &Markup,
+    listed: &Listed,
+    badges: &Badges,
+) -> Markup {
     layout::page(
         &format!("{} {}", subject.kind, crate::text::harmless(subject.name)),
         shown,

@@ -16,7 +16,12 @@ const OPEN: usize = 3;
 const DEEPEST: usize = 24;
 
 /// The tree of these events, with one of them marked.
-pub(crate) fn tree(events: &[TrailEvent], marked: Option<Uuid>, altered: &HashMap<Uuid, Badge>, shown: &Shown<'_>) -> Markup {
+pub(crate) fn tree(
+    events: &[TrailEvent],
+    marked: Option<Uuid>,
+    altered: &HashMap<Uuid, Badge>,
+    shown: &Shown<'_>,
+) -> Markup {
     let ids: HashSet<Uuid> = events.iter().map(|event| event.id).collect();
     let mut children: HashMap<Option<Uuid>, Vec<&TrailEvent>> = HashMap::new();
     for event in events {
@@ -54,7 +59,11 @@ impl Tree<'_> {
                 continue;
             }
             let line = self.line(event);
-            let below = if level < DEEPEST { self.level(Some(event.id), level + 1) } else { html! {} };
+            let below = if level < DEEPEST {
+                self.level(Some(event.id), level + 1)
+            } else {
+                html! {}
+            };
             items.push((event.id, line, below));
         }
         html! {
