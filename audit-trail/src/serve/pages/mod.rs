@@ -42,12 +42,18 @@ pub(crate) fn key(key: &str) -> Markup {
     html! { (harmless(&crate::format::short(key)).replace('\u{2026}', "\u{2026}\u{2060}")) }
 }
 
-/// A time, as local time with its offset, and for programs.
+/// A time, as local time with its offset, and for programs. A line breaks before the clock alone.
 pub(crate) fn time(zone: &Zone, time: Timestamp) -> Markup {
     let shown = shown(zone, time);
+    let words = html! {
+        @match shown.split_once(' ') {
+            Some((date, clock)) => { (date) " " span.clock { (clock) } }
+            None => (shown),
+        }
+    };
     match time.is_rfc_3339() {
-        true => html! { time datetime=(super::question::absolute(time)) { (shown) } },
-        false => html! { (shown) },
+        true => html! { time datetime=(super::question::absolute(time)) { (words) } },
+        false => words,
     }
 }
 
