@@ -113,7 +113,7 @@ fn message(zone: &Zone, since: Timestamp, found: u64) -> String {
 }
 
 /// Where a text was found, if the line does not show it anyway.
-fn note(text: &str, found: &FoundEvent) -> String {
+pub(crate) fn note(text: &str, found: &FoundEvent) -> String {
     match (found.place, &found.path, &found.value) {
         (Place::Value, Some(path), Some(value)) => harmless(&format!("{path}={:?}", excerpt(value, text))),
         (Place::Cause, ..) => format!("cause={}", harmless(text)),

@@ -2,8 +2,13 @@
 
 use clap::Arg;
 
+/// The page is a feature.
+const SERVE: usize = if cfg!(feature = "serve") { 1 } else { 0 };
+
 /// Options that have no effect on a subcommand, or on all of a group, and are hidden there.
-const HIDDEN: [(&[&str], &[&str]); 19] = [
+const HIDDEN: [(&[&str], &[&str]); 19 + SERVE] = [
+    #[cfg(feature = "serve")]
+    (&["serve"], &["output", "wide", "raw"]),
     (&["migrate"], &["master_key", "output", "wide", "raw"]),
     (&["catalogue"], &["master_key", "output"]),
     (&["status"], &["master_key", "wide", "raw"]),

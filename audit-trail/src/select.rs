@@ -9,56 +9,56 @@ use clap::Args;
 use std::fmt::Write as _;
 use uuid::Uuid;
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, PartialEq, Default, Args)]
 pub(crate) struct Selection {
     /// Events of this type; `*` stands for any text: 'order.*'. May be given several times
     #[arg(long, value_name = "TYPE", allow_hyphen_values = true)]
-    event: Vec<String>,
+    pub(crate) event: Vec<String>,
     /// Events about entities of this type
     #[arg(long, value_name = "TYPE", allow_hyphen_values = true)]
-    entity_type: Option<String>,
+    pub(crate) entity_type: Option<String>,
     /// Events about this entity
     #[arg(long, value_name = "ID", value_parser = id)]
-    entity_id: Option<Uuid>,
+    pub(crate) entity_id: Option<Uuid>,
     /// Events about this entity, by its id or its own key, as in account:42
     #[arg(long, value_name = "TYPE:KEY", value_parser = entity)]
-    entity: Option<(String, String)>,
+    pub(crate) entity: Option<(String, String)>,
     /// Events that have this entity as a further one
     #[arg(long, value_name = "TYPE:KEY", value_parser = entity)]
-    target: Option<(String, String)>,
+    pub(crate) target: Option<(String, String)>,
     /// Events about data of this tenant
     #[arg(long, allow_hyphen_values = true)]
-    tenant: Option<String>,
+    pub(crate) tenant: Option<String>,
     /// Events of this actor
     #[arg(long, allow_hyphen_values = true)]
-    actor: Option<String>,
+    pub(crate) actor: Option<String>,
     /// Calls that ended like this: ok, error, panicked, cancelled, started, interrupted, or a text
     /// that another program wrote. May be given several times
     #[arg(long, allow_hyphen_values = true)]
-    outcome: Vec<String>,
+    pub(crate) outcome: Vec<String>,
     /// Events that began then or later: RFC 3339, a date, 2h (two hours ago), yesterday, monday
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    since: Option<String>,
+    pub(crate) since: Option<String>,
     /// Events that began before then; a date is its first moment
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    until: Option<String>,
+    pub(crate) until: Option<String>,
     /// Events whose data contain this value, as a number or the like, or as a text. A key may be a
     /// path: error.message=halted, 'limits["a.b"]=1'. May be given several times
     #[arg(long = "where", value_name = "KEY=VALUE", allow_hyphen_values = true, value_parser = Condition::parse)]
-    conditions: Vec<Condition>,
+    pub(crate) conditions: Vec<Condition>,
     /// Events whose context contains this value, with a key as for --where: ip=10.0.0.7. May be
     /// given several times
     #[arg(long, value_name = "KEY=VALUE", allow_hyphen_values = true, value_parser = Condition::parse)]
-    context: Vec<Condition>,
+    pub(crate) context: Vec<Condition>,
     /// Events of this request or process
     #[arg(long, value_name = "ID", value_parser = id)]
-    correlation: Option<Uuid>,
+    pub(crate) correlation: Option<Uuid>,
     /// Events within this call
     #[arg(long, value_name = "ID", value_parser = id)]
-    causation: Option<Uuid>,
+    pub(crate) causation: Option<Uuid>,
     /// Events that this process recorded; `*` stands for any text
     #[arg(long, allow_hyphen_values = true)]
-    origin: Option<String>,
+    pub(crate) origin: Option<String>,
 }
 
 /// Reads an id.
@@ -78,14 +78,14 @@ pub(crate) fn entity(text: &str) -> Result<(String, String), String> {
 
 /// A key, as the names on the way to it, and its value.
 #[derive(Debug, Clone, PartialEq)]
-struct Condition {
-    text: String,
+pub(crate) struct Condition {
+    pub(crate) text: String,
     /// The value by every reading: as JSON, and as a text.
     parts: Vec<Json>,
 }
 
 impl Condition {
-    fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let (path, value) = split(text)?;
         let as_text = Json::from(value);
         let mut readings = vec![as_text.to_string()];
@@ -157,19 +157,24 @@ pub(crate) fn moment(flag: &str, text: &str, bound: Bound, zone: &Zone) -> Resul
 
 /// An interval as it was understood.
 #[derive(Debug, Clone, Copy, Default)]
-struct Interval {
-    since: Option<Timestamp>,
-    until: Option<Timestamp>,
+pub(crate) struct Interval {
+    pub(crate) since: Option<Timestamp>,
+    pub(crate) until: Option<Timestamp>,
 }
 
 impl Selection {
     /// Reads the flags, and reports the interval that was understood.
     pub(crate) fn filter(&self) -> Result<EventFilter, Failure> {
         let zone = Zone::system().map_err(Failure::Usage)?;
-        let interval = self.interval(&zone)?;
+        let interval = self.interval(&zone, ["--since", "--until"])?;
         if let Some(understood) = interval.understood(&zone) {
             crate::say::notice(understood);
         }
+        Ok(self.filter_within(interval))
+    }
+
+    /// Returns the filter of the flags, with the interval as it was understood.
+    pub(crate) fn filter_within(&self, interval: Interval) -> EventFilter {
         let mut filter = EventFilter::new();
         for event in &self.event {
             filter = filter.event(event);
@@ -201,20 +206,21 @@ impl Selection {
             since => interval.since, until => interval.until, correlation => self.correlation,
             causation => self.causation, origin => self.origin.clone(),
         }
-        Ok(filter)
+        filter
     }
 
-    fn interval(&self, zone: &Zone) -> Result<Interval, Failure> {
+    /// Reads the times in a zone. An error names them by the names that they have for the user.
+    pub(crate) fn interval(&self, zone: &Zone, [since_name, until_name]: [&str; 2]) -> Result<Interval, Failure> {
         let read = |flag, text: &Option<String>, bound| {
             text.as_deref().map(|text| moment(flag, text, bound, zone)).transpose()
         };
-        let since = read("--since", &self.since, Bound::Since)?;
-        let until = read("--until", &self.until, Bound::Until)?;
+        let since = read(since_name, &self.since, Bound::Since)?;
+        let until = read(until_name, &self.until, Bound::Until)?;
         if let (Some(since), Some(until)) = (since, until)
             && since >= until
         {
             return Err(Failure::Usage(format!(
-                "the interval is empty: --since is {} and --until is {}; give --until a later time than --since",
+                "the interval is empty: {since_name} is {} and {until_name} is {}; give {until_name} a later time than {since_name}",
                 shown(zone, since),
                 shown(zone, until)
             )));

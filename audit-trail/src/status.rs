@@ -20,61 +20,61 @@ const ROW_POINTER: f64 = 4.0;
 /// All that it reports. Times are texts, because a column may contain `infinity`, or a year that
 /// few calendars know.
 #[derive(Debug, Serialize)]
-struct Status {
-    at: String,
-    connections: i64,
-    writers: Vec<Writer>,
-    in_flight: InFlight,
-    quarantine: Quarantine,
-    partitions: Vec<Partition>,
-    seal: Seal,
+pub(crate) struct Status {
+    pub(crate) at: String,
+    pub(crate) connections: i64,
+    pub(crate) writers: Vec<Writer>,
+    pub(crate) in_flight: InFlight,
+    pub(crate) quarantine: Quarantine,
+    pub(crate) partitions: Vec<Partition>,
+    pub(crate) seal: Seal,
     /// Triggers and keys that are missing.
-    schema_problems: Vec<String>,
+    pub(crate) schema_problems: Vec<String>,
 }
 
 /// A process that stored events within the last day.
 #[derive(Debug, Serialize, FromRow)]
-struct Writer {
-    origin: String,
-    last_batch_at: String,
-    last_batch_age_seconds: Option<f64>,
-    events: i64,
-    batches: i64,
+pub(crate) struct Writer {
+    pub(crate) origin: String,
+    pub(crate) last_batch_at: String,
+    pub(crate) last_batch_age_seconds: Option<f64>,
+    pub(crate) events: i64,
+    pub(crate) batches: i64,
     /// How long after its last event began the last batch was stored.
-    lag_seconds: Option<f64>,
+    pub(crate) lag_seconds: Option<f64>,
 }
 
 #[derive(Debug, Serialize, FromRow)]
-struct InFlight {
-    calls: i64,
-    oldest: Option<String>,
+pub(crate) struct InFlight {
+    pub(crate) calls: i64,
+    pub(crate) oldest: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
-struct Quarantine {
-    events: i64,
+pub(crate) struct Quarantine {
+    pub(crate) events: i64,
 }
 
 #[derive(Debug, Serialize, FromRow)]
-struct Partition {
-    name: String,
-    bounds: String,
-    rows: i64,
-    rows_are_estimated: bool,
-    bytes: i64,
+pub(crate) struct Partition {
+    pub(crate) name: String,
+    pub(crate) bounds: String,
+    pub(crate) rows: i64,
+    pub(crate) rows_are_estimated: bool,
+    pub(crate) bytes: i64,
     #[serde(skip)]
-    heap_bytes: i64,
+    pub(crate) heap_bytes: i64,
     /// Of the last VACUUM or ANALYZE, if they saw rows.
     #[serde(skip)]
-    rows_per_page: Option<f64>,
+    pub(crate) rows_per_page: Option<f64>,
 }
 
 #[derive(Debug, Serialize, FromRow)]
-struct Seal {
-    last_checkpoint_at: Option<String>,
-    last_checkpoint_age_seconds: Option<f64>,
-    batches_since: i64,
-    unsealed_rows: i64,
+pub(crate) struct Seal {
+    pub(crate) last_checkpoint_at: Option<String>,
+    pub(crate) last_checkpoint_age_seconds: Option<f64>,
+    pub(crate) batches_since: i64,
+    pub(crate) unsealed_rows: i64,
 }
 
 /// A time as every machine-readable output writes it, or, without such a form, as PostgreSQL writes
@@ -106,7 +106,7 @@ where
 }
 
 impl Status {
-    async fn read(pool: &PgPool) -> Result<Self, Failure> {
+    pub(crate) async fn read(pool: &PgPool) -> Result<Self, Failure> {
         let (at, connections) = row(
             pool,
             format!(
@@ -215,7 +215,7 @@ impl Status {
 }
 
 /// The times that a partition is for: of a month, its first day and the first day of the next.
-fn times(bounds: &str) -> String {
+pub(crate) fn times(bounds: &str) -> String {
     let days: Vec<&str> =
         bounds.split('\'').skip(1).step_by(2).map(|time| time.trim_end_matches(" 00:00:00+00")).collect();
     match *days {
@@ -264,7 +264,7 @@ pub(crate) async fn run(pool: &PgPool, style: &Style) -> Result<(), Failure> {
 }
 
 /// A time span in a unit that fits.
-fn time(seconds: Option<f64>) -> String {
+pub(crate) fn time(seconds: Option<f64>) -> String {
     let Some(seconds) = seconds else {
         return "-".into();
     };

@@ -43,6 +43,12 @@ pub(crate) fn harmless_json(json: &str) -> String {
     shown(json, Instead::Escape)
 }
 
+/// Returns a text of several lines without what a terminal or a page would obey.
+#[cfg(feature = "serve")]
+pub(crate) fn harmless_lines(text: &str) -> String {
+    text.lines().map(harmless).collect::<Vec<_>>().join("\n")
+}
+
 fn shown(text: &str, instead: Instead) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut marks = 0;

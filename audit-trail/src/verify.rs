@@ -133,6 +133,18 @@ fn archived(path: &Path, id: Uuid) -> Result<String, Failure> {
     Err(Failure::Nothing(format!("found no event {id} in {}", path.display())))
 }
 
+/// Reads the public key of the flag `--public-key`, or of the environment: the key or its file.
+pub(crate) fn public_key(given: Option<&str>) -> Result<Option<PublicKey>, Failure> {
+    let Some(given) = given.map(str::to_owned).or_else(|| variable("AUDIT_CHECKPOINT_PUBLIC_KEY")) else {
+        return Ok(None);
+    };
+    let text = match fs::read_to_string(&given) {
+        Ok(text) => text,
+        Err(_) => given,
+    };
+    text.parse().map(Some).map_err(|error| Failure::Usage(format!("--public-key: {error}")))
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Line<'a> {
@@ -170,14 +182,7 @@ impl Verify {
     }
 
     fn key(&self) -> Result<Option<PublicKey>, Failure> {
-        let Some(given) = self.public_key.clone().or_else(|| variable("AUDIT_CHECKPOINT_PUBLIC_KEY")) else {
-            return Ok(None);
-        };
-        let text = match fs::read_to_string(&given) {
-            Ok(text) => text,
-            Err(_) => given,
-        };
-        text.parse().map(Some).map_err(|error| Failure::Usage(format!("--public-key: {error}")))
+        public_key(self.public_key.as_deref())
     }
 
     pub(crate) async fn run(mut self, pool: &PgPool, style: &Style) -> Result<(), Failure> {

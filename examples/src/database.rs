@@ -14,6 +14,7 @@ pub struct Database {
     pub options: PgConnectOptions,
     /// How many connections it serves at once.
     pub connections: usize,
+    given: Option<String>,
     embedded: Option<(PgliteServer, TempDir)>,
 }
 
@@ -27,6 +28,7 @@ impl Database {
             Some(url) => Self {
                 options: url.parse().context("DATABASE_URL is no PostgreSQL URL")?,
                 connections: 2,
+                given: Some(url.to_owned()),
                 embedded: None,
             },
             None => Self::embedded()?,
@@ -56,12 +58,26 @@ impl Database {
             .password("postgres")
             .database("postgres");
         // It serves one connection at a time, and the next one waits.
-        Ok(Self { options, connections: 1, embedded: Some((server, directory)) })
+        Ok(Self { options, connections: 1, given: None, embedded: Some((server, directory)) })
     }
 
     /// The properties that the examples print.
     pub fn name(&self) -> &'static str {
         if self.embedded.is_some() { "PostgreSQL 17, embedded" } else { "the server of DATABASE_URL" }
+    }
+
+    /// Its URL, for programs that take one.
+    ///
+    /// # Errors
+    /// The path of its socket is not UTF-8.
+    pub fn url(&self) -> anyhow::Result<String> {
+        match &self.embedded {
+            Some((_, directory)) => {
+                let socket = directory.path().to_str().context("the temporary directory is not UTF-8")?;
+                Ok(format!("postgres://postgres:postgres@localhost/postgres?host={socket}&port=5432"))
+            }
+            None => self.given.clone().context("the server has no URL"),
+        }
     }
 
     /// A pool on it, to be closed before another one is used, and before [`close`](Self::close).

@@ -1,7 +1,7 @@
 //! `Trail::events`: conditions on every column, pages that stay put, and indexes for all of it.
 
-use audit_runtime::trail::{Cursor, EventFilter, IntentState, Trail};
-use audit_runtime::{Event, Outcome};
+use audit_runtime::trail::{Cursor, EventFilter, Facet, IntentState, Parts, Trail};
+use audit_runtime::{Event, Outcome, Timestamp};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::TryStreamExt;
 use serde_json::json;
@@ -370,5 +370,84 @@ async fn filtered_pages_are_in_the_order_of_time_for_every_time_there_is() {
     for n in [0, 2, 10, 12] {
         let id = Uuid::from_u64_pair(n, 1);
         assert_eq!(trail.events(&any().id(id)).await.unwrap().events.len(), 1, "{n}");
+    }
+}
+
+#[tokio::test]
+async fn an_event_with_a_time_of_its_own_is_found_by_its_id() {
+    let database = Database::new().await;
+    let audit = database.audit().start().unwrap();
+    let mut ids = Vec::new();
+    for time in ["1969-07-20T20:17:40Z", "1970-01-01T00:00:00Z", "2001-02-03T04:05:06.789012Z", "2100-01-01T00:00:00Z"]
+    {
+        let time: Timestamp = time.parse().unwrap();
+        ids.push((audit.record_at(Event::new("a.thing"), time).unwrap().id(), time));
+    }
+    audit.shutdown(Duration::from_secs(60)).await.unwrap();
+    let trail = Trail::new(database.pool.clone());
+    for (id, time) in ids {
+        let found = trail.events(&EventFilter::new().id(id)).await.unwrap().events;
+        assert_eq!(found.iter().map(|event| (event.id, event.created_at)).collect::<Vec<_>>(), [(id, time)]);
+    }
+}
+
+#[tokio::test]
+async fn counts_by_value_and_over_time_are_those_of_the_events_that_match() {
+    let database = Database::new().await;
+    fill(&database, 4_000).await;
+    let trail = Trail::new(database.pool.clone());
+    let long = Duration::from_secs(60);
+    let filter = EventFilter::new().event("order.*").without_event("order.filled");
+    let facets = trail.facets(&filter, 10_000, long).await.unwrap().unwrap();
+    let of = |facet: Facet| {
+        facets.iter().filter(move |count| count.facet == facet).map(|count| (count.value.as_str(), count.events))
+    };
+    assert_eq!(of(Facet::EventType).collect::<Vec<_>>(), [("order.submitted", 1_000)]);
+    assert_eq!(of(Facet::Outcome).collect::<Vec<_>>(), [("ok", 996), ("error", 4)]);
+    assert_eq!((of(Facet::Actor).count(), of(Facet::Tenant).count()), (25, 0));
+    let newest = trail.facets(&filter, 10, long).await.unwrap().unwrap();
+    assert_eq!(
+        newest.iter().filter(|count| count.facet == Facet::EventType).map(|count| count.events).sum::<u64>(),
+        10
+    );
+
+    let begin: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let hour = begin.saturating_add(Duration::from_secs(3_600));
+    let parts = Parts::new(begin, hour, 6).unwrap();
+    let counts = trail.histogram(&filter, parts, long).await.unwrap().unwrap();
+    // A row each second, the first of which has second 1.
+    assert_eq!(counts.iter().map(|count| count.events).collect::<Vec<_>>(), [149, 150, 150, 150, 150, 150]);
+    assert_eq!(counts[1].begin, begin.saturating_add(Duration::from_secs(600)));
+    let narrow = trail.histogram(&filter.clone().until(counts[1].begin), parts, long).await.unwrap().unwrap();
+    assert_eq!(narrow.iter().map(|count| count.events).sum::<u64>(), 149);
+    assert!(trail.arrivals(parts, long).await.unwrap().unwrap().iter().all(|count| count.events == 0));
+    // A query that takes too long is no error.
+    let slow = "ALTER TABLE audit_events RENAME TO slow; CREATE VIEW audit_events AS SELECT * FROM slow, LATERAL (SELECT pg_sleep(0.1) AS slept) s";
+    sqlx::raw_sql(slow).execute(&database.pool).await.unwrap();
+    assert_eq!(trail.histogram(&filter, parts, Duration::from_millis(50)).await.unwrap(), None);
+    assert_eq!(trail.facets(&filter, 10_000, Duration::from_millis(50)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn conditions_of_lists_apply_beside_those_of_one_value() {
+    let database = Database::new().await;
+    let sql = "INSERT INTO audit_events (id, event_type, entity_type, tenant) SELECT gen_random_uuid(), 'a.thing', kind, tenant \
+               FROM unnest(ARRAY['order', 'risk']) kind, unnest(ARRAY['acme', 'globex', NULL]) tenant";
+    sqlx::raw_sql(sql).execute(&database.pool).await.unwrap();
+    let trail = Trail::new(database.pool.clone());
+    let new = EventFilter::new;
+    for (filter, expected) in [
+        (new().tenant_any(["acme"]), 2),
+        (new().tenant_any(["acme", "globex"]), 4),
+        (new().tenant_any(["acme", "globex"]).tenant("globex"), 2),
+        (new().tenant_any(["acme"]).tenant("globex"), 0),
+        (new().tenant_any(["acme"]).tenant_any(["globex"]), 0),
+        (new().tenant_any([""; 0]), 0),
+        (new().entity_type_any(["order"]).tenant_any(["acme"]), 1),
+        (new().entity_type_any(["order"]).entity_type("risk"), 0),
+        (new().without_event("a.thing"), 0),
+        (new().without_event("a.*"), 6),
+    ] {
+        assert_eq!(trail.events(&filter).await.unwrap().events.len(), expected, "{filter:?}");
     }
 }

@@ -5,9 +5,14 @@ use super::progress::Progress;
 use crate::evidence::checkpoint::make;
 use crate::evidence::coverage::coverage;
 use crate::evidence::error::Failure;
+use crate::evidence::examine::examine;
 use crate::evidence::proof::{self, prove, prove_archived};
+use crate::evidence::tree::extend;
 use crate::evidence::unbatched::Lookback;
-use crate::evidence::{Checkpoint, Coverage, EvidenceError, Proof, ProofError, Report, SigningKey, Verification};
+use crate::evidence::{
+    Checkpoint, Coverage, EvidenceError, Examination, Proof, ProofError, PublicKey, Report, SigningKey, Tree,
+    Verification,
+};
 use crate::postgres::DatabaseError;
 use crate::record::TrailEvent;
 use crate::retention::{Prune, PruneError, PruneReport};
@@ -65,6 +70,36 @@ impl Admin {
     /// The event does not exist, no checkpoint covers it, or it differs from its seal.
     pub async fn prove(&self, event_id: Uuid) -> Result<Proof, ProofError> {
         prove(&self.pool, event_id).await.map_err(proof::Failure::into_public)
+    }
+
+    /// Adds the batches to a tree that the trail's tree has beyond them, and returns how many.
+    ///
+    /// # Errors
+    /// The database cannot be reached or does not allow it.
+    pub async fn extend_tree(&self, tree: &mut Tree) -> Result<u64, DatabaseError> {
+        let extended = async {
+            let mut connection = self.pool.acquire().await?;
+            extend(&mut connection, tree).await
+        };
+        extended.await.map_err(DatabaseError::of)
+    }
+
+    /// Checks events as the database has them now against their seals and checkpoints.
+    ///
+    /// It reads each row again, and each batch of theirs once. The paths come from the tree, which
+    /// the caller has [extended](Self::extend_tree). With a key, the checkpoints' signatures are
+    /// verified. An examination finds no row that is missing: [`verify`](Self::verify) does.
+    ///
+    /// # Errors
+    /// The database cannot be reached or does not allow it. A changed event is not an error, and
+    /// its examination states the step that failed.
+    pub async fn examine(
+        &self,
+        events: &[TrailEvent],
+        tree: &Tree,
+        key: Option<&PublicKey>,
+    ) -> Result<Vec<Examination>, DatabaseError> {
+        examine(&self.pool, events, tree, key).await.map_err(DatabaseError::of)
     }
 
     /// Proves that a pruned event was in the trail, by its line in the archive.

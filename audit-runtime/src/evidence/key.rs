@@ -140,6 +140,14 @@ impl PublicKey {
         self.verifier.name()
     }
 
+    /// Verifies that this key signed a checkpoint, and returns the number of batches it covers.
+    ///
+    /// # Errors
+    /// The text is not a checkpoint, or another key signed it, or it was changed.
+    pub fn signed(&self, note: &str) -> Result<u64, KeyError> {
+        self.open(note).map(|head| head.size)
+    }
+
     /// Reads a checkpoint that this key signed.
     pub(crate) fn open(&self, note: &str) -> Result<SignedHead, KeyError> {
         let note = Note::from_bytes(note.as_bytes()).map_err(|_| KeyError::Malformed)?;

@@ -11,16 +11,20 @@
 pub(crate) mod checkpoint;
 pub(crate) mod coverage;
 pub(crate) mod error;
+pub(crate) mod examine;
 mod key;
 pub(crate) mod proof;
 pub(crate) mod row;
+pub(crate) mod tree;
 pub(crate) mod unbatched;
 mod verify;
 
 pub use checkpoint::Checkpoint;
 pub use coverage::Coverage;
 pub use error::EvidenceError;
+pub use examine::{Check, CoveringCheckpoint, Examination};
 pub use key::{KeyError, PublicKey, SigningKey};
 pub use proof::{Proof, ProofError, Proven};
+pub use tree::Tree;
 pub(crate) use verify::VerificationStep;
 pub use verify::{Finding, FindingKind, Report, Verification};

@@ -9,7 +9,7 @@ use super::checkpoint::{BATCH, batch_leaf};
 use super::key::{KeyError, PublicKey, SignedHead};
 use super::row::{EventRow, time_field};
 use super::unbatched;
-use crate::event::Timestamp;
+use crate::event::{Timestamp, ids};
 use crate::postgres::copy::push_field;
 use crate::postgres::copy::{Row, decode};
 use crate::postgres::{DatabaseError, Internal};
@@ -42,7 +42,7 @@ pub struct Proof {
 
 /// Where a leaf is in a tree, and the hashes from there to the root.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Path {
+pub(super) struct Path {
     number: u64,
     size: u64,
     /// Hexadecimal.
@@ -52,9 +52,9 @@ struct Path {
 /// The row of a batch, as PostgreSQL's `row_to_json` writes it, with hashes as `\x` and
 /// hexadecimal.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct BatchRow {
+pub(super) struct BatchRow {
     id: Uuid,
-    journal_id: Uuid,
+    pub(super) journal_id: Uuid,
     first_position: i64,
     end_position: i64,
     rows: i32,
@@ -63,9 +63,9 @@ struct BatchRow {
     first_event_at: Option<String>,
     last_event_at: Option<String>,
     previous_position: Option<i64>,
-    previous_root: Option<String>,
+    pub(super) previous_root: Option<String>,
     open_positions: Option<String>,
-    root: String,
+    pub(super) root: String,
     /// Proofs of older programs have none.
     #[serde(default = "first_form", skip_serializing_if = "is_first_form")]
     leaf_form: i16,
@@ -139,14 +139,30 @@ pub(crate) async fn prove(pool: &PgPool, id: Uuid) -> Result<Proof, Failure> {
     // With the batch that sealed it late, if it came without one.
     let query = format!(
         "SELECT row_to_json(s)::text, s.batch FROM (SELECT {}, coalesce(e.batch_id, l.batch_id) AS batch FROM audit_events e \
-         LEFT JOIN audit_late l ON l.event_id = e.id AND l.created_at = e.created_at WHERE e.id = $1) s ORDER BY s.batch LIMIT 1",
-        unbatched::COLUMNS
+         LEFT JOIN audit_late l ON l.event_id = e.id AND l.created_at = e.created_at WHERE {}) s ORDER BY s.batch LIMIT 1",
+        unbatched::COLUMNS,
+        of_id(id)
     );
     let row = sqlx::query(AssertSqlSafe(query)).bind(id).fetch_optional(&mut *connection).await?;
     let row = row.ok_or(ProofError::NotFound(id))?;
     let event: EventRow = parse(row.try_get(0)?)?;
     let batch_id: Uuid = row.try_get::<Option<Uuid>, _>(1)?.ok_or(ProofError::NotCovered(id))?;
     prove_row(&mut connection, event, batch_id).await
+}
+
+/// Says that a row has an id, and of an id of the library's also when: there is an index by time,
+/// and one by id for rows without a batch alone.
+fn of_id(id: Uuid) -> String {
+    let at = |micros: i64| format!("timestamptz '1970-01-01 00:00Z' + interval '1 us' * {micros}");
+    let stated = ids::first_micros(id).map_or_else(String::new, |first| {
+        format!(" OR e.created_at >= {} AND e.created_at < {}", at(first), at(first + 1_000))
+    });
+    // An id states no time before 1970, and none after 10889.
+    format!(
+        "e.id = $1 AND (e.batch_id IS NULL OR e.created_at < {} OR e.created_at >= {}{stated})",
+        at(0),
+        at(ids::END)
+    )
 }
 
 /// Proves that an event which was pruned was in the trail, by its line in the archive.
@@ -189,6 +205,10 @@ async fn prove_row(connection: &mut PgConnection, event: EventRow, batch_id: Uui
 }
 
 impl Proof {
+    pub(super) fn new(event: EventRow, batch: BatchRow, batch_path: Path, tree_path: Path, checkpoint: String) -> Self {
+        Self { event, batch, batch_path, tree_path, checkpoint }
+    }
+
     /// Reads a proof.
     ///
     /// # Errors
@@ -234,18 +254,18 @@ fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, ProofError> {
 }
 
 /// The bytes that PostgreSQL wrote as `\x` and hexadecimal.
-fn bytes(text: &str) -> Result<Vec<u8>, ProofError> {
+pub(super) fn bytes(text: &str) -> Result<Vec<u8>, ProofError> {
     hex::decode(text.trim_start_matches("\\x")).map_err(|error| ProofError::Malformed(error.to_string()))
 }
 
 impl BatchRow {
     /// The entry of a row, if leaves of the batch's form can be such.
-    fn sealed(&self, row: Sealed) -> Option<Entry> {
+    pub(super) fn sealed(&self, row: Sealed) -> Option<Entry> {
         LeafForm(self.leaf_form).allows(row.form).then_some(row.entry)
     }
 
     /// As it is hashed.
-    fn fields(&self) -> Result<Vec<u8>, ProofError> {
+    pub(super) fn fields(&self) -> Result<Vec<u8>, ProofError> {
         let time = |text: &str| time_field(text).ok_or_else(|| ProofError::Malformed(format!("invalid time {text:?}")));
         let mut row = Vec::new();
         for field in [
@@ -271,12 +291,12 @@ impl BatchRow {
 }
 
 impl Path {
-    fn new(number: u64, size: u64, hashes: &[Hash]) -> Self {
+    pub(super) fn new(number: u64, size: u64, hashes: &[Hash]) -> Self {
         Self { number, size, hashes: hashes.iter().map(|hash| hex::encode(hash.0)).collect() }
     }
 
     /// Of a tree whose leaves are all here.
-    fn in_tree(leaves: &[Hash], number: u64) -> Result<Self, tlog::Error> {
+    pub(super) fn in_tree(leaves: &[Hash], number: u64) -> Result<Self, tlog::Error> {
         struct Leaves<'a>(&'a [Hash]);
         impl HashReader for Leaves<'_> {
             fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<Hash>, tlog::Error> {
@@ -292,7 +312,7 @@ impl Path {
     }
 
     /// Whether it leads from this leaf to this root.
-    fn leads(&self, leaf: Hash, root: Hash) -> Result<bool, ProofError> {
+    pub(super) fn leads(&self, leaf: Hash, root: Hash) -> Result<bool, ProofError> {
         let hash = |text: &String| {
             bytes(text)?.try_into().map(Hash).map_err(|_| ProofError::Malformed("a hash has 32 bytes".into()))
         };

@@ -50,8 +50,9 @@ impl Recorder {
 
     /// Encodes the event with its inherited values, and returns its id.
     pub(super) fn encode(&self, buffer: &mut Vec<u8>, inherited: &Inherited<'_>, event: &Event) -> Uuid {
-        let now = clock::micros_now();
-        let id = ids::event_id(now);
+        let created_at = event.created_at.and_then(Timestamp::unix_micros).unwrap_or_else(clock::micros_now);
+        // The id states the event's time, by which it is found.
+        let id = ids::event_id(created_at);
         let data = event.further.overflow().map(|count| spliced(&event.data, &format!("\"{TARGETS_NOTE}\":{count}")));
         let data = match &event.personal {
             Some(personal) => Some(spliced(data.as_deref().unwrap_or(&event.data), personal)),
@@ -67,7 +68,7 @@ impl Recorder {
             entity_id: event.entity_id,
             actor: event.actor.as_deref().or(inherited.actor).unwrap_or_else(|| self.actor()),
             data: &data,
-            created_at: event.created_at.and_then(Timestamp::unix_micros).unwrap_or(now),
+            created_at,
             outcome: Outcome::Ok,
             duration: None,
             correlation_id: Some(inherited.correlation_id.unwrap_or(id)),

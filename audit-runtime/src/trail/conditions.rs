@@ -13,6 +13,19 @@ use uuid::Uuid;
 impl EventFilter {
     /// Writes the conditions, the order and the limit.
     pub(super) fn conditions(&self, query: &mut QueryBuilder<Postgres>) {
+        self.matching(query);
+        let direction = if self.newest_first { " DESC" } else { "" };
+        query.push(" ORDER BY ");
+        if self.is_ordered_by_minute() {
+            query.push(MINUTE).push(direction).push(", ");
+        }
+        query.push("created_at").push(direction).push(", id").push(direction);
+        // One event more than a page holds shows whether there is another page.
+        query.push(" LIMIT ").push_bind(self.page_size() as i64 + 1);
+    }
+
+    /// Writes the conditions alone.
+    pub(super) fn matching(&self, query: &mut QueryBuilder<Postgres>) {
         let mut and = And { query, any: false };
         if let Some(id) = self.id {
             and.id(id);
@@ -20,8 +33,18 @@ impl EventFilter {
         if !self.events.is_empty() {
             and.matching("event_type", &self.events);
         }
+        if !self.not_events.is_empty() {
+            let events: Vec<String> = self.not_events.iter().map(|event| text(event)).collect();
+            and.then("event_type <> ALL (").push_bind(events).push(")");
+        }
         if let Some(entity_type) = &self.entity_type {
             and.then("entity_type = ").push_bind(text(entity_type));
+        }
+        for (column, lists) in [("entity_type = ANY (", &self.entity_types), ("tenant = ANY (", &self.tenants)] {
+            for list in lists {
+                let list: Vec<String> = list.iter().map(|value| text(value)).collect();
+                and.then(column).push_bind(list).push(")");
+            }
         }
         if let Some(entity_id) = self.entity_id {
             and.then("entity_id = ").push_bind(entity_id);
@@ -90,7 +113,7 @@ impl EventFilter {
         if let Some(Containing { pattern, of_ids }) = &self.containing {
             and.then(if *of_ids { TEXTS_AND_IDS } else { TEXTS }).push_bind(pattern.clone());
         }
-        let (behind, direction) = if self.newest_first { ("<", " DESC") } else { (">", "") };
+        let behind = if self.newest_first { "<" } else { ">" };
         if let Some(Cursor { created_at, id }) = self.after {
             and.beyond(behind, created_at, id);
             and.minute(by_minute, if self.newest_first { "<=" } else { ">=" }, created_at);
@@ -102,13 +125,6 @@ impl EventFilter {
         if !and.any {
             query.push("true");
         }
-        query.push(" ORDER BY ");
-        if by_minute {
-            query.push(MINUTE).push(direction).push(", ");
-        }
-        query.push("created_at").push(direction).push(", id").push(direction);
-        // One event more than a page holds shows whether there is another page.
-        query.push(" LIMIT ").push_bind(self.page_size() as i64 + 1);
     }
 
     /// Returns whether an index by one of the conditions serves the order.

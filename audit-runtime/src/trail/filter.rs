@@ -26,11 +26,17 @@ const LIMIT: u32 = 100;
 pub struct EventFilter {
     pub(super) id: Option<Uuid>,
     pub(super) events: Vec<String>,
+    /// None of these types.
+    pub(super) not_events: Vec<String>,
     pub(super) entity_type: Option<String>,
+    /// For each list, the entity's type is one of these texts.
+    pub(super) entity_types: Vec<Vec<String>>,
     pub(super) entity_id: Option<Uuid>,
     pub(super) entity: Option<Entity>,
     pub(super) target: Option<Entity>,
     pub(super) tenant: Option<String>,
+    /// For each list, the tenant is one of these texts.
+    pub(super) tenants: Vec<Vec<String>>,
     pub(super) actor: Option<String>,
     pub(super) outcomes: Vec<String>,
     pub(super) since: Option<Timestamp>,
@@ -81,6 +87,29 @@ impl EventFilter {
     /// Called again, it adds a type.
     pub fn event(mut self, event_type: impl Into<String>) -> Self {
         self.events.push(event_type.into());
+        self
+    }
+
+    /// Leaves out events of exactly this type. Called again, it leaves out a further type.
+    pub fn without_event(mut self, event_type: impl Into<String>) -> Self {
+        self.not_events.push(event_type.into());
+        self
+    }
+
+    /// Selects events about entities of one of these types. An empty list matches none.
+    ///
+    /// It applies beside [`entity_type`](Self::entity_type), and each further call beside the calls
+    /// before. So an application can narrow a filter that it was given.
+    pub fn entity_type_any(mut self, entity_types: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.entity_types.push(entity_types.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Selects events about data of one of these tenants. An empty list matches none.
+    ///
+    /// It applies beside [`tenant`](Self::tenant), and each further call beside the calls before.
+    pub fn tenant_any(mut self, tenants: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.tenants.push(tenants.into_iter().map(Into::into).collect());
         self
     }
 
@@ -243,6 +272,19 @@ impl EventFilter {
     pub(super) fn without_beginning(mut self) -> Self {
         self.newest_first = false;
         self.after = None;
+        self
+    }
+
+    /// Without a place to begin or to end.
+    pub(super) fn without_cursors(mut self) -> Self {
+        (self.after, self.before) = (None, None);
+        self
+    }
+
+    /// Within this interval, beside the one it has.
+    pub(super) fn bounded(mut self, since: Timestamp, until: Timestamp) -> Self {
+        self.since = Some(self.since.map_or(since, |given| given.max(since)));
+        self.until = Some(self.until.map_or(until, |given| given.min(until)));
         self
     }
 

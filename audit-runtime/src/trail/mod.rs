@@ -8,6 +8,8 @@ mod catalogue;
 #[cfg(feature = "postgres")]
 mod conditions;
 #[cfg(feature = "postgres")]
+mod counts;
+#[cfg(feature = "postgres")]
 mod cursor;
 #[cfg(feature = "postgres")]
 mod filter;
@@ -34,6 +36,7 @@ pub use crate::record::{Change, IntentState, TrailEvent};
 #[cfg(feature = "postgres")]
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
 pub use catalogue::{RecordedType, StoredCatalogue};
+pub use counts::{Facet, FacetCount, Parts, TimeCount};
 #[cfg(feature = "postgres")]
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
 pub use cursor::{Cursor, CursorError};

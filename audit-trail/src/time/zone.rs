@@ -51,6 +51,17 @@ impl Zone {
         zone.ok().filter(|zone| !zone.is_unknown()).map(Self::from)
     }
 
+    /// Returns the zone of a name in the time zone database, as someone else writes it: no other
+    /// text reaches the file system.
+    #[cfg(feature = "serve")]
+    pub(crate) fn of_name(name: &str) -> Option<Self> {
+        let is_safe = |part: &str| {
+            let is_of_names = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '+');
+            !part.is_empty() && part.chars().all(is_of_names)
+        };
+        (name.len() <= 64 && name.split('/').all(is_safe)).then(|| Self::known(name)).flatten()
+    }
+
     /// Returns UTC.
     pub(crate) fn utc() -> Self {
         Self { zone: TimeZone::UTC, name: "UTC".into() }

@@ -32,6 +32,9 @@ struct Arguments {
     /// Takes the whole file through so many times, each time with other idempotency keys
     #[arg(long, value_name = "TIMES", default_value_t = 1)]
     repeat: usize,
+    /// Shows the trail on the page for auditors, at this address, until it is interrupted
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:8080")]
+    serve: Option<String>,
     /// Prints a line for each order once its calls have returned
     #[arg(long)]
     verbose: bool,
@@ -56,7 +59,10 @@ async fn all() -> anyhow::Result<ExitCode> {
     let database = Database::open(arguments.database_url.as_deref()).await?;
     let temporary = tempfile::tempdir()?;
     let journal = arguments.journal.as_deref().unwrap_or(temporary.path());
-    let finished = run(&arguments, &lines, &database, journal).await;
+    let mut finished = run(&arguments, &lines, &database, journal).await;
+    if let (Ok(_), Some(address)) = (&finished, &arguments.serve) {
+        finished = serve(address, &database, journal).await;
+    }
     database.close()?;
     finished
 }
@@ -158,6 +164,31 @@ async fn run(arguments: &Arguments, lines: &[Line], database: &Database, journal
         if cfg!(debug_assertions) { " (a debug build; --release for figures)" } else { "" }
     );
     Ok(if report.left_in_journal == 0 && report.refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Shows the trail in a browser, by the command that operators use.
+///
+/// The embedded server has one connection, which is the page's: who looked stays in the journal until
+/// the page ends, and is stored then.
+async fn serve(address: &str, database: &Database, journal: &Path) -> anyhow::Result<ExitCode> {
+    println!("\nthe page for auditors shows these orders; press Ctrl-C to end it");
+    let url = database.url()?;
+    let journal = journal.display().to_string();
+    let connections = database.connections.to_string();
+    let arguments = [
+        "audit-trail",
+        "serve",
+        "--database-url",
+        &url,
+        "--listen",
+        address,
+        "--journal",
+        &journal,
+        "--connections",
+        &connections,
+    ];
+    let arguments = arguments.map(str::to_owned);
+    Ok(tokio::task::spawn_blocking(move || audit_trail::run(arguments)).await?)
 }
 
 /// Takes every order through a desk of its own while no audit trail is installed.

@@ -1,0 +1,191 @@
+//! The OpenAPI document of the JSON forms, made of the same list of parameters that is read.
+
+use super::answer::json;
+use super::question::PARAMETERS;
+use axum::response::Response;
+use serde_json::{Map, Value, json};
+
+/// Parameters that may be given several times.
+const SEVERAL: [&str; 4] = ["event", "outcome", "where", "context"];
+const IDS: [&str; 4] = ["entity_id", "correlation", "causation", "batch"];
+const FLAGS: [&str; 3] = ["own", "check", "count"];
+
+/// `/openapi.json`
+pub(super) async fn get() -> Response {
+    json(&document())
+}
+
+fn schema(name: &str) -> Value {
+    let one = if IDS.contains(&name) {
+        json!({"type": "string", "format": "uuid"})
+    } else if FLAGS.contains(&name) {
+        json!({"type": "string", "enum": ["0", "1"]})
+    } else if name == "order" {
+        json!({"type": "string", "enum": ["newest", "oldest"]})
+    } else {
+        json!({"type": "string", "minLength": 1, "maxLength": 1000})
+    };
+    if SEVERAL.contains(&name) { json!({"type": "array", "items": one}) } else { one }
+}
+
+fn parameters(without: &[&str]) -> Vec<Value> {
+    let parameter = |(name, text): &(&str, &str)| json!({"name": name, "in": "query", "required": false, "description": text, "schema": schema(name), "style": "form", "explode": true});
+    PARAMETERS.iter().filter(|(name, _)| !without.contains(name)).map(parameter).collect()
+}
+
+fn in_path(name: &str, schema: &Value) -> Value {
+    json!({"name": name, "in": "path", "required": true, "schema": schema})
+}
+
+fn answers(content: &Value) -> Value {
+    let problem = json!({"description": "The reason, in words.", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}});
+    json!({
+        "200": {"description": "The answer.", "content": content},
+        "400": problem, "401": problem, "403": problem, "404": problem, "408": problem, "409": problem, "421": problem, "429": problem, "503": problem,
+    })
+}
+
+fn operation(summary: &str, parameters: Vec<Value>, schema: &str) -> Value {
+    let content = json!({"application/json": {"schema": {"$ref": format!("#/components/schemas/{schema}")}}});
+    json!({"get": {"summary": summary, "parameters": parameters, "responses": answers(&content)}})
+}
+
+/// The document.
+pub(crate) fn document() -> Value {
+    let uuid = json!({"type": "string", "format": "uuid"});
+    let text = json!({"type": "string", "minLength": 1});
+    let with = |first: Vec<Value>, without: &[&str]| first.into_iter().chain(parameters(without)).collect::<Vec<_>>();
+    // A timeline has no search for a text.
+    let timeline = ["find"];
+    let plain: Vec<&str> =
+        PARAMETERS.iter().map(|(name, _)| *name).filter(|name| !matches!(*name, "tz" | "order" | "own")).collect();
+    let mut paths = Map::new();
+    let mut path = |path: &str, operation: Value| paths.insert(path.to_owned(), operation);
+    path("/events.json", operation("Searches events.", with(vec![], &["count"]), "List"));
+    path(
+        "/event/{id}.json",
+        operation("Returns one event, checked now.", with(vec![in_path("id", &uuid)], &plain), "Event"),
+    );
+    path("/event/{id}/proof.json", operation("Returns the proof of an event.", vec![in_path("id", &uuid)], "Any"));
+    path(
+        "/entity/{type}/{key}.json",
+        operation(
+            "Lists the events of an entity.",
+            with(vec![in_path("type", &text), in_path("key", &text)], &timeline),
+            "List",
+        ),
+    );
+    for (name, summary, schema) in [
+        ("actor", "Lists the events of an actor.", &text),
+        ("tenant", "Lists the events about data of a tenant.", &text),
+        ("correlation", "Lists the events of a request or process.", &uuid),
+        ("batch", "Lists the events of a batch.", &uuid),
+    ] {
+        let parameters = with(vec![in_path("id", schema)], &timeline);
+        path(&format!("/{name}/{{id}}.json"), operation(summary, parameters, "List"));
+    }
+    let before = json!({"name": "before", "in": "query", "required": false, "schema": {"type": "string"}, "description": "Where the page before ended."});
+    path("/batches.json", operation("Lists batches, newest first.", with(vec![before], &plain), "Any"));
+    path("/checkpoints.json", operation("Lists the newest 100 checkpoints.", with(vec![], &plain), "Any"));
+    let number = json!({"type": "integer", "format": "int64", "minimum": 1});
+    path(
+        "/checkpoint/{id}.json",
+        operation("Returns one checkpoint.", with(vec![in_path("id", &number)], &plain), "Any"),
+    );
+    path("/status.json", operation("Returns the state of the trail.", with(vec![], &plain), "Any"));
+    for (form, kind) in
+        [("ndjson", "application/x-ndjson"), ("csv", "text/csv"), ("cloudevents", "application/x-ndjson")]
+    {
+        let content = json!({kind: {"schema": {"type": "string"}}});
+        let summary = "Exports all events that match, oldest first. The last line states the rows and a SHA-256.";
+        let operation =
+            json!({"get": {"summary": summary, "parameters": parameters(&timeline), "responses": answers(&content)}});
+        path(&format!("/export.{form}"), operation);
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "audit-trail serve",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Reads the audit trail. Each request is recorded in the trail with the name of the user.",
+            "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"},
+        },
+        "paths": paths,
+        "security": [{"token": []}, {}],
+        "components": {
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "schemas": schemas(),
+        },
+    })
+}
+
+fn schemas() -> Value {
+    let or_null = |kind: &str| json!({"type": [kind, "null"]});
+    let step = json!({
+        "type": "object",
+        "required": ["state"],
+        "properties": {"state": {"enum": ["passed", "failed", "not_checked", "unknown"]}, "why": or_null("string")},
+    });
+    json!({
+        "Any": {},
+        "Problem": {"type": "object", "required": ["status", "error"], "properties": {"status": {"type": "integer"}, "error": {"type": "string"}}},
+        "TrailEvent": {
+            "type": "object",
+            "required": ["id", "event_type", "entity_type", "actor", "data", "created_at", "outcome"],
+            "properties": {
+                "id": {"type": "string", "format": "uuid"},
+                "event_type": {"type": "string"},
+                "entity_type": {"type": "string"},
+                "entity_id": or_null("string"),
+                "entity_key": {"type": "string"},
+                "targets": {},
+                "tenant": {"type": "string"},
+                "actor": {"type": "string"},
+                "data": {},
+                "created_at": {"type": "string", "description": "RFC 3339 to the microsecond, or infinity, or a time that RFC 3339 cannot express."},
+                "outcome": {"type": "string"},
+                "duration_us": or_null("integer"),
+                "correlation_id": or_null("string"),
+                "causation_id": or_null("string"),
+                "context": {},
+                "origin": or_null("string"),
+                "batch_id": or_null("string"),
+                "intent": {"enum": ["in_flight", "interrupted", "completed"]},
+            },
+        },
+        "Badge": {
+            "type": ["object", "null"],
+            "required": ["state"],
+            "properties": {
+                "state": {"enum": ["covered", "sealed", "not_sealed", "verified", "equals_seal", "altered"]},
+                "checkpoint": {"type": "integer"},
+                "at": {"type": "string"},
+                "why": {"type": "string"},
+            },
+        },
+        "List": {
+            "type": "object",
+            "required": ["events", "older", "newer"],
+            "properties": {
+                "events": {"type": "array", "items": {
+                    "type": "object",
+                    "required": ["event", "evidence"],
+                    "properties": {"event": {"$ref": "#/components/schemas/TrailEvent"}, "evidence": {"$ref": "#/components/schemas/Badge"}},
+                }},
+                "older": or_null("string"),
+                "newer": or_null("string"),
+            },
+        },
+        "Event": {
+            "type": "object",
+            "required": ["event", "evidence"],
+            "properties": {
+                "event": {"$ref": "#/components/schemas/TrailEvent"},
+                "evidence": {"type": "object", "required": ["verdict", "row", "batch", "tree", "signature"], "properties": {
+                    "verdict": {"type": "string"}, "row": step, "batch": step, "tree": step, "signature": step,
+                    "batch_id": or_null("string"), "checkpoint": or_null("integer"),
+                }},
+            },
+        },
+    })
+}
