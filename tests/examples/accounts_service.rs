@@ -198,4 +198,5 @@ async fn each_question_of_an_auditor_is_one_command() {
     let about = ask(&database, &service, &["subject", &customer]);
     assert_eq!((about.len(), &about[0]["data"]["email"]), (10, &json!("[erased]")));
     database.is_unharmed().await;
+    crate::catalogues::is_as_before(&database, "accounts").await;
 }
