@@ -164,7 +164,7 @@ async fn counts_narrow_and_the_histogram_has_a_table() {
     let database = accounts(60, &key()).await;
     let page = Page::start(&database, &[]);
     let shown = page.page("/?tenant=acme&count=1&since=2026-05-04T09%3A00%3A00Z&until=2026-05-04T09%3A01%3A00Z").await;
-    let facet = "tenant=acme&amp;actor=user%3A1&amp;since=2026-05-04T09%3A00%3A00Z&amp;until=2026-05-04T09%3A01%3A00Z\"><span class=\"value\">user:1</span> <span class=\"count\">10</span>";
+    let facet = "tenant=acme&amp;actor=user%3A1&amp;since=2026-05-04T09%3A00%3A00Z&amp;until=2026-05-04T09%3A01%3A00Z\"><span class=\"value\">user:<wbr>1<wbr></span> <span class=\"count\">10</span>";
     assert!(shown.contains(facet), "{shown}");
     assert!(shown.contains("<strong>30</strong> events by the time at which they began"), "{shown}");
     let all = page.page("/?count=1").await;
