@@ -151,11 +151,9 @@ impl<'a> Lane<'a> {
         while self.number == 0 && self.work.planner.borrow_mut().backlog.is_to_be_postponed(self.parts) {
             // A thread may be about to publish the next record.
             let Some((batch, keys)) = self.next_batch().await else { break };
-            let mut planner = self.work.planner.borrow_mut();
-            let Some(cut) = batch.cut.clone() else { return Some(batch) };
-            planner.backlog.postpone(cut, keys);
-            planner.chain.recycle(batch);
-            drop(planner);
+            if let Some(batch) = self.work.planner.borrow_mut().postpone(batch, keys) {
+                return Some(batch);
+            }
             // Other lanes store what was postponed.
             tokio::task::yield_now().await;
         }

@@ -6,6 +6,7 @@ use super::chain::Chain;
 use super::parts::WriterParts;
 use super::tidy::Tidy;
 use crate::journal::Next;
+use crate::privacy::SubjectKeys;
 use std::collections::BTreeMap;
 
 /// Cuts the live journal into batches and knows which are stored.
@@ -64,6 +65,14 @@ impl Planner {
             progress.ahead = [ahead.start, ahead.end];
             progress.stored += rows;
         });
+    }
+
+    /// Postpones a batch that is sealed, or returns one that is not.
+    pub(super) fn postpone(&mut self, batch: Batch, keys: SubjectKeys) -> Option<Batch> {
+        let Some(cut) = batch.cut.clone() else { return Some(batch) };
+        self.backlog.postpone(cut, keys);
+        self.chain.recycle(batch);
+        None
     }
 
     /// Keeps the buffers of a stored batch for the next one.
