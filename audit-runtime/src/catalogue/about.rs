@@ -53,7 +53,7 @@ fn field(text: &str) -> AuditedField {
     let source = match taken("=~><@") {
         Some('=') => FieldSource::Field,
         Some('~') => FieldSource::Change,
-        Some('>') => FieldSource::Result,
+        Some('>') => FieldSource::Returned,
         Some('<') => FieldSource::Error,
         Some(_) => FieldSource::Actor,
         None => FieldSource::Parameter,
@@ -68,7 +68,7 @@ fn field(text: &str) -> AuditedField {
         None => FieldCapture::Value,
     };
     let name = match (source, rest.as_str()) {
-        (FieldSource::Result, "") => "result",
+        (FieldSource::Returned, "") => "result",
         (FieldSource::Error, "") => "error",
         (FieldSource::Actor, "") => "actor",
         (_, name) => name,

@@ -76,7 +76,9 @@ pub enum FieldSource {
     /// An entry of `changes(..)`: the value before and after the call.
     Change,
     /// The value that the function returns.
-    Result,
+    // With the name `Result`, the compiler would no longer shorten that of the type in its messages.
+    #[serde(rename = "result")]
+    Returned,
     /// The error that it returns.
     Error,
     /// The actor, a column beside the data.
