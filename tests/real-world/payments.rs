@@ -61,11 +61,8 @@ struct Create {
     connectors: &'static [&'static str],
 }
 
-// The block of 45, with an attribute on what is recorded.
-#[audited(entity = "connector")]
 #[async_trait]
 impl Operation<Authorize, AuthorizeRequest, Response> for Create {
-    #[audited(off)]
     async fn validate(&self, request: &AuthorizeRequest) -> PaymentResult<&'static str> {
         match self.connectors.first() {
             _ if request.cents <= 0 => Err(PaymentError::NoAmount),
@@ -74,8 +71,8 @@ impl Operation<Authorize, AuthorizeRequest, Response> for Create {
         }
     }
 
-    // 45. A method of a generic trait, by a macro: 2.
-    #[audited(event = "connector.called", only(connector, ?flow, request))]
+    // 45. A method of a generic trait, by a macro: 3.
+    #[audited(event = "connector.called", id = none, only(connector, ?flow, request))]
     async fn call(&self, connector: &str, flow: Authorize, request: AuthorizeRequest) -> PaymentResult<Response> {
         Ok(Response {
             connector: connector.to_owned(),

@@ -90,6 +90,7 @@ async fn ask(question: &str) -> JobResult<String> {
 #[audited(entity = "job", skip(queue))]
 mod queues {
     use super::{Job, JobResult};
+    use audit_runtime::audited;
     use std::collections::VecDeque;
     use tokio::sync::{Notify, mpsc};
 
@@ -136,8 +137,8 @@ struct Counter {
     sum: u32,
 }
 
-// The block of 66.
-#[audited(entity = "counter")]
+// The block of 66: 1 beside the entity.
+#[audited(entity = "counter", id = none)]
 impl Counter {
     // 66. An actor's handler: 3.
     #[audited(event = "counter.changed", skip_all, changes(self.sum))]
