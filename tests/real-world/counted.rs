@@ -13,7 +13,8 @@ struct Shape {
 fn shapes(source: &str) -> Vec<Shape> {
     let lines: Vec<&str> = source.lines().map(str::trim_start).collect();
     let comments = lines.iter().enumerate().filter_map(|(at, line)| {
-        let (number, text) = line.strip_prefix("// ")?.split_once(". ")?;
+        let comment = line.strip_prefix("//")?.trim_start_matches('/').trim_start();
+        let (number, text) = comment.split_once(". ")?;
         let (_, stated) = text.strip_suffix('.')?.rsplit_once(": ")?;
         Some((at, number.parse().ok()?, stated.parse().ok()?))
     });
