@@ -45,7 +45,7 @@ pub(crate) fn check(mut args: Args, function: &Function, responses: bool) -> syn
     let result = match args.result {
         Some(result) => result,
         // A stream or an iterator cannot be serialised as data.
-        None if function.output.is_opaque() && !(responses && function.output.response().is_some()) => Shown::Skip,
+        None if function.output.is_opaque() && !function.output.may_respond(responses) => Shown::Skip,
         None => Shown::As(Format::Serialize),
     };
     let error = args.error;

@@ -3,7 +3,7 @@
 use proc_macro2::Span;
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
-use syn::{GenericArgument, Path, PathArguments, ReturnType, Signature, Type, TypeParamBound};
+use syn::{GenericArgument, Path, PathArguments, ReturnType, Signature, Type, TypeImplTrait, TypeParamBound};
 
 /// How the body gives its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,17 +161,25 @@ impl Output {
     /// Whether the value, or what a `Result` by any name holds of it, is an `impl Trait` that does
     /// not promise to serialise.
     pub(crate) fn is_opaque(&self) -> bool {
-        let Some(value) = &self.value else {
-            return false;
-        };
+        self.opaque().is_some_and(|opaque| !promises(opaque, "Serialize"))
+    }
+
+    /// Whether it is an opaque type behind which there may be a response: an `impl Responder` of
+    /// actix-web, or, where `responses` states that the runtime knows these, an `impl IntoResponse`.
+    pub(crate) fn may_respond(&self, responses: bool) -> bool {
+        let is_responder = self.opaque().is_some_and(|opaque| promises(opaque, "Responder"));
+        is_responder || (responses && self.response().is_some())
+    }
+
+    /// The value, or what a `Result` by any name holds of it, if that is an `impl Trait`.
+    fn opaque(&self) -> Option<&TypeImplTrait> {
+        let value = self.value.as_ref()?;
         let is_result = last_segment(value).is_some_and(|segment| segment.ident.to_string().ends_with("Result"));
         let success = if is_result { first_type_argument(value).unwrap_or(value) } else { value };
-        let Type::ImplTrait(opaque) = success else {
-            return false;
-        };
-        !opaque.bounds.iter().any(|bound| {
-            matches!(bound, TypeParamBound::Trait(bound) if bound.path.segments.last().is_some_and(|s| s.ident == "Serialize"))
-        })
+        match success {
+            Type::ImplTrait(opaque) => Some(opaque),
+            _ => None,
+        }
     }
 
     /// Whether the value, or the content of a `Result`, is an `impl IntoResponse` and promises only
@@ -252,6 +260,14 @@ fn future_output<'a>(mut bounds: impl Iterator<Item = &'a TypeParamBound>) -> Op
             GenericArgument::AssocType(output) if output.ident == "Output" => Some(output.ty.clone()),
             _ => None,
         })
+    })
+}
+
+/// Whether an `impl Trait` promises a trait of this name.
+fn promises(opaque: &TypeImplTrait, name: &str) -> bool {
+    opaque.bounds.iter().any(|bound| match bound {
+        TypeParamBound::Trait(bound) => bound.path.segments.last().is_some_and(|segment| segment.ident == name),
+        _ => false,
     })
 }
 

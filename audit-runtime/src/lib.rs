@@ -49,6 +49,7 @@
 //! | `tls` (default) | TLS connections to PostgreSQL, by rustls and the system's certificates. Implies `postgres` |
 //! | `evidence` | signed checkpoints, verification, proofs, and retention, which verifies what it prunes. Implies `postgres` |
 //! | `personal` | encryption of `personal(..)` values by keys of their subjects. Without it, such values are recorded as `"[redacted]"`. Implies `postgres` |
+//! | `actix-web` | HTTP responses (actix-web 4): the status is the result of a call and decides its outcome |
 //! | `axum` | HTTP responses (axum 0.8, `http` 1): the status is the result of a call and decides its outcome. Extractors are [`Captured`] |
 //! | `sqlx08`, `tokio-postgres`, `sea-orm`, `diesel-async` | `tx` and [`Audit::record_in`] by transactions of these clients: see [`InsertRow`] |
 //! | `diesel` | [`Audit::record_in_blocking`] by connections of diesel 2.3: see [`InsertRowBlocking`] |

@@ -1,4 +1,5 @@
-//! HTTP responses, with the feature `axum`: their status is the result, and decides the outcome.
+//! HTTP responses, with the features `axum` and `actix-web`: their status is the result, and decides
+//! the outcome.
 
 #![deny(warnings, clippy::all, clippy::pedantic, clippy::nursery)]
 #![allow(clippy::unused_async, reason = "handlers are asynchronous")]
@@ -102,6 +103,102 @@ async fn so_does_the_status_within_a_result() {
     let outer = |event: &TrailEvent| event.causation_id.is_none();
     let outcomes: Vec<_> = probe.events().into_iter().filter(outer).map(|event| event.outcome).collect();
     assert_eq!(outcomes, [Outcome::Error, Outcome::Ok, Outcome::Error]);
+}
+
+/// Responses of actix-web.
+mod actix {
+    use super::{ID, Outcome, audited, caught};
+    use actix_web::dev::ServiceResponse;
+    use actix_web::http::StatusCode;
+    use actix_web::test::TestRequest;
+    use actix_web::{HttpResponse, Responder};
+    use serde_json::json;
+
+    /// A type that only has a status of its own.
+    #[derive(serde::Serialize)]
+    struct Parcel {
+        status: u16,
+    }
+
+    impl Parcel {
+        fn status(&self) -> StatusCode {
+            StatusCode::from_u16(self.status).unwrap()
+        }
+    }
+
+    fn answer(status: u16) -> HttpResponse {
+        let mut answer = HttpResponse::build(StatusCode::from_u16(status).unwrap());
+        answer.insert_header(("set-cookie", "session=hunter2")).finish()
+    }
+
+    #[audited(event = "order.shown", err = "order.missing", id = ID)]
+    fn response(status: u16) -> HttpResponse {
+        answer(status)
+    }
+
+    #[audited(event = "order.shown", err = "order.missing", id = ID)]
+    fn opaque(status: u16) -> impl Responder {
+        answer(status)
+    }
+
+    #[audited(event = "order.shown", id = ID)]
+    fn opaque_text(status: u16) -> impl Responder {
+        status.to_string()
+    }
+
+    #[audited(event = "order.shown", err = "order.missing", id = ID)]
+    fn service_response(status: u16) -> ServiceResponse {
+        TestRequest::default().to_srv_response(answer(status))
+    }
+
+    #[audited(event = "order.shown", err = "order.missing", id = ID)]
+    fn status_itself(status: u16) -> StatusCode {
+        StatusCode::from_u16(status).unwrap()
+    }
+
+    #[audited(event = "order.shown", err = "order.missing", id = ID)]
+    fn refusal(status: u16) -> Result<HttpResponse, HttpResponse> {
+        if status < 400 { Ok(answer(status)) } else { Err(answer(status)) }
+    }
+
+    #[audited(event = "order.shown", id = ID)]
+    fn parcel(status: u16) -> Parcel {
+        Parcel { status }
+    }
+
+    #[test]
+    fn the_status_of_an_actix_response_is_the_result_and_decides_the_outcome() {
+        for status in [200, 404] {
+            let events = [
+                caught(|| drop(response(status))).1,
+                caught(|| drop(opaque(status))).1,
+                caught(|| drop(service_response(status))).1,
+                caught(|| _ = status_itself(status)).1,
+            ];
+            let ended = if status == 200 { (Outcome::Ok, "order.shown") } else { (Outcome::Error, "order.missing") };
+            for event in events {
+                assert_eq!((event.outcome, &*event.event_type), ended);
+                assert_eq!(event.data, json!({"status": status, "result": status}));
+            }
+        }
+    }
+
+    #[test]
+    fn an_actix_response_that_is_an_error_is_recorded_without_its_headers() {
+        assert_eq!(caught(|| drop(refusal(200))).1.data, json!({"status": 200, "result": 200}));
+        let event = caught(|| drop(refusal(404))).1;
+        let error = json!({"message": "404 Not Found", "causes": []});
+        assert_eq!((event.outcome, event.data), (Outcome::Error, json!({"status": 404, "error": error}).into()));
+    }
+
+    #[test]
+    fn a_value_without_an_http_status_stays_a_success() {
+        let event = caught(|| drop(opaque_text(404))).1;
+        assert_eq!((event.outcome, event.data), (Outcome::Ok, json!({"status": 404}).into()));
+        let (parcel, event) = caught(|| parcel(404));
+        assert!(parcel.status().is_client_error());
+        assert_eq!(event.outcome, Outcome::Ok);
+    }
 }
 
 /// A framework with a trait of the same name, and of other responses.

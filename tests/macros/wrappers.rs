@@ -126,9 +126,32 @@ fn the_content_of_a_path_is_the_id() {
     assert_eq!(event.entity_id, Some(ID));
 }
 
+#[derive(Clone, Serialize)]
+struct Keyed {
+    token: u32,
+    api_key: &'static str,
+}
+
+/// The content of another framework's extractor, and of a user's wrapper, as of axum's.
+#[audited(
+    event = "order.placed", id = ID, fields(of = body.token), result = skip,
+    plain(body.token, valid.token, json.token, request.token),
+)]
+fn place_by_token(body: Json<Keyed>, valid: &Valid<Keyed>, json: domain::Json<Keyed>, request: tonic::Request<Keyed>) {}
+
+#[test]
+fn a_key_inside_of_a_wrapper_can_be_plain() {
+    let keyed = || Keyed { token: 7, api_key: "k-17" };
+    let (_, event) = caught(|| {
+        place_by_token(Json(keyed()), &valid(keyed()), domain::Json(keyed()), tonic::Request::new(keyed()));
+    });
+    let shown = || json!({"token": 7, "api_key": "[redacted]"});
+    assert_eq!(event.data, json!({"body": shown(), "valid": shown(), "json": shown(), "request": shown(), "of": 7}));
+}
+
 /// Names of parts of programs, and data.
 mod domain {
-    use super::{Deref, Order, Serialize};
+    use super::{Deref, Serialize};
 
     #[derive(Serialize)]
     pub struct Transaction<'a> {
@@ -148,10 +171,10 @@ mod domain {
     /// Another framework's extractor.
     pub struct Json<T>(pub T);
 
-    impl Deref for Json<Order> {
-        type Target = Order;
+    impl<T> Deref for Json<T> {
+        type Target = T;
 
-        fn deref(&self) -> &Order {
+        fn deref(&self) -> &T {
             &self.0
         }
     }

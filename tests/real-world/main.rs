@@ -2,12 +2,14 @@
 //! has of it are compared.
 //!
 //! No attribute here contains `fallible`. Shapes are numbered, and behind each stands how many
-//! arguments its attribute takes.
+//! arguments its attribute takes: at most two beside the event type. Where a block has an attribute,
+//! its comment states the arguments beside the entity.
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 #![allow(clippy::unused_async, clippy::too_many_arguments, reason = "services are shown as they are found")]
 
 mod actix;
+mod counted;
 mod payments;
 mod poem;
 mod repositories;

@@ -71,8 +71,8 @@ impl Operation<Authorize, AuthorizeRequest, Response> for Create {
         }
     }
 
-    // 45. A method of a generic trait, by a macro: 4.
-    #[audited(event = "connector.called", id = none, only(connector, ?flow, request), result = |charged| charged.status)]
+    // 45. A method of a generic trait, by a macro: 3.
+    #[audited(event = "connector.called", id = none, only(connector, ?flow, request))]
     async fn call(&self, connector: &str, flow: Authorize, request: AuthorizeRequest) -> PaymentResult<Response> {
         Ok(Response {
             connector: connector.to_owned(),
@@ -138,23 +138,20 @@ impl<C> Gateway<C> for Sandbox {
     }
 }
 
-// 47. A decline is an answer, and no success: 4.
-#[audited(
-    event = "payment.captured", err = "payment.declined", skip(gateway),
-    ok = |charge| matches!(charge, Charge::Captured { .. }),
-)]
+// 47. A decline is an answer, and no success: 3.
+#[audited(event = "payment.captured", skip(gateway), ok = |charge| matches!(charge, Charge::Captured { .. }))]
 async fn capture<C: Send>(gateway: &dyn Gateway<C>, payment_id: PaymentId, amount: Money<C>) -> PaymentResult<Charge> {
     gateway.charge(amount)
 }
 
-// 48. Shares of a constant number: 4.
-#[audited(event = "payment.split", only(cents, ?shares), id = payment_id, result = |parts| parts.to_vec())]
+// 48. Shares of a constant number: 3.
+#[audited(event = "payment.split", only(cents, ?shares), result = |parts| parts.to_vec())]
 fn split<const N: usize>(payment_id: PaymentId, cents: u64, shares: [u64; N]) -> PaymentResult<[u64; N]> {
     let whole: u64 = shares.iter().sum();
     if whole == 0 { Err(PaymentError::NoAmount) } else { Ok(shares.map(|share| cents * share / whole)) }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 struct WebhookEvent {
     payment_id: Uuid,
     status: String,
@@ -163,11 +160,8 @@ struct WebhookEvent {
 /// A webhook has to be read before its subject is known.
 type WebhookResult = PaymentResult<Option<WebhookEvent>>;
 
-// 49. A webhook: 5.
-#[audited(
-    event = "webhook.received", err = "webhook.refused", id = |event| event.as_ref().map(|event| event.payment_id),
-    skip_all, result = |event| event.as_ref().map(|event| event.status.clone()),
-)]
+// 49. A webhook: 3.
+#[audited(event = "webhook.received", id = |event| event.as_ref().map(|event| event.payment_id), skip_all)]
 async fn receive<B: AsRef<[u8]>>(signature: &str, body: B) -> WebhookResult {
     if signature != "good" {
         return Err(PaymentError::Forged);
@@ -209,13 +203,14 @@ async fn a_payment_of_many_type_parameters_records_its_request_without_the_card(
     })
     .await;
     let request = |cents: u32| json!({"cents": cents, "card_number": "[redacted]"});
+    let charged = || json!({"connector": "stripe", "status": "charged"});
     let paid = |cents: u32, key: &str, value: Value| json!({"payment_id": ID, "request": request(cents), key: value});
     let expected = [
-        ok("payment.made", ID, paid(500, "result", json!({"connector": "stripe", "status": "charged"}))),
+        ok("payment.made", ID, paid(500, "result", charged())),
         ok(
             "connector.called",
             None,
-            json!({"connector": "stripe", "request": request(500), "flow": "Authorize", "result": "charged"}),
+            json!({"connector": "stripe", "request": request(500), "flow": "Authorize", "result": charged()}),
         ),
         error("payment.failed", ID, paid(0, "error", message("the amount has to be positive"))),
         error("payment.failed", ID, paid(1, "error", message("the connector any is not configured"))),
@@ -237,8 +232,8 @@ async fn a_decline_and_an_outage_are_both_errors() {
         |cents: u32, key: &str, value: Value| json!({"payment_id": ID, "amount": {"cents": cents}, key: value});
     let expected = [
         ok("payment.captured", ID, charged(100, "result", json!({"status": "captured", "reference": 7}))),
-        error("payment.declined", ID, charged(60_000, "result", json!({"status": "declined", "code": "51"}))),
-        error("payment.declined", ID, charged(0, "error", message("the gateway does not answer"))),
+        error("payment.captured", ID, charged(60_000, "result", json!({"status": "declined", "code": "51"}))),
+        error("payment.captured", ID, charged(0, "error", message("the gateway does not answer"))),
         ok("payment.split", ID, json!({"cents": 100, "shares": "[1, 3]", "result": [25, 75]})),
         error(
             "payment.split",
@@ -263,14 +258,14 @@ async fn a_webhook_and_its_retries_are_recorded_each() {
     .await;
     let unreadable = || json!({"error": message("the event cannot be read")});
     let expected = [
-        error("webhook.refused", None, json!({"error": message("the signature does not match")})),
-        ok("webhook.received", ID, json!({"result": "settled"})),
+        error("webhook.received", None, json!({"error": message("the signature does not match")})),
+        ok("webhook.received", ID, json!({"result": {"payment_id": ID, "status": "settled"}})),
         ok("webhook.received", None, json!({"result": null})),
         ok("call.retried", None, json!({"attempts": 2})),
-        error("webhook.refused", None, unreadable()),
+        error("webhook.received", None, unreadable()),
         ok("webhook.received", None, json!({"result": null})),
         error("call.retried", None, json!({"attempts": 1, "error": message("the event cannot be read")})),
-        error("webhook.refused", None, unreadable()),
+        error("webhook.received", None, unreadable()),
     ];
     assert_eq!(rows, expected);
 }

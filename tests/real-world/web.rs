@@ -1,7 +1,7 @@
 //! Handlers of axum, called by way of their router.
 
 use crate::scene::{ID, Row, error, ok, recorded};
-use audit_runtime::audited;
+use audit_runtime::{EntityId, audited};
 use axum::body::Body;
 use axum::extract::{Extension, Form, FromRequestParts, Path, Query, Request, State};
 use axum::http::request::Parts;
@@ -79,7 +79,7 @@ struct Credentials {
     password: String,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Serialize)]
 struct CurrentUser {
     name: String,
     admin: bool,
@@ -88,11 +88,8 @@ struct CurrentUser {
 impl<S: Send + Sync> FromRequestParts<S> for CurrentUser {
     type Rejection = AppError;
 
-    // 1. An extractor that authenticates: 5.
-    #[audited(
-        event = "user.known", err = "user.unknown", id = none, fields(path = parts.uri.path()),
-        result = |user| user.name.clone(),
-    )]
+    // 1. An extractor that authenticates: 3.
+    #[audited(event = "user.known", id = none, fields(path = parts.uri.path()))]
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         let name = parts.headers.get("x-user").and_then(|name| name.to_str().ok());
         let name = name.ok_or(AppError::Forbidden("nobody".to_owned()))?.to_owned();
@@ -173,8 +170,8 @@ async fn replace_order(
     Ok((status, Json(order)))
 }
 
-// 8. A form with a password: 5.
-#[audited(event = "session.opened", err = "session.refused", id = none, actor = form.username, skip(form))]
+// 8. A form with a password, and a name that is the user's key: 3.
+#[audited(event = "user.logged_in", id = form.username, skip(form))]
 async fn log_in(
     State(_state): State<AppState>,
     Form(form): Form<Credentials>,
@@ -226,7 +223,7 @@ async fn answer(router: &Router, request: axum::http::request::Builder, body: Va
 }
 
 fn known(path: &str, user: &str) -> Row {
-    ok("user.known", None, json!({"path": path, "result": user}))
+    ok("user.known", None, json!({"path": path, "result": {"name": user, "admin": user == "ann"}}))
 }
 
 fn message(text: &str) -> Value {
@@ -260,7 +257,7 @@ async fn handlers_with_extractors_record_what_they_return_and_what_they_refuse()
         ok("order.created", ID, json!({"order": order(5), "result": stored})),
         ok("order.shown", ID, json!({"order_id": ID, "result": 200})),
         ok("order.exported", ID, json!({"order_id": ID, "result": 200})),
-        error("user.unknown", None, json!({"path": path, "error": message("nobody may not do that")})),
+        error("user.known", None, json!({"path": path, "error": message("nobody may not do that")})),
         known(&path, "bob"),
         error("order.cancelled", ID, json!({"order_id": ID, "error": message("bob may not do that")})),
         known(&path, "ann"),
@@ -341,5 +338,6 @@ async fn a_login_leaves_no_password_behind() {
     })
     .await;
     let refused = json!({"error": message("401 Unauthorized: ann is not known here")});
-    assert_eq!(rows, [error("session.refused", None, refused), ok("session.opened", None, json!({"result": 303}))]);
+    let EntityId::Id(ann) = EntityId::named("user", "ann") else { unreachable!() };
+    assert_eq!(rows, [error("user.logged_in", ann, refused), ok("user.logged_in", ann, json!({"result": 303}))]);
 }

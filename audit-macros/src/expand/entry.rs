@@ -94,8 +94,12 @@ pub(super) fn entry(plan: &Plan, function: &Function, names: &Names, private: &T
         let step = match capture.mode {
             CaptureMode::Redacted => quote!(#call.redacted(#key);),
             CaptureMode::As(_) if !capture.plain.is_empty() => {
-                let plain = &capture.plain;
-                quote_spanned!(name.span()=> #call.serialize_with(#key, &#name, &[#(#plain),*]);)
+                let (plain, span) = (&capture.plain, own_span(name));
+                let (here, call) = (respanned(private, span), at(call, span));
+                let is_extractor = role(function, name) == Role::Extractor;
+                let method = if is_extractor { "audited_plain_extractor" } else { "audited_plain" };
+                let method = Ident::new(method, span);
+                quote_spanned!(span=> #here::parameter(&#name).#method(#call, #key, &[#(#plain),*]);)
             }
             CaptureMode::As(format) => {
                 let is_generic = function

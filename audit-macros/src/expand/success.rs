@@ -139,9 +139,9 @@ fn is_personal(plan: &Plan) -> bool {
     plan.personal.names.iter().any(|name| name == "result")
 }
 
-/// Returns whether the value is an `impl IntoResponse`: nothing else is known of an opaque type.
+/// Returns whether the value is an opaque type that may be a response: nothing else is known of it.
 fn is_response(plan: &Plan, function: &Function) -> bool {
-    plan.responses && function.output.response().is_some()
+    function.output.may_respond(plan.responses)
 }
 
 /// Emits the application of a closure to a value. Complaints about that stand at the closure.

@@ -73,7 +73,7 @@ macro_rules! texts {
     )+};
 }
 
-#[cfg(feature = "axum")]
+#[cfg(any(feature = "actix-web", feature = "axum"))]
 pub(super) use texts;
 
 texts! {

@@ -2,6 +2,8 @@
 //! this.
 
 mod active;
+#[cfg(feature = "actix-web")]
+mod actix;
 mod body;
 mod changes;
 mod compare;
@@ -23,6 +25,8 @@ pub(crate) mod response;
 mod returned;
 mod shown;
 mod site;
+#[cfg(any(feature = "actix-web", feature = "axum"))]
+mod statuses;
 mod thinning;
 mod transaction;
 

@@ -45,6 +45,18 @@ impl<W: Captured> Parameter<&W> {
     pub fn audited_handle(self, call: &mut Call, key: &'static Key) {
         self.audited_parameter(call, key);
     }
+
+    /// Captures the content of a wrapper, in which these keys are not secrets.
+    #[inline]
+    pub fn audited_plain(self, call: &mut Call, key: &'static Key, plain: &'static [&'static str]) {
+        call.serialize_with(key, self.value().captured(), plain);
+    }
+
+    /// Captures the content of an extractor, in which these keys are not secrets.
+    #[inline]
+    pub fn audited_plain_extractor(self, call: &mut Call, key: &'static Key, plain: &'static [&'static str]) {
+        self.audited_plain(call, key, plain);
+    }
 }
 
 impl<T> ParameterValue<&T> {
@@ -56,9 +68,24 @@ impl<T> ParameterValue<&T> {
     {
         call.serialize(key, self.value());
     }
+
+    /// Captures a value in which these keys are not secrets.
+    #[inline]
+    pub fn audited_plain(self, call: &mut Call, key: &'static Key, plain: &'static [&'static str])
+    where
+        T: Capture,
+    {
+        call.serialize_with(key, self.value(), plain);
+    }
 }
 
 impl<T: Serialize> ParameterValue<&T> {
+    /// Captures a value that has an extractor's name, in which these keys are not secrets.
+    #[inline]
+    pub fn audited_plain_extractor(self, call: &mut Call, key: &'static Key, plain: &'static [&'static str]) {
+        call.serialize_with(key, self.value(), plain);
+    }
+
     /// Captures a value that has an extractor's name.
     #[inline]
     pub fn audited_extractor(self, call: &mut Call, key: &'static Key) {
@@ -78,6 +105,12 @@ impl<W: Deref<Target: Serialize>> ParameterContent<&W> {
     pub fn audited_extractor(self, call: &mut Call, key: &'static Key) {
         call.serialize(key, &**self.value());
     }
+
+    /// Captures the content of another framework's extractor, in which these keys are not secrets.
+    #[inline]
+    pub fn audited_plain_extractor(self, call: &mut Call, key: &'static Key, plain: &'static [&'static str]) {
+        call.serialize_with(key, &**self.value(), plain);
+    }
 }
 
 impl<T> ParameterOther<&T> {
@@ -88,6 +121,15 @@ impl<T> ParameterOther<&T> {
         T: Capture,
     {
         call.serialize(key, self.value());
+    }
+
+    /// Demands the same of a value in which some keys are not secrets.
+    #[inline]
+    pub fn audited_plain_extractor(self, call: &mut Call, key: &'static Key, plain: &'static [&'static str])
+    where
+        T: Capture,
+    {
+        call.serialize_with(key, self.value(), plain);
     }
 
     /// Captures nothing of a part of the program.

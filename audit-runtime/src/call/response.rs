@@ -1,67 +1,15 @@
-//! HTTP responses: the status is the result of the call, and decides its outcome.
+//! HTTP responses of axum and of `http`.
 
 use super::Call;
-use super::demands::EndsInError;
 use super::described::{WithStatus, texts};
-use super::shown::Shown;
-use crate::capture::Key;
+use super::statuses::statuses;
 use crate::capture::error_text::ErrorText;
 use axum_core::response::ErrorResponse;
 pub use axum_core::response::IntoResponse;
 pub use axum_core::response::Response;
 
-/// Values with a status: a response, the status itself, a redirection, and the pair that axum makes
-/// a response with that status of.
-macro_rules! statuses {
-    ($(<$($parameter:ident)?> $type:ty, |$value:ident| $status:expr;)+) => {$(
-        impl$(<$parameter>)? Shown<&$type> {
-            /// Captures the status as the call's result.
-            pub fn audited_capture(self, call: &mut Call) {
-                let $value = self.value();
-                call.serialize(const { &Key::new("result") }, &$status.as_u16());
-            }
-
-            /// Captures the status of an `impl IntoResponse` as the call's result.
-            pub fn audited_status(self, call: &mut Call) {
-                self.audited_capture(call);
-            }
-
-            /// Captures the status of a type that contains a type parameter of the function.
-            pub fn audited_capture_generic(self, call: &mut Call) {
-                self.audited_capture(call);
-            }
-
-            /// Counts the call as a failure if the status is of the 4xx or 5xx.
-            pub fn audited_outcome(self, call: &mut Call) {
-                let $value = self.value();
-                call.fails($status.is_client_error() || $status.is_server_error());
-            }
-
-            /// Captures the status, and records that the call returned it.
-            ///
-            /// The call counts as a failure if it may be one and the status is one.
-            pub fn audited_end(self, call: &mut Call, may_fail: bool) {
-                call.capture(|call| {
-                    if may_fail {
-                        self.audited_outcome(call);
-                    }
-                    self.audited_capture(call);
-                });
-                call.finish_ok();
-            }
-
-            /// Records the returned status of a type that contains a type parameter of the
-            /// function.
-            pub fn audited_end_generic(self, call: &mut Call, may_fail: bool) {
-                self.audited_end(call, may_fail);
-            }
-        }
-
-        #[diagnostic::do_not_recommend]
-        impl$(<$parameter>)? EndsInError for $type {}
-    )+};
-}
-
+// A response, the status itself, a redirection, and the pair that axum makes a response with that
+// status of.
 statuses! {
     <B> http::Response<B>, |response| response.status();
     <> http::StatusCode, |status| status;
