@@ -131,7 +131,7 @@ async fn types_that_nobody_records_and_types_that_nobody_declares_are_found() {
         unused.env("NO_COLOR", "1");
         let (shown, status) = Terminal::start(unused, width).end();
         assert!(status.success() && shown.contains("never") && !shown.contains('\u{1b}'), "{shown:?}");
-        assert!(shown.lines().all(|line| line.width() <= width.into()), "{shown}");
+        assert!(shown.lines().all(|line| line.width() <= usize::from(width)), "{shown}");
     }
     let csv = run(&database, &["catalogue", "--unused", "--format", "csv"]).stdout;
     assert!(csv.starts_with("event_type,last_recorded,service,function,place\r\ncustomer.viewed,,"), "{csv}");

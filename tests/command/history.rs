@@ -71,7 +71,7 @@ async fn people_see_who_when_and_why_in_one_line_each() {
             history.env("NO_COLOR", "1");
             let (shown, status) = Terminal::start(history, width).end();
             assert!(status.success() && told.iter().all(|told| shown.contains(told)), "{shown}");
-            assert!(shown.lines().all(|line| line.width() <= width.into()), "{shown}");
+            assert!(shown.lines().all(|line| line.width() <= usize::from(width)), "{shown}");
             assert!(!shown.contains('\u{1b}'), "{shown:?}");
             assert!(width < 120 || !told.contains(&"user:ada") || shown.contains("asked by phone"), "{shown}");
         }
