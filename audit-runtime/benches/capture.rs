@@ -18,7 +18,7 @@
 mod results;
 mod ways;
 
-use audit_runtime::{Audit, audited};
+use audit_runtime::{Audit, Context, audited};
 use results::Rounds;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde::Serialize;
@@ -192,6 +192,18 @@ fn installed(table: &mut Table, audit: &Audit, runtime: &Runtime, database: &Dat
         wait(audit, 0);
         table.add("audited, writer idle, two threads", 2 * BURST, |calls| {
             timed_on_two(calls, || _ = call(ways::submit))
+        });
+        wait(audit, 0);
+        table.add("audited, structures", BURST, |calls| timed(calls, || call(ways::structured)));
+        wait(audit, 0);
+        table.add("audited, fails", BURST, |calls| timed(calls, || call(ways::refused)));
+        wait(audit, 0);
+        table.add("audited, async", BURST, |calls| timed(calls, || call(ways::awaited)));
+        wait(audit, 0);
+        table.add("audited, in a context", BURST, |calls| {
+            let _request =
+                Context::new().actor("user:ann").attribute("request", "a1").attribute("client", "web").enter();
+            timed(calls, || call(ways::requested))
         });
         wait(audit, 0);
         // The gain of two threads that share nothing, which is the most that the machine gives.

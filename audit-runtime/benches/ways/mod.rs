@@ -14,6 +14,8 @@ use sqlx::PgPool;
 use std::cell::Cell;
 use std::fmt::Error;
 use std::hint::black_box;
+use std::pin::pin;
+use std::task::{Poll, Waker};
 use tempfile::TempDir;
 use tests::Database;
 use tracing::Dispatch;
@@ -90,6 +92,68 @@ fn submit_unwanted(order_id: Uuid, ticker: &str, side: &str, quantity: u64, limi
 
 pub(crate) fn unwanted(order: &Order) -> Result<u64, Error> {
     submit_unwanted(order.id, order.ticker, order.side, order.quantity, order.limit_price)
+}
+
+/// A value that a call returns.
+#[derive(Debug, Serialize)]
+pub(crate) struct Accepted {
+    number: u64,
+    ticker: &'static str,
+    side: &'static str,
+    limit_price: f64,
+}
+
+#[audited(event = "order.accepted", id = order.id)]
+#[inline(never)]
+fn accept_audited(order: &Order) -> Accepted {
+    black_box(order);
+    Accepted { number: order.quantity, ticker: order.ticker, side: order.side, limit_price: order.limit_price }
+}
+
+/// A structure as the argument, and another as the result.
+pub(crate) fn structured(order: &Order) -> Accepted {
+    accept_audited(order)
+}
+
+#[audited(event = "order.refused")]
+#[inline(never)]
+fn refuse_audited(order_id: Uuid, ticker: &str, side: &str, quantity: u64, limit_price: f64) -> Result<u64, Error> {
+    black_box((order_id, ticker, side, quantity, limit_price));
+    Err(Error)
+}
+
+/// A call that fails.
+pub(crate) fn refused(order: &Order) -> Result<u64, Error> {
+    refuse_audited(order.id, order.ticker, order.side, order.quantity, order.limit_price)
+}
+
+#[audited(event = "order.awaited")]
+#[inline(never)]
+async fn await_audited(
+    order_id: Uuid,
+    ticker: &str,
+    side: &str,
+    quantity: u64,
+    limit_price: f64,
+) -> Result<u64, Error> {
+    submit_at_broker(order_id, ticker, side, quantity, limit_price)
+}
+
+/// A future, which is ready when it is polled.
+pub(crate) fn awaited(order: &Order) -> Poll<Result<u64, Error>> {
+    let future = pin!(await_audited(order.id, order.ticker, order.side, order.quantity, order.limit_price));
+    future.poll(&mut std::task::Context::from_waker(Waker::noop()))
+}
+
+#[audited(event = "order.requested")]
+#[inline(never)]
+fn request_audited(order_id: Uuid, ticker: &str, side: &str, quantity: u64, limit_price: f64) -> Result<u64, Error> {
+    submit_at_broker(order_id, ticker, side, quantity, limit_price)
+}
+
+/// A call, to be made in a context.
+pub(crate) fn requested(order: &Order) -> Result<u64, Error> {
+    request_audited(order.id, order.ticker, order.side, order.quantity, order.limit_price)
 }
 
 #[tracing::instrument(ret, err)]
@@ -209,10 +273,12 @@ pub(crate) fn start(database: &Database) -> Audit {
 /// Every row is there, and holds what a call is given and gives.
 pub(crate) async fn all_rows_are_whole(database: &Database, recorded: u64) {
     assert_eq!(u64::try_from(database.events().await), Ok(recorded));
-    let whole = "SELECT count(*) FROM audit_events WHERE batch_id IS NOT NULL AND outcome = 'ok' AND duration_us >= 0 \
+    let whole = "SELECT count(*) FROM audit_events WHERE batch_id IS NOT NULL AND duration_us >= 0 \
+        AND (event_type IN ('order.accepted', 'order.awaited', 'order.requested') AND outcome = 'ok' \
+        OR event_type = 'order.refused' AND outcome = 'error' OR outcome = 'ok' \
         AND correlation_id = id AND origin LIKE 'bench@%' AND actor = 'system' AND (event_type = 'portfolio.valued' \
         AND jsonb_array_length(data->'portfolio'->'positions') = 23 OR event_type = 'order.submitted' AND entity_type = 'order' \
         AND data = jsonb_build_object('order_id', entity_id, 'ticker', 'AAPL', 'side', 'buy', 'quantity', 1200, \
-        'limit_price', 187.25, 'result', 1200))";
+        'limit_price', 187.25, 'result', 1200)))";
     assert_eq!(u64::try_from(database.count(whole).await), Ok(recorded));
 }
