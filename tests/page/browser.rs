@@ -106,6 +106,11 @@ impl Browser {
         self.client.goto(url).await.unwrap();
     }
 
+    /// Waits until the URL ends like this.
+    pub async fn arrives(&self, end: &str) {
+        tests::eventually(end, || async { self.client.current_url().await.unwrap().as_str().ends_with(end) }).await;
+    }
+
     /// The text of the first element that matches.
     pub async fn text(&self, css: &str) -> String {
         self.client.find(Locator::Css(css)).await.unwrap().text().await.unwrap()

@@ -59,7 +59,7 @@ async fn the_auditors_questions_are_answered_by_clicks_without_script() {
     let field = browser.client.find(Locator::Css("#entity")).await.unwrap();
     field.send_keys("account:42").await.unwrap();
     browser.click("#search button.primary").await;
-    assert!(browser.client.current_url().await.unwrap().as_str().ends_with("/?entity=account%3A42"));
+    browser.arrives("/?entity=account%3A42").await;
     browser.click("tr.event a.open").await;
     let changes = browser.text(".changes").await;
     assert!(
@@ -215,7 +215,7 @@ async fn a_login_keeps_a_browser_in() {
     field.send_keys("secret").await.unwrap();
     browser.keys(&key_of(Key::Enter)).await;
     browser.eventually("the page is there", "document.querySelector('tr.event') !== null").await;
-    assert!(browser.client.current_url().await.unwrap().as_str().ends_with("/?actor=user%3A1"));
+    browser.arrives("/?actor=user%3A1").await;
     assert!(browser.text(".viewer").await.contains("ada"));
     // A tenant's user sees neither others' rows nor the pages of the whole trail.
     assert!(!browser.text("main").await.contains("globex"));

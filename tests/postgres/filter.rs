@@ -422,7 +422,7 @@ async fn counts_by_value_and_over_time_are_those_of_the_events_that_match() {
     assert_eq!(narrow.iter().map(|count| count.events).sum::<u64>(), 149);
     assert!(trail.arrivals(parts, long).await.unwrap().unwrap().iter().all(|count| count.events == 0));
     // A query that takes too long is no error.
-    let slow = "ALTER TABLE audit_events RENAME TO slow; CREATE VIEW audit_events AS SELECT * FROM slow, LATERAL (SELECT pg_sleep(0.1) AS slept) s";
+    let slow = "ALTER TABLE audit_events RENAME TO slow; CREATE VIEW audit_events AS SELECT * FROM slow, LATERAL (SELECT pg_sleep(0.1)::text AS slept) s";
     sqlx::raw_sql(slow).execute(&database.pool).await.unwrap();
     assert_eq!(trail.histogram(&filter, parts, Duration::from_millis(50)).await.unwrap(), None);
     assert_eq!(trail.facets(&filter, 10_000, Duration::from_millis(50)).await.unwrap(), None);
