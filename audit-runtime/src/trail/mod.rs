@@ -36,6 +36,8 @@ pub use crate::record::{Change, IntentState, TrailEvent};
 #[cfg(feature = "postgres")]
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
 pub use catalogue::{RecordedType, StoredCatalogue};
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
 pub use counts::{Facet, FacetCount, Parts, TimeCount};
 #[cfg(feature = "postgres")]
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]

@@ -20,7 +20,9 @@ mod further;
 
 #[cfg(feature = "postgres")]
 pub(crate) use decode::has_further;
-pub(crate) use decode::{PayloadError, created_at, event_type, is_personal};
+#[cfg(any(test, feature = "postgres"))]
+pub(crate) use decode::PayloadError;
+pub(crate) use decode::{created_at, event_type, is_personal};
 pub(crate) use encode::{EncodedTexts, add_further, begin, complete, complete_with, encode};
 pub(crate) use further::{Further, FurtherRef, TARGETS_NOTE};
 
