@@ -33,7 +33,7 @@ use crate::catalogue::{About, AuditedFunction, Guarantee};
 /// The list is empty on systems whose linkers do not collect it: on all but Linux, macOS, Windows,
 /// Android, iOS, FreeBSD, OpenBSD and illumos.
 ///
-/// ```
+/// ```standalone_crate
 /// use audit_runtime::audited;
 ///
 /// #[audited(event = "order.cancelled", id = none, redact(reason))]
