@@ -2,6 +2,7 @@
 //! the outcome.
 
 #![deny(warnings, clippy::all, clippy::pedantic, clippy::nursery)]
+#![allow(clippy::result_large_err, reason = "the error is a response, as services return it")]
 #![allow(clippy::unused_async, reason = "handlers are asynchronous")]
 
 use crate::support::{ID, caught, caught_later};

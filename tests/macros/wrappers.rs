@@ -142,7 +142,7 @@ fn place_by_token(body: Json<Keyed>, valid: &Valid<Keyed>, json: domain::Json<Ke
 #[test]
 fn a_key_inside_of_a_wrapper_can_be_plain() {
     let keyed = || Keyed { token: 7, api_key: "k-17" };
-    let (_, event) = caught(|| {
+    let ((), event) = caught(|| {
         place_by_token(Json(keyed()), &valid(keyed()), domain::Json(keyed()), tonic::Request::new(keyed()));
     });
     let shown = || json!({"token": 7, "api_key": "[redacted]"});

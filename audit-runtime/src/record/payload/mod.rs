@@ -18,10 +18,10 @@ mod decode;
 mod encode;
 mod further;
 
-#[cfg(feature = "postgres")]
-pub(crate) use decode::has_further;
 #[cfg(any(test, feature = "postgres"))]
 pub(crate) use decode::PayloadError;
+#[cfg(feature = "postgres")]
+pub(crate) use decode::has_further;
 pub(crate) use decode::{created_at, event_type, is_personal};
 pub(crate) use encode::{EncodedTexts, add_further, begin, complete, complete_with, encode};
 pub(crate) use further::{Further, FurtherRef, TARGETS_NOTE};
