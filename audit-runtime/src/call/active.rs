@@ -27,7 +27,7 @@ pub(super) struct Active {
     pub(super) changes: Changes,
     pub(super) metadata: EventMetadata,
     pub(super) intent: Intent,
-    /// What the policy decided of it.
+    /// The policy's decision about it.
     pub(super) thinning: Thinning,
     /// The call around a synchronous body.
     pub(super) outside: Option<CallFrame>,

@@ -1,4 +1,4 @@
-//! What a policy decides of a call: before its body runs, and once more if it fails.
+//! The decision of a policy about a call: before its body runs, and once more if it fails.
 
 use super::metadata::EventMetadata;
 use super::recorder_ref::RecorderRef;
@@ -6,7 +6,7 @@ use crate::event::Outcome;
 use crate::recorder::RuleName;
 use crate::recorder::policy::{Decision, Notes, Settled};
 
-/// What a policy decided of a call.
+/// The state of a policy's decision about a call.
 #[derive(Debug)]
 pub(super) enum Thinning {
     Undecided,

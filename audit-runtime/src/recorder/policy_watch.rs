@@ -34,7 +34,7 @@ async fn run(recorder: &Recorder, path: &Path, text: String) {
     }
 }
 
-/// What a look at the file finds.
+/// The result of a look at the file.
 #[derive(Debug)]
 enum Found {
     Nothing,
@@ -76,7 +76,7 @@ struct Looks {
     text: String,
     /// The last look. A file that is being written looks different the next time.
     last: Result<String, String>,
-    /// What was found by the last two looks that agreed.
+    /// The result of the last two looks that agreed.
     settled: Result<String, String>,
 }
 

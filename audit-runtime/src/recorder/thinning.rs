@@ -133,7 +133,7 @@ impl Recorder {
     }
 }
 
-/// What is to be taken back if an event is not appended.
+/// The claims that are taken back if an event is not appended.
 #[derive(Debug, Default)]
 pub(super) struct TakenBack(Option<(Decision, u64)>);
 

@@ -1,4 +1,4 @@
-//! What services annotate, beside what they have recorded.
+//! The functions that services annotate, beside the events that they have recorded.
 
 use super::read::Trail;
 use crate::catalogue::AuditedFunction;

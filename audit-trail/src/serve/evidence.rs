@@ -15,7 +15,7 @@ use uuid::Uuid;
 /// Altered events that are remembered for lists.
 const MOST_ALTERED: usize = 10_000;
 
-/// What a list says of an event's evidence.
+/// The evidence of an event, as a list shows it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub(crate) enum Badge {

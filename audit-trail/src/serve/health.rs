@@ -22,7 +22,7 @@ pub(crate) struct Health {
     pub(crate) gaps: Vec<TrailEvent>,
     /// Events that this server has found altered since it started.
     pub(crate) altered: usize,
-    /// What needs attention; empty if nothing does.
+    /// The findings that need attention; empty without any.
     pub(crate) problems: Vec<String>,
 }
 

@@ -23,7 +23,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// What a handler of a list is given.
+/// The input of a list's handler.
 pub(super) type Asked = (State<Arc<Site>>, Extension<Viewer>, Extension<Form>, RawQuery);
 
 /// A list in JSON.

@@ -109,7 +109,7 @@ pub(crate) struct Histogram {
     pub(crate) is_of_arrivals: bool,
 }
 
-/// What is counted beside a list. `None` was not counted in time.
+/// The counts beside a list. `None` was not counted in time.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) facets: Option<Vec<FacetCount>>,

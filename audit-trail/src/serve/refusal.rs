@@ -57,7 +57,7 @@ impl From<sqlx::Error> for Refusal {
             Some(CANCELED) => Self::unavailable(
                 "the database needs more than five seconds for this; narrow the time or add a condition that an index serves",
             ),
-            // What was asked for cannot be expressed or is too deep.
+            // The question cannot be expressed or is too deep.
             Some(code) if code.starts_with("22") || code.starts_with("54") => {
                 Self::bad(Failure::from(error).to_string())
             }

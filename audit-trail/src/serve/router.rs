@@ -139,7 +139,7 @@ async fn checkpoint(
     (State(site), Extension(viewer), Extension(form), RawQuery(query)): Asked,
 ) -> Response {
     let answer = async {
-        // Whoever sees an event may see the checkpoint that proves it: it names no other.
+        // Each viewer of an event may see the checkpoint that proves it: it names no other.
         let question = plain(query)?;
         let missing = || Refusal::not_found(format!("there is no checkpoint {text:?}"));
         let id = text.parse::<i64>().map_err(|_| missing())?;

@@ -1,4 +1,4 @@
-//! What every request works with.
+//! The state that every request works with.
 
 use super::access::{AccessFile, Limiter, Sessions};
 use super::evidence::Evidence;

@@ -34,7 +34,7 @@ pub enum RulesError {
     Syntax {
         /// The line, from 1.
         line: usize,
-        /// What is wrong there.
+        /// The mistake there.
         reason: String,
     },
     /// A rule contradicts itself or another one.
@@ -42,7 +42,7 @@ pub enum RulesError {
     Rule {
         /// The name of the rule.
         rule: String,
-        /// What is wrong with it, and what to write instead.
+        /// The mistake, and the text to write instead.
         reason: String,
     },
 }

@@ -1,4 +1,4 @@
-//! Who may see what: tokens, a header that a proxy sets, and nobody in particular on loopback.
+//! The access of viewers: tokens, a header that a proxy sets, and nobody in particular on loopback.
 
 mod file;
 mod limiter;
@@ -23,7 +23,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use std::sync::Arc;
 
-/// What a viewer may do beyond looking at lists and events.
+/// The actions that a viewer may do beyond looking at lists and events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Role {
@@ -60,7 +60,7 @@ impl Scope {
     }
 }
 
-/// Who looks.
+/// The person or program that looks.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Viewer {
     pub(crate) name: String,

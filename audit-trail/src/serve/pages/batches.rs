@@ -48,7 +48,7 @@ pub(crate) fn page(shown: &Shown<'_>, batches: &Batches) -> Markup {
     )
 }
 
-/// What is known of one batch, above its events.
+/// The facts about one batch, above its events.
 pub(crate) fn head(batch: &Batch, shown: &Shown<'_>) -> Markup {
     let row = |name: &str, value: Markup| html! { div { dt { (name) } dd { (value) } } };
     html! {

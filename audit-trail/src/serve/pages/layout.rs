@@ -8,7 +8,7 @@ use crate::serve::question::{Order, Question};
 use crate::time::Zone;
 use maud::{DOCTYPE, Markup, html};
 
-/// What a page is shown to, and how.
+/// The viewer of a page, and the form in which it is shown.
 #[derive(Debug)]
 pub(crate) struct Shown<'a> {
     pub(crate) viewer: &'a Viewer,
