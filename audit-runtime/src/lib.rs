@@ -92,6 +92,9 @@ mod postgres;
 mod privacy;
 mod record;
 mod recorder;
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+pub mod relay;
 #[cfg(feature = "evidence")]
 mod retention;
 #[cfg(feature = "postgres")]

@@ -6,7 +6,7 @@ use clap::Arg;
 const SERVE: usize = if cfg!(feature = "serve") { 1 } else { 0 };
 
 /// Options that have no effect on a subcommand, or on all of a group, and are hidden there.
-const HIDDEN: [(&[&str], &[&str]); 19 + SERVE] = [
+const HIDDEN: [(&[&str], &[&str]); 20 + SERVE] = [
     #[cfg(feature = "serve")]
     (&["serve"], &["output", "wide", "raw"]),
     (&["migrate"], &["master_key", "output", "wide", "raw"]),
@@ -23,6 +23,7 @@ const HIDDEN: [(&[&str], &[&str]); 19 + SERVE] = [
     (&["journal"], &["wide", "raw"]),
     (&["journal", "status"], &["master_key"]),
     (&["journal", "ship"], &["output"]),
+    (&["relay"], &["master_key", "output", "wide", "raw"]),
     (&["quarantine"], &["master_key", "wide", "raw"]),
     (&["quarantine", "retry"], &["output"]),
     (&["policy"], &["master_key", "output", "wide", "raw"]),

@@ -7,6 +7,7 @@ use crate::show::{Output, Style};
 use crate::text::count;
 use crate::watch;
 use audit_runtime::admin::{JournalState, JournalStatus, journals};
+use audit_runtime::relay::RelayAddress;
 use audit_runtime::{Audit, Builder, MasterKey, Timestamp};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -47,6 +48,9 @@ pub(crate) struct Ship {
     /// The id of the group that shares the directory, if services of several users do
     #[arg(long, value_name = "ID")]
     group: Option<u32>,
+    /// The relay to ship to, in place of the database
+    #[arg(long, value_name = "unix:PATH|tcp:HOST:PORT")]
+    relay: Option<RelayAddress>,
 }
 
 impl Ship {
@@ -58,8 +62,16 @@ impl Ship {
         Duration::from_secs(self.timeout)
     }
 
+    pub(crate) fn has_relay(&self) -> bool {
+        self.relay.is_some()
+    }
+
     fn builder(&self, server: &Server, master_key: Option<MasterKey>) -> Builder {
-        let builder = Audit::builder().postgres(server.options().clone()).journal(&self.directory);
+        let builder = match &self.relay {
+            Some(relay) => Audit::builder().relay(&relay.to_string()),
+            None => Audit::builder().postgres(server.options().clone()),
+        };
+        let builder = builder.journal(&self.directory);
         // It records nothing itself.
         let builder = builder.service("audit-trail").segment_bytes(1 << 18);
         let builder = self.group.into_iter().fold(builder, Builder::journal_group);
@@ -223,7 +235,8 @@ pub(crate) async fn status(directory: &Path, style: &Style, server: Option<&Serv
 
 pub(crate) async fn ship(command: &Ship, server: &Server, master_key: Option<MasterKey>) -> Result<(), Failure> {
     let (begin, timeout, directory) = (Instant::now(), command.timeout(), command.directory.as_path());
-    let before: Vec<Journal> = look(directory, Some(server)).await?.into_iter().filter(Journal::has_ended).collect();
+    let asked = Some(server).filter(|_| !command.has_relay());
+    let before: Vec<Journal> = look(directory, asked).await?.into_iter().filter(Journal::has_ended).collect();
     let is_left = |was: &Journal, journals: &[JournalStatus]| journals.iter().any(|is| is.id == was.all.id);
     if before.is_empty() {
         return Err(Failure::Nothing(format!("no journal waits under {}", directory.display())));

@@ -23,6 +23,7 @@ mod policy;
 mod prune;
 mod quarantine;
 mod relations;
+mod relay;
 mod say;
 mod select;
 #[cfg(feature = "serve")]
@@ -141,6 +142,8 @@ enum Command {
     /// Lists or ships the journals on this machine's disk
     #[command(subcommand)]
     Journal(journal::Command),
+    /// Takes events from services that have no way to the database, and stores them
+    Relay(relay::Command),
     /// Lists or retries the events that PostgreSQL refused
     #[command(subcommand)]
     Quarantine(quarantine::Command),
@@ -229,11 +232,15 @@ async fn run_parsed(arguments: Arguments) -> Result<(), Failure> {
     let master_key = if command.shows_personal() { personal::master_key(master_key.as_deref())? } else { None };
     let interrupted = command.interrupted();
     let done = match command {
+        // It outlasts lost connections, and ends well when it is interrupted or terminated.
+        Command::Relay(command) => command.run(&server).await,
         // It has a limit of its own.
         Command::Journal(journal::Command::Ship(ship)) if ship.watches() => ship.watch(&server, master_key).await,
         Command::Journal(journal::Command::Ship(ship)) => {
             let shipping = async {
-                server.greet(ANSWER.min(ship.timeout())).await?;
+                if !ship.has_relay() {
+                    server.greet(ANSWER.min(ship.timeout())).await?;
+                }
                 journal::ship(&ship, &server, master_key).await
             };
             watched(None, interrupted, shipping).await
@@ -321,7 +328,11 @@ async fn with_database(
         Command::Quarantine(command) => command.run(pool, style).await,
         Command::Policy(command) => command.run(pool).await,
         // They run without a pool.
-        Command::Journal(_) | Command::Completions { .. } | Command::Man { .. } | Command::MasterKey(_) => Ok(()),
+        Command::Journal(_)
+        | Command::Relay(_)
+        | Command::Completions { .. }
+        | Command::Man { .. }
+        | Command::MasterKey(_) => Ok(()),
         #[cfg(feature = "serve")]
         Command::Serve(_) => Ok(()),
     }
@@ -332,6 +343,9 @@ impl Command {
     fn runtime(&self) -> tokio::runtime::Builder {
         #[cfg(feature = "serve")]
         if matches!(self, Self::Serve(_)) {
+            return tokio::runtime::Builder::new_multi_thread();
+        }
+        if matches!(self, Self::Relay(_)) {
             return tokio::runtime::Builder::new_multi_thread();
         }
         tokio::runtime::Builder::new_current_thread()
@@ -364,6 +378,7 @@ impl Command {
             Self::Quarantine(quarantine::Command::List) => ("quarantine list", Role::Reader),
             Self::Quarantine(quarantine::Command::Retry(_)) => ("quarantine retry", Role::Owner),
             Self::Policy(_) => ("policy check", Role::Reader),
+            Self::Relay(_) => ("relay", Role::Reader),
             #[cfg(feature = "serve")]
             Self::Serve(_) => ("serve", Role::Reader),
             Self::Completions { .. } => ("completions", Role::Reader),

@@ -1,11 +1,11 @@
 //! Checkpoints that the writer's thread makes, if an application asked for them.
 
-use super::upkeep::{once, put_off};
 use crate::evidence::SigningKey;
 use crate::evidence::checkpoint::make;
 use crate::evidence::error::Failure;
 use crate::evidence::unbatched::Lookback;
 use crate::postgres::ConnectOptions;
+use crate::writer::upkeep::{once, put_off};
 use sqlx::postgres::PgConnection;
 use std::time::Duration;
 

@@ -13,8 +13,6 @@ mod receipt;
 #[cfg(feature = "postgres")]
 mod shipping;
 mod start;
-#[cfg(feature = "postgres")]
-mod upkeep;
 #[cfg(feature = "policy")]
 mod with_policy;
 #[cfg(feature = "postgres")]

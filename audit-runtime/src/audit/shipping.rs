@@ -2,12 +2,12 @@
 
 #[cfg(feature = "evidence")]
 use super::checkpoints::{self, Checkpoints};
-use super::upkeep;
 use crate::postgres::ConnectOptions;
 use crate::privacy::{KeyDesk, MasterKey};
 use crate::recorder::counters::Counters;
 use crate::recorder::{Encrypt, Encrypting, LOSSES_ARE_OVER, Recorder};
-use crate::writer::{self, MakeCatalogue, WriterParts};
+use crate::writer::relay_address::RelayAddress;
+use crate::writer::{self, Destination, MakeCatalogue, WriterParts, key_clerk, upkeep};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,6 +17,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(super) struct Shipping {
     pub(super) postgres: Option<Result<ConnectOptions, String>>,
+    pub(super) relay: Option<Result<RelayAddress, String>>,
     pub(super) connections: usize,
     pub(super) batch_rows: usize,
     pub(super) batch_bytes: usize,
@@ -33,6 +34,7 @@ impl Default for Shipping {
     fn default() -> Self {
         Self {
             postgres: None,
+            relay: None,
             connections: 2,
             batch_rows: 5_000,
             batch_bytes: 4 << 20,
@@ -48,17 +50,26 @@ impl Default for Shipping {
 }
 
 impl Shipping {
+    /// Returns the place where batches go, once the settings are known to name one.
+    pub(super) fn destination(&self, origin: &str) -> Option<Destination> {
+        match (&self.postgres, &self.relay) {
+            (Some(Ok(options)), _) => Some(Destination::Postgres(options.clone())),
+            (_, Some(Ok(address))) => Some(Destination::Relay { address: address.clone(), origin: origin.to_owned() }),
+            _ => None,
+        }
+    }
+
     /// Starts the writer.
     pub(super) fn start(
         self,
-        options: ConnectOptions,
+        destination: Destination,
         recorder: &Arc<Recorder>,
         catalogue: MakeCatalogue,
     ) -> io::Result<()> {
         let keys = self.master_key.clone().map(|master| {
-            let (desk, clerk) = KeyDesk::new();
+            let (desk, requests) = KeyDesk::new();
             let _ = recorder.encrypt.set(Box::new(Encryption { desk, counters: recorder.counters.clone() }));
-            (clerk, master)
+            (requests, master)
         });
         let settings = writer::Settings {
             origin: recorder.origin().to_owned(),
@@ -81,16 +92,19 @@ impl Shipping {
             }),
             catalogue,
         };
-        let beside = options.clone();
-        writer::start(parts, options, move || async move {
-            let partitions = upkeep::run(&beside, self.upkeep_after);
+        let (beside, journal) = (destination.clone(), recorder.journal.id());
+        writer::start(parts, destination, move || async move {
             let keys = async {
-                if let Some((clerk, master)) = keys {
-                    clerk.run(&beside, &master).await;
+                if let Some((requests, master)) = keys {
+                    key_clerk::run(requests, &beside, journal, &master).await;
                 }
+                std::future::pending::<()>().await;
             };
+            // A relay does its own upkeep.
+            let Destination::Postgres(options) = &beside else { return keys.await };
+            let partitions = upkeep::run(options, self.upkeep_after);
             #[cfg(feature = "evidence")]
-            tokio::join!(partitions, keys, checkpoints::run(&beside, self.checkpoints));
+            tokio::join!(partitions, keys, checkpoints::run(options, self.checkpoints));
             #[cfg(not(feature = "evidence"))]
             tokio::join!(partitions, keys);
         })

@@ -9,6 +9,7 @@ use crate::evidence::SigningKey;
 use crate::postgres::IntoConnectOptions;
 #[cfg(feature = "personal")]
 use crate::privacy::MasterKey;
+use crate::writer::relay_address::RelayAddressError;
 use std::time::Duration;
 
 /// Settings of a trail that PostgreSQL stores.
@@ -26,6 +27,17 @@ impl Builder {
     /// The connection is made later: a service starts while PostgreSQL is down.
     pub fn postgres(mut self, options: impl IntoConnectOptions) -> Self {
         self.shipping.postgres = Some(options.into_connect_options());
+        self
+    }
+
+    /// Sets the relay that stores the events, in place of the database.
+    ///
+    /// `address` is `unix:/run/audit/relay.sock` or `tcp:127.0.0.1:4180`. This process then needs
+    /// neither a way to PostgreSQL nor credentials of it. All guarantees stay as they are: the
+    /// journal lets go of events once PostgreSQL has committed them, which the relay reports. See
+    /// [`relay`](crate::relay).
+    pub fn relay(mut self, address: &str) -> Self {
+        self.shipping.relay = Some(address.parse().map_err(|error: RelayAddressError| error.to_string()));
         self
     }
 
@@ -124,13 +136,19 @@ impl Builder {
 
     /// Returns what is wrong with these settings.
     pub(super) fn shipping_problems(&self) -> Vec<String> {
-        let Shipping { postgres, connections, batch_rows, adopt_every, .. } = &self.shipping;
+        let Shipping { postgres, relay, connections, batch_rows, adopt_every, .. } = &self.shipping;
         let mut problems = Vec::new();
-        if self.prints && postgres.is_some() {
-            problems.push("both .postgres(..) and .print() were called; name one of them".into());
+        let named = [(self.prints, ".print()"), (postgres.is_some(), ".postgres(..)"), (relay.is_some(), ".relay(..)")];
+        let named: Vec<&str> = named.iter().filter(|(is_named, _)| *is_named).map(|(_, name)| *name).collect();
+        if named.len() > 1 {
+            problems.push(format!("{} were called; name one of them", named.join(" and ")));
         }
-        if !self.prints && postgres.is_none() {
-            problems.push("no PostgreSQL was named; call .postgres(url), .postgres(PgConnectOptions::new()) for the PG* variables, or .print() to develop without one".into());
+        if named.is_empty() {
+            problems.push("no PostgreSQL was named; call .postgres(url), .postgres(PgConnectOptions::new()) for the PG* variables, .relay(address), or .print() to develop without one".into());
+        }
+        #[cfg(feature = "evidence")]
+        if relay.is_some() && self.shipping.checkpoints.is_some() {
+            problems.push("checkpoint_every needs .postgres(..); behind a relay, run audit-trail checkpoint where the database is".into());
         }
         if adopt_every.is_zero() {
             problems.push("adopt_every is zero; name an interval, 30 s by default".into());
@@ -142,9 +160,8 @@ impl Builder {
         if *connections == 0 || *batch_rows == 0 {
             problems.push("connections and batch_rows must be at least 1".into());
         }
-        if let Some(Err(error)) = postgres {
-            problems.push(error.clone());
-        }
+        problems.extend(postgres.iter().filter_map(|options| options.as_ref().err().cloned()));
+        problems.extend(relay.iter().filter_map(|address| address.as_ref().err().cloned()));
         problems
     }
 }

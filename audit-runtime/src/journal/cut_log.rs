@@ -51,7 +51,7 @@ pub(crate) enum Noticed {
 }
 
 /// A batch, as it was cut.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Cut {
     pub(crate) first: u64,
     pub(crate) end: u64,
@@ -69,7 +69,8 @@ pub(crate) struct Cut {
 }
 
 impl Cut {
-    fn encode(&self) -> Vec<u8> {
+    /// Returns it as an entry of the log.
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut bytes = vec![0; 8];
         bytes.extend_from_slice(&self.first.to_le_bytes());
         bytes.extend_from_slice(&self.end.to_le_bytes());
@@ -93,6 +94,13 @@ impl Cut {
         bytes[..4].copy_from_slice(&length.to_le_bytes());
         bytes[4..8].copy_from_slice(&crc.to_le_bytes());
         bytes
+    }
+
+    /// Reads what [`encode`](Self::encode) has written, and nothing else.
+    pub(crate) fn decode_entry(entry: &[u8]) -> Option<Self> {
+        let bytes = entry.get(8..)?;
+        let is_whole = read_u32(entry, 0)? as usize == bytes.len() && read_u32(entry, 4)? == crc32c::crc32c(bytes);
+        is_whole.then(|| Self::decode(bytes)).flatten()
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
@@ -205,14 +213,13 @@ impl CutLog {
         written
     }
 
-    /// Has the disk hold what was noted: before a batch leaves by a way that does not come back
-    /// with what it took.
+    /// Returns the file of the last cut. Another thread syncs it before a batch leaves by a way that
+    /// may deliver it after this process has died.
     ///
     /// # Errors
-    /// The disk does not take it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for sinks other than PostgreSQL, which are to come"))]
-    pub(crate) fn sync(&self) -> io::Result<()> {
-        self.open.as_ref().map_or(Ok(()), |(_, file)| file.sync_data())
+    /// The process has no file descriptor left.
+    pub(crate) fn file_of_last(&self) -> io::Result<Option<File>> {
+        self.open.as_ref().map(|(_, file)| file.try_clone()).transpose()
     }
 
     /// The file of a segment, behind its last whole entry.
@@ -264,7 +271,7 @@ mod tests {
         for first in [0, 10, 20, 30] {
             let mut log = log(directory.path());
             log.append(&cut(first)).unwrap();
-            log.sync().unwrap();
+            log.file_of_last().unwrap().unwrap().sync_data().unwrap();
         }
         assert_eq!(read(directory.path(), Uuid::nil()).unwrap(), [0, 10, 20, 30].map(cut));
         assert_eq!(read(directory.path(), Uuid::max()).unwrap(), [], "another journal's");

@@ -104,6 +104,20 @@ impl Orphan {
         cut_log::read(self.directory.path(), self.id())
     }
 
+    /// Has the disk hold its records and cuts as they are read here.
+    ///
+    /// # Errors
+    /// A file cannot be synced.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        for entry in std::fs::read_dir(self.directory.path())? {
+            let entry = entry?;
+            if entry.file_type()?.is_file() {
+                open_file(&entry.path())?.sync_data()?;
+            }
+        }
+        self.directory.sync()
+    }
+
     /// Where the batches are noted that are cut from it now.
     pub(crate) fn cut_log(&self) -> CutLog {
         CutLog::new(&self.directory, self.segment_bytes)

@@ -1,10 +1,12 @@
 //! The meaning of PostgreSQL's errors for a batch.
 
 use super::schema::check::Missing;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// The reaction to a failed batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Failure {
     /// The failure will pass: the server, the network, a lock.
     Retry,
@@ -74,12 +76,31 @@ impl From<Swallowed> for sqlx::Error {
     }
 }
 
+/// A relay's account of a failure that it had with PostgreSQL.
+#[derive(Debug, thiserror::Error)]
+#[error("{text} (told by the relay)")]
+pub(crate) struct Told {
+    pub(crate) failure: Failure,
+    /// The server has no connection left.
+    pub(crate) is_full: bool,
+    pub(crate) text: String,
+}
+
+impl From<Told> for sqlx::Error {
+    fn from(error: Told) -> Self {
+        Self::AnyDriverError(error.into())
+    }
+}
+
 impl Failure {
     pub(crate) fn of(error: &sqlx::Error) -> Self {
         match error {
             sqlx::Error::AnyDriverError(error) if error.is::<Swallowed>() => return Self::RowRefused,
             sqlx::Error::AnyDriverError(error) if error.is::<Conflict>() => return Self::Conflict,
             sqlx::Error::AnyDriverError(error) if error.is::<Incomplete>() => return Self::SchemaMissing,
+            sqlx::Error::AnyDriverError(error) if error.is::<Told>() => {
+                return error.downcast_ref::<Told>().map_or(Self::Retry, |told| told.failure);
+            }
             _ => {}
         }
         let Some(database) = error.as_database_error() else {
@@ -118,7 +139,10 @@ pub(crate) fn is_refusal(error: &sqlx::Error) -> bool {
 
 /// Whether the server has no connection left.
 pub(crate) fn is_full(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "53300")
+    match error {
+        sqlx::Error::AnyDriverError(error) => error.downcast_ref::<Told>().is_some_and(|told| told.is_full),
+        error => error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "53300"),
+    }
 }
 
 /// Whether the server or the way to it failed, and not what was asked of it.

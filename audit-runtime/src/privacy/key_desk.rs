@@ -4,26 +4,17 @@
 //! of the same subject would wait for it. So the writer's thread takes the keys, on a connection of
 //! its own, before the caller inserts the row.
 
-#[cfg(not(feature = "personal"))]
-use super::no_keys::{MasterKey, SubjectKeys};
-use super::{encrypt, subjects};
 #[cfg(feature = "personal")]
-use super::{keys::SubjectKeys, master::MasterKey};
-use crate::postgres::ConnectOptions;
+use super::keys::SubjectKeys;
+#[cfg(not(feature = "personal"))]
+use super::no_keys::SubjectKeys;
+use super::{encrypt, subjects};
 use crate::record::EventRef;
 use crate::record::payload;
-use sqlx::Connection;
-use sqlx::postgres::PgConnection;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
 
-/// An idle connection is returned after this time.
-const IDLE: Duration = Duration::from_secs(5);
-/// A caller, who has a transaction open, waits no longer than this.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// The most requests that are answered at once.
 const TOGETHER: usize = 64;
 
@@ -40,10 +31,10 @@ struct Request {
 }
 
 impl KeyDesk {
-    /// Returns a desk, and what answers its requests.
-    pub(crate) fn new() -> (Self, Clerk) {
+    /// Returns a desk and its requests.
+    pub(crate) fn new() -> (Self, KeyRequests) {
         let (requests, received) = mpsc::unbounded_channel();
-        (Self { requests }, Clerk { requests: received })
+        (Self { requests }, KeyRequests { received, waiting: Vec::new() })
     }
 
     /// Encrypts the personal values of encoded events in place, and returns the number of events
@@ -78,72 +69,31 @@ fn decoded<'a>(event: &'a [u8], json: &'a mut Vec<u8>) -> Result<EventRef<'a>, s
     EventRef::decode(event, json).map_err(|error| sqlx::Error::Encode(Box::new(error)))
 }
 
-/// Answers the requests of a desk.
+/// The requests of a desk, to be answered.
 #[derive(Debug)]
-pub(crate) struct Clerk {
-    requests: mpsc::UnboundedReceiver<Request>,
+pub(crate) struct KeyRequests {
+    received: mpsc::UnboundedReceiver<Request>,
+    waiting: Vec<Request>,
 }
 
-impl Clerk {
-    /// Answers requests, until it is dropped.
-    pub(crate) async fn run(mut self, options: &ConnectOptions, master: &MasterKey) {
-        let (mut connection, mut requests) = (None, Vec::new());
-        loop {
-            let received = self.requests.recv_many(&mut requests, TOGETHER);
-            let received = match connection {
-                Some(_) => timeout(IDLE, received).await,
-                None => Ok(received.await),
-            };
-            match received {
-                Ok(0) => return std::future::pending().await,
-                Ok(_) => {
-                    let answering = answer(&mut connection, options, master, &requests);
-                    let keys = timeout(PATIENCE, answering)
-                        .await
-                        .unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())));
-                    reply(keys, &mut requests);
-                }
-                Err(_) => {
-                    if let Some(idle) = connection.take() {
-                        let _ = timeout(IDLE, PgConnection::close(idle)).await;
-                    }
-                }
+impl KeyRequests {
+    /// Waits for requests, and returns whose keys they ask for. It returns `None` when there will
+    /// be no more.
+    pub(crate) async fn next(&mut self) -> Option<BTreeSet<String>> {
+        let received = self.received.recv_many(&mut self.waiting, TOGETHER).await;
+        (received > 0).then(|| self.waiting.iter().flat_map(|request| &request.subjects).cloned().collect())
+    }
+
+    /// Answers the requests that [`next`](Self::next) returned.
+    pub(crate) fn answer(&mut self, keys: Result<SubjectKeys, sqlx::Error>) {
+        match keys.map(Arc::new) {
+            Ok(keys) => self.waiting.drain(..).for_each(|request| drop(request.answer.send(Ok(keys.clone())))),
+            Err(error) => {
+                // Each of the callers fails by itself.
+                let why = format!("the keys of personal values cannot be taken: {error}");
+                let failure = || Err(sqlx::Error::Protocol(why.clone()));
+                self.waiting.drain(..).for_each(|request| drop(request.answer.send(failure())));
             }
-        }
-    }
-}
-
-/// Takes the keys of all requests. A connection that was idle may have been cut meanwhile.
-async fn answer(
-    connection: &mut Option<PgConnection>,
-    options: &ConnectOptions,
-    master: &MasterKey,
-    requests: &[Request],
-) -> Result<SubjectKeys, sqlx::Error> {
-    let subjects: BTreeSet<String> = requests.iter().flat_map(|request| &request.subjects).cloned().collect();
-    if let Some(mut idle) = connection.take()
-        && let Ok(keys) = SubjectKeys::take(&mut idle, master, &subjects).await
-    {
-        *connection = Some(idle);
-        return Ok(keys);
-    }
-    let mut fresh = options.connect().await?;
-    let mut taken = SubjectKeys::take(&mut fresh, master, &subjects).await;
-    if matches!(taken, Err(sqlx::Error::Protocol(_))) {
-        // A subject was forgotten in the same instant.
-        taken = SubjectKeys::take(&mut fresh, master, &subjects).await;
-    }
-    *connection = Some(fresh);
-    taken
-}
-
-fn reply(keys: Result<SubjectKeys, sqlx::Error>, requests: &mut Vec<Request>) {
-    match keys.map(Arc::new) {
-        Ok(keys) => requests.drain(..).for_each(|request| drop(request.answer.send(Ok(keys.clone())))),
-        Err(error) => {
-            // Each of the callers fails by itself.
-            let why = format!("the keys of personal values cannot be taken: {error}");
-            requests.drain(..).for_each(|request| drop(request.answer.send(Err(sqlx::Error::Protocol(why.clone())))));
         }
     }
 }

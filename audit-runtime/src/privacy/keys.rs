@@ -1,11 +1,11 @@
 //! The keys of subjects in the database.
 
+use super::key_keeper::{KeyKeeper, WrappedKey};
 use super::master::{MasterKey, random};
 use super::value::SubjectKey;
 use crate::sys::RateLimited;
 use sha2::{Digest, Sha256};
-use sqlx::postgres::{PgConnection, PgPool};
-use sqlx::{AssertSqlSafe, Executor, Row};
+use sqlx::postgres::PgPool;
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -45,7 +45,7 @@ fn further(master: &MasterKey, stored: &str) -> String {
 const FURTHER_KEY: &[u8] = b"audit-further-key 1\n";
 
 impl SubjectKeys {
-    /// Takes the subjects' keys from the database, and makes those that are not there.
+    /// Takes the subjects' keys from their keeper, and makes those that are not there.
     ///
     /// No key is kept from one time to the next: values encrypted after a key was destroyed use
     /// another one. If a subject's key was not wrapped by this master key, for example a planted
@@ -53,22 +53,22 @@ impl SubjectKeys {
     /// others.
     ///
     /// # Errors
-    /// The database cannot be reached or does not allow it.
+    /// The keeper cannot be reached or does not allow it.
     pub(crate) async fn take(
-        connection: &mut PgConnection,
+        keeper: &mut dyn KeyKeeper,
         master: &MasterKey,
         subjects: &BTreeSet<String>,
     ) -> Result<Self, sqlx::Error> {
         static WARNED: RateLimited = RateLimited::every(Duration::from_secs(30));
         let mut taken = Self::default();
         let names: BTreeSet<String> = subjects.iter().map(|subject| stored(subject).into_owned()).collect();
-        for (subject, id, wrapped) in ask(connection, master, &names).await? {
+        for WrappedKey { subject, id, wrapped } in keeper.take(&offers(master, names)).await? {
             match master.unwrap(id, &wrapped) {
                 Some(key) => drop(taken.keys.insert(subject, SubjectKey::new(id, key))),
                 None => {
                     WARNED.warn(|suppressed| {
                         tracing::error!(
-                            key = %id, suppressed,
+                            key = %id, master_key = wrapped_by(master, &wrapped), suppressed,
                             "a key in audit_keys was wrapped by another master key than this process has, or somebody planted it: its subject gets a further one. Give every process the same master key; audit-trail forget removes both"
                         );
                     });
@@ -81,7 +81,8 @@ impl SubjectKeys {
         }
         let further: HashMap<String, &String> =
             taken.unreadable.iter().map(|subject| (further(master, subject), subject)).collect();
-        for (name, id, wrapped) in ask(connection, master, &further.keys().cloned().collect()).await? {
+        let names = further.keys().cloned();
+        for WrappedKey { subject: name, id, wrapped } in keeper.take(&offers(master, names)).await? {
             // Without a key, values are redacted.
             if let (Some(subject), Some(key)) = (further.get(&name), master.unwrap(id, &wrapped)) {
                 taken.keys.insert((*subject).clone(), SubjectKey::new(id, key));
@@ -116,31 +117,18 @@ pub(crate) async fn key_ids(pool: &PgPool, subject: &str) -> Result<Vec<Uuid>, s
         .await
 }
 
-/// Asks for the keys that are known by these names, and offers new ones.
-async fn ask(
-    connection: &mut PgConnection,
-    master: &MasterKey,
-    names: &BTreeSet<String>,
-) -> Result<Vec<(String, Uuid, Vec<u8>)>, sqlx::Error> {
-    let (mut texts, mut ids, mut wrapped) = (Vec::new(), Vec::new(), Vec::new());
-    for name in names {
+/// Names the master key that has wrapped a key, as far as the key tells.
+fn wrapped_by(master: &MasterKey, wrapped: &[u8]) -> String {
+    if master.names(wrapped) { "this one".into() } else { hex::encode(&wrapped[..wrapped.len().min(8)]) }
+}
+
+/// Makes a new key for each of these subjects, to be used where none is kept.
+fn offers(master: &MasterKey, names: impl IntoIterator<Item = String>) -> Vec<WrappedKey> {
+    let offer = |subject| {
         let id = Uuid::now_v7();
-        texts.push(format!("convert_from(decode('{}', 'hex'), 'UTF8')", hex::encode(name)));
-        ids.push(format!("'{id}'"));
-        wrapped.push(format!("decode('{}', 'hex')", hex::encode(master.wrap(id, &random()))));
-    }
-    // A simple query: a pooler in transaction mode may answer each message from another connection.
-    let take = format!(
-        "SELECT subject, id, wrapped FROM audit_take_keys(ARRAY[{}], ARRAY[{}]::uuid[], ARRAY[{}])",
-        texts.join(", "),
-        ids.join(", "),
-        wrapped.join(", ")
-    );
-    let rows = connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(take))).await?;
-    if rows.len() < names.len() {
-        return Err(sqlx::Error::Protocol("a key was destroyed while it was taken; it is made again".into()));
-    }
-    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))).collect()
+        WrappedKey { subject, id, wrapped: master.wrap(id, &random()) }
+    };
+    names.into_iter().map(offer).collect()
 }
 
 #[cfg(test)]

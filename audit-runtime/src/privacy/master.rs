@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use rand_core::{OsRng, RngCore};
+use sha2::{Digest, Sha256};
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -15,6 +16,12 @@ use uuid::Uuid;
 /// Bytes of a key, of a nonce and of a wrapped key.
 pub(super) const KEY: usize = 32;
 pub(super) const NONCE: usize = 24;
+
+/// A wrapped key begins with the id of its master key, which is the first part of the nonce. Versions
+/// that know nothing of ids read it as they read others.
+const ID: usize = 8;
+/// The id of a master key is the beginning of the hash of this and its text.
+const ID_TAG: &[u8] = b"audit-master-key-id 1\n";
 
 /// The associated data of a wrapped key, beside its id.
 const TAG: &[u8] = b"audit-key 1\n";
@@ -92,6 +99,19 @@ impl MasterKey {
         &self.secret
     }
 
+    /// Returns the key's id, by which a wrapped key names the master key that wraps it.
+    ///
+    /// It is 16 hexadecimal digits, and does not help to find the key.
+    #[must_use]
+    pub fn id(&self) -> String {
+        hex::encode(self.id_bytes())
+    }
+
+    fn id_bytes(&self) -> [u8; ID] {
+        let hash = Sha256::new().chain_update(ID_TAG).chain_update(&self.secret).finalize();
+        std::array::from_fn(|at| hash[at])
+    }
+
     /// Reads the key from a file.
     ///
     /// # Errors
@@ -129,11 +149,19 @@ impl MasterKey {
 
     /// A key as it is stored.
     pub(super) fn wrap(&self, id: Uuid, key: &[u8; KEY]) -> Vec<u8> {
-        let nonce: [u8; NONCE] = random();
+        // XChaCha20 takes nonces at random. The sixteen bytes behind the id are enough of it: of 2^48
+        // keys, two have the same nonce with a probability of 2^-33.
+        let mut nonce: [u8; NONCE] = random();
+        nonce[..ID].copy_from_slice(&self.id_bytes());
         // It fails for what is longer than 256 GiB only.
         let wrapped =
             self.cipher.encrypt(&XNonce::from(nonce), Payload { msg: key, aad: &aad(id) }).unwrap_or_default();
         [&nonce[..], &wrapped].concat()
+    }
+
+    /// Returns whether a wrapped key names this master key. One of an older version names none.
+    pub(super) fn names(&self, wrapped: &[u8]) -> bool {
+        wrapped.starts_with(&self.id_bytes())
     }
 
     /// The key that was stored so, or `None` if this is not the master key that wrapped it.
@@ -184,6 +212,7 @@ mod tests {
         let wrapped = master.wrap(id, &key);
         assert_eq!(wrapped.len(), NONCE + KEY + 16);
         assert_eq!(master.unwrap(id, &wrapped), Some(key));
+        assert!(master.names(&wrapped) && !MasterKey::generate().names(&wrapped));
         assert_eq!(MasterKey::generate().unwrap(id, &wrapped), None);
         assert_eq!(master.unwrap(Uuid::now_v7(), &wrapped), None);
         assert_eq!(master.unwrap(id, &wrapped[..40]), None);

@@ -14,6 +14,7 @@ mod event;
 #[cfg(feature = "personal")]
 mod forget;
 mod key_desk;
+mod key_keeper;
 #[cfg(feature = "personal")]
 mod keys;
 #[cfg(feature = "personal")]
@@ -29,7 +30,8 @@ pub(crate) use event::{encrypt, subjects};
 pub use forget::ForgetReport;
 #[cfg(feature = "personal")]
 pub(crate) use forget::forget;
-pub(crate) use key_desk::KeyDesk;
+pub(crate) use key_desk::{KeyDesk, KeyRequests};
+pub(crate) use key_keeper::{KeyKeeper, TakingKeys, WrappedKey};
 #[cfg(feature = "personal")]
 pub(crate) use keys::{SubjectKeys, key_ids};
 #[cfg(feature = "personal")]

@@ -1,7 +1,7 @@
 //! Stands for the keys where the feature `personal` is off, so that personal values are redacted.
 
+use super::key_keeper::KeyKeeper;
 use crate::capture::json::Json;
-use sqlx::postgres::PgConnection;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use uuid::Uuid;
@@ -45,7 +45,7 @@ impl SubjectKeys {
     }
 
     pub(crate) async fn take(
-        _: &mut PgConnection,
+        _: &mut dyn KeyKeeper,
         master: &MasterKey,
         _: &BTreeSet<String>,
     ) -> Result<Self, sqlx::Error> {

@@ -8,22 +8,20 @@
 //! Journals of the dead are often many and small. So the server's disk is waited for once for
 //! several of them, before they are removed.
 
-use super::already_stored::{self, Claim};
+use super::already_stored::Claim;
 use super::backoff::{Backoff, jittered};
 use super::batch::Batch;
 use super::carrier::Carrier;
 use super::link::Link;
+use super::on_a_thread;
 use super::orphan_plan::OrphanPlan;
 use super::orphans::{Orphans, Waiting};
 use super::parts::{Settings, WriterParts};
-use super::store;
+use super::sink::{Destination, Sink};
 use super::work::Work;
 use crate::journal::{Directory, Noticed, Orphan, Parent};
-use crate::postgres::ConnectOptions;
 use crate::postgres::failure::{Conflict, Failure, describe};
 use crate::sys::deadline;
-use sqlx::postgres::PgConnection;
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -81,17 +79,13 @@ impl<'a> Carrier<'a> for Adoption<'a> {
         self.parts
     }
 
-    fn link(&self) -> &Link<'a> {
-        &self.link
-    }
-
     fn settings(&self) -> &Settings {
         &self.settings
     }
 
     async fn carry<T>(
         &mut self,
-        attempt: impl AsyncFn(&mut PgConnection) -> Result<T, sqlx::Error>,
+        attempt: impl AsyncFn(&mut dyn Sink) -> Result<T, sqlx::Error>,
     ) -> Result<T, sqlx::Error> {
         self.link.once(attempt).await
     }
@@ -100,7 +94,7 @@ impl<'a> Carrier<'a> for Adoption<'a> {
 impl<'a> Adoption<'a> {
     pub(super) fn new(
         parts: &'a Arc<WriterParts>,
-        options: &'a ConnectOptions,
+        destination: &'a Destination,
         work: &'a Work,
         parent: &'a Parent,
     ) -> Self {
@@ -108,7 +102,7 @@ impl<'a> Adoption<'a> {
             parts,
             work,
             parent,
-            link: Link::new(options, parts.journal.id()),
+            link: Link::new(destination, parts.journal.id()),
             orphans: Orphans::default(),
             connecting: Backoff::default(),
             settings: Settings { synchronous_commit: false, ..parts.settings.clone() },
@@ -181,7 +175,7 @@ impl<'a> Adoption<'a> {
     async fn attempt(&mut self, mut waiting: Waiting) {
         self.count(1);
         // The connection comes first, so that a journal is not held without one.
-        if let Err(error) = self.link.connected().await {
+        if let Err(error) = self.link.connect().await {
             let wait = self.connecting.next(CONNECT_AGAIN);
             let text = self.work.failures.failure(&error, wait);
             self.parts.counters.set_last_error(Some(text));
@@ -251,7 +245,7 @@ impl<'a> Adoption<'a> {
                 .iter()
                 .flat_map(|(_, shipped)| shipped.firsts.iter().map(|first| (shipped.orphan.id(), *first)))
                 .collect();
-            self.carry(async |connection| store::durable(connection, &batches).await).await.map(Some)
+            self.carry(async |sink| sink.durable(&batches).await).await.map(Some)
         } else {
             Ok(None)
         };
@@ -299,17 +293,24 @@ impl<'a> Adoption<'a> {
             Err(error) => return Ok(Adopted::Left(format!("it cannot be opened: {error}"))),
         };
         let (journal, start) = (orphan.id(), orphan.start());
-        let stored =
-            match self.carry(async |connection| already_stored::claim(connection, journal, start).await).await? {
-                Claim::Stored(stored) => stored,
-                Claim::UnderWay => return Ok(Adopted::Held),
-                Claim::Refused(why) => return Ok(Adopted::Left(why)),
-            };
+        let stored = match self.carry(async |sink| sink.claim(journal, start).await).await? {
+            Claim::Stored(stored) => stored,
+            Claim::UnderWay => return Ok(Adopted::Held),
+            Claim::Refused(why) => return Ok(Adopted::Left(why)),
+        };
         tracing::debug!(%journal, "shipping the journal of a process that is gone");
+        let orphan = if self.link.may_hold_back() {
+            match on_a_thread(move || orphan.sync().map(|()| orphan)).await {
+                Ok(orphan) => orphan,
+                Err(error) => return Ok(Adopted::Left(format!("it cannot be synced to its disk: {error}"))),
+            }
+        } else {
+            orphan
+        };
         let mut plan = OrphanPlan::new(orphan, stored);
         loop {
             let parts = self.parts.clone();
-            let read = on_a_thread(move || plan.next(&parts).map(|batch| (plan, batch))).await;
+            let read = on_a_thread(move || plan.next(&parts.settings).map(|batch| (plan, batch))).await;
             let (read, batch) = match read {
                 Ok(read) => read,
                 Err(error) if error.get_ref().is_some_and(|error| error.is::<Conflict>()) => {
@@ -333,7 +334,11 @@ impl<'a> Adoption<'a> {
 
     async fn ship(&mut self, plan: &mut OrphanPlan, mut batch: Batch) -> Result<(), sqlx::Error> {
         self.encrypt(&mut batch).await?;
-        batch.close(self.parts, &mut plan.chain);
+        batch.close(&self.parts.settings, &mut plan.chain);
+        if self.link.may_hold_back() {
+            let log = plan.chain.log_of_cuts();
+            let _ = on_a_thread(move || log.map_or(Ok(()), |file| file.sync_data())).await;
+        }
         self.store(&batch).await?;
         plan.chain.stored(batch.first);
         self.parts.counters.adopted.fetch_add(batch.rows.len() as u64, Ordering::Relaxed);
@@ -349,9 +354,4 @@ impl<'a> Adoption<'a> {
         self.parts.counters.adopted.fetch_add(interrupted, Ordering::Relaxed);
         Ok(Adopted::Stored(Box::new(Shipped { orphan: plan.orphan, firsts: plan.chain.shipped.unwrap_or_default() })))
     }
-}
-
-/// Does what may take long, files on a slow disk among it, where it holds up no batch.
-async fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }

@@ -9,8 +9,8 @@ use super::batch::Batch;
 use super::orphan_plan::Stored;
 use super::sql_literal::Bytea;
 use crate::postgres::failure::{Conflict, Failure, describe};
-use crate::seal::Entry;
 use crate::seal::merkle::Hash;
+use crate::seal::{Entry, Link};
 use crate::sys::RateLimited;
 use futures_util::TryStreamExt;
 use sqlx::postgres::PgConnection;
@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 /// The decision whether an adopter ships a journal.
 #[derive(Debug)]
-pub(super) enum Claim {
+pub(crate) enum Claim {
     /// Ship it, beside these batches.
     Stored(Vec<Stored>),
     /// Wait: a transaction that stores a batch of it is under way.
@@ -94,6 +94,20 @@ pub(super) async fn claim(connection: &mut PgConnection, journal_id: Uuid, start
         });
     }
     Ok(Claim::Stored(stored))
+}
+
+/// Returns the last batch of a journal as the next one names it, and the position behind it.
+pub(super) async fn last(connection: &mut PgConnection, journal_id: Uuid) -> Result<(Option<Link>, u64), sqlx::Error> {
+    let sql = format!(
+        "SELECT first_position, end_position, root FROM audit_batches WHERE journal_id = '{journal_id}' \
+         ORDER BY first_position DESC LIMIT 1"
+    );
+    let rows = connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(sql))).await?;
+    let Some(row) = rows.first() else { return Ok((None, 0)) };
+    let root: Option<Vec<u8>> = row.try_get(2)?;
+    let first = row.try_get::<i64, _>(0)?.cast_unsigned();
+    let link = root.and_then(|root| root.try_into().ok()).map(|root| Link { first, root: Hash(root) });
+    Ok((link, row.try_get::<i64, _>(1)?.cast_unsigned()))
 }
 
 /// Whether every transaction that stores a batch of the journal has ended.

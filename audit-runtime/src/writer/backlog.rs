@@ -76,7 +76,7 @@ impl Backlog {
         self.keys -= keys.len();
         let mut batch = read_again(&parts.journal, cut);
         batch.encrypt(&keys);
-        batch.close(parts, &mut self.chain);
+        batch.close(&parts.settings, &mut self.chain);
         // The planner's chain knows whether it is stored.
         self.chain.stored(batch.first);
         Some(batch)

@@ -1,6 +1,6 @@
 //! A batch goes to PostgreSQL in one transaction: consecutive records of one journal.
 
-use super::parts::WriterParts;
+use super::parts::Settings;
 use crate::event::{clock, ids};
 use crate::journal::{Cut, Noticed, Record, RecoveredRecord};
 use crate::postgres::copy::CopyRows;
@@ -36,9 +36,9 @@ pub(crate) struct Batch {
     /// The process that recorded its events, if that is another.
     pub(crate) origin: Option<String>,
     /// The batch as it was first cut.
-    pub(super) cut: Option<Cut>,
+    pub(crate) cut: Option<Cut>,
     /// The process that noticed its rows, if those are interruptions.
-    pub(super) interruptions: Option<Noticed>,
+    pub(crate) interruptions: Option<Noticed>,
 }
 
 /// A record of the live journal or of an adopted one.
@@ -83,12 +83,12 @@ impl Batch {
     }
 
     /// A batch that is cut again, to be what it was.
-    pub(super) fn again(journal_id: Uuid, cut: Cut) -> Self {
+    pub(crate) fn again(journal_id: Uuid, cut: Cut) -> Self {
         let origin = Some(cut.origin.clone());
         Self { id: cut.id, origin, cut: Some(cut.clone()), ..Self::new(journal_id, cut.first) }
     }
 
-    pub(super) fn push(&mut self, row: Row, end: u64) {
+    pub(crate) fn push(&mut self, row: Row, end: u64) {
         self.bytes += row.payload().len();
         if let Some(time) = payload::created_at(row.payload()) {
             let (first, last) = self.times.unwrap_or((time, time));
@@ -120,7 +120,7 @@ impl Batch {
     /// Encrypts personal values, each by the key of its subject. Values without a key are redacted.
     ///
     /// It returns the number of events with a subject whose own key cannot be unwrapped.
-    pub(super) fn encrypt(&mut self, keys: &SubjectKeys) -> u64 {
+    pub(crate) fn encrypt(&mut self, keys: &SubjectKeys) -> u64 {
         let (mut json, mut rekeyed) = (Vec::new(), 0);
         for number in std::mem::take(&mut self.personal) {
             let Ok(event) = EventRef::decode(self.rows[number].payload(), &mut json) else {
@@ -133,7 +133,7 @@ impl Batch {
         rekeyed
     }
 
-    pub(super) fn is_full(&self, parts: &WriterParts) -> bool {
-        self.rows.len() >= parts.settings.batch_rows || self.bytes >= parts.settings.batch_bytes
+    pub(super) fn is_full(&self, settings: &Settings) -> bool {
+        self.rows.len() >= settings.batch_rows || self.bytes >= settings.batch_bytes
     }
 }

@@ -1,16 +1,15 @@
-//! Carriers of batches to PostgreSQL, whether they give up or not.
+//! Carriers of batches to a sink, whether they give up or not.
 
 use super::batch::Batch;
 use super::chain::Chain;
-use super::interrupted_calls::{self, OpenIntent};
-use super::link::Link;
+use super::interrupted_calls;
 use super::metrics;
 use super::parts::{Settings, WriterParts};
-use super::store::{self, StoreOutcome};
+use super::sink::{EndedJournal, Interruptions, Key, Sink};
+use super::store::StoreOutcome;
 use crate::journal::{Cut, Noticed};
 use crate::postgres::failure::Failure;
 use crate::privacy::SubjectKeys;
-use sqlx::postgres::PgConnection;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
@@ -24,28 +23,30 @@ pub(super) trait Carrier<'a> {
 
     fn parts(&self) -> &'a WriterParts;
 
-    fn link(&self) -> &Link<'a>;
-
     /// How a batch is stored.
     fn settings(&self) -> &Settings;
 
-    /// Runs work on a connection.
+    /// Runs work on a connection to the sink.
     async fn carry<T>(
         &mut self,
-        attempt: impl AsyncFn(&mut PgConnection) -> Result<T, sqlx::Error>,
+        attempt: impl AsyncFn(&mut dyn Sink) -> Result<T, sqlx::Error>,
     ) -> Result<T, Self::GaveUp>;
 
     async fn store(&mut self, batch: &Batch) -> Result<StoreOutcome, Self::GaveUp> {
-        let (parts, options, settings) = (self.parts(), self.link().options, self.settings().clone());
+        let (parts, waits_for_disk) = (self.parts(), self.settings().synchronous_commit);
         let is_counted = Cell::new(false);
-        let attempt = async |connection: &mut PgConnection| {
+        let attempt = async |sink: &mut dyn Sink| {
             let begin = Instant::now();
-            let done = store::store(connection, batch, &settings, options.sets_keepalives()).await;
+            let done = sink.store(batch, waits_for_disk).await;
             let is_conflict = done.as_ref().is_err_and(|error| Failure::of(error) == Failure::Conflict);
             if is_conflict && !is_counted.replace(true) {
                 parts.counters.conflicts.fetch_add(1, Ordering::Relaxed);
             }
-            Ok((done?, begin.elapsed()))
+            let done = done?;
+            if done.key != batch.key() {
+                return Err(other_key(batch.key(), done.key));
+            }
+            Ok((done.outcome, begin.elapsed()))
         };
         let (done, took) = self.carry(attempt).await?;
         if let StoreOutcome::Stored { quarantined } = done {
@@ -65,7 +66,7 @@ pub(super) trait Carrier<'a> {
         let (parts, subjects) = (self.parts(), batch.subjects());
         let keys = match &parts.settings.master_key {
             Some(master) if !subjects.is_empty() => {
-                self.carry(async |connection| SubjectKeys::take(connection, master, &subjects).await).await?
+                self.carry(async |sink| SubjectKeys::take(sink, master, &subjects).await).await?
             }
             _ => SubjectKeys::default(),
         };
@@ -88,15 +89,26 @@ pub(super) trait Carrier<'a> {
     ) -> Result<u64, Self::GaveUp> {
         let (mut told, mut cuts) = (0, VecDeque::from(cuts));
         'look: loop {
-            let intents = self.open_intents(journal_id).await?.unwrap_or_default();
-            let batches =
-                interrupted_calls::batches(self.parts(), journal_id, end, noticed, &intents, cuts.make_contiguous());
+            let ended = EndedJournal { journal: journal_id, end, noticed };
+            let intents = match self.carry(async |sink| sink.interrupt(ended).await).await? {
+                Interruptions::Open(intents) => intents,
+                Interruptions::Made(made) => return Ok(told + made),
+                Interruptions::NotAllowed => return Ok(told),
+            };
+            let batches = interrupted_calls::batches(
+                &self.parts().settings,
+                journal_id,
+                end,
+                noticed,
+                &intents,
+                cuts.make_contiguous(),
+            );
             for mut batch in batches {
                 if batch.cut.is_some() {
                     cuts.pop_front();
                 }
                 let before = chain.last;
-                batch.close(self.parts(), chain);
+                batch.close(&self.parts().settings, chain);
                 let done = self.store(&batch).await?;
                 chain.stored(batch.first);
                 if done == StoreOutcome::Superseded {
@@ -109,19 +121,10 @@ pub(super) trait Carrier<'a> {
             return Ok(told);
         }
     }
+}
 
-    /// `None` if this role may not look.
-    async fn open_intents(&mut self, journal_id: Uuid) -> Result<Option<Vec<OpenIntent>>, Self::GaveUp> {
-        self.carry(async |connection| match interrupted_calls::open_intents(connection, journal_id).await {
-            Err(error) if matches!(Failure::of(&error), Failure::NotAllowed | Failure::OfAnotherRole) => {
-                tracing::warn!(
-                    journal = %journal_id, %error,
-                    "intents that were interrupted cannot be looked for; audit-trail migrate --writer grants what that needs"
-                );
-                Ok(None)
-            }
-            intents => intents.map(Some),
-        })
-        .await
-    }
+/// The answer to a batch names another one.
+fn other_key(asked: Key, answered: Key) -> sqlx::Error {
+    let text = format!("the sink was given the batch {asked:?} and answered for {answered:?}; it is asked again");
+    sqlx::Error::Protocol(text)
 }

@@ -46,8 +46,7 @@ impl CatalogueDue {
             self.is_settled = true;
             return;
         };
-        let sql = insert(&catalogue, parts.origin());
-        let stored = link.once(async |connection| inserted(connection, &sql).await);
+        let stored = link.once(async |sink| sink.catalogue(&catalogue, parts.origin()).await);
         let error = match tokio::time::timeout(ATTEMPT, stored).await {
             Ok(Ok(Ok(()))) => {
                 self.is_settled = true;
@@ -75,7 +74,7 @@ impl CatalogueDue {
 }
 
 /// Returns the statement. It reads nothing, so a role needs only the right to insert.
-fn insert(catalogue: &ServiceCatalogue, origin: &str) -> String {
+fn statement(catalogue: &ServiceCatalogue, origin: &str) -> String {
     let ServiceCatalogue { service, version, functions } = catalogue;
     let digest = Sha256::digest(functions);
     format!(
@@ -90,9 +89,13 @@ fn insert(catalogue: &ServiceCatalogue, origin: &str) -> String {
 }
 
 /// Inserts it. After an answer of the server, the connection is as before.
-async fn inserted(connection: &mut PgConnection, sql: &str) -> Result<Result<(), sqlx::Error>, sqlx::Error> {
+pub(super) async fn insert(
+    connection: &mut PgConnection,
+    catalogue: &ServiceCatalogue,
+    origin: &str,
+) -> Result<Result<(), sqlx::Error>, sqlx::Error> {
     // One message is one transaction, behind a pooler, too.
-    match connection.execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))).await {
+    match connection.execute(sqlx::raw_sql(AssertSqlSafe(statement(catalogue, origin)))).await {
         Ok(_) => Ok(Ok(())),
         Err(error) if error.as_database_error().is_some() => Ok(Err(error)),
         Err(error) => Err(error),
@@ -120,7 +123,7 @@ mod tests {
             version: "1'; DROP TABLE audit_events; --".into(),
             functions: r#"[{"file": "a\\b"}]"#.into(),
         };
-        let sql = insert(&catalogue, "o@h:1");
+        let sql = statement(&catalogue, "o@h:1");
         assert!(sql.contains(r"VALUES (E'o''brien\\', E'1''; DROP TABLE audit_events; --', '\x"), "{sql}");
         assert!(sql.contains(r#"E'[{"file": "a\\\\b"}]'"#), "{sql}");
     }

@@ -1,12 +1,13 @@
 //! The batches of a journal, each sealed behind the one before.
 
 use super::batch::{Batch, Row};
-use super::parts::WriterParts;
+use super::parts::Settings;
 use crate::journal::{Cut, CutLog};
 use crate::postgres::copy::{Columns, CopyRows};
 use crate::record::{EventRef, payload};
 use crate::seal::merkle::Hash;
 use crate::seal::{self, Entry, LeafForm, Link, Seal, Sealer};
+use std::fs::File;
 
 /// The batches of a journal, each sealed behind the one before.
 #[derive(Debug, Default)]
@@ -29,13 +30,28 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
+    /// The chain of a journal whose batches are noted in a log, if there is one.
+    pub(super) fn noted_in(cuts: Option<CutLog>) -> Self {
+        Self { cuts, ..Self::default() }
+    }
+
+    /// The chain behind a batch that is stored.
+    pub(crate) fn behind(last: Option<Link>) -> Self {
+        Self { last, ..Self::default() }
+    }
+
     /// The chain of a journal that is adopted, of which batches are stored already.
     pub(super) fn of_orphan(cuts: CutLog, stored: Vec<u64>) -> Self {
         Self { cuts: Some(cuts), shipped: Some(stored), ..Self::default() }
     }
 
+    /// Returns the file in which the last batch is noted, to be synced.
+    pub(super) fn log_of_cuts(&self) -> Option<File> {
+        self.cuts.as_ref().and_then(|log| log.file_of_last().ok().flatten())
+    }
+
     /// A batch is stored.
-    pub(super) fn stored(&mut self, first: u64) {
+    pub(crate) fn stored(&mut self, first: u64) {
         self.open.retain(|open| *open != first);
         if let Some(shipped) = &mut self.shipped {
             shipped.push(first);
@@ -52,7 +68,7 @@ impl Chain {
 
 impl Batch {
     /// Encodes its rows, now that it is complete, and seals them behind the batch before.
-    pub(super) fn close(&mut self, parts: &WriterParts, chain: &mut Chain) {
+    pub(crate) fn close(&mut self, settings: &Settings, chain: &mut Chain) {
         let (encoded, mut leaves) = chain.spare.pop().unwrap_or_default();
         let has_further = self.rows.iter().any(|row| payload::has_further(row.payload()));
         let columns = if has_further { Columns::All } else { Columns::First };
@@ -66,12 +82,12 @@ impl Batch {
                         self.origin = Some(event.origin.into());
                     }
                     let row = self.encoded.row(&event, self.id);
-                    parts.settings.seal.then(|| chain.sealer.record(event.id, row, columns, payload))
+                    settings.seal.then(|| chain.sealer.record(event.id, row, columns, payload))
                 }
                 Err(error) => {
                     self.encoded.none();
                     self.undecoded.push((number, error));
-                    parts.settings.seal.then(|| seal::payload_entry(None, payload))
+                    settings.seal.then(|| seal::payload_entry(None, payload))
                 }
             };
             leaves.extend(entry.into_iter().flat_map(Entry::to_bytes));
@@ -81,14 +97,14 @@ impl Batch {
         }
         let open = self.cut.as_ref().map_or(&chain.open, |cut| &cut.open);
         let form = LeafForm::of(columns);
-        self.seal = parts.settings.seal.then(|| Seal::new(self.journal_id, chain.last, open, leaves, form));
-        self.note(parts, chain);
+        self.seal = settings.seal.then(|| Seal::new(self.journal_id, chain.last, open, leaves, form));
+        self.note(settings, chain);
         chain.open.push(self.first);
         chain.last = self.seal.as_ref().map(|seal| Link { first: self.first, root: seal.root });
     }
 
     /// Notes the batch in the cut log, or compares it with what was noted.
-    fn note(&mut self, parts: &WriterParts, chain: &mut Chain) {
+    fn note(&mut self, settings: &Settings, chain: &mut Chain) {
         let root = self.seal.as_ref().map(|seal| seal.root.0);
         if let Some(cut) = &self.cut {
             if cut.root.is_some() && root.is_some() && cut.root != root {
@@ -99,14 +115,11 @@ impl Batch {
             }
             return;
         }
-        if chain.cuts.is_none() && self.journal_id == parts.journal.id() {
-            chain.cuts = parts.journal.cut_log();
-        }
         let cut = Cut {
             first: self.first,
             end: self.end,
             id: self.id,
-            origin: self.origin.clone().unwrap_or_else(|| parts.settings.origin.clone()),
+            origin: self.origin.clone().unwrap_or_else(|| settings.origin.clone()),
             root,
             previous: chain.last.map(|link| (link.first, link.root.0)),
             open: chain.open.clone(),

@@ -12,13 +12,13 @@ use uuid::Uuid;
 /// A timeout of a role or a database for interactive queries must not stop the trail.
 const LIMITS: &str = "SET LOCAL statement_timeout TO '50s'; SET LOCAL lock_timeout TO '10s'";
 
-/// Connects, looks at what the tables stand on, and binds this process's journal to its role. (The
-/// first batch would do so as well, but others would wait for its end.)
+/// Connects, looks at what the tables stand on, and binds this process's journal, if it has one, to
+/// its role. (The first batch would do so as well, but others would wait for its end.)
 ///
 /// # Errors
 /// The database cannot be reached, its server is too old, or `audit_batches` lacks a unique key. Or
 /// the journal belongs to another role.
-pub(super) async fn connect(options: &ConnectOptions, journal_id: Uuid) -> Result<PgConnection, sqlx::Error> {
+pub(super) async fn connect(options: &ConnectOptions, journal: Option<Uuid>) -> Result<PgConnection, sqlx::Error> {
     static WARNED: RateLimited = RateLimited::every(Duration::from_secs(60));
     let mut connection = options.connect().await?;
     connection.execute(sqlx::raw_sql(AssertSqlSafe(format!("BEGIN; {LIMITS}")))).await?;
@@ -36,6 +36,10 @@ pub(super) async fn connect(options: &ConnectOptions, journal_id: Uuid) -> Resul
             );
         });
     }
+    let Some(journal_id) = journal else {
+        connection.execute("ROLLBACK").await?;
+        return Ok(connection);
+    };
     // The server runs all of a message's statements in one transaction. So no answer to a COMMIT
     // can be lost here.
     let bind = format!("ROLLBACK; {LIMITS}; SELECT audit_bind('{journal_id}')");

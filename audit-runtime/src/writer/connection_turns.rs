@@ -6,6 +6,7 @@
 
 use super::backoff::jittered;
 use super::link::Link;
+use super::sink::Sink;
 use sqlx::postgres::PgConnection;
 use sqlx::{Executor, Row};
 use std::io;
@@ -43,7 +44,8 @@ impl Turn {
             return false;
         }
         self.end = None;
-        let is_scarce = link.is_connected() && link.once(is_scarce).await.unwrap_or(false);
+        let asked = async |sink: &mut dyn Sink| sink.is_scarce().await;
+        let is_scarce = link.is_connected() && link.once(asked).await.unwrap_or(false);
         if is_scarce {
             link.give_back().await;
         }
@@ -51,7 +53,8 @@ impl Turn {
     }
 }
 
-async fn is_scarce(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+/// Returns whether the server has no connection left, and writers hold most of them.
+pub(super) async fn is_scarce(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     let answer = tokio::time::timeout(ANSWER, connection.fetch_one(sqlx::raw_sql(IS_SCARCE))).await;
     answer.unwrap_or_else(|_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into())))?.try_get(0)
 }

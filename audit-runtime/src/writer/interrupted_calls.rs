@@ -7,7 +7,7 @@
 //! both be stored.
 
 use super::batch::{Batch, Row};
-use super::parts::WriterParts;
+use super::parts::Settings;
 use crate::capture::json::Json;
 use crate::event::Outcome;
 use crate::event::Timestamp;
@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 /// An intent that is stored without a completion.
 #[derive(Debug, FromRow)]
-pub(super) struct OpenIntent {
+pub(crate) struct OpenIntent {
     id: Uuid,
     event_type: String,
     entity_type: String,
@@ -60,8 +60,8 @@ pub(super) async fn open_intents(
 /// Returns the events that report these interruptions, in batches behind the end of their journal.
 ///
 /// Batches that an adopter had cut, and that it could not store, come first and are what they were.
-pub(super) fn batches(
-    parts: &WriterParts,
+pub(crate) fn batches(
+    settings: &Settings,
     journal_id: Uuid,
     end: u64,
     noticed: Noticed,
@@ -77,19 +77,19 @@ pub(super) fn batches(
         let mut batch = Batch::again(journal_id, cut.clone());
         batch.interruptions = cut.interruptions;
         for (position, intent) in (cut.first..).zip(rows) {
-            intent.interrupt(parts, &mut batch, position);
+            intent.interrupt(settings, &mut batch, position);
         }
         batches.push(batch);
     }
     for (position, intent) in (end..).zip(intents) {
-        let is_begun = |batch: &Batch| batch.cut.is_none() && !batch.is_full(parts);
+        let is_begun = |batch: &Batch| batch.cut.is_none() && !batch.is_full(settings);
         if !batches.last().is_some_and(is_begun) {
             let mut batch = Batch::new(journal_id, position);
             batch.interruptions = Some(noticed);
             batches.push(batch);
         }
         if let Some(batch) = batches.last_mut() {
-            intent.interrupt(parts, batch, position);
+            intent.interrupt(settings, batch, position);
         }
     }
     batches
@@ -105,8 +105,8 @@ fn why(noticed: Option<Noticed>) -> &'static str {
 
 impl OpenIntent {
     /// Adds the event in place of the completion to a batch, whose id states when it was noticed.
-    fn interrupt(&self, parts: &WriterParts, batch: &mut Batch, position: u64) {
-        let origin = batch.origin.clone().unwrap_or_else(|| parts.origin().to_owned());
+    fn interrupt(&self, settings: &Settings, batch: &mut Batch, position: u64) {
+        let origin = batch.origin.clone().unwrap_or_else(|| settings.origin.clone());
         let noticed_at = ids::first_micros(batch.id).unwrap_or_default();
         let row = self.interruption(&origin, why(batch.interruptions), noticed_at);
         batch.push(Row::Made(row), position + 1);

@@ -7,13 +7,13 @@ use super::catalogue::CatalogueDue;
 use super::connection_turns::{REST, Turn};
 use super::linger::Linger;
 use super::link::Link;
+use super::on_a_thread;
 use super::parts::{Settings, WriterParts};
+use super::sink::{Destination, Sink};
 use super::work::Work;
 use crate::journal::Noticed;
-use crate::postgres::ConnectOptions;
 use crate::postgres::failure::is_full;
 use crate::privacy::SubjectKeys;
-use sqlx::postgres::PgConnection;
 use std::convert::Infallible;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -47,10 +47,6 @@ impl<'a> Carrier<'a> for Lane<'a> {
         self.parts
     }
 
-    fn link(&self) -> &Link<'a> {
-        &self.link
-    }
-
     fn settings(&self) -> &Settings {
         &self.parts.settings
     }
@@ -58,7 +54,7 @@ impl<'a> Carrier<'a> for Lane<'a> {
     /// Tries until it succeeds, each time after a failure on another connection.
     async fn carry<T>(
         &mut self,
-        attempt: impl AsyncFn(&mut PgConnection) -> Result<T, sqlx::Error>,
+        attempt: impl AsyncFn(&mut dyn Sink) -> Result<T, sqlx::Error>,
     ) -> Result<T, Infallible> {
         let mut backoff = Backoff::default();
         loop {
@@ -76,12 +72,12 @@ impl<'a> Carrier<'a> for Lane<'a> {
 }
 
 impl<'a> Lane<'a> {
-    pub(super) fn new(number: usize, parts: &'a WriterParts, options: &'a ConnectOptions, work: &'a Work) -> Self {
+    pub(super) fn new(number: usize, parts: &'a WriterParts, destination: &'a Destination, work: &'a Work) -> Self {
         Self {
             number,
             parts,
             work,
-            link: Link::new(options, parts.journal.id()),
+            link: Link::new(destination, parts.journal.id()),
             turn: Turn::default(),
             linger: Linger::new(Instant::now()),
             catalogue: CatalogueDue::default(),
@@ -97,6 +93,7 @@ impl<'a> Lane<'a> {
                 self.work.planner.borrow_mut().tidy.look(self.parts, last_work.elapsed());
             }
             if let Some(batch) = self.batch().await {
+                self.keep_on_disk(&batch).await;
                 let Ok(_) = self.store(&batch).await;
                 self.stored(batch);
                 last_work = Instant::now();
@@ -128,6 +125,17 @@ impl<'a> Lane<'a> {
             }
         }
         self.link.give_back().await;
+    }
+
+    /// Waits until the disk has a batch and its cut, if the batch may arrive after this process has
+    /// died. A disk that fails is reported by those who sync it, and holds up nothing.
+    async fn keep_on_disk(&self, batch: &Batch) {
+        if !self.link.may_hold_back() {
+            return;
+        }
+        let _ = self.parts.journal.synced(batch.end).await;
+        let log = self.work.planner.borrow().chain.log_of_cuts();
+        let _ = on_a_thread(move || log.map_or(Ok(()), |file| file.sync_data())).await;
     }
 
     fn stored(&self, batch: Batch) {
@@ -181,7 +189,7 @@ impl<'a> Lane<'a> {
         // Events that come while this batch is stored wait for others from now on.
         self.is_due();
         let Ok(keys) = self.encrypt(&mut batch).await;
-        batch.close(self.parts, &mut self.work.planner.borrow_mut().chain);
+        batch.close(&self.parts.settings, &mut self.work.planner.borrow_mut().chain);
         Some((batch, keys))
     }
 

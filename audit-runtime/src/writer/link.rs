@@ -1,9 +1,6 @@
-//! A connection that is made when it is needed, and given back.
+//! A connection to a sink that is made when it is needed, and given back.
 
-use super::checked_connection;
-use crate::postgres::ConnectOptions;
-use sqlx::Connection;
-use sqlx::postgres::PgConnection;
+use super::sink::{Destination, Sink};
 use std::io;
 use std::time::Duration;
 use uuid::Uuid;
@@ -15,31 +12,33 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Link<'a> {
-    pub(super) options: &'a ConnectOptions,
+    destination: &'a Destination,
     /// The journal of this process.
     journal: Uuid,
-    connection: Option<PgConnection>,
+    connection: Option<Box<dyn Sink>>,
 }
 
 impl<'a> Link<'a> {
-    pub(super) fn new(options: &'a ConnectOptions, journal: Uuid) -> Self {
-        Self { options, journal, connection: None }
+    pub(super) fn new(destination: &'a Destination, journal: Uuid) -> Self {
+        Self { destination, journal, connection: None }
     }
 
-    pub(super) async fn connected(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
-        match &mut self.connection {
-            Some(connection) => Ok(connection),
-            none => Ok(none.insert(checked_connection::connect(self.options, self.journal).await?)),
-        }
+    /// Makes the connection, unless there is one.
+    pub(super) async fn connect(&mut self) -> Result<&mut dyn Sink, sqlx::Error> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.destination.connect(self.journal).await?,
+        };
+        Ok(&mut **self.connection.insert(connection))
     }
 
     /// Runs work once. After a failure the state of the connection is unknown, so the next attempt
     /// uses another one.
     pub(super) async fn once<T>(
         &mut self,
-        attempt: impl AsyncFn(&mut PgConnection) -> Result<T, sqlx::Error>,
+        attempt: impl AsyncFn(&mut dyn Sink) -> Result<T, sqlx::Error>,
     ) -> Result<T, sqlx::Error> {
-        let connection = self.connected().await?;
+        let connection = self.connect().await?;
         let done = tokio::time::timeout(ATTEMPT_TIMEOUT, attempt(connection)).await;
         let done = done.unwrap_or_else(|_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into())));
         if done.is_err() {
@@ -47,6 +46,11 @@ impl<'a> Link<'a> {
             self.connection = None;
         }
         done
+    }
+
+    /// Returns whether a batch that has left may arrive after its process has died.
+    pub(super) fn may_hold_back(&self) -> bool {
+        self.destination.may_hold_back()
     }
 
     pub(super) fn is_connected(&self) -> bool {

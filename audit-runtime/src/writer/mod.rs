@@ -1,5 +1,4 @@
-//! The writer: a thread of its own, with a runtime of its own, that ships the journal to
-//! PostgreSQL.
+//! The writer: a thread of its own, with a runtime of its own, that ships the journal to a sink.
 //!
 //! ```text
 //! journal -> Planner: batches -> lane 0 -> store: one transaction -> Planner: stored -> journal: acknowledge
@@ -21,6 +20,7 @@ mod chain;
 mod checked_connection;
 mod failure_log;
 mod interrupted_calls;
+pub(crate) mod key_clerk;
 mod lane;
 mod linger;
 mod link;
@@ -29,6 +29,10 @@ mod orphan_plan;
 mod orphans;
 mod parts;
 mod planner;
+mod postgres_sink;
+pub(crate) mod relay_address;
+mod relay_sink;
+pub(crate) mod sink;
 mod sql_literal;
 mod store;
 // The crate that starts PostgreSQL for tests runs on Linux.
@@ -36,11 +40,18 @@ mod connection_turns;
 #[cfg(all(test, target_os = "linux", not(audit_loom), not(miri)))]
 mod tests;
 mod tidy;
+pub(crate) mod upkeep;
+pub(crate) mod wire;
 mod work;
 
+pub(crate) use already_stored::Claim;
+pub(crate) use chain::Chain;
+pub(crate) use interrupted_calls::batches as interruption_batches;
+pub(crate) use orphan_plan::Stored;
 pub(crate) use parts::{MakeCatalogue, ServiceCatalogue, Settings, WriterParts};
+pub(crate) use sink::Destination;
+pub(crate) use store::StoreOutcome;
 
-use crate::postgres::ConnectOptions;
 use adoption::Adoption;
 use lane::Lane;
 use metrics::MetricsReporter;
@@ -55,7 +66,7 @@ use work::Work;
 /// runtime until then.
 pub(crate) fn start<F: Future<Output = ()>>(
     parts: WriterParts,
-    options: ConnectOptions,
+    destination: Destination,
     beside: impl FnOnce() -> F + Send + 'static,
 ) -> io::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
@@ -63,7 +74,7 @@ pub(crate) fn start<F: Future<Output = ()>>(
     std::thread::Builder::new().name("audit-writer".into()).spawn(move || {
         // If the writer ends in any way, a panic included, its waiters are released.
         let _ended = Ended(parts.clone());
-        runtime.block_on(run(&parts, &options, beside()));
+        runtime.block_on(run(&parts, &destination, beside()));
         // A name lookup that hangs holds up nothing.
         runtime.shutdown_background();
     })?;
@@ -84,10 +95,11 @@ impl Drop for Ended {
 /// in hand.
 const TIDY: Duration = Duration::from_secs(3);
 
-async fn run(parts: &Arc<WriterParts>, options: &ConnectOptions, beside: impl Future<Output = ()>) {
+async fn run(parts: &Arc<WriterParts>, destination: &Destination, beside: impl Future<Output = ()>) {
     let parent = parts.journal.parent();
     let work = Work::default();
-    let lanes = (0..parts.settings.connections).map(|number| Lane::new(number, parts, options, &work).run());
+    work.planner.borrow_mut().chain = Chain::noted_in(parts.journal.cut_log());
+    let lanes = (0..parts.settings.connections).map(|number| Lane::new(number, parts, destination, &work).run());
     let deadline = async {
         let deadline = parts.control.stopping().await;
         tokio::time::sleep_until(deadline.into()).await;
@@ -96,12 +108,12 @@ async fn run(parts: &Arc<WriterParts>, options: &ConnectOptions, beside: impl Fu
     let (rests, mut adoption_rests) = watch::channel(parent.is_none());
     let adoption = async {
         match parent {
-            Some(parent) => Adoption::new(parts, options, &work, parent).run(rests).await,
+            Some(parent) => Adoption::new(parts, destination, &work, parent).run(rests).await,
             None => std::future::pending().await,
         }
     };
     let shipping = async {
-        ship(lanes, Lane::new(0, parts, options, &work)).await;
+        ship(lanes, Lane::new(0, parts, destination, &work)).await;
         // So that a shutdown can report the remaining journals of others, and so that stored ones
         // are removed. Its next batch is not waited for.
         let _ = tokio::time::timeout(TIDY, adoption_rests.wait_for(|rests| *rests)).await;
@@ -129,4 +141,9 @@ async fn run(parts: &Arc<WriterParts>, options: &ConnectOptions, beside: impl Fu
 async fn ship(lanes: impl Iterator<Item = impl Future<Output = ()>>, last: Lane<'_>) {
     futures_util::future::join_all(lanes).await;
     last.close_intents().await;
+}
+
+/// Does what may take long, files on a slow disk among it, where it holds up no batch.
+async fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }

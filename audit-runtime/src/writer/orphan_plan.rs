@@ -3,7 +3,7 @@
 
 use super::batch::{Batch, Row};
 use super::chain::Chain;
-use super::parts::WriterParts;
+use super::parts::Settings;
 use crate::journal::{Cut, Orphan, RecoveredRecord};
 use crate::postgres::failure::Conflict;
 use crate::record::EventRef;
@@ -76,7 +76,7 @@ impl OrphanPlan {
 
     /// The next records that are not stored, if there are any. The batch is to be closed before the
     /// next is made.
-    pub(crate) fn next(&mut self, parts: &WriterParts) -> io::Result<Option<Batch>> {
+    pub(crate) fn next(&mut self, settings: &Settings) -> io::Result<Option<Batch>> {
         let (mut batch, mut json) = (None::<Batch>, Vec::new());
         loop {
             let record = match self.held.take() {
@@ -120,7 +120,7 @@ impl OrphanPlan {
             });
             let end = record.end;
             batch.push(Row::Recovered(record), end);
-            if batch.is_full(parts) && !is_cut_again {
+            if batch.is_full(settings) && !is_cut_again {
                 break;
             }
         }

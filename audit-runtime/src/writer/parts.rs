@@ -49,6 +49,22 @@ pub(crate) struct Settings {
     pub(crate) master_key: Option<MasterKey>,
 }
 
+impl Settings {
+    /// The defaults, for batches of this origin.
+    pub(crate) fn of_origin(origin: String) -> Self {
+        Self {
+            origin,
+            connections: 2,
+            batch_rows: 5_000,
+            batch_bytes: 4 << 20,
+            seal: true,
+            synchronous_commit: true,
+            adopt_every: Duration::from_secs(30),
+            master_key: None,
+        }
+    }
+}
+
 impl WriterParts {
     pub(super) fn origin(&self) -> &str {
         &self.settings.origin

@@ -26,7 +26,7 @@ impl Planner {
     /// next is made.
     pub(crate) fn next(&mut self, parts: &WriterParts) -> Option<Batch> {
         let mut batch = Batch::new(parts.journal.id(), parts.journal.read_position());
-        while !batch.is_full(parts) {
+        while !batch.is_full(&parts.settings) {
             match parts.journal.read() {
                 Next::Record { record, end } => batch.push(Row::Live(record), end),
                 Next::Damaged { path, offset, end } => {

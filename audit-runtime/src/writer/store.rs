@@ -11,8 +11,7 @@
 //! of an older version asks for an advisory lock in its place, which is held here for its sake.)
 
 use super::already_stored::{self, advisory_key};
-use super::batch::{Batch, Row};
-use super::parts::Settings;
+use super::batch::Batch;
 use super::sql_literal::{Bytea, quoted, time};
 use crate::postgres::copy;
 use crate::postgres::failure::{Failure, Swallowed};
@@ -68,26 +67,25 @@ pub(crate) enum StoreOutcome {
 pub(crate) async fn store(
     connection: &mut PgConnection,
     batch: &Batch,
-    settings: &Settings,
+    waits_for_disk: bool,
     sets_keepalives: bool,
 ) -> Result<StoreOutcome, sqlx::Error> {
     const STORED: StoreOutcome = StoreOutcome::Stored { quarantined: 0 };
-    if !begin(connection, batch, settings, sets_keepalives).await? {
+    if !begin(connection, batch, waits_for_disk, sets_keepalives).await? {
         return Ok(STORED);
     }
     let refused = match copy_rows(connection, batch, 0..batch.rows.len()).await {
         Err(error) if Failure::of(&error) == Failure::RowRefused => {
             connection.execute("ROLLBACK").await?;
-            if !begin(connection, batch, settings, sets_keepalives).await? {
+            if !begin(connection, batch, waits_for_disk, sets_keepalives).await? {
                 return Ok(STORED);
             }
             isolate(connection, batch).await?
         }
         copied => copied?,
     };
-    let is_superseded =
-        |row: &Refused| matches!(batch.rows[row.at], Row::Made(_)) && row.sqlstate.as_deref() == Some(UNIQUE_VIOLATION);
-    if refused.iter().any(is_superseded) {
+    let is_superseded = |row: &Refused| row.sqlstate.as_deref() == Some(UNIQUE_VIOLATION);
+    if batch.interruptions.is_some() && refused.iter().any(is_superseded) {
         connection.execute("ROLLBACK").await?;
         return Ok(StoreOutcome::Superseded);
     }
@@ -101,7 +99,7 @@ pub(crate) async fn store(
 async fn begin(
     connection: &mut PgConnection,
     batch: &Batch,
-    settings: &Settings,
+    waits_for_disk: bool,
     sets_keepalives: bool,
 ) -> Result<bool, sqlx::Error> {
     let seal = batch.seal.as_ref();
@@ -118,7 +116,7 @@ async fn begin(
          INSERT INTO audit_batches (id, journal_id, first_position, end_position, rows, origin, first_event_at, last_event_at, \
          previous_position, previous_root, open_positions, root, leaves{form_column}) VALUES ('{id}', '{journal}', {first}, {end}, {rows}, {origin}, \
          {first_event}, {last_event}, {previous_position}, {previous_root}, {open}, {root}, {leaves}{form})",
-        commit = if settings.synchronous_commit { "on" } else { "off" },
+        commit = if waits_for_disk { "on" } else { "off" },
         keepalive = if sets_keepalives { KEEPALIVE } else { "" },
         lock = advisory_key(batch.journal_id),
         id = batch.id,
@@ -126,7 +124,7 @@ async fn begin(
         first = batch.first,
         end = batch.end,
         rows = batch.rows.len(),
-        origin = quoted(batch.origin.as_deref().unwrap_or(&settings.origin)),
+        origin = quoted(batch.cut.as_ref().map_or("", |cut| &cut.origin)),
         first_event = time(batch.times.map(|(first, _)| first)),
         last_event = time(batch.times.map(|(_, last)| last)),
         previous_position = previous.map_or_else(|| "NULL".into(), |link| link.first.to_string()),

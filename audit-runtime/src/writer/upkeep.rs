@@ -16,7 +16,7 @@ const AGAIN: Duration = Duration::from_secs(60);
 /// Makes partitions until it is dropped, and begins after this time.
 ///
 /// A process that runs for a moment has other things to do.
-pub(super) async fn run(options: &ConnectOptions, after: Duration) {
+pub(crate) async fn run(options: &ConnectOptions, after: Duration) {
     let mut due = Instant::now() + after;
     loop {
         sleep_until(due).await;
@@ -29,7 +29,7 @@ pub(super) async fn run(options: &ConnectOptions, after: Duration) {
 }
 
 /// Works on a connection of its own.
-pub(super) async fn once<E: From<sqlx::Error>>(
+pub(crate) async fn once<E: From<sqlx::Error>>(
     options: &ConnectOptions,
     work: impl AsyncFnOnce(&mut PgConnection) -> Result<(), E>,
 ) -> Result<(), E> {
@@ -39,7 +39,7 @@ pub(super) async fn once<E: From<sqlx::Error>>(
 }
 
 /// Warns that the upkeep is put off. The writer reports failures of its own.
-pub(super) fn put_off(error: &sqlx::Error) {
+pub(crate) fn put_off(error: &sqlx::Error) {
     tracing::warn!("the upkeep of the audit trail is put off: {}", describe(error));
 }
 

@@ -1,0 +1,130 @@
+//! The sinks of batches: PostgreSQL, or a relay in front of it.
+//!
+//! A lane knows nothing else of them. It hands a batch over, and is answered by the batch's key and
+//! root. The journal lets go of a batch on that answer alone, which a sink gives for a batch that the
+//! database has committed.
+
+use super::already_stored::Claim;
+use super::batch::Batch;
+use super::interrupted_calls::OpenIntent;
+use super::parts::ServiceCatalogue;
+pub(crate) use super::postgres_sink::PostgresSink;
+use super::relay_address::RelayAddress;
+use super::relay_sink::RelaySink;
+use super::store::StoreOutcome;
+use crate::journal::Noticed;
+use crate::postgres::ConnectOptions;
+use crate::privacy::KeyKeeper;
+use crate::seal::merkle::Hash;
+use std::collections::HashSet;
+use std::fmt;
+use std::pin::Pin;
+use uuid::Uuid;
+
+/// A future of a sink's answer.
+pub(crate) type Answering<'a, T> = Pin<Box<dyn Future<Output = Result<T, sqlx::Error>> + Send + 'a>>;
+
+/// A batch's place in its journal and its root.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Key {
+    pub(crate) journal: Uuid,
+    pub(crate) first: u64,
+    pub(crate) end: u64,
+    pub(crate) root: Option<Hash>,
+}
+
+/// A sink's answer to a batch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Taken {
+    pub(crate) key: Key,
+    pub(crate) outcome: StoreOutcome,
+}
+
+/// A journal of which every batch is stored, and whose calls under way will never report their end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EndedJournal {
+    pub(crate) journal: Uuid,
+    pub(crate) end: u64,
+    pub(crate) noticed: Noticed,
+}
+
+/// The intents of an ended journal.
+#[derive(Debug)]
+pub(crate) enum Interruptions {
+    /// They are these, and the caller records their interruptions.
+    Open(Vec<OpenIntent>),
+    /// The sink has recorded so many interruptions itself.
+    Made(u64),
+    /// This role may not look for them.
+    NotAllowed,
+}
+
+/// A connection to what takes batches. After an error it is not to be used again.
+pub(crate) trait Sink: KeyKeeper + fmt::Debug {
+    /// Takes a batch that is closed, and answers once the database has committed it, or has it
+    /// already.
+    fn store<'a>(&'a mut self, batch: &'a Batch, waits_for_disk: bool) -> Answering<'a, Taken>;
+
+    /// Returns the batches that are stored of a journal whose records begin at `start`, if it may be
+    /// adopted.
+    fn claim(&mut self, journal: Uuid, start: u64) -> Answering<'_, Claim>;
+
+    /// Waits for the disk of the server, and returns which of these batches it has then.
+    fn durable<'a>(&'a mut self, batches: &'a [(Uuid, u64)]) -> Answering<'a, HashSet<(Uuid, u64)>>;
+
+    /// Looks for the intents of an ended journal, or records their interruptions itself.
+    fn interrupt(&mut self, ended: EndedJournal) -> Answering<'_, Interruptions>;
+
+    /// Stores the catalogue of a service. The inner error leaves the connection usable.
+    fn catalogue<'a>(
+        &'a mut self,
+        catalogue: &'a ServiceCatalogue,
+        origin: &'a str,
+    ) -> Answering<'a, Result<(), sqlx::Error>>;
+
+    /// Returns whether other writers wait for a connection like this.
+    fn is_scarce(&mut self) -> Answering<'_, bool>;
+
+    /// Returns the connection.
+    fn close(self: Box<Self>) -> Answering<'static, ()>;
+}
+
+/// The place where batches go.
+#[derive(Debug, Clone)]
+pub(crate) enum Destination {
+    Postgres(ConnectOptions),
+    /// A relay, and what this process calls itself to it.
+    Relay {
+        address: RelayAddress,
+        origin: String,
+    },
+}
+
+impl Destination {
+    /// Connects, on behalf of the writer of a journal.
+    ///
+    /// # Errors
+    /// It cannot be reached, or cannot take batches as it is.
+    pub(super) async fn connect(&self, journal: Uuid) -> Result<Box<dyn Sink>, sqlx::Error> {
+        match self {
+            Self::Postgres(options) => Ok(Box::new(PostgresSink::connect(options, Some(journal)).await?)),
+            Self::Relay { address, origin } => Ok(Box::new(RelaySink::connect(address, origin).await?)),
+        }
+    }
+
+    /// Returns whether a batch that has left may arrive after its process has died.
+    ///
+    /// Its adopter must find the batch as it was cut then, after a power failure too. So the journal
+    /// and its cut log are on the disk before the batch leaves.
+    pub(super) fn may_hold_back(&self) -> bool {
+        matches!(self, Self::Relay { .. })
+    }
+}
+
+impl Batch {
+    /// Returns the key by which a sink answers it.
+    pub(crate) fn key(&self) -> Key {
+        let root = self.seal.as_ref().map(|seal| seal.root);
+        Key { journal: self.journal_id, first: self.first, end: self.end, root }
+    }
+}

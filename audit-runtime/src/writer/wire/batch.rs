@@ -1,0 +1,82 @@
+//! A batch as bytes: its cut, and the payloads of its rows.
+//!
+//! ```text
+//! batch   = cut bytes u32 | an entry of the cut log | payload bytes u32 | payload | ..
+//! ```
+//!
+//! Payloads are those of the journal, but personal values are encrypted. The receiver makes the rows
+//! of them, seals these again, and compares the root.
+
+use crate::journal::Cut;
+use crate::privacy::SubjectKeys;
+use crate::writer::Settings;
+use crate::writer::batch::{Batch, Row};
+use crate::writer::chain::Chain;
+use std::io;
+use uuid::Uuid;
+
+fn invalid(why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why)
+}
+
+/// Returns a closed batch as bytes.
+pub(crate) fn encode(batch: &Batch) -> Vec<u8> {
+    let root = batch.seal.as_ref().map(|seal| seal.root.0);
+    let cut = batch.cut.clone().map(|cut| Cut { root, end: batch.end, ..cut }).unwrap_or_default();
+    let mut bytes = Vec::with_capacity(batch.bytes + 8 * batch.rows.len() + 512);
+    part(&mut bytes, &cut.encode());
+    batch.rows.iter().for_each(|row| part(&mut bytes, row.payload()));
+    bytes
+}
+
+fn part(bytes: &mut Vec<u8>, part: &[u8]) {
+    // Both ends refuse a message that is longer than a u32 can say.
+    bytes.extend_from_slice(&(part.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(part);
+}
+
+/// Reads a batch of a journal, and seals it again by the means of a chain.
+///
+/// # Errors
+/// The bytes are no batch, or a batch with another root than they say.
+pub(crate) fn decode(bytes: &[u8], journal: Uuid, settings: &Settings, chain: &mut Chain) -> io::Result<Batch> {
+    let mut parts = Parts(bytes);
+    let cut = parts.next().transpose()?.and_then(Cut::decode_entry).ok_or_else(|| invalid("the batch has no key"))?;
+    let mut batch = Batch::again(journal, cut.clone());
+    batch.interruptions = cut.interruptions;
+    for payload in parts {
+        batch.push(Row::Made(payload?.to_vec()), cut.end);
+    }
+    if batch.rows.is_empty() || cut.first >= cut.end {
+        return Err(invalid("the batch is empty"));
+    }
+    // Its sender has encrypted personal values, or has redacted them. This leaves no other in it.
+    batch.encrypt(&SubjectKeys::default());
+    batch.close(&Settings { seal: cut.root.is_some(), ..settings.clone() }, chain);
+    if batch.key().root.map(|root| root.0) != cut.root {
+        return Err(invalid("the batch was altered on the way: its root is another"));
+    }
+    Ok(batch)
+}
+
+/// The parts behind their lengths.
+struct Parts<'a>(&'a [u8]);
+
+impl<'a> Iterator for Parts<'a> {
+    type Item = io::Result<&'a [u8]>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let part = self.0.split_first_chunk().and_then(|(length, rest)| {
+            let (part, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+            self.0 = rest;
+            Some(part)
+        });
+        if part.is_none() {
+            self.0 = &[];
+        }
+        Some(part.ok_or_else(|| invalid("the batch ends too early")))
+    }
+}

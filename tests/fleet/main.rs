@@ -1,0 +1,7 @@
+//! Beyond one machine: relays, pods without disks, failover.
+
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod doubles;
+mod relay;
+mod sockets;
