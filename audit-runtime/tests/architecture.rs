@@ -40,6 +40,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "recorder::stats",
         ],
     ),
+    ("relay", &["writer"]),
     ("trail", &["catalogue", "record", "postgres", "privacy"]),
     ("evidence", &["seal", "postgres"]),
     ("retention", &["evidence", "privacy", "postgres"]),
@@ -63,6 +64,7 @@ const FEATURES: &[(&str, &str)] = &[
     ("seal", "postgres"),
     ("privacy", "postgres"),
     ("writer", "postgres"),
+    ("relay", "postgres"),
     ("evidence", "evidence"),
     ("retention", "evidence"),
 ];

@@ -1,7 +1,7 @@
 //! Rows that PostgreSQL refuses: isolated, kept with their bytes, listed and tried again.
 
 use audit_runtime::admin::{Admin, RetryOutcome};
-use audit_runtime::{Event, Timestamp, audited};
+use audit_runtime::{Event, MasterKey, Timestamp, audited};
 use serde_json::json;
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -129,4 +129,35 @@ async fn a_refusal_is_told_and_holds_up_nobody() {
     eventually("it is counted", || async { audit.stats().quarantined == 20 }).await;
     assert_eq!((audit.stats().retries, database.events().await), (0, 180));
     audit.shutdown(Duration::from_secs(10)).await.unwrap();
+}
+
+#[audited(event = "customer.changed", id = None::<Uuid>, personal(mail), subject = customer)]
+fn change(customer: &str, mail: &str) {}
+
+/// A row with personal values that is there already, or that a trigger takes for such, is refused
+/// like any other. It was taken for the interruption of a call, and its whole batch was lost.
+#[tokio::test]
+async fn a_personal_row_that_is_there_already_takes_no_other_with_it() {
+    let database = Database::new().await;
+    execute(
+        &database,
+        "CREATE FUNCTION twice() RETURNS trigger LANGUAGE plpgsql AS $$ \
+         BEGIN RAISE EXCEPTION 'it is there' USING ERRCODE = '23505'; END $$; \
+         CREATE TRIGGER twice BEFORE INSERT ON audit_events FOR EACH ROW WHEN (NEW.event_type = 'customer.changed') \
+         EXECUTE FUNCTION twice()",
+    )
+    .await;
+    let audit = database.audit().master_key(MasterKey::generate()).start().unwrap();
+    audit
+        .scope(async {
+            (0..10).for_each(submit);
+            change("customer:42", "ann@example.com");
+            (10..20).for_each(submit);
+        })
+        .await;
+    audit.flush().await.unwrap();
+    let stats = audit.stats();
+    assert_eq!((stats.stored, stats.quarantined), (21, 1));
+    assert_eq!(database.events().await, 20);
+    database.is_unharmed().await;
 }

@@ -1,8 +1,8 @@
 //! Answers the requests of services.
 
-use super::Shared;
 use super::connections::within;
 use super::interruptions;
+use super::shared::Shared;
 use crate::event::origin;
 use crate::journal::Noticed;
 use crate::postgres::failure::{self, Failure};
@@ -38,7 +38,7 @@ pub(super) async fn answer(shared: &Shared, question: Frame<Question>) -> (Answe
         }
     };
     answered.unwrap_or_else(|error| {
-        super::failed(shared, &error);
+        shared.failed(&error);
         let (failure, is_full) = (Failure::of(&error), failure::is_full(&error));
         (Answer::Failed { failure, is_full, text: failure::describe(&error) }, Vec::new())
     })

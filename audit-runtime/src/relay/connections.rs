@@ -1,7 +1,8 @@
 //! The relay's connections to PostgreSQL, which its services share.
 
 use crate::postgres::ConnectOptions;
-use crate::writer::sink::{PostgresSink, Sink};
+use crate::writer::PostgresSink;
+use crate::writer::sink::Sink;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

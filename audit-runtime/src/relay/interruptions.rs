@@ -1,7 +1,8 @@
 //! Records the interruptions of a journal of which every batch is stored.
 
+use crate::writer::PostgresSink;
 use crate::writer::Settings;
-use crate::writer::sink::{EndedJournal, Interruptions, PostgresSink, Sink};
+use crate::writer::sink::{EndedJournal, Interruptions, Sink};
 use crate::writer::{Chain, StoreOutcome, interruption_batches};
 
 /// Records for each intent of the journal without a completion that it will stay without one.

@@ -36,6 +36,7 @@ mod connections;
 mod interruptions;
 mod listener;
 mod session;
+mod shared;
 
 pub use crate::writer::relay_address::{RelayAddress, RelayAddressError};
 pub use listener::RelayListener;
@@ -44,6 +45,7 @@ use crate::event::origin;
 use crate::postgres::IntoConnectOptions;
 use crate::writer::{Settings, upkeep};
 use connections::Connections;
+use shared::{Counters, Shared};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -71,27 +73,6 @@ pub enum RelayError {
 #[derive(Debug, Clone)]
 pub struct Relay {
     shared: Arc<Shared>,
-}
-
-/// The parts that all sessions share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) connections: Connections,
-    pub(crate) settings: Settings,
-    pub(crate) counters: Counters,
-    /// Mebibytes of messages that are being read or stored.
-    pub(crate) memory: Arc<Semaphore>,
-}
-
-/// The counts of a relay.
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    pub(crate) services: AtomicU64,
-    pub(crate) batches: AtomicU64,
-    pub(crate) events: AtomicU64,
-    pub(crate) quarantined: AtomicU64,
-    pub(crate) altered: AtomicU64,
-    pub(crate) failures: AtomicU64,
 }
 
 /// A relay's work since its start.
@@ -191,16 +172,6 @@ impl Relay {
         }
         self.shared.connections.close().await;
     }
-}
-
-/// Names a request's failure for the log.
-pub(crate) fn failed(shared: &Shared, error: &sqlx::Error) {
-    shared.counters.failures.fetch_add(1, Ordering::Relaxed);
-    static WARNED: crate::sys::RateLimited = crate::sys::RateLimited::every(Duration::from_secs(30));
-    let text = crate::postgres::failure::describe(error);
-    WARNED.warn(|suppressed| {
-        tracing::warn!(suppressed, "the relay cannot store now, its services keep their events: {text}")
-    });
 }
 
 impl From<RelayError> for io::Error {

@@ -1,6 +1,7 @@
 //! A service's connection to a relay.
 
-use super::{Shared, answers};
+use super::answers;
+use super::shared::Shared;
 use crate::writer::relay_address::Stream;
 use crate::writer::wire::{self, Answered, Asked, Frame};
 use std::io;

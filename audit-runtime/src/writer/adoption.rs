@@ -11,13 +11,14 @@
 use super::already_stored::Claim;
 use super::backoff::{Backoff, jittered};
 use super::batch::Batch;
+use super::blocking::on_a_thread;
 use super::carrier::Carrier;
+use super::destination::Destination;
 use super::link::Link;
-use super::on_a_thread;
 use super::orphan_plan::OrphanPlan;
 use super::orphans::{Orphans, Waiting};
 use super::parts::{Settings, WriterParts};
-use super::sink::{Destination, Sink};
+use super::sink::Sink;
 use super::work::Work;
 use crate::journal::{Directory, Noticed, Orphan, Parent};
 use crate::postgres::failure::{Conflict, Failure, describe};

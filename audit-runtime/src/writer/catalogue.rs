@@ -4,12 +4,8 @@
 //! seconds where none came. Events never wait for a repetition.
 
 use super::link::Link;
-use super::parts::{ServiceCatalogue, WriterParts};
-use super::sql_literal::{Bytea, quoted};
+use super::parts::WriterParts;
 use crate::postgres::failure::{Failure, describe};
-use sha2::{Digest, Sha256};
-use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Executor};
 use std::time::{Duration, Instant};
 
 /// A process that recorded nothing connects for its catalogue after this time.
@@ -20,7 +16,6 @@ const AGAIN: Duration = Duration::from_secs(60);
 const AFTER_MIGRATION: Duration = Duration::from_secs(60 * 60);
 /// The longest wait of an attempt for the server.
 const ATTEMPT: Duration = Duration::from_secs(3);
-const LIMITS: &str = "SET LOCAL statement_timeout TO '2s'; SET LOCAL lock_timeout TO '1s'";
 
 /// The catalogue of this service, while it is not stored.
 #[derive(Debug, Default)]
@@ -73,35 +68,6 @@ impl CatalogueDue {
     }
 }
 
-/// Returns the statement. It reads nothing, so a role needs only the right to insert.
-fn statement(catalogue: &ServiceCatalogue, origin: &str) -> String {
-    let ServiceCatalogue { service, version, functions } = catalogue;
-    let digest = Sha256::digest(functions);
-    format!(
-        "{LIMITS}; INSERT INTO audit_catalogue (service, version, digest, functions, origin) \
-         VALUES ({}, {}, {}, {}, {}) ON CONFLICT DO NOTHING",
-        quoted(service),
-        quoted(version),
-        Bytea(Some(&digest)),
-        quoted(functions),
-        quoted(origin)
-    )
-}
-
-/// Inserts it. After an answer of the server, the connection is as before.
-pub(super) async fn insert(
-    connection: &mut PgConnection,
-    catalogue: &ServiceCatalogue,
-    origin: &str,
-) -> Result<Result<(), sqlx::Error>, sqlx::Error> {
-    // One message is one transaction, behind a pooler, too.
-    match connection.execute(sqlx::raw_sql(AssertSqlSafe(statement(catalogue, origin)))).await {
-        Ok(_) => Ok(Ok(())),
-        Err(error) if error.as_database_error().is_some() => Ok(Err(error)),
-        Err(error) => Err(error),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,17 +80,5 @@ mod tests {
         let waiting = CatalogueDue { not_before: Some(Instant::now() + AGAIN), ..due };
         assert!(!waiting.is_due(true, false, moment));
         assert!(!CatalogueDue { is_settled: true, not_before: None }.is_due(true, false, moment));
-    }
-
-    #[test]
-    fn texts_stay_literals() {
-        let catalogue = ServiceCatalogue {
-            service: "o'brien\\".into(),
-            version: "1'; DROP TABLE audit_events; --".into(),
-            functions: r#"[{"file": "a\\b"}]"#.into(),
-        };
-        let sql = statement(&catalogue, "o@h:1");
-        assert!(sql.contains(r"VALUES (E'o''brien\\', E'1''; DROP TABLE audit_events; --', '\x"), "{sql}");
-        assert!(sql.contains(r#"E'[{"file": "a\\\\b"}]'"#), "{sql}");
     }
 }

@@ -1,7 +1,7 @@
 //! Takes keys of subjects for callers that store rows in transactions of their own.
 
+use super::destination::Destination;
 use super::link::Link;
-use super::sink::Destination;
 use crate::privacy::{KeyRequests, MasterKey, SubjectKeys};
 use std::collections::BTreeSet;
 use std::io;

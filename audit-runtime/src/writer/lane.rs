@@ -2,14 +2,15 @@
 
 use super::backoff::{Backoff, jittered};
 use super::batch::Batch;
+use super::blocking::on_a_thread;
 use super::carrier::Carrier;
 use super::catalogue::CatalogueDue;
 use super::connection_turns::{REST, Turn};
+use super::destination::Destination;
 use super::linger::Linger;
 use super::link::Link;
-use super::on_a_thread;
 use super::parts::{Settings, WriterParts};
-use super::sink::{Destination, Sink};
+use super::sink::Sink;
 use super::work::Work;
 use crate::journal::Noticed;
 use crate::postgres::failure::is_full;

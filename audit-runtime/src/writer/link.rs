@@ -1,6 +1,7 @@
 //! A connection to a sink that is made when it is needed, and given back.
 
-use super::sink::{Destination, Sink};
+use super::destination::Destination;
+use super::sink::Sink;
 use std::io;
 use std::time::Duration;
 use uuid::Uuid;

@@ -14,10 +14,13 @@ mod already_stored;
 mod backlog;
 mod backoff;
 mod batch;
+mod blocking;
 mod carrier;
 mod catalogue;
+mod catalogue_row;
 mod chain;
 mod checked_connection;
+mod destination;
 mod failure_log;
 mod interrupted_calls;
 pub(crate) mod key_clerk;
@@ -32,6 +35,7 @@ mod planner;
 mod postgres_sink;
 pub(crate) mod relay_address;
 mod relay_sink;
+mod scarcity;
 pub(crate) mod sink;
 mod sql_literal;
 mod store;
@@ -46,10 +50,11 @@ mod work;
 
 pub(crate) use already_stored::Claim;
 pub(crate) use chain::Chain;
+pub(crate) use destination::Destination;
 pub(crate) use interrupted_calls::batches as interruption_batches;
 pub(crate) use orphan_plan::Stored;
 pub(crate) use parts::{MakeCatalogue, ServiceCatalogue, Settings, WriterParts};
-pub(crate) use sink::Destination;
+pub(crate) use postgres_sink::PostgresSink;
 pub(crate) use store::StoreOutcome;
 
 use adoption::Adoption;
@@ -141,9 +146,4 @@ async fn run(parts: &Arc<WriterParts>, destination: &Destination, beside: impl F
 async fn ship(lanes: impl Iterator<Item = impl Future<Output = ()>>, last: Lane<'_>) {
     futures_util::future::join_all(lanes).await;
     last.close_intents().await;
-}
-
-/// Does what may take long, files on a slow disk among it, where it holds up no batch.
-async fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }

@@ -2,11 +2,11 @@
 
 use super::already_stored::{self, Claim};
 use super::batch::Batch;
-use super::catalogue;
+use super::catalogue_row;
 use super::checked_connection;
-use super::connection_turns;
 use super::interrupted_calls;
 use super::parts::ServiceCatalogue;
+use super::scarcity;
 use super::sink::{Answering, EndedJournal, Interruptions, Sink, Taken};
 use super::store;
 use crate::postgres::ConnectOptions;
@@ -84,11 +84,11 @@ impl Sink for PostgresSink {
         catalogue: &'a ServiceCatalogue,
         origin: &'a str,
     ) -> Answering<'a, Result<(), sqlx::Error>> {
-        Box::pin(catalogue::insert(&mut self.connection, catalogue, origin))
+        Box::pin(catalogue_row::insert(&mut self.connection, catalogue, origin))
     }
 
     fn is_scarce(&mut self) -> Answering<'_, bool> {
-        Box::pin(connection_turns::is_scarce(&mut self.connection))
+        Box::pin(scarcity::is_scarce(&mut self.connection))
     }
 
     fn close(self: Box<Self>) -> Answering<'static, ()> {

@@ -8,12 +8,8 @@ use super::already_stored::Claim;
 use super::batch::Batch;
 use super::interrupted_calls::OpenIntent;
 use super::parts::ServiceCatalogue;
-pub(crate) use super::postgres_sink::PostgresSink;
-use super::relay_address::RelayAddress;
-use super::relay_sink::RelaySink;
 use super::store::StoreOutcome;
 use crate::journal::Noticed;
-use crate::postgres::ConnectOptions;
 use crate::privacy::KeyKeeper;
 use crate::seal::merkle::Hash;
 use std::collections::HashSet;
@@ -87,38 +83,6 @@ pub(crate) trait Sink: KeyKeeper + fmt::Debug {
 
     /// Returns the connection.
     fn close(self: Box<Self>) -> Answering<'static, ()>;
-}
-
-/// The place where batches go.
-#[derive(Debug, Clone)]
-pub(crate) enum Destination {
-    Postgres(ConnectOptions),
-    /// A relay, and what this process calls itself to it.
-    Relay {
-        address: RelayAddress,
-        origin: String,
-    },
-}
-
-impl Destination {
-    /// Connects, on behalf of the writer of a journal.
-    ///
-    /// # Errors
-    /// It cannot be reached, or cannot take batches as it is.
-    pub(super) async fn connect(&self, journal: Uuid) -> Result<Box<dyn Sink>, sqlx::Error> {
-        match self {
-            Self::Postgres(options) => Ok(Box::new(PostgresSink::connect(options, Some(journal)).await?)),
-            Self::Relay { address, origin } => Ok(Box::new(RelaySink::connect(address, origin).await?)),
-        }
-    }
-
-    /// Returns whether a batch that has left may arrive after its process has died.
-    ///
-    /// Its adopter must find the batch as it was cut then, after a power failure too. So the journal
-    /// and its cut log are on the disk before the batch leaves.
-    pub(super) fn may_hold_back(&self) -> bool {
-        matches!(self, Self::Relay { .. })
-    }
 }
 
 impl Batch {
