@@ -1,7 +1,7 @@
 //! The process that is killed: it makes calls, and notes each that returned where SIGKILL cannot
 //! take it.
 
-use audit_runtime::{Audit, Overflow, audited};
+use audit_runtime::{Audit, Builder, Overflow, audited};
 use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::FileExt;
@@ -31,10 +31,14 @@ fn meant(run: &str, thread: usize, number: u64) {
     std::thread::sleep(Duration::from_millis(2));
 }
 
+/// A trail that goes to a database, or to a relay.
+fn destination(url: &str) -> Builder {
+    if url.starts_with("unix:") { Audit::builder().relay(url) } else { Audit::builder().postgres(url) }
+}
+
 /// Makes calls until standard input ends, then shuts down.
 pub(crate) fn record(run: &str, url: &str, journals: &Path, returned: &Path) {
-    let audit = Audit::builder()
-        .postgres(url)
+    let audit = destination(url)
         .journal(journals)
         .segment_bytes(1 << 20)
         // With small batches, a few seconds are a backlog.
@@ -79,7 +83,7 @@ pub(crate) fn record(run: &str, url: &str, journals: &Path, returned: &Path) {
 
 /// Makes a few calls, of a trail that ends with the process.
 pub(crate) fn record_few(run: &str, url: &str, journals: &Path, returned: &Path) {
-    let builder = Audit::builder().postgres(url).journal(journals).service("one-shot");
+    let builder = destination(url).journal(journals).service("one-shot");
     let audit = builder.on_exit(Duration::from_millis(500)).start().unwrap();
     audit.install().unwrap();
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(returned).unwrap();
