@@ -40,8 +40,10 @@ pub enum RecordError {
     /// The journal cannot grow.
     #[error("the journal cannot make another segment; most likely its disk is full")]
     Disk,
-    /// The event is larger than a segment of the journal.
-    #[error("the event has {0} bytes, more than a journal segment holds; record a reference to the data instead")]
+    /// The event is larger than a segment of the journal, or than a message of the broker.
+    #[error(
+        "the event has {0} bytes, more than the journal takes: a segment, or behind NATS three eighths of max_payload; record a reference to the data instead"
+    )]
     TooLarge(usize),
     /// The journal could not be written to its disk.
     #[error("the journal could not be written to its disk: the event would not survive a power failure")]

@@ -132,6 +132,9 @@ pub use recorder::Stats;
 #[cfg(feature = "postgres")]
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
 pub use sqlx;
+#[cfg(feature = "nats")]
+#[cfg_attr(docsrs, doc(cfg(feature = "nats")))]
+pub use writer::nats::Nats;
 
 /// The functions that the expansion of `#[audited]` calls.
 ///

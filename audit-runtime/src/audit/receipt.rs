@@ -51,6 +51,22 @@ impl Receipt {
         }
     }
 
+    /// Waits until a broker has acknowledged the event ([`Builder::nats`](crate::Builder::nats)), or
+    /// until PostgreSQL has it.
+    ///
+    /// A broker may lose what it has acknowledged. The journal keeps the event until PostgreSQL has
+    /// it, and the event is then sent again. Without a broker, this waits as [`stored`](Self::stored)
+    /// does.
+    ///
+    /// # Errors
+    /// The handle was shut down before that.
+    pub async fn sent(&self) -> Result<(), StoreError> {
+        match self.place {
+            Some(place) => self.recorder.sent(place.first - 1, place.last).await,
+            None => Ok(()),
+        }
+    }
+
     /// Waits like [`stored`](Self::stored), for code without a runtime. It blocks the thread.
     ///
     /// # Errors

@@ -6,6 +6,8 @@ use crate::postgres::ConnectOptions;
 use crate::privacy::{KeyDesk, MasterKey};
 use crate::recorder::counters::Counters;
 use crate::recorder::{Encrypt, Encrypting, LOSSES_ARE_OVER, Recorder};
+#[cfg(feature = "nats")]
+use crate::writer::nats::Nats;
 use crate::writer::relay_address::RelayAddress;
 use crate::writer::{self, Destination, MakeCatalogue, WriterParts, key_clerk, upkeep};
 use std::io;
@@ -18,6 +20,8 @@ use std::time::Duration;
 pub(super) struct Shipping {
     pub(super) postgres: Option<Result<ConnectOptions, String>>,
     pub(super) relay: Option<Result<RelayAddress, String>>,
+    #[cfg(feature = "nats")]
+    pub(super) nats: Option<Nats>,
     pub(super) connections: usize,
     pub(super) batch_rows: usize,
     pub(super) batch_bytes: usize,
@@ -35,6 +39,8 @@ impl Default for Shipping {
         Self {
             postgres: None,
             relay: None,
+            #[cfg(feature = "nats")]
+            nats: None,
             connections: 2,
             batch_rows: 5_000,
             batch_bytes: 4 << 20,
@@ -50,8 +56,33 @@ impl Default for Shipping {
 }
 
 impl Shipping {
+    /// Returns the most bytes of one event.
+    #[cfg(feature = "nats")]
+    pub(super) fn record_bytes(&self) -> usize {
+        self.nats.as_ref().map_or(usize::MAX, Nats::event_bytes)
+    }
+
+    #[cfg(not(feature = "nats"))]
+    #[allow(clippy::unused_self, reason = "NATS has a limit")]
+    pub(super) fn record_bytes(&self) -> usize {
+        usize::MAX
+    }
+
+    /// Returns the most bytes of a batch.
+    fn most_batch_bytes(&self) -> usize {
+        #[cfg(feature = "nats")]
+        if let Some(nats) = &self.nats {
+            return self.batch_bytes.min(nats.batch_bytes());
+        }
+        self.batch_bytes
+    }
+
     /// Returns the place where batches go, once the settings are known to name one.
     pub(super) fn destination(&self, origin: &str) -> Option<Destination> {
+        #[cfg(feature = "nats")]
+        if let Some(nats) = &self.nats {
+            return Some(Destination::Nats { nats: nats.clone(), origin: origin.to_owned() });
+        }
         match (&self.postgres, &self.relay) {
             (Some(Ok(options)), _) => Some(Destination::Postgres(options.clone())),
             (_, Some(Ok(address))) => Some(Destination::Relay { address: address.clone(), origin: origin.to_owned() }),
@@ -75,7 +106,7 @@ impl Shipping {
             origin: recorder.origin().to_owned(),
             connections: self.connections,
             batch_rows: self.batch_rows,
-            batch_bytes: self.batch_bytes,
+            batch_bytes: self.most_batch_bytes(),
             seal: self.seal,
             synchronous_commit: self.synchronous_commit,
             adopt_every: self.adopt_every,

@@ -92,9 +92,21 @@ impl Builder {
         Limits {
             segment_bytes: self.segment_bytes,
             limit_bytes: self.limit_bytes,
+            record_bytes: self.record_bytes(),
             overflow: self.overflow,
             writing: self.writing,
         }
+    }
+
+    /// Returns the most bytes of one event, which its way to PostgreSQL sets.
+    #[cfg(feature = "postgres")]
+    fn record_bytes(&self) -> usize {
+        self.shipping.record_bytes()
+    }
+
+    #[cfg(not(feature = "postgres"))]
+    fn record_bytes(&self) -> usize {
+        usize::MAX
     }
 
     /// Starts what takes events from the journal.

@@ -9,8 +9,14 @@ use crate::evidence::SigningKey;
 use crate::postgres::IntoConnectOptions;
 #[cfg(feature = "personal")]
 use crate::privacy::MasterKey;
+#[cfg(feature = "nats")]
+use crate::writer::nats::Nats;
 use crate::writer::relay_address::RelayAddressError;
 use std::time::Duration;
+
+/// Batches on their way by NATS at once.
+#[cfg(feature = "nats")]
+const IN_FLIGHT: usize = 8;
 
 /// Settings of a trail that PostgreSQL stores.
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
@@ -38,6 +44,21 @@ impl Builder {
     /// [`relay`](crate::relay).
     pub fn relay(mut self, address: &str) -> Self {
         self.shipping.relay = Some(address.parse().map_err(|error: RelayAddressError| error.to_string()));
+        self
+    }
+
+    /// Sets NATS JetStream as the way to the relays that store the events.
+    ///
+    /// JetStream is a pipe, not a custodian: the journal lets go of events once PostgreSQL has
+    /// committed them, which a relay reports. [`Receipt::sent`](crate::Receipt::sent) waits for
+    /// JetStream. Up to eight batches are on their way at once, unless
+    /// [`connections`](Self::connections) is called after this. See [`relay`](crate::relay) and
+    /// `docs/nats.md`.
+    #[cfg(feature = "nats")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "nats")))]
+    pub fn nats(mut self, nats: Nats) -> Self {
+        self.shipping.connections = IN_FLIGHT;
+        self.shipping.nats = Some(nats);
         self
     }
 
@@ -138,7 +159,16 @@ impl Builder {
     pub(super) fn shipping_problems(&self) -> Vec<String> {
         let Shipping { postgres, relay, connections, batch_rows, adopt_every, .. } = &self.shipping;
         let mut problems = Vec::new();
-        let named = [(self.prints, ".print()"), (postgres.is_some(), ".postgres(..)"), (relay.is_some(), ".relay(..)")];
+        #[cfg(feature = "nats")]
+        let has_nats = self.shipping.nats.is_some();
+        #[cfg(not(feature = "nats"))]
+        let has_nats = false;
+        let named = [
+            (has_nats, ".nats(..)"),
+            (self.prints, ".print()"),
+            (postgres.is_some(), ".postgres(..)"),
+            (relay.is_some(), ".relay(..)"),
+        ];
         let named: Vec<&str> = named.iter().filter(|(is_named, _)| *is_named).map(|(_, name)| *name).collect();
         if named.len() > 1 {
             problems.push(format!("{} were called; name one of them", named.join(" and ")));
@@ -147,7 +177,7 @@ impl Builder {
             problems.push("no PostgreSQL was named; call .postgres(url), .postgres(PgConnectOptions::new()) for the PG* variables, .relay(address), or .print() to develop without one".into());
         }
         #[cfg(feature = "evidence")]
-        if relay.is_some() && self.shipping.checkpoints.is_some() {
+        if (relay.is_some() || has_nats) && self.shipping.checkpoints.is_some() {
             problems.push("checkpoint_every needs .postgres(..); behind a relay, run audit-trail checkpoint where the database is".into());
         }
         if adopt_every.is_zero() {
@@ -161,6 +191,8 @@ impl Builder {
             problems.push("connections and batch_rows must be at least 1".into());
         }
         problems.extend(postgres.iter().filter_map(|options| options.as_ref().err().cloned()));
+        #[cfg(feature = "nats")]
+        problems.extend(self.shipping.nats.iter().filter_map(Nats::problem));
         problems.extend(relay.iter().filter_map(|address| address.as_ref().err().cloned()));
         problems
     }

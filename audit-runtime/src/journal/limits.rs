@@ -32,6 +32,8 @@ pub(crate) struct Limits {
     pub(crate) segment_bytes: u64,
     /// Bytes of all segments together.
     pub(crate) limit_bytes: u64,
+    /// The most bytes of one record. A segment may hold less.
+    pub(crate) record_bytes: usize,
     pub(crate) overflow: Overflow,
     pub(crate) writing: Writing,
 }
@@ -39,7 +41,13 @@ pub(crate) struct Limits {
 impl Limits {
     /// Limits with everything else as it is by default.
     pub(crate) const fn new(segment_bytes: u64, limit_bytes: u64) -> Self {
-        Self { segment_bytes, limit_bytes, overflow: Overflow::Refuse, writing: Writing::DEFAULT }
+        Self {
+            segment_bytes,
+            limit_bytes,
+            record_bytes: usize::MAX,
+            overflow: Overflow::Refuse,
+            writing: Writing::DEFAULT,
+        }
     }
 }
 

@@ -30,6 +30,8 @@ pub(crate) struct Journal {
     pub(super) parent: Option<Parent>,
     pub(super) crowd: Crowd,
     pub(super) limits: Limits,
+    /// The largest payload that is taken.
+    max_payload: usize,
     pub(super) ring: Ring,
     /// Why no room can be made at present, so that refusing costs a caller no system call.
     pub(super) exhausted: Exhausted,
@@ -59,13 +61,15 @@ impl Journal {
         crate::sys::fork::watch();
         let directory = parent.as_ref().map(|parent| Directory::create(parent, limits.writing)).transpose()?;
         let id = directory.as_ref().map_or_else(Uuid::now_v7, Directory::id);
+        let ring = Ring::new(id, limits.segment_bytes, limits.most_segments(), limits.writing);
         let journal = Self {
             id,
             directory,
             parent,
             crowd: Crowd::default(),
             limits,
-            ring: Ring::new(id, limits.segment_bytes, limits.most_segments(), limits.writing),
+            max_payload: ring.max_payload().min(limits.record_bytes),
+            ring,
             exhausted: Exhausted::default(),
             growing: Mutex::new(Ahead::new(limits.grain())),
             end_wanted: Mutex::new(None),
@@ -96,7 +100,7 @@ impl Journal {
     /// Appends a record, and returns the logical position behind it.
     #[inline]
     pub(crate) fn append(&self, payload: &[u8]) -> Result<u64, AppendError> {
-        if payload.len() > self.ring.max_payload() {
+        if payload.len() > self.max_payload {
             return Err(AppendError::TooLarge);
         }
         match self.ring.append(payload) {
@@ -112,7 +116,7 @@ impl Journal {
 
     /// Appends a record where there is room for it now.
     pub(crate) fn append_if_room(&self, payload: &[u8]) -> bool {
-        payload.len() <= self.ring.max_payload() && self.ring.append(payload).is_ok()
+        payload.len() <= self.max_payload && self.ring.append(payload).is_ok()
     }
 
     #[cold]

@@ -1,6 +1,7 @@
 //! Signals between callers and the writer.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 
@@ -16,6 +17,8 @@ pub(crate) struct Progress {
     pub(crate) ahead: [u64; 2],
     /// Events of this journal in PostgreSQL. Some may lie behind `stored_to`.
     pub(crate) stored: u64,
+    /// Everything before this logical position was sent to a broker, or is stored.
+    pub(crate) sent_to: u64,
     /// The writer has ended.
     pub(crate) ended: bool,
 }
@@ -32,6 +35,8 @@ impl Progress {
 #[derive(Debug, Default)]
 pub(crate) struct Control {
     progress: watch::Sender<Progress>,
+    /// Batches that were sent behind one that was not: first position to end.
+    sent: Mutex<BTreeMap<u64, u64>>,
     stop: watch::Sender<Option<Instant>>,
     wake: Notify,
 }
@@ -47,6 +52,23 @@ impl Control {
 
     pub(crate) fn update(&self, change: impl FnOnce(&mut Progress)) {
         self.progress.send_modify(change);
+    }
+
+    /// Notes that a broker has taken a batch.
+    pub(crate) fn sent(&self, first: u64, end: u64) {
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        sent.insert(first, end);
+        self.update(|progress| {
+            let mut sent_to = progress.sent_to.max(progress.stored_to);
+            while let Some((first, end)) = sent.pop_first() {
+                if first > sent_to {
+                    sent.insert(first, end);
+                    break;
+                }
+                sent_to = sent_to.max(end);
+            }
+            progress.sent_to = sent_to;
+        });
     }
 
     /// Asks the writer to look at the journal now.

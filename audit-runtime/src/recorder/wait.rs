@@ -33,12 +33,20 @@ impl Recorder {
         })
     }
 
+    /// Waits until a broker, or PostgreSQL, has the records that end behind one position, up to another.
+    pub(crate) async fn sent(&self, after: u64, position: u64) -> Result<(), StoreError> {
+        self.reached(|progress| progress.sent_to >= position || progress.has(after, position)).await
+    }
+
     /// Waits until PostgreSQL has the records that end behind one position, up to another.
     pub(crate) async fn stored(&self, after: u64, position: u64) -> Result<(), StoreError> {
+        self.reached(|progress| progress.has(after, position)).await
+    }
+
+    async fn reached(&self, reached: impl Fn(&Progress) -> bool) -> Result<(), StoreError> {
         if self.journal.is_forked() {
             return Err(StoreError::Forked);
         }
-        let reached = |progress: &Progress| progress.has(after, position);
         let mut progress = self.control.subscribe();
         if !reached(&progress.borrow()) {
             // Wakes the writer, so that the caller does not wait for its linger too.

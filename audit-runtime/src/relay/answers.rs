@@ -7,7 +7,8 @@ use crate::event::origin;
 use crate::journal::Noticed;
 use crate::postgres::failure::{self, Failure};
 use crate::privacy::{KeyKeeper, WrappedKey};
-use crate::writer::sink::{EndedJournal, Sink, Taken};
+use crate::writer::batch::Batch;
+use crate::writer::sink::{EndedJournal, How, Sink, Taken};
 use crate::writer::wire::{self, Answer, FORMAT, Frame, KeyText, Question, StoredText};
 use crate::writer::{Chain, Claim, ServiceCatalogue, StoreOutcome, Stored};
 use std::sync::atomic::Ordering;
@@ -37,11 +38,7 @@ pub(super) async fn answer(shared: &Shared, question: Frame<Question>) -> (Answe
             catalogue(shared, &ServiceCatalogue { service, version, functions }, &origin).await
         }
     };
-    answered.unwrap_or_else(|error| {
-        shared.failed(&error);
-        let (failure, is_full) = (Failure::of(&error), failure::is_full(&error));
-        (Answer::Failed { failure, is_full, text: failure::describe(&error) }, Vec::new())
-    })
+    answered.unwrap_or_else(|error| (failed(shared, &error), Vec::new()))
 }
 
 fn hello() -> Answering {
@@ -60,18 +57,45 @@ async fn store(shared: &Shared, journal: Uuid, waits_for_disk: bool, body: Vec<u
         shared.counters.altered.fetch_add(1, Ordering::Relaxed);
         refused(format!("a message for journal {journal} is no batch of it: {error}"))
     })?;
+    store_batch(shared, &batch, waits_for_disk).await.map(|answer| (answer, Vec::new()))
+}
+
+async fn store_batch(shared: &Shared, batch: &Batch, waits_for_disk: bool) -> Result<Answer, sqlx::Error> {
     let mut lease = shared.connections.lease().await?;
-    let taken = within(lease.sink.store(&batch, waits_for_disk)).await?;
+    let taken = within(lease.sink.store(batch, How { waits_for_disk, sent: &|| () })).await?;
     lease.give_back();
     let Taken { key, outcome: StoreOutcome::Stored { quarantined } } = taken else {
         return Err(refused("a relay makes the interruptions of a journal itself, and takes none".into()));
     };
+    count_stored(shared, batch, quarantined);
+    let root = key.root.map(|root| hex::encode(root.0));
+    Ok(Answer::Stored { journal: key.journal, first: key.first, end: key.end, root, quarantined })
+}
+
+/// Counts a batch that the database has committed.
+pub(super) fn count_stored(shared: &Shared, batch: &Batch, quarantined: u64) {
     let counters = &shared.counters;
     counters.batches.fetch_add(1, Ordering::Relaxed);
     counters.events.fetch_add(batch.rows.len() as u64, Ordering::Relaxed);
     counters.quarantined.fetch_add(quarantined, Ordering::Relaxed);
-    let root = key.root.map(|root| hex::encode(root.0));
-    Ok((Answer::Stored { journal: key.journal, first: key.first, end: key.end, root, quarantined }, Vec::new()))
+}
+
+/// Stores a batch, and returns the answer for its service.
+#[cfg(feature = "nats")]
+pub(super) async fn store_one(shared: &Shared, batch: &Batch, waits_for_disk: bool) -> Answer {
+    store_batch(shared, batch, waits_for_disk).await.unwrap_or_else(|error| failed(shared, &error))
+}
+
+/// Returns whether a failure passes by itself, so that the relay tries again.
+#[cfg(feature = "nats")]
+pub(super) fn is_passing(answer: &Answer) -> bool {
+    matches!(answer, Answer::Failed { failure: Failure::Retry | Failure::SchemaMissing, .. })
+}
+
+pub(super) fn failed(shared: &Shared, error: &sqlx::Error) -> Answer {
+    shared.failed(error);
+    let (failure, is_full) = (Failure::of(error), failure::is_full(error));
+    Answer::Failed { failure, is_full, text: failure::describe(error) }
 }
 
 async fn claim(shared: &Shared, journal: Uuid, start: u64) -> Answering {

@@ -2,7 +2,7 @@
 
 use crate::writer::PostgresSink;
 use crate::writer::Settings;
-use crate::writer::sink::{EndedJournal, Interruptions, Sink};
+use crate::writer::sink::{EndedJournal, How, Interruptions, Sink};
 use crate::writer::{Chain, StoreOutcome, interruption_batches};
 
 /// Records for each intent of the journal without a completion that it will stay without one.
@@ -26,7 +26,7 @@ pub(super) async fn record(
         let mut chain = Chain::behind(last);
         for mut batch in interruption_batches(settings, ended.journal, end, ended.noticed, &intents, &[]) {
             batch.close(settings, &mut chain);
-            let taken = sink.store(&batch, true).await?;
+            let taken = sink.store(&batch, How { waits_for_disk: true, sent: &|| () }).await?;
             if taken.outcome == StoreOutcome::Superseded {
                 continue 'look;
             }

@@ -32,6 +32,8 @@
 //! writer can.
 
 mod answers;
+#[cfg(feature = "nats")]
+mod broker;
 mod connections;
 mod interruptions;
 mod listener;
@@ -39,6 +41,9 @@ mod session;
 mod shared;
 
 pub use crate::writer::relay_address::{RelayAddress, RelayAddressError};
+#[cfg(feature = "nats")]
+#[cfg_attr(docsrs, doc(cfg(feature = "nats")))]
+pub use broker::StreamSettings;
 pub use listener::RelayListener;
 
 use crate::event::origin;

@@ -1,7 +1,7 @@
 //! A service's connection to a relay.
 
 use super::answers;
-use super::shared::Shared;
+use super::shared::{Shared, stopping};
 use crate::writer::relay_address::Stream;
 use crate::writer::wire::{self, Answered, Asked, Frame};
 use std::io;
@@ -37,7 +37,7 @@ async fn serve(stream: &mut dyn Stream, shared: &Arc<Shared>, stopped: &mut watc
         // A service with nothing to ask waits here. The end of its stream tells it that the relay ends.
         let announced = tokio::select! {
             biased;
-            _ = stopped.wait_for(|stopped| *stopped) => return Ok(()),
+            () = stopping(stopped) => return Ok(()),
             announced = wire::announced(stream) => announced?,
         };
         let Some(announced) = announced else {

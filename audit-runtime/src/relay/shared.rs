@@ -7,7 +7,7 @@ use crate::writer::Settings;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 /// The parts that all sessions share.
 #[derive(Debug)]
@@ -28,6 +28,12 @@ pub(super) struct Counters {
     pub(super) quarantined: AtomicU64,
     pub(super) altered: AtomicU64,
     pub(super) failures: AtomicU64,
+}
+
+/// Waits until the relay stops.
+pub(super) async fn stopping(stopped: &mut watch::Receiver<bool>) {
+    // Without a sender, the relay is gone.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
 impl Shared {

@@ -96,6 +96,16 @@ pub(super) async fn claim(connection: &mut PgConnection, journal_id: Uuid, start
     Ok(Claim::Stored(stored))
 }
 
+/// Returns the origin of a journal's batches, if one is stored.
+#[cfg(feature = "nats")]
+pub(super) async fn origin(connection: &mut PgConnection, journal_id: Uuid) -> Result<Option<String>, sqlx::Error> {
+    // A batch of interruptions has the origin of its journal, too, if an adopter made it.
+    let sql =
+        format!("SELECT origin FROM audit_batches WHERE journal_id = '{journal_id}' ORDER BY first_position LIMIT 1");
+    let rows = connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(sql))).await?;
+    rows.first().map(|row| row.try_get(0)).transpose()
+}
+
 /// Returns the last batch of a journal as the next one names it, and the position behind it.
 pub(super) async fn last(connection: &mut PgConnection, journal_id: Uuid) -> Result<(Option<Link>, u64), sqlx::Error> {
     let sql = format!(

@@ -5,7 +5,7 @@ use super::chain::Chain;
 use super::interrupted_calls;
 use super::metrics;
 use super::parts::{Settings, WriterParts};
-use super::sink::{EndedJournal, Interruptions, Key, Sink};
+use super::sink::{EndedJournal, How, Interruptions, Key, Sink};
 use super::store::StoreOutcome;
 use crate::journal::{Cut, Noticed};
 use crate::postgres::failure::Failure;
@@ -37,7 +37,8 @@ pub(super) trait Carrier<'a> {
         let is_counted = Cell::new(false);
         let attempt = async |sink: &mut dyn Sink| {
             let begin = Instant::now();
-            let done = sink.store(batch, waits_for_disk).await;
+            let sent = || parts.control.sent(batch.first, batch.end);
+            let done = sink.store(batch, How { waits_for_disk, sent: &sent }).await;
             let is_conflict = done.as_ref().is_err_and(|error| Failure::of(error) == Failure::Conflict);
             if is_conflict && !is_counted.replace(true) {
                 parts.counters.conflicts.fetch_add(1, Ordering::Relaxed);

@@ -1,8 +1,10 @@
 //! The place where batches go.
 
+#[cfg(feature = "nats")]
+use super::nats::{self, Nats};
 use super::postgres_sink::PostgresSink;
 use super::relay_address::RelayAddress;
-use super::relay_sink::RelaySink;
+use super::relay_asker;
 use super::sink::Sink;
 use crate::postgres::ConnectOptions;
 use uuid::Uuid;
@@ -16,6 +18,12 @@ pub(crate) enum Destination {
         address: RelayAddress,
         origin: String,
     },
+    /// NATS JetStream with relays behind it.
+    #[cfg(feature = "nats")]
+    Nats {
+        nats: Nats,
+        origin: String,
+    },
 }
 
 impl Destination {
@@ -26,7 +34,9 @@ impl Destination {
     pub(super) async fn connect(&self, journal: Uuid) -> Result<Box<dyn Sink>, sqlx::Error> {
         match self {
             Self::Postgres(options) => Ok(Box::new(PostgresSink::connect(options, Some(journal)).await?)),
-            Self::Relay { address, origin } => Ok(Box::new(RelaySink::connect(address, origin).await?)),
+            Self::Relay { address, origin } => Ok(Box::new(relay_asker::connect(address, origin).await?)),
+            #[cfg(feature = "nats")]
+            Self::Nats { nats, origin } => Ok(Box::new(nats::connect(nats, origin).await?)),
         }
     }
 
@@ -35,6 +45,6 @@ impl Destination {
     /// Its adopter must find the batch as it was cut then, after a power failure too. So the journal
     /// and its cut log are on the disk before the batch leaves.
     pub(super) fn may_hold_back(&self) -> bool {
-        matches!(self, Self::Relay { .. })
+        !matches!(self, Self::Postgres(_))
     }
 }

@@ -13,7 +13,7 @@ mod adoption;
 mod already_stored;
 mod backlog;
 mod backoff;
-mod batch;
+pub(crate) mod batch;
 mod blocking;
 mod carrier;
 mod catalogue;
@@ -28,17 +28,22 @@ mod lane;
 mod linger;
 mod link;
 mod metrics;
+#[cfg(feature = "nats")]
+pub(crate) mod nats;
 mod orphan_plan;
 mod orphans;
 mod parts;
 mod planner;
 mod postgres_sink;
 pub(crate) mod relay_address;
-mod relay_sink;
+mod relay_asker;
+mod remote_sink;
 mod scarcity;
 pub(crate) mod sink;
 mod sql_literal;
 mod store;
+#[cfg(feature = "nats")]
+mod store_together;
 // The crate that starts PostgreSQL for tests runs on Linux.
 mod connection_turns;
 #[cfg(all(test, target_os = "linux", not(audit_loom), not(miri)))]

@@ -7,8 +7,10 @@ use super::checked_connection;
 use super::interrupted_calls;
 use super::parts::ServiceCatalogue;
 use super::scarcity;
-use super::sink::{Answering, EndedJournal, Interruptions, Sink, Taken};
+use super::sink::{Answering, EndedJournal, How, Interruptions, Sink, Taken};
 use super::store;
+#[cfg(feature = "nats")]
+use super::store_together::store_together;
 use crate::postgres::ConnectOptions;
 use crate::postgres::failure::Failure;
 use crate::privacy::{KeyKeeper, TakingKeys, WrappedKey};
@@ -34,6 +36,18 @@ impl PostgresSink {
 }
 
 impl PostgresSink {
+    /// Stores several batches in one transaction, or none.
+    #[cfg(feature = "nats")]
+    pub(crate) async fn store_together(&mut self, batches: &[&Batch], waits_for_disk: bool) -> Result<(), sqlx::Error> {
+        store_together(&mut self.connection, batches, waits_for_disk, self.sets_keepalives).await
+    }
+
+    /// Returns the service and the host that recorded a journal, if a batch of it is stored.
+    #[cfg(feature = "nats")]
+    pub(crate) async fn origin_of(&mut self, journal: Uuid) -> Result<Option<String>, sqlx::Error> {
+        already_stored::origin(&mut self.connection, journal).await
+    }
+
     /// Returns the last batch of a journal as the next one names it, and the position behind it.
     pub(crate) async fn last_batch(&mut self, journal: Uuid) -> Result<(Option<Link>, u64), sqlx::Error> {
         already_stored::last(&mut self.connection, journal).await
@@ -47,9 +61,9 @@ impl KeyKeeper for PostgresSink {
 }
 
 impl Sink for PostgresSink {
-    fn store<'a>(&'a mut self, batch: &'a Batch, waits_for_disk: bool) -> Answering<'a, Taken> {
+    fn store<'a>(&'a mut self, batch: &'a Batch, how: How<'a>) -> Answering<'a, Taken> {
         Box::pin(async move {
-            let outcome = store::store(&mut self.connection, batch, waits_for_disk, self.sets_keepalives).await?;
+            let outcome = store::store(&mut self.connection, batch, how.waits_for_disk, self.sets_keepalives).await?;
             // The database knows a batch by its key, and has compared the root of one that it had.
             Ok(Taken { key: batch.key(), outcome })
         })

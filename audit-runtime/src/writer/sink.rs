@@ -55,11 +55,20 @@ pub(crate) enum Interruptions {
     NotAllowed,
 }
 
+/// How a sink takes a batch.
+#[derive(Clone, Copy)]
+pub(crate) struct How<'a> {
+    /// The answer waits until the disk of the server has the batch.
+    pub(crate) waits_for_disk: bool,
+    /// Is called once the batch waits somewhere beside this process.
+    pub(crate) sent: &'a (dyn Fn() + Sync),
+}
+
 /// A connection to what takes batches. After an error it is not to be used again.
 pub(crate) trait Sink: KeyKeeper + fmt::Debug {
     /// Takes a batch that is closed, and answers once the database has committed it, or has it
     /// already.
-    fn store<'a>(&'a mut self, batch: &'a Batch, waits_for_disk: bool) -> Answering<'a, Taken>;
+    fn store<'a>(&'a mut self, batch: &'a Batch, how: How<'a>) -> Answering<'a, Taken>;
 
     /// Returns the batches that are stored of a journal whose records begin at `start`, if it may be
     /// adopted.

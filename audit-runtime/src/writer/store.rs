@@ -38,7 +38,7 @@ const KEEPALIVE: &str = "SET LOCAL tcp_keepalives_idle TO 5; SET LOCAL tcp_keepa
                          SET LOCAL tcp_user_timeout TO 11000; ";
 /// A batch begins within this time, or its connection is lost, for example to a firewall that has
 /// forgotten it between two batches.
-const BEGIN_TIMEOUT: Duration = Duration::from_secs(15);
+pub(super) const BEGIN_TIMEOUT: Duration = Duration::from_secs(15);
 
 const UNIQUE_VIOLATION: &str = "23505";
 
@@ -94,31 +94,29 @@ pub(crate) async fn store(
     Ok(StoreOutcome::Stored { quarantined })
 }
 
-/// Opens the transaction and inserts the batch's row, or returns `false` if the batch is stored
-/// already.
-async fn begin(
-    connection: &mut PgConnection,
-    batch: &Batch,
-    waits_for_disk: bool,
-    sets_keepalives: bool,
-) -> Result<bool, sqlx::Error> {
+/// Returns the statements that open a transaction for batches.
+pub(super) fn opening(waits_for_disk: bool, sets_keepalives: bool) -> String {
+    format!(
+        "BEGIN; SET LOCAL synchronous_commit TO {commit}; SET LOCAL statement_timeout TO '{STATEMENT_TIMEOUT}'; \
+         SET LOCAL lock_timeout TO '{LOCK_TIMEOUT}'; SET LOCAL idle_in_transaction_session_timeout TO '{STATEMENT_TIMEOUT}'; {keepalive}",
+        commit = if waits_for_disk { "on" } else { "off" },
+        keepalive = if sets_keepalives { KEEPALIVE } else { "" },
+    )
+}
+
+/// Adds the statement that inserts a batch's row. Every value is a number, a UUID, or quoted here.
+pub(super) fn insert(sql: &mut String, batch: &Batch) {
     let seal = batch.seal.as_ref();
     let previous = seal.and_then(|seal| seal.previous);
-    // One message, one round trip. Every value is a number, a UUID, or quoted here.
     let leaves = seal.map(|seal| &seal.leaves[..]);
     // The column's default is the first form.
     let form = seal.map(|seal| seal.form).filter(|form| *form != LeafForm::FIRST);
-    let mut sql = String::with_capacity(1024 + 2 * leaves.map_or(0, <[u8]>::len));
+    sql.reserve(1024 + 2 * leaves.map_or(0, <[u8]>::len));
     let _ = write!(
         sql,
-        "BEGIN; SET LOCAL synchronous_commit TO {commit}; SET LOCAL statement_timeout TO '{STATEMENT_TIMEOUT}'; \
-         SET LOCAL lock_timeout TO '{LOCK_TIMEOUT}'; SET LOCAL idle_in_transaction_session_timeout TO '{STATEMENT_TIMEOUT}'; {keepalive}SELECT pg_try_advisory_xact_lock_shared({lock}); \
-         INSERT INTO audit_batches (id, journal_id, first_position, end_position, rows, origin, first_event_at, last_event_at, \
+        "INSERT INTO audit_batches (id, journal_id, first_position, end_position, rows, origin, first_event_at, last_event_at, \
          previous_position, previous_root, open_positions, root, leaves{form_column}) VALUES ('{id}', '{journal}', {first}, {end}, {rows}, {origin}, \
          {first_event}, {last_event}, {previous_position}, {previous_root}, {open}, {root}, {leaves}{form})",
-        commit = if waits_for_disk { "on" } else { "off" },
-        keepalive = if sets_keepalives { KEEPALIVE } else { "" },
-        lock = advisory_key(batch.journal_id),
         id = batch.id,
         journal = batch.journal_id,
         first = batch.first,
@@ -135,6 +133,20 @@ async fn begin(
         form_column = if form.is_some() { ", leaf_form" } else { "" },
         form = form.map_or_else(String::new, |form| format!(", {}", form.0)),
     );
+}
+
+/// Opens the transaction and inserts the batch's row, or returns `false` if the batch is stored
+/// already.
+async fn begin(
+    connection: &mut PgConnection,
+    batch: &Batch,
+    waits_for_disk: bool,
+    sets_keepalives: bool,
+) -> Result<bool, sqlx::Error> {
+    // One message, one round trip.
+    let mut sql = opening(waits_for_disk, sets_keepalives);
+    let _ = write!(sql, "SELECT pg_try_advisory_xact_lock_shared({}); ", advisory_key(batch.journal_id));
+    insert(&mut sql, batch);
     let begun = tokio::time::timeout(BEGIN_TIMEOUT, connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(sql)))).await;
     let error = match begun.map_err(|_| sqlx::Error::Io(io::ErrorKind::TimedOut.into()))? {
         Ok(answers) if answers.first().is_some_and(|answer| answer.try_get(0).unwrap_or(true)) => return Ok(true),

@@ -13,6 +13,8 @@ mod batch;
 mod frame;
 mod message;
 
+#[cfg(feature = "nats")]
+pub(crate) use batch::key_of;
 pub(crate) use batch::{decode, encode};
 pub(crate) use frame::{Frame, announced, read, write};
 pub(crate) use message::{Answer, Answered, Asked, KeyText, Question, StoredText};

@@ -1,0 +1,86 @@
+//! Questions that are no batches: one relay answers each.
+
+use super::access;
+use crate::postgres::failure::Failure;
+use crate::relay::answers;
+use crate::relay::shared::{Shared, stopping};
+use crate::writer::nats::{ANSWER, ASK, ASKS, of_service};
+use crate::writer::wire::{Answer, Answered, Asked, Frame, StoredText};
+use async_nats::{Client, HeaderMap, Message};
+use futures_util::StreamExt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+/// The relays of one group share the questions.
+const GROUP: &str = "audit-relay";
+/// Questions that are answered at once.
+const TOGETHER: usize = 64;
+/// The pause before a subscription that has failed is made again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Answers questions until the relay stops.
+pub(super) async fn run(shared: Arc<Shared>, client: Client, mut stopped: watch::Receiver<bool>) {
+    let places = Arc::new(Semaphore::new(TOGETHER));
+    let mut answering = JoinSet::new();
+    while !*stopped.borrow() {
+        let Ok(mut questions) = client.queue_subscribe(format!("{ASKS}.*"), GROUP.into()).await else {
+            tokio::time::sleep(AGAIN).await;
+            continue;
+        };
+        loop {
+            let message = tokio::select! {
+                () = stopping(&mut stopped) => None,
+                Some(_) = answering.join_next() => continue,
+                message = questions.next() => message,
+            };
+            let (Some(message), Ok(place)) = (message, places.clone().acquire_owned().await) else { break };
+            let (shared, client) = (shared.clone(), client.clone());
+            answering.spawn(async move {
+                answer(&shared, &client, message).await;
+                drop(place);
+            });
+        }
+    }
+    while answering.join_next().await.is_some() {}
+}
+
+async fn answer(shared: &Shared, client: &Client, message: Message) {
+    let Some(service) = of_service(&message.subject, ASKS) else { return };
+    let Some(reply) = message.reply.clone().filter(|reply| access::is_inbox_of(service, reply)) else { return };
+    let asked = message.headers.as_ref().and_then(|headers| headers.get(ASK));
+    let Some(Asked { number, ask }) = asked.and_then(|asked| serde_json::from_str(asked.as_str()).ok()) else { return };
+    let (answer, body) = match access::refusal(shared, service, &ask).await {
+        Ok(None) => answers::answer(shared, Frame { header: ask, body: message.payload.to_vec() }).await,
+        Ok(Some(text)) => (Answer::Failed { failure: Failure::NotAllowed, is_full: false, text }, Vec::new()),
+        Err(error) => (answers::failed(shared, &error), Vec::new()),
+    };
+    let (answer, body) = within(client.server_info().max_payload, answer, body);
+    send(client, &reply, number, answer, body).await;
+}
+
+/// Leaves out what a message cannot hold: the ids of stored batches, by which an adopter would find
+/// that a batch of another has the place of its own.
+fn within(max_payload: usize, answer: Answer, body: Vec<u8>) -> (Answer, Vec<u8>) {
+    if body.len() <= max_payload / 2 {
+        return (answer, body);
+    }
+    match answer {
+        Answer::Claimed { stored } => {
+            let without = |text: StoredText| StoredText { ids: None, ..text };
+            (Answer::Claimed { stored: stored.into_iter().map(without).collect() }, Vec::new())
+        }
+        answer => (answer, body),
+    }
+}
+
+/// Sends an answer. If it is lost, the service asks again.
+pub(super) async fn send(client: &Client, reply: &str, number: u64, answer: Answer, body: Vec<u8>) {
+    let Ok(header) = serde_json::to_string(&Answered { number, answer }) else { return };
+    let mut headers = HeaderMap::new();
+    headers.insert(ANSWER, header);
+    if let Err(error) = client.publish_with_headers(reply.to_owned(), headers, body.into()).await {
+        tracing::debug!(%error, "an answer is not sent; the service asks again");
+    }
+}

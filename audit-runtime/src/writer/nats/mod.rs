@@ -1,0 +1,33 @@
+//! NATS JetStream in front of a relay.
+//!
+//! JetStream is a pipe, not a custodian: its acknowledgement moves a batch to *sent*, and the journal
+//! lets go on the relay's answer alone, as with any sink. (It has lost messages that it had
+//! acknowledged: nats-server #7564, #7545, #7549, #6888.)
+//!
+//! ```text
+//! audit.batch.<service>.<journal>   a batch for the stream: its bytes (see wire/batch.rs), compressed by zstd
+//!                                   headers: Nats-Msg-Id <journal>:<first>, Audit-Ask (the question), Audit-Reply
+//! audit.ask.<service>               any other question, to one of the relays: its header in Audit-Ask
+//! _INBOX.<service>.>                answers: their header in Audit-Answer, ids or nothing as the payload
+//! ```
+
+mod asker;
+mod client;
+mod options;
+mod packed;
+mod subject;
+
+pub(crate) use asker::connect;
+pub(crate) use client::connect as connect_client;
+pub use options::Nats;
+pub(crate) use packed::unpack;
+pub(crate) use subject::{ASKS, BATCHES, of_service, service_of};
+
+/// The header of a message that has a question.
+pub(crate) const ASK: &str = "Audit-Ask";
+/// The header of a message that has an answer.
+pub(crate) const ANSWER: &str = "Audit-Answer";
+/// The header that names the subject of the answer to a batch.
+pub(crate) const REPLY: &str = "Audit-Reply";
+/// The stream of batches.
+pub(crate) const STREAM: &str = "AUDIT";

@@ -1,0 +1,58 @@
+//! The subjects of services.
+
+/// The prefix of the subjects of batches.
+pub(crate) const BATCHES: &str = "audit.batch";
+/// The prefix of the subjects of other questions.
+pub(crate) const ASKS: &str = "audit.ask";
+
+/// Returns a service's name as one token of a subject. What a token cannot contain is written as `=`
+/// and two hexadecimal digits for each byte.
+///
+/// ```text
+/// broker -> broker, order service -> order=20service
+/// ```
+pub(crate) fn token(service: &str) -> String {
+    let mut token = String::new();
+    for byte in service.bytes() {
+        if byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_' {
+            token.push(char::from(byte));
+        } else {
+            token.push_str(&format!("={byte:02X}"));
+        }
+    }
+    if token.is_empty() { "=".into() } else { token }
+}
+
+/// Returns the token of the service that an origin (`service@host:process`) names.
+pub(crate) fn service_of(origin: &str) -> String {
+    token(origin.rsplit_once('@').map_or(origin, |(service, _)| service))
+}
+
+/// Returns the token of the service whose subject this is.
+pub(crate) fn of_service<'a>(subject: &'a str, prefix: &str) -> Option<&'a str> {
+    let rest = subject.strip_prefix(prefix)?.strip_prefix('.')?;
+    Some(rest.split_once('.').map_or(rest, |(service, _)| service))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_token_and_two_names_are_two() {
+        for (name, expected) in [
+            ("broker", "broker"),
+            ("a.b", "a=2Eb"),
+            ("a b>*", "a=20b=3E=2A"),
+            ("", "="),
+            ("ä", "=C3=A4"),
+            ("a=2Eb", "a=3D2Eb"),
+        ] {
+            assert_eq!(token(name), expected);
+        }
+        assert_eq!(service_of("order@service@host:7"), "order=40service");
+        assert_eq!(of_service("audit.batch.broker.0190", BATCHES), Some("broker"));
+        assert_eq!(of_service("audit.ask.broker", ASKS), Some("broker"));
+        assert_eq!(of_service("audit.batches.broker", BATCHES), None);
+    }
+}
