@@ -77,7 +77,8 @@ impl Command {
     async fn take(&self, relay: &Relay, stopped: watch::Receiver<bool>) -> Result<(), Failure> {
         let Some(nats) = self.broker.nats() else { return Ok(()) };
         say::notice("the relay takes batches from NATS");
-        relay.serve_nats(&nats, stopping(stopped)).await.map_err(|error| Failure::Other(error.to_string()))
+        relay.serve_nats(&nats, stopping(stopped)).await;
+        Ok(())
     }
 
     #[cfg(not(feature = "nats"))]

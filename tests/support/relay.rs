@@ -12,6 +12,8 @@ pub struct RelayProcess {
     directory: TempDir,
     database: String,
     program: PathBuf,
+    /// The servers of NATS, in place of a socket.
+    nats: Option<String>,
     child: Option<Child>,
 }
 
@@ -23,8 +25,17 @@ impl RelayProcess {
 
     /// Starts the relay of this program, and waits until it listens.
     pub fn start_program(program: PathBuf, database: &str) -> Self {
+        Self::started(program, database, None)
+    }
+
+    /// Starts the relay of this program, which takes batches from NATS.
+    pub fn start_nats(program: PathBuf, database: &str, nats: &str) -> Self {
+        Self::started(program, database, Some(nats.to_owned()))
+    }
+
+    fn started(program: PathBuf, database: &str, nats: Option<String>) -> Self {
         let directory = tempfile::Builder::new().prefix("audit-relay-").tempdir().unwrap();
-        let mut relay = Self { directory, database: database.into(), program, child: None };
+        let mut relay = Self { directory, database: database.into(), program, nats, child: None };
         relay.up();
         relay
     }
@@ -46,7 +57,10 @@ impl RelayProcess {
     pub fn up(&mut self) {
         assert!(self.child.is_none(), "the relay runs already");
         let mut child = Command::new(&self.program)
-            .args(["relay", "--listen", &self.address()])
+            .args(match &self.nats {
+                Some(nats) => ["relay".into(), "--nats".into(), nats.clone()],
+                None => ["relay".into(), "--listen".into(), self.address()],
+            })
             .env("DATABASE_URL", &self.database)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -56,7 +70,7 @@ impl RelayProcess {
         let mut told = String::new();
         let listens = lines.by_ref().map_while(Result::ok).any(|line| {
             told.push_str(&line);
-            line.contains("listens on")
+            line.contains("listens on") || line.contains("takes batches")
         });
         assert!(listens, "the relay does not start: {told}");
         // Somebody has to read what it reports.

@@ -1,12 +1,13 @@
 //! Random kills of the recording process, the server and the network, under load, for as long as
 //! one likes. At the end every call that returned has to have exactly one row.
 //!
-//! `scripts/torture.sh [minutes] [--relay]` runs it.
+//! `scripts/torture.sh [minutes] [--relay | --broker [nodes]]` runs it.
 
 #![allow(clippy::unwrap_used, reason = "a test's program fails by panicking")]
 
 mod neighbours;
 mod recorder;
+mod way;
 
 use audit_runtime::admin::{Admin, Progress};
 use audit_runtime::evidence::Verification;
@@ -18,7 +19,8 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use tests::{Cluster, Config, Double, Proxy, RelayProcess, Rule, wait};
+use tests::{Cluster, Config, Proxy, Rule, wait};
+use way::{Between, Way};
 
 #[derive(Debug, Default)]
 struct Counts {
@@ -41,12 +43,14 @@ fn main() {
         return recorder::record(run, url, Path::new(journals), Path::new(returned));
     }
     let minutes: f64 = arguments.get(1).map_or(1.0, |minutes| minutes.parse().expect("minutes, as a number"));
-    let has_relay = match arguments.get(2).map(String::as_str) {
-        None => false,
-        Some("--relay") => true,
-        Some(other) => panic!("{other} is no option; the one option is --relay"),
+    let nodes = arguments.get(3).map_or(1, |nodes| nodes.parse().expect("1 or 3, as a number of nodes"));
+    let between = match arguments.get(2).map(String::as_str) {
+        None => Between::Nothing,
+        Some("--relay") => Between::Relay,
+        Some("--broker") => Between::Broker { nodes },
+        Some(other) => panic!("{other} is no option; options are --relay and --broker"),
     };
-    torture(Duration::from_secs_f64(minutes * 60.0), has_relay);
+    torture(Duration::from_secs_f64(minutes * 60.0), between);
 }
 
 /// The recording process: this program again.
@@ -86,7 +90,7 @@ impl Drop for Recorder {
     }
 }
 
-fn torture(time: Duration, has_relay: bool) {
+fn torture(time: Duration, between: Between) {
     let seed: u64 = rand::random();
     println!("seed {seed}");
     let mut random = StdRng::seed_from_u64(seed);
@@ -102,8 +106,8 @@ fn torture(time: Duration, has_relay: bool) {
         pool.close().await;
     });
 
-    let mut relays = has_relay.then(|| Relays::start(&proxy.url("postgres"), seed));
-    let url = relays.as_ref().map_or_else(|| proxy.url("postgres"), |relays| relays.double.address());
+    let mut way = Way::start(between, &proxy.url("postgres"), seed, &runtime);
+    let url = way.url(&proxy.url("postgres"));
     let mut counts = Counts::default();
     let mut runs = 1;
     let mut next_run = || {
@@ -116,9 +120,7 @@ fn torture(time: Duration, has_relay: bool) {
     while Instant::now() < end {
         // Random pauses are the load's rhythm, not a wait for anything.
         std::thread::sleep(Duration::from_millis(random.random_range(50..4_000)).min(end - Instant::now()));
-        if let Some(relays) = &mut relays {
-            relays.interfere(&mut random);
-        }
+        way.interfere(&mut random, &runtime);
         match random.random_range(0..15) {
             0..3 => {
                 recorder.kill();
@@ -179,9 +181,7 @@ fn torture(time: Duration, has_relay: bool) {
     }
     proxy.rule(Rule::Pass);
     proxy.cut();
-    if let Some(relays) = &mut relays {
-        relays.rest();
-    }
+    way.rest();
     one_shots.iter_mut().for_each(|child| drop(child.wait()));
     recorder.finish();
     let last = next_run();
@@ -207,48 +207,8 @@ fn torture(time: Duration, has_relay: bool) {
         counts.silences, counts.one_shots, counts.hidden, counts.swallows, counts.forgeries, counts.forged
     );
     assert_eq!(counts.forged, 0, "a forged batch was taken");
-    if let Some(relays) = &relays {
-        println!("relays killed {} messages that met a fault {}", relays.kills, relays.double.met());
-    }
+    way.tell();
     report(&returned, &rows, &counts, proxy.cuts());
-}
-
-/// A relay that is killed, and a double in front of it that loses, repeats, delays and lies.
-struct Relays {
-    relay: RelayProcess,
-    double: Double,
-    kills: usize,
-}
-
-impl Relays {
-    fn start(url: &str, seed: u64) -> Self {
-        let relay = RelayProcess::start_program(beside("audit-trail"), url);
-        let double = Double::start(relay.socket(), 3, seed);
-        Self { relay, double, kills: 0 }
-    }
-
-    fn interfere(&mut self, random: &mut StdRng) {
-        match random.random_range(0..6) {
-            0 => {
-                self.relay.kill();
-                self.kills += 1;
-                self.relay.up();
-            }
-            1 => self.double.cut(),
-            2 => self.double.faults(random.random_range(0..10)),
-            _ => {}
-        }
-    }
-
-    fn rest(&mut self) {
-        self.double.faults(0);
-        self.double.cut();
-    }
-}
-
-/// A program that was built beside this one.
-fn beside(name: &str) -> PathBuf {
-    std::env::current_exe().unwrap().with_file_name(name)
 }
 
 fn journals(directory: &Path) -> HashSet<PathBuf> {

@@ -1,7 +1,7 @@
 //! The process that is killed: it makes calls, and notes each that returned where SIGKILL cannot
 //! take it.
 
-use audit_runtime::{Audit, Builder, Overflow, audited};
+use audit_runtime::{Audit, Builder, Nats, Overflow, audited};
 use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::FileExt;
@@ -31,9 +31,13 @@ fn meant(run: &str, thread: usize, number: u64) {
     std::thread::sleep(Duration::from_millis(2));
 }
 
-/// A trail that goes to a database, or to a relay.
+/// A trail that goes to a database, to a relay, or to a broker.
 fn destination(url: &str) -> Builder {
-    if url.starts_with("unix:") { Audit::builder().relay(url) } else { Audit::builder().postgres(url) }
+    match url.split_once(':') {
+        Some(("unix", _)) => Audit::builder().relay(url),
+        Some(("nats", _)) => Audit::builder().nats(Nats::new(url)),
+        _ => Audit::builder().postgres(url),
+    }
 }
 
 /// Makes calls until standard input ends, then shuts down.

@@ -19,7 +19,7 @@ use std::fmt;
 use uuid::Uuid;
 
 /// Carries questions to a relay, and its answers back.
-pub(super) trait Asker: fmt::Debug + Send {
+pub(crate) trait Asker: fmt::Debug + Send {
     /// Asks, and returns the answer to this question. It calls `sent` if it can tell that the question
     /// waits somewhere beside this process.
     fn ask<'a>(

@@ -30,6 +30,8 @@ const ACK_WAIT: Duration = Duration::from_secs(60);
 const MAX_ACK_PENDING: i64 = 1_024;
 /// The longest wait for the messages in hand at the end.
 const FAREWELL: Duration = Duration::from_secs(30);
+/// The pause between two attempts to connect.
+const AGAIN: Duration = Duration::from_secs(2);
 /// The inbox of relays.
 const INBOX: &str = "_INBOX.audit-relay";
 
@@ -50,14 +52,16 @@ impl Relay {
 
     /// Takes batches from NATS until `stop` completes. It then finishes those in hand.
     ///
-    /// It answers the other questions of services too, and does the upkeep of a relay.
-    ///
-    /// # Errors
-    /// NATS cannot be reached, or has no stream of batches: see [`set_up`](Self::set_up).
-    pub async fn serve_nats(&self, nats: &Nats, stop: impl Future<Output = ()>) -> io::Result<()> {
-        let client = connect_client(nats, &origin(Some("audit-relay")), INBOX).await?;
+    /// It answers the other questions of services too, and does the upkeep of a relay. While NATS
+    /// cannot be reached, or has no stream of batches ([`set_up`](Self::set_up)), it says so and tries
+    /// again.
+    pub async fn serve_nats(&self, nats: &Nats, stop: impl Future<Output = ()>) {
+        tokio::pin!(stop);
+        let client = tokio::select! {
+            () = &mut stop => return,
+            client = connected(nats) => client,
+        };
         let stream = jetstream::new(client.clone());
-        consumer(&stream).await?;
         let (stopping, stopped) = watch::channel(false);
         let mut workers = JoinSet::new();
         let fetches = (nats.max_payload_bytes() + (1 << 16)).max(batches::FETCH);
@@ -74,7 +78,7 @@ impl Relay {
         workers.spawn(asks::run(self.shared.clone(), client.clone(), stopped.clone()));
         workers.spawn(upkeep::run(stream.clone(), stopped));
         let partitions = partitions::run(self.shared.connections.options(), Duration::from_secs(5));
-        tokio::pin!(stop, partitions);
+        tokio::pin!(partitions);
         tokio::select! {
             () = &mut stop => {}
             () = &mut partitions => {}
@@ -86,7 +90,17 @@ impl Relay {
         }
         let _ = client.drain().await;
         self.shared.connections.close().await;
-        Ok(())
+    }
+}
+
+/// Connects, however often that has to be tried. From then on, the client keeps the connection.
+async fn connected(nats: &Nats) -> Client {
+    loop {
+        match connect_client(nats, &origin(Some("audit-relay")), INBOX).await {
+            Ok(client) => return client,
+            Err(error) => tracing::warn!(%error, retry_in = ?AGAIN, "the relay cannot take batches"),
+        }
+        tokio::time::sleep(AGAIN).await;
     }
 }
 

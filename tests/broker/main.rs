@@ -1,0 +1,9 @@
+//! Services behind NATS JetStream and a relay.
+
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod faults;
+mod permissions;
+mod scene;
+mod strangers;
+mod way;

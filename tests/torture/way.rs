@@ -1,0 +1,180 @@
+//! The way from recorders to PostgreSQL, and its faults: nothing, a relay behind a double of it, or a
+//! broker with two relays.
+
+use audit_runtime::Nats;
+use audit_runtime::relay::{Relay, StreamSettings};
+use rand::prelude::*;
+use std::path::PathBuf;
+use tests::{Double, NatsServer, RelayProcess, wait};
+use tokio::runtime::Runtime;
+
+/// The parts between recorders and the server.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Between {
+    Nothing,
+    Relay,
+    Broker { nodes: usize },
+}
+
+/// These parts, as they run.
+pub(crate) enum Way {
+    Direct,
+    Relay { relay: RelayProcess, double: Double, kills: usize },
+    Broker(Box<Broker>),
+}
+
+/// A broker and two relays.
+pub(crate) struct Broker {
+    servers: Vec<NatsServer>,
+    relays: Vec<RelayProcess>,
+    /// Kills of relays and of brokers, and streams that were purged.
+    kills: [usize; 2],
+    purges: usize,
+}
+
+impl Way {
+    pub(crate) fn start(between: Between, url: &str, seed: u64, runtime: &Runtime) -> Self {
+        match between {
+            Between::Nothing => Self::Direct,
+            Between::Relay => {
+                let relay = RelayProcess::start_program(beside("audit-trail"), url);
+                let double = Double::start(relay.socket(), 3, seed);
+                Self::Relay { relay, double, kills: 0 }
+            }
+            Between::Broker { nodes } => {
+                let servers =
+                    if nodes == 3 { NatsServer::cluster("") } else { NatsServer::start("").map(|one| vec![one]) };
+                let servers = servers.expect("a NATS server; see scripts/test.sh --install");
+                let broker = Broker { servers, relays: Vec::new(), kills: [0; 2], purges: 0 };
+                broker.set_up(runtime);
+                let relay = || RelayProcess::start_nats(beside("audit-trail"), url, &broker.urls());
+                let relays = vec![relay(), relay()];
+                Self::Broker(Box::new(Broker { relays, ..broker }))
+            }
+        }
+    }
+
+    /// The place that recorders send to.
+    pub(crate) fn url(&self, direct: &str) -> String {
+        match self {
+            Self::Direct => direct.to_owned(),
+            Self::Relay { double, .. } => double.address(),
+            Self::Broker(broker) => broker.urls(),
+        }
+    }
+
+    pub(crate) fn interfere(&mut self, random: &mut StdRng, runtime: &Runtime) {
+        match self {
+            Self::Direct => {}
+            Self::Relay { relay, double, kills } => match random.random_range(0..6) {
+                0 => {
+                    relay.kill();
+                    *kills += 1;
+                    relay.up();
+                }
+                1 => double.cut(),
+                2 => double.faults(random.random_range(0..10)),
+                _ => {}
+            },
+            Self::Broker(broker) => broker.interfere(random, runtime),
+        }
+    }
+
+    /// Ends all faults.
+    pub(crate) fn rest(&mut self) {
+        if let Self::Relay { double, .. } = self {
+            double.faults(0);
+            double.cut();
+        }
+    }
+
+    pub(crate) fn tell(&self) {
+        match self {
+            Self::Direct => {}
+            Self::Relay { double, kills, .. } => {
+                println!("relays killed {kills} messages that met a fault {}", double.met());
+            }
+            Self::Broker(broker) => {
+                let [relays, servers] = broker.kills;
+                println!("relays killed {relays} brokers killed {servers} streams purged {}", broker.purges);
+            }
+        }
+    }
+}
+
+impl Broker {
+    fn urls(&self) -> String {
+        self.servers.iter().map(NatsServer::url).collect::<Vec<_>>().join(",")
+    }
+
+    /// Makes the stream, once the cluster has a leader.
+    fn set_up(&self, runtime: &Runtime) {
+        let mut settings = StreamSettings::default();
+        settings.replicas = self.servers.len();
+        wait::until("the stream is made", || runtime.block_on(Relay::set_up(&Nats::new(self.urls()), &settings)).ok());
+    }
+
+    fn interfere(&mut self, random: &mut StdRng, runtime: &Runtime) {
+        match random.random_range(0..10) {
+            0 | 1 => {
+                if let Some(relay) = self.relays.choose_mut(random) {
+                    relay.kill();
+                    self.kills[0] += 1;
+                    relay.up();
+                }
+            }
+            2 => {
+                if let Some(server) = self.servers.choose_mut(random) {
+                    server.kill();
+                    self.kills[1] += 1;
+                    server.up();
+                }
+            }
+            // Everything that waits in the broker is lost. A lone server loses its disk, a cluster its stream.
+            3 => {
+                self.purges += 1;
+                if let [server] = &mut self.servers[..] {
+                    server.kill();
+                    server.wipe();
+                    server.up();
+                    self.set_up(runtime);
+                } else {
+                    let _ = runtime.block_on(purge(&self.urls()));
+                }
+            }
+            // What waits comes again, behind what was sent meanwhile.
+            4 => drop(runtime.block_on(repeat(&self.urls()))),
+            _ => {}
+        }
+    }
+}
+
+async fn stream(urls: &str) -> Result<async_nats::jetstream::stream::Stream, async_nats::Error> {
+    let client = async_nats::connect(urls.split(',').collect::<Vec<_>>()).await?;
+    Ok(async_nats::jetstream::new(client).get_stream("AUDIT").await?)
+}
+
+async fn purge(urls: &str) -> Result<(), async_nats::Error> {
+    stream(urls).await?.purge().await?;
+    Ok(())
+}
+
+/// Publishes the newest messages once more, the last first.
+async fn repeat(urls: &str) -> Result<(), async_nats::Error> {
+    let client = async_nats::connect(urls.split(',').collect::<Vec<_>>()).await?;
+    let context = async_nats::jetstream::new(client);
+    let stream = context.get_stream("AUDIT").await?;
+    let last = stream.get_info().await?.state.last_sequence;
+    for sequence in (last.saturating_sub(20).max(1)..=last).rev() {
+        let message = stream.get_raw_message(sequence).await?;
+        let mut headers = message.headers.clone();
+        headers.insert("Nats-Msg-Id", format!("again-{sequence}-{}", rand::random::<u64>()));
+        context.publish_with_headers(message.subject, headers, message.payload).await?.await?;
+    }
+    Ok(())
+}
+
+/// A program that was built beside this one.
+fn beside(name: &str) -> PathBuf {
+    std::env::current_exe().unwrap().with_file_name(name)
+}
