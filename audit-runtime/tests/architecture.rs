@@ -70,7 +70,7 @@ const FEATURES: &[(&str, &str)] = &[
 ];
 
 /// Features that imply others.
-const IMPLIED: &[(&str, &str)] = &[("evidence", "postgres"), ("personal", "postgres")];
+const IMPLIED: &[(&str, &str)] = &[("evidence", "postgres"), ("nats", "postgres"), ("personal", "postgres")];
 
 #[test]
 fn imports_follow_the_arrows() {

@@ -1,19 +1,23 @@
 //! Batches from the stream: many in one transaction, answered, and then acknowledged.
 
-use super::{Worker, access, asks, consumer};
+use super::stream::consumer;
+use super::{access, asks};
 use crate::relay::answers;
 use crate::relay::connections::within;
-use crate::relay::shared::stopping;
+use crate::relay::shared::{Shared, stopping};
 use crate::writer::Chain;
 use crate::writer::batch::Batch;
 use crate::writer::nats::{ASK, BATCHES, REPLY, of_service, service_of, unpack};
 use crate::writer::wire::{self, Answer, Asked, Question};
+use async_nats::Client;
 use async_nats::jetstream::consumer::pull::Stream;
-use async_nats::jetstream::{AckKind, Message};
+use async_nats::jetstream::{AckKind, Context, Message};
 use futures_util::StreamExt;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// The most messages of one transaction.
@@ -29,6 +33,15 @@ const PROGRESS: Duration = Duration::from_secs(20);
 /// The pauses between attempts while PostgreSQL cannot be reached.
 const FIRST_AGAIN: Duration = Duration::from_millis(100);
 const LAST_AGAIN: Duration = Duration::from_secs(5);
+
+/// The parts of one worker, which uses one connection to PostgreSQL at a time.
+pub(super) struct Worker {
+    pub(super) shared: Arc<Shared>,
+    pub(super) client: Client,
+    pub(super) stream: Context,
+    pub(super) stopped: watch::Receiver<bool>,
+    pub(super) fetch_bytes: usize,
+}
 
 /// A batch, and the way back to its service.
 struct Received {

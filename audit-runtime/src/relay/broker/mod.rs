@@ -4,40 +4,28 @@ mod access;
 mod asks;
 mod batches;
 mod setup;
+mod stream;
 mod upkeep;
 
 pub use setup::StreamSettings;
 
-use super::{Relay, shared::Shared};
+use super::Relay;
 use crate::event::origin;
-use crate::writer::nats::{Nats, STREAM, connect_client};
+use crate::writer::nats::{Nats, connect_client};
 use crate::writer::upkeep as partitions;
 use async_nats::Client;
-use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
-use async_nats::jetstream::{self, Context};
+use async_nats::jetstream;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// The durable consumer that all relays share.
-const CONSUMER: &str = "audit-relay";
-/// A message that a relay has not acknowledged after this time goes to another. A relay with a message
-/// in hand reports progress meanwhile.
-const ACK_WAIT: Duration = Duration::from_secs(60);
-/// The most messages in the hands of all relays.
-const MAX_ACK_PENDING: i64 = 1_024;
 /// The longest wait for the messages in hand at the end.
 const FAREWELL: Duration = Duration::from_secs(30);
 /// The pause between two attempts to connect.
 const AGAIN: Duration = Duration::from_secs(2);
 /// The inbox of relays.
 const INBOX: &str = "_INBOX.audit-relay";
-
-fn failed(why: impl std::fmt::Display) -> io::Error {
-    io::Error::other(format!("the relay cannot take batches from NATS: {why}"))
-}
 
 impl Relay {
     /// Makes the stream of batches and its consumer, or changes them to these settings.
@@ -66,7 +54,7 @@ impl Relay {
         let mut workers = JoinSet::new();
         let fetches = (nats.max_payload_bytes() + (1 << 16)).max(batches::FETCH);
         for _ in 0..self.shared.settings.connections {
-            let worker = Worker {
+            let worker = batches::Worker {
                 shared: self.shared.clone(),
                 client: client.clone(),
                 stream: stream.clone(),
@@ -102,31 +90,4 @@ async fn connected(nats: &Nats) -> Client {
         }
         tokio::time::sleep(AGAIN).await;
     }
-}
-
-/// The parts of one worker, which uses one connection to PostgreSQL at a time.
-pub(super) struct Worker {
-    shared: Arc<Shared>,
-    client: Client,
-    stream: Context,
-    stopped: watch::Receiver<bool>,
-    fetch_bytes: usize,
-}
-
-/// Finds the consumer, or makes it.
-async fn consumer(context: &Context) -> io::Result<PullConsumer> {
-    let stream = context.get_stream(STREAM).await.map_err(|error| {
-        failed(format!(
-            "it has no stream {STREAM} ({error}); run audit-trail relay --setup with the rights to make one"
-        ))
-    })?;
-    let config = pull::Config {
-        durable_name: Some(CONSUMER.into()),
-        ack_policy: AckPolicy::Explicit,
-        ack_wait: ACK_WAIT,
-        max_deliver: -1,
-        max_ack_pending: MAX_ACK_PENDING,
-        ..pull::Config::default()
-    };
-    stream.get_or_create_consumer(CONSUMER, config).await.map_err(failed)
 }

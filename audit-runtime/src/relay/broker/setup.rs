@@ -1,6 +1,6 @@
 //! The stream of batches.
 
-use super::{consumer, failed};
+use super::stream::{consumer, failed};
 use crate::writer::nats::{BATCHES, STREAM};
 use async_nats::jetstream::Context;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};

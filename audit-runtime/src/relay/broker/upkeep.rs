@@ -1,6 +1,6 @@
 //! Room in the stream: what all relays have acknowledged goes when the stream is four fifths full.
 
-use super::CONSUMER;
+use super::stream::CONSUMER;
 use crate::relay::shared::stopping;
 use crate::writer::nats::STREAM;
 use async_nats::jetstream::Context;
