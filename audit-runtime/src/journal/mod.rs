@@ -28,11 +28,14 @@
 mod bench;
 pub(crate) mod checksum;
 #[cfg(feature = "postgres")]
+mod contents;
+#[cfg(feature = "postgres")]
 mod cut_log;
 mod directory;
 mod directory_limit;
 mod durability;
 mod error;
+mod fill;
 mod filesystem;
 pub(crate) mod format;
 mod growth;
@@ -50,6 +53,8 @@ mod segment;
 mod state;
 
 pub use bench::BenchedJournal;
+#[cfg(feature = "postgres")]
+pub(crate) use contents::{Content, is_name, make_lock};
 #[cfg(feature = "postgres")]
 pub(crate) use cut_log::{Cut, CutLog, Noticed};
 #[cfg(feature = "postgres")]

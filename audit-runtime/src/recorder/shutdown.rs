@@ -6,7 +6,7 @@ use std::time::Duration;
 
 impl Recorder {
     /// Ends recording, and waits until the writer has ended, which it does by the time that is
-    /// given.
+    /// given. Then the last resort takes what is left, if there is one.
     pub(crate) async fn shut_down(&self, timeout: Duration, has_writer: bool) {
         let deadline = deadline(timeout);
         self.record_lost_events(Duration::ZERO);
@@ -18,6 +18,7 @@ impl Recorder {
             self.control.end_at(deadline);
             // The writer keeps to the deadline itself, unless something blocks its thread.
             let _ = progress.wait_for(|progress| progress.ended).await;
+            self.hand_on().await;
         }
     }
 }

@@ -25,6 +25,8 @@ mod lane;
 mod linger;
 mod link;
 mod metrics;
+#[cfg(feature = "metrics")]
+mod metrics_table;
 mod orphan_plan;
 mod orphans;
 mod parts;
