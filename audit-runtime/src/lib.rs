@@ -104,12 +104,12 @@ pub mod trail;
 #[cfg(feature = "postgres")]
 mod writer;
 
-pub use audit::{
-    AlreadyInstalled, Audit, Builder, Receipt, Receipts, RecordAllError, RecordInError, ShutdownReport, StartError,
-};
 #[cfg(feature = "postgres")]
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
 pub use audit::LastResort;
+pub use audit::{
+    AlreadyInstalled, Audit, Builder, Receipt, Receipts, RecordAllError, RecordInError, ShutdownReport, StartError,
+};
 pub use audit_macros::{AuditEvent, EntityId, audited};
 pub use call::catalogue;
 pub use capture::diagnostics::Capture;

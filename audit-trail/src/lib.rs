@@ -220,7 +220,9 @@ async fn run_parsed(arguments: Arguments) -> Result<(), Failure> {
         Command::Verify(command) if command.is_local() => return command.verify_proof(&style),
         #[cfg(feature = "serve")]
         Command::Serve(command) if command.is_local() => return command.make_token(),
-        Command::Journal(journal::Command::Pack(pack)) => return pack.run(personal::master_key(master_key.as_deref())?),
+        Command::Journal(journal::Command::Pack(pack)) => {
+            return pack.run(personal::master_key(master_key.as_deref())?);
+        }
         Command::Journal(journal::Command::Status { directory }) => {
             let server = url.as_deref().map(|url| Server::new(Some(url))).transpose()?;
             let status = journal::status(directory, &style, server.as_ref());
@@ -232,12 +234,12 @@ async fn run_parsed(arguments: Arguments) -> Result<(), Failure> {
     let master_key = if command.shows_personal() { personal::master_key(master_key.as_deref())? } else { None };
     let interrupted = command.interrupted();
     let done = match command {
-        // It has a limit of its own.
-        Command::Journal(journal::Command::Ship(ship)) if ship.watches() => ship.watch(&server, master_key).await,
         // It ends well when it is interrupted or terminated.
         Command::Journal(journal::Command::Ship(ship)) if let Some(file) = ship.file() => {
             ship_packed::ship(&ship, file, &server, master_key).await
         }
+        // It has a limit of its own.
+        Command::Journal(journal::Command::Ship(ship)) if ship.watches() => ship.watch(&server, master_key).await,
         Command::Journal(journal::Command::Ship(ship)) => {
             let shipping = async {
                 server.greet(ANSWER.min(ship.timeout())).await?;

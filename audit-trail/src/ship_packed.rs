@@ -21,6 +21,10 @@ impl Drop for Unpacked {
 
 /// Ships the journals of a file. Until all is stored, the file is as it was.
 pub(crate) async fn ship(command: &Ship, file: &Path, server: &Server, key: Option<MasterKey>) -> Result<(), Failure> {
+    if command.watches() {
+        let file = file.display();
+        return Err(Failure::Usage(format!("{file} is a file, and --watch is for a directory; leave --watch out")));
+    }
     // What is unpacked is in clear, and must not outlast an interrupt.
     let mut ends = Ends::listen()?;
     let unpacked = Unpacked(std::env::temp_dir().join(format!("audit-trail-{}", Uuid::new_v4().simple())));

@@ -13,7 +13,11 @@ fn view() {}
 /// The names of metrics that begin a line's rest behind one of these words.
 fn names(text: &str, beginning: &str) -> BTreeSet<String> {
     let lines = text.lines().filter_map(|line| line.strip_prefix(beginning));
-    lines.filter_map(|line| line.split(' ').next()).filter(|name| name.starts_with("audit_")).map(String::from).collect()
+    lines
+        .filter_map(|line| line.split(' ').next())
+        .filter(|name| name.starts_with("audit_"))
+        .map(String::from)
+        .collect()
 }
 
 /// The names of metrics in a text of any kind.
@@ -51,7 +55,9 @@ async fn each_metric_has_a_help_text_and_deploy_names_no_other() {
     let helps = text.lines().filter(|line| line.starts_with("# HELP audit_"));
     helps.for_each(|line| assert!(line.ends_with('.') && line.split(' ').count() > 5, "{line}"));
     assert!(described.len() >= 22, "{described:?}");
-    assert!(text.contains("audit_health{service=\"measured\"} 0") || text.contains("audit_health{service=\"measured\"} 2"));
+    assert!(
+        text.contains("audit_health{service=\"measured\"} 0") || text.contains("audit_health{service=\"measured\"} 2")
+    );
 
     let is_known = |name: &String| {
         let family = ["_sum", "_count"].iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name);

@@ -25,7 +25,11 @@ async fn a_journal_is_packed_once_its_process_has_ended_and_shipped_from_the_fil
     let refused = |arguments: &[&str], code: i32, why: &str| {
         let output = run(&database, temporary.path(), arguments);
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.code() == Some(code) && stderr.contains(why), "{arguments:?}: {:?} {stderr}", output.status);
+        assert!(
+            output.status.code() == Some(code) && stderr.contains(why),
+            "{arguments:?}: {:?} {stderr}",
+            output.status
+        );
     };
     refused(&["journal", "pack", path(&journal), path(&file)], 1, "is in use by a process");
     refused(&["journal", "pack", path(database.journals.path()), path(&file)], 1, "no journal of an ended process");

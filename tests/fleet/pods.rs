@@ -76,7 +76,10 @@ async fn a_pod_that_never_reached_postgresql_leaves_a_file() {
     let (key, temporary) = (path(&places.key), places.temporary.path());
     let keyless = run(&database, temporary, &["journal", "ship", path(file)]);
     let why = String::from_utf8_lossy(&keyless.stderr).into_owned();
-    assert!(keyless.status.code() == Some(2) && why.contains("encrypted; name the master key, by --master-key"), "{why}");
+    assert!(
+        keyless.status.code() == Some(2) && why.contains("encrypted; name the master key, by --master-key"),
+        "{why}"
+    );
     let other = master_key(temporary);
     let wrong = run(&database, places.kept.path(), &["journal", "ship", path(file), "--master-key", path(&other)]);
     assert!(String::from_utf8_lossy(&wrong.stderr).contains("another master key"));

@@ -96,7 +96,9 @@ impl recorder::LastResort for Rescue {
             // The command is killed at its deadline, which is reported by the work itself.
             let taken = match started {
                 Ok(_) => result.recv_timeout(within + LATE).unwrap_or_else(|_| {
-                    tracing::error!("the last resort takes too long: the events stay in the journal");
+                    tracing::error!(
+                        "the last resort takes too long, and the shutdown goes on: unless it succeeds yet, the events stay in the journal"
+                    );
                     Taken::default()
                 }),
                 Err(error) => {
@@ -121,11 +123,11 @@ impl Rescue {
         let (Some(parent), Some(own)) = (self.journal.parent(), self.journal.path()) else {
             return Taken::default();
         };
-        // All of it is stored, and it is gone.
-        let has_own = own.exists();
-        let others = inherited(parent, own);
-        let mut journals: Vec<Directory> =
-            has_own.then_some(own).into_iter().chain(others.iter().map(PathBuf::as_path)).filter_map(|path| locked(parent, path)).collect();
+        // Its own is gone where all of it is stored.
+        let mut paths = inherited(parent, own);
+        paths.extend(own.exists().then(|| own.to_owned()));
+        paths.sort_unstable();
+        let mut journals: Vec<Directory> = paths.iter().filter_map(|path| locked(parent, path)).collect();
         if self.key.is_none() {
             journals.retain(may_be_in_clear);
         }
@@ -134,11 +136,13 @@ impl Rescue {
             return Taken::default();
         }
         let name = format!("{}.{ENDING}", self.journal.id());
-        let stored = self.last_resort.to.store(&name, Some(deadline), |out| pack::pack(&journals, self.key.as_ref(), out));
+        let stored =
+            self.last_resort.to.store(&name, Some(deadline), |out| pack::pack(&journals, self.key.as_ref(), out));
         match stored {
             Ok((report, place)) => {
                 tracing::warn!(
-                    events = report.events(), journals = report.journals.len(),
+                    events = report.events(),
+                    journals = report.journals.len(),
                     "PostgreSQL does not have all events yet: {place} has them now, and audit-trail journal ship FILE ships them"
                 );
                 removed(&journals);

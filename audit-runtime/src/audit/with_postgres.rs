@@ -176,7 +176,9 @@ impl Builder {
         }
         if let Some(last_resort) = &self.shipping.last_resort {
             if !matches!(self.place, Some(Place::Directory(_))) {
-                problems.push("last_resort packs the journal's directory, and there is none; call .journal(directory)".into());
+                problems.push(
+                    "last_resort packs the journal's directory, and there is none; call .journal(directory)".into(),
+                );
             }
             if last_resort.is_instant() {
                 problems.push("the time of last_resort is zero; name one, 10 s by default".into());

@@ -58,7 +58,7 @@ pub enum PackError {
         version: u16,
     },
     /// The file is shorter or longer than it was.
-    #[error("{}: the file has {found} bytes and had {expected} when it was made; nothing of it was shipped, copy it again", path.display())]
+    #[error("{}: the file has {found} bytes, and {expected} once it is whole; nothing of it was shipped; copy it again, or ship the journal, which stays until its file is whole", path.display())]
     Length {
         /// The file.
         path: PathBuf,
@@ -68,7 +68,7 @@ pub enum PackError {
         expected: u64,
     },
     /// The file's bytes have changed.
-    #[error("{}: the file is damaged; nothing of it was shipped, copy it again", .0.display())]
+    #[error("{}: the file is damaged; nothing of it was shipped; copy it again", .0.display())]
     Damaged(PathBuf),
     /// The file is encrypted.
     #[error("{}: the file is encrypted; name the master key", .0.display())]

@@ -53,8 +53,10 @@ pub(crate) fn unpack(path: &Path, into: &Path, key: Option<&MasterKey>) -> Resul
     let mut source = Source::new(BufReader::new(file), body, cipher);
     let manifest = manifest(&mut source, path)?;
     platform::private_directory().create(into).map_err(of(into))?;
-    for journal in &manifest.journals {
-        unpack_journal(journal, &mut source, path, into)?;
+    let unpacked = manifest.journals.iter().try_for_each(|journal| unpack_journal(journal, &mut source, path, into));
+    if let Err(error) = unpacked {
+        let _ = std::fs::remove_dir_all(into);
+        return Err(error);
     }
     Ok(PackReport { journals: manifest.journals, is_encrypted: header.wrapped.is_some() })
 }
@@ -109,12 +111,7 @@ fn manifest(source: &mut impl Read, path: &Path) -> Result<Manifest, PackError> 
     if names.into_iter().all(|name| is_name(name)) { Ok(manifest) } else { Err(damaged()) }
 }
 
-fn unpack_journal(
-    journal: &PackedJournal,
-    source: &mut impl Read,
-    path: &Path,
-    into: &Path,
-) -> Result<(), PackError> {
+fn unpack_journal(journal: &PackedJournal, source: &mut impl Read, path: &Path, into: &Path) -> Result<(), PackError> {
     let directory = into.join(journal.id.to_string());
     platform::private_directory().create(&directory).map_err(of(&directory))?;
     for entry in &journal.files {

@@ -44,7 +44,9 @@ pub enum Reason {
     #[error("the trail is shut down and refuses events: stop sending requests to this process")]
     ShutDown,
     /// The writer's thread has ended by itself. Refuses events.
-    #[error("the writer's thread has ended, and events are refused: read its panic in the log, and restart the process")]
+    #[error(
+        "the writer's thread has ended, and events are refused: read its panic in the log, and restart the process"
+    )]
     WriterEnded,
     /// This process is a fork of the one that started the trail. Refuses events.
     #[error("this process is a fork of the one that started the trail: start a trail in it")]
@@ -62,10 +64,14 @@ pub enum Reason {
     #[error("the journal's disk has no room for it, and events are refused: free some space")]
     DiskFull,
     /// The journal cannot be synced, so `required` calls fail.
-    #[error("the journal cannot be synced to its disk, and required calls fail: read the error in the log, and mend the disk or the directory")]
+    #[error(
+        "the journal cannot be synced to its disk, and required calls fail: read the error in the log, and mend the disk or the directory"
+    )]
     NotSynced,
     /// PostgreSQL does not store the events. They wait in the journal.
-    #[error("PostgreSQL does not store the events, which wait in the journal: restore the database or the way to it ({error})")]
+    #[error(
+        "PostgreSQL does not store the events, which wait in the journal: restore the database or the way to it ({error})"
+    )]
     NotStored {
         /// The last error.
         error: String,
@@ -88,7 +94,9 @@ pub enum Reason {
         events: u64,
     },
     /// Journals of processes that have ended wait in the directory.
-    #[error("journals of ended processes wait in the directory ({journals}): if that lasts, run audit-trail journal status on it")]
+    #[error(
+        "journals of ended processes wait in the directory ({journals}): if that lasts, run audit-trail journal status on it"
+    )]
     InheritedJournals {
         /// How many.
         journals: u64,
@@ -174,8 +182,7 @@ fn refusing(journal: &Journal, control: &Control) -> Option<Reason> {
 
 /// The last error, while events wait for which it may be the reason. Without any, it is history.
 fn not_stored(counters: &Counters, control: &Control) -> Option<Reason> {
-    let is_waiting =
-        counters.appended() > control.progress().stored || counters.inherited.load(Ordering::Relaxed) > 0;
+    let is_waiting = counters.appended() > control.progress().stored || counters.inherited.load(Ordering::Relaxed) > 0;
     let error = counters.last_error().filter(|_| is_waiting)?;
     Some(Reason::NotStored { error })
 }

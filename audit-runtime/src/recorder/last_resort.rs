@@ -1,6 +1,5 @@
 //! What takes the events that a shutdown could not ship.
 
-use super::Recorder;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -18,17 +17,4 @@ pub(crate) struct Taken {
 pub(crate) trait LastResort: Send + Sync + fmt::Debug {
     /// Takes as much as it can, in bounded time.
     fn take(&self) -> Pin<Box<dyn Future<Output = Taken> + Send + '_>>;
-}
-
-impl Recorder {
-    /// Hands on what is left, the first time, and returns what was taken then.
-    pub(super) async fn hand_on(&self) -> Taken {
-        let Some(last_resort) = self.last_resort.get() else { return Taken::default() };
-        *self.taken.get_or_init(|| last_resort.take()).await
-    }
-
-    /// Returns what the last resort has taken, if there is one.
-    pub(crate) fn taken(&self) -> Taken {
-        self.taken.get().copied().unwrap_or_default()
-    }
 }

@@ -1,6 +1,7 @@
 //! The end of a trail.
 
 use super::Recorder;
+use super::last_resort::Taken;
 use crate::sys::deadline;
 use std::time::Duration;
 
@@ -20,5 +21,16 @@ impl Recorder {
             let _ = progress.wait_for(|progress| progress.ended).await;
             self.hand_on().await;
         }
+    }
+
+    /// Has the last resort take what is left, the first time, and returns what it took then.
+    async fn hand_on(&self) -> Taken {
+        let Some(last_resort) = self.last_resort.get() else { return Taken::default() };
+        *self.taken.get_or_init(|| last_resort.take()).await
+    }
+
+    /// Returns what the last resort has taken, if there is one.
+    pub(crate) fn taken(&self) -> Taken {
+        self.taken.get().copied().unwrap_or_default()
     }
 }

@@ -142,11 +142,8 @@ pub(super) const LEFT_OUT: Described = Described {
 pub(super) const BATCH_ROWS: Described =
     Described { name: "audit_batch_rows", unit: Unit::Count, text: "Rows of a batch that was stored." };
 
-pub(super) const COMMIT_SECONDS: Described = Described {
-    name: "audit_commit_seconds",
-    unit: Unit::Seconds,
-    text: "How long the transaction of a batch took.",
-};
+pub(super) const COMMIT_SECONDS: Described =
+    Described { name: "audit_commit_seconds", unit: Unit::Seconds, text: "How long the transaction of a batch took." };
 
 /// Describes each metric to the recorder of metrics.
 pub(super) fn describe() {
