@@ -63,9 +63,9 @@ impl Ship {
         Duration::from_secs(self.timeout)
     }
 
-    /// The file of packed journals, if it is one.
-    pub(crate) fn file(&self) -> Option<&Path> {
-        self.directory.is_file().then_some(&*self.directory)
+    /// The directory, or the file of packed journals.
+    pub(crate) fn path(&self) -> &Path {
+        &self.directory
     }
 
     /// The same, of journals that were unpacked into this directory.

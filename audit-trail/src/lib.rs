@@ -235,8 +235,8 @@ async fn run_parsed(arguments: Arguments) -> Result<(), Failure> {
     let interrupted = command.interrupted();
     let done = match command {
         // It ends well when it is interrupted or terminated.
-        Command::Journal(journal::Command::Ship(ship)) if let Some(file) = ship.file() => {
-            ship_packed::ship(&ship, file, &server, master_key).await
+        Command::Journal(journal::Command::Ship(ship)) if ship.path().is_file() => {
+            ship_packed::ship(&ship, &server, master_key).await
         }
         // It has a limit of its own.
         Command::Journal(journal::Command::Ship(ship)) if ship.watches() => ship.watch(&server, master_key).await,

@@ -7,7 +7,7 @@ use crate::say;
 use crate::server::{ANSWER, Server};
 use crate::signals::Ends;
 use audit_runtime::MasterKey;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use uuid::Uuid;
 
 /// A directory that goes with this.
@@ -20,7 +20,8 @@ impl Drop for Unpacked {
 }
 
 /// Ships the journals of a file. Until all is stored, the file is as it was.
-pub(crate) async fn ship(command: &Ship, file: &Path, server: &Server, key: Option<MasterKey>) -> Result<(), Failure> {
+pub(crate) async fn ship(command: &Ship, server: &Server, key: Option<MasterKey>) -> Result<(), Failure> {
+    let file = command.path();
     if command.watches() {
         let file = file.display();
         return Err(Failure::Usage(format!("{file} is a file, and --watch is for a directory; leave --watch out")));

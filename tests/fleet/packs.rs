@@ -1,13 +1,13 @@
 //! `audit-trail journal pack` and `journal ship FILE`, and files that are not as they were.
 
 use crate::pod::{master_key, run, succeeds};
-use audit_runtime::admin::{JournalPack, PackError};
+use audit_runtime::admin::{JournalPack, JournalState, PackError, journals};
 use audit_runtime::{Event, MasterKey};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
-use tests::Database;
+use tests::{Database, eventually};
 
 fn path(path: &Path) -> &str {
     path.to_str().unwrap()
@@ -102,6 +102,9 @@ async fn of_a_file_that_is_torn_or_damaged_nothing_is_shipped() {
     for packer in [JournalPack::new(), JournalPack::new().master_key(key)] {
         // Of more than one chunk.
         let journal = database.orphan(9_000).await;
+        // Its writer may outlast the shutdown.
+        let waits = || journals(database.journals.path()).unwrap()[0].state == JournalState::Waiting;
+        eventually("the journal is let go of", async || waits()).await;
         let file = places.path().join("whole");
         let report = packer.pack(&journal, &file).unwrap();
         assert_eq!(report.events(), 9_000);

@@ -115,6 +115,8 @@ impl recorder::LastResort for Rescue {
     }
 }
 
+/// How often it looks whether the writer has let go of the journal.
+const LOOK: Duration = Duration::from_millis(10);
 /// How much later than its deadline the work may report it.
 const LATE: Duration = Duration::from_millis(500);
 
@@ -127,7 +129,8 @@ impl Rescue {
         let mut paths = inherited(parent, own);
         paths.extend(own.exists().then(|| own.to_owned()));
         paths.sort_unstable();
-        let mut journals: Vec<Directory> = paths.iter().filter_map(|path| locked(parent, path)).collect();
+        let lock = |path: &PathBuf| locked(parent, path, if path == own { deadline } else { Instant::now() });
+        let mut journals: Vec<Directory> = paths.iter().filter_map(lock).collect();
         if self.key.is_none() {
             journals.retain(may_be_in_clear);
         }
@@ -166,17 +169,22 @@ fn inherited(parent: &Parent, own: &Path) -> Vec<PathBuf> {
     if is_used { Vec::new() } else { others }
 }
 
-/// Locks a journal, unless a process holds it or has shipped it.
-fn locked(parent: &Parent, path: &Path) -> Option<Directory> {
-    match Directory::adopt(parent, path) {
-        Ok(Some(directory)) => Some(directory),
-        Ok(None) => {
-            tracing::warn!(directory = %path.display(), "the last resort leaves a journal that is in use, or gone");
-            None
-        }
-        Err(error) => {
-            tracing::error!(directory = %path.display(), %error, "the last resort cannot take a journal, and leaves it");
-            None
+/// Locks a journal, unless a process has shipped it or holds it. It waits for that one: a writer at
+/// work may outlast the shutdown.
+fn locked(parent: &Parent, path: &Path, until: Instant) -> Option<Directory> {
+    loop {
+        match Directory::adopt(parent, path) {
+            Ok(Some(directory)) => return Some(directory),
+            Ok(None) if !path.exists() => return None,
+            Ok(None) if Instant::now() < until => thread::sleep(LOOK),
+            Ok(None) => {
+                tracing::error!(directory = %path.display(), "the last resort leaves a journal that is in use");
+                return None;
+            }
+            Err(error) => {
+                tracing::error!(directory = %path.display(), %error, "the last resort cannot take a journal, and leaves it");
+                return None;
+            }
         }
     }
 }
