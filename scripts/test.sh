@@ -37,6 +37,8 @@ python3 -c 'import ensurepip' >/dev/null 2>&1 || missing+=(python3-venv)
 # Without it, a test of a full btrfs is left out, and the others run.
 optional=()
 installed mkfs.btrfs || optional+=(btrfs-progs)
+# The same for the alerts and the dashboard of deploy/.
+installed promtool || optional+=(prometheus)
 
 wanted=("${missing[@]}" "${optional[@]}")
 if [ ${#wanted[@]} -gt 0 ]; then

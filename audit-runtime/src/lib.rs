@@ -83,6 +83,8 @@ pub mod evidence;
 #[cfg_attr(fuzzing, doc(hidden))]
 pub mod fuzz;
 mod journal;
+#[cfg(feature = "postgres")]
+mod pack;
 #[cfg(feature = "policy")]
 #[cfg_attr(docsrs, doc(cfg(feature = "policy")))]
 pub mod policy;
@@ -105,6 +107,9 @@ pub mod trail;
 #[cfg(feature = "postgres")]
 mod writer;
 
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+pub use audit::LastResort;
 pub use audit::{
     AlreadyInstalled, Audit, Builder, Receipt, Receipts, RecordAllError, RecordInError, ShutdownReport, StartError,
 };
@@ -127,7 +132,7 @@ pub use postgres::{ConnectOptions, DatabaseError, DatabaseErrorKind, FreshOption
 #[cfg_attr(docsrs, doc(cfg(feature = "personal")))]
 pub use privacy::{MasterKey, MasterKeyError};
 pub use record::{AuditEvent, Event, InsertRow, InsertRowBlocking, RowInsert, execution};
-pub use recorder::Stats;
+pub use recorder::{Health, Reason, Stats};
 /// The version of sqlx whose types this crate accepts: pools, connections, options.
 #[cfg(feature = "postgres")]
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]

@@ -37,6 +37,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "postgres",
             "recorder::control",
             "recorder::counters",
+            "recorder::health",
             "recorder::stats",
         ],
     ),
@@ -44,8 +45,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("trail", &["catalogue", "record", "postgres", "privacy"]),
     ("evidence", &["seal", "postgres"]),
     ("retention", &["evidence", "privacy", "postgres"]),
-    ("admin", &["journal", "evidence", "retention", "privacy", "postgres"]),
-    ("audit", &["call", "writer", "trail", "evidence", "retention"]),
+    ("pack", &["journal", "record", "privacy"]),
+    ("admin", &["journal", "pack", "evidence", "retention", "privacy", "postgres"]),
+    ("audit", &["call", "writer", "pack", "trail", "evidence", "retention"]),
     ("testing", &["audit"]),
     ("fuzz", &["audit"]),
 ];
@@ -65,6 +67,7 @@ const FEATURES: &[(&str, &str)] = &[
     ("privacy", "postgres"),
     ("writer", "postgres"),
     ("relay", "postgres"),
+    ("pack", "postgres"),
     ("evidence", "evidence"),
     ("retention", "evidence"),
 ];

@@ -1,6 +1,7 @@
 //! `audit-trail journal ..`: the events that wait on this machine's disk.
 
 use crate::failure::{Failure, plain, plain_text};
+use crate::pack::Pack;
 use crate::say;
 use crate::server::{ANSWER, Server};
 use crate::show::{Output, Style};
@@ -28,13 +29,17 @@ pub(crate) enum Command {
         /// The journal directory of the services
         directory: PathBuf,
     },
-    /// Ships and removes the journals under a directory whose processes have ended
+    /// Ships and removes the journals under a directory whose processes have ended, or ships the
+    /// journals of a packed file
     Ship(Ship),
+    /// Packs the journals of ended processes into one file, for a machine that ships it
+    Pack(Pack),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Ship {
-    /// The journal directory of the services
+    /// The journal directory of the services, or a file that `journal pack` or a last resort made
+    #[arg(value_name = "DIRECTORY|FILE")]
     directory: PathBuf,
     /// Stops after so many seconds; journals that are not shipped stay
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
@@ -62,6 +67,23 @@ impl Ship {
         Duration::from_secs(self.timeout)
     }
 
+    /// The directory, or the file of packed journals.
+    pub(crate) fn path(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The same, of journals that were unpacked into this directory.
+    pub(crate) fn of(&self, directory: PathBuf) -> Self {
+        Self {
+            directory,
+            timeout: self.timeout,
+            watch: false,
+            every: self.every,
+            group: None,
+            relay: self.relay.clone(),
+        }
+    }
+
     pub(crate) fn has_relay(&self) -> bool {
         self.relay.is_some()
     }
@@ -72,8 +94,8 @@ impl Ship {
             None => Audit::builder().postgres(server.options().clone()),
         };
         let builder = builder.journal(&self.directory);
-        // It records nothing itself.
-        let builder = builder.service("audit-trail").segment_bytes(1 << 18);
+        // It records nothing itself, and what it needs fits any file system.
+        let builder = builder.service("audit-trail").segment_bytes(1 << 18).journal_by_write();
         let builder = self.group.into_iter().fold(builder, Builder::journal_group);
         master_key.into_iter().fold(builder, Builder::master_key)
     }

@@ -18,6 +18,7 @@ mod journal;
 mod keepalive;
 mod migrate;
 mod named;
+mod pack;
 mod personal;
 mod policy;
 mod prune;
@@ -29,6 +30,7 @@ mod select;
 #[cfg(feature = "serve")]
 mod serve;
 mod server;
+mod ship_packed;
 mod show;
 mod signals;
 mod status;
@@ -139,7 +141,7 @@ enum Command {
     Forget(personal::Forget),
     /// Makes a master key
     MasterKey(personal::NewMasterKey),
-    /// Lists or ships the journals on this machine's disk
+    /// Lists, ships or packs the journals on this machine's disk
     #[command(subcommand)]
     Journal(journal::Command),
     /// Takes events from services that have no way to the database, and stores them
@@ -221,6 +223,9 @@ async fn run_parsed(arguments: Arguments) -> Result<(), Failure> {
         Command::Verify(command) if command.is_local() => return command.verify_proof(&style),
         #[cfg(feature = "serve")]
         Command::Serve(command) if command.is_local() => return command.make_token(),
+        Command::Journal(journal::Command::Pack(pack)) => {
+            return pack.run(personal::master_key(master_key.as_deref())?);
+        }
         Command::Journal(journal::Command::Status { directory }) => {
             let server = url.as_deref().map(|url| Server::new(Some(url))).transpose()?;
             let status = journal::status(directory, &style, server.as_ref());
@@ -234,6 +239,10 @@ async fn run_parsed(arguments: Arguments) -> Result<(), Failure> {
     let done = match command {
         // It outlasts lost connections, and ends well when it is interrupted or terminated.
         Command::Relay(command) => command.run(&server).await,
+        // It ends well when it is interrupted or terminated.
+        Command::Journal(journal::Command::Ship(ship)) if ship.path().is_file() => {
+            ship_packed::ship(&ship, &server, master_key).await
+        }
         // It has a limit of its own.
         Command::Journal(journal::Command::Ship(ship)) if ship.watches() => ship.watch(&server, master_key).await,
         Command::Journal(journal::Command::Ship(ship)) => {
@@ -375,6 +384,7 @@ impl Command {
             Self::MasterKey(_) => ("master-key", Role::Reader),
             Self::Journal(journal::Command::Status { .. }) => ("journal status", Role::Reader),
             Self::Journal(journal::Command::Ship(_)) => ("journal ship", Role::Reader),
+            Self::Journal(journal::Command::Pack(_)) => ("journal pack", Role::Reader),
             Self::Quarantine(quarantine::Command::List) => ("quarantine list", Role::Reader),
             Self::Quarantine(quarantine::Command::Retry(_)) => ("quarantine retry", Role::Owner),
             Self::Policy(_) => ("policy check", Role::Reader),

@@ -17,9 +17,14 @@ struct Service {
 
 impl Service {
     fn start(database: &Database) -> Self {
+        Self::start_with(database, &[])
+    }
+
+    fn start_with(database: &Database, arguments: &[&str]) -> Self {
         let mut child = Command::new(binary("broker-service"))
             .args(["--listen", "127.0.0.1:0", "--journal"])
             .arg(database.journals.path())
+            .args(arguments)
             .env("DATABASE_URL", &database.url)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -40,6 +45,11 @@ impl Service {
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         let response = request.send().await.unwrap();
         (response.status(), response.json().await.unwrap_or_default())
+    }
+
+    async fn get(&self, path: &str) -> (StatusCode, String) {
+        let response = self.client.get(format!("{}{path}", self.url)).send().await.unwrap();
+        (response.status(), response.text().await.unwrap())
     }
 
     async fn trail(&self, placed: &Value) -> Vec<Value> {
@@ -217,4 +227,35 @@ async fn prometheus_finds_what_the_trail_counts() {
     let batches = database.count("SELECT count(*) FROM audit_batches").await;
     assert!(value(&text, "audit_batch_rows_count") <= Some(batches as f64));
     assert!(value(&text, "audit_commit_seconds_sum") > Some(0.0));
+}
+
+#[tokio::test]
+async fn it_is_ready_while_postgresql_is_away_and_not_while_its_journal_is_full() {
+    let (mut cluster, mut database) = Database::out_of_reach().await;
+    let mut service = Service::start_with(&database, &["--journal-limit", "2097152"]);
+    let long = "x".repeat(4_000);
+    let switch = async || service.post_with("/mode", &[("x-operator", &long)], json!({"mode": "paper"})).await.0;
+    assert_eq!(switch().await, StatusCode::NO_CONTENT);
+    eventually("the writer notices", async || service.get("/readyz").await.1.contains("PostgreSQL does not")).await;
+    let (status, why) = service.get("/readyz").await;
+    assert!(status == StatusCode::OK && why.starts_with("degraded: "), "{status} {why}");
+    // A change of mode is required to be on record.
+    let mut changes = 0;
+    while switch().await == StatusCode::NO_CONTENT {
+        changes += 1;
+    }
+    assert!(changes > 50, "{changes}");
+    eventually("it refuses", async || service.get("/readyz").await.0 == StatusCode::SERVICE_UNAVAILABLE).await;
+    let (_, why) = service.get("/readyz").await;
+    assert!(why.starts_with("refusing events: the journal is full"), "{why}");
+    assert_eq!(service.get("/healthz").await, (StatusCode::OK, "alive".into()));
+
+    cluster.up();
+    database.reconnect();
+    eventually("it is ready again", async || service.get("/readyz").await.0 == StatusCode::OK).await;
+    assert_eq!(switch().await, StatusCode::NO_CONTENT);
+    cluster.down();
+    switch().await;
+    kill_process(Pid::from_child(&service.child), Signal::TERM).unwrap();
+    assert_eq!(service.child.wait().unwrap().code(), Some(75), "events are left");
 }

@@ -1,7 +1,15 @@
-//! Beyond one machine: relays, pods without disks, failover.
+//! Beyond one machine: relays, health, pods without disks, failover.
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod deploy;
 mod doubles;
+mod failing;
+mod health;
+mod metrics;
+mod packs;
+mod places;
+mod pod;
+mod pods;
 mod relay;
 mod sockets;

@@ -6,6 +6,8 @@ mod evidence;
 #[cfg(feature = "postgres")]
 mod handle;
 mod journals;
+#[cfg(feature = "postgres")]
+mod packs;
 #[cfg(feature = "personal")]
 mod personal;
 #[cfg(feature = "postgres")]
@@ -15,6 +17,9 @@ mod quarantine;
 #[cfg(feature = "postgres")]
 mod tables;
 
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+pub use crate::pack::{PackError, PackReport, PackedJournal};
 #[cfg(feature = "postgres")]
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
 pub use crate::postgres::Role;
@@ -28,6 +33,9 @@ pub use crate::retention::{Prune, PruneError, PruneReport};
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
 pub use handle::Admin;
 pub use journals::{JournalState, JournalStatus, journals};
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+pub use packs::JournalPack;
 #[cfg(feature = "postgres")]
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
 pub use progress::Progress;

@@ -5,10 +5,11 @@ use crate::context::{Entered, Scope, ScopeChange, Scoped};
 use crate::error::{RecordError, StoreError};
 use crate::event::Timestamp;
 use crate::record::{AuditEvent, Event};
-use crate::recorder::{Handle, Recorded, Recorder, Stats, installed};
+use crate::recorder::{Handle, Health, Recorded, Recorder, Stats, installed};
 use crate::sys::block_on;
 use std::fmt;
 use std::future::Future;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +35,9 @@ pub struct ShutdownReport {
     pub stored: u64,
     /// Events that wait in the journal for the next process that opens its directory.
     pub left_in_journal: u64,
+    /// Events that [`Builder::last_resort`](crate::Builder::last_resort) has taken from the journal.
+    /// They wait for `audit-trail journal ship FILE`.
+    pub packed: u64,
     /// Events refused since the start.
     pub refused: u64,
     /// Journals of ended processes that wait in the same directory.
@@ -41,6 +45,28 @@ pub struct ShutdownReport {
     /// A shutdown does not wait for them. A living process that uses the directory ships them, or
     /// the next one, or `audit-trail journal ship`.
     pub inherited_journals: u64,
+}
+
+impl ShutdownReport {
+    /// The exit status of [`exit_code`](Self::exit_code) if events are not in PostgreSQL yet. It is
+    /// `EX_TEMPFAIL` of `sysexits.h`.
+    pub const EVENTS_LEFT: u8 = 75;
+
+    /// Returns the exit status for `main`: 0 if PostgreSQL has all events of this process, and 75 if
+    /// events wait in the journal or with the last resort.
+    ///
+    /// ```no_run
+    /// # use audit_runtime::Audit;
+    /// # use std::{process::ExitCode, time::Duration};
+    /// # fn end(audit: &Audit) -> Result<ExitCode, audit_runtime::StoreError> {
+    /// let report = audit.shutdown_blocking(Duration::from_secs(10))?;
+    /// Ok(report.exit_code())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        if self.left_in_journal + self.packed == 0 { ExitCode::SUCCESS } else { ExitCode::from(Self::EVENTS_LEFT) }
+    }
 }
 
 impl Audit {
@@ -132,7 +158,8 @@ impl Audit {
 
     /// Ends recording and writes the remaining events, for at most `timeout`.
     ///
-    /// Events that cannot be written by then stay in the journal. Calls after the first one wait
+    /// Events that cannot be written by then stay in the journal, unless there is a
+    /// [last resort](crate::Builder::last_resort), which takes its own time. Calls after the first one wait
     /// for the same end.
     ///
     /// # Errors
@@ -144,12 +171,13 @@ impl Audit {
             return Err(StoreError::Forked);
         }
         recorder.shut_down(timeout, self.handle.has_writer).await;
-        let stats = recorder.stats();
+        let (stats, taken) = (recorder.stats(), recorder.taken());
         Ok(ShutdownReport {
             stored: stats.stored,
-            left_in_journal: stats.pending,
+            left_in_journal: if taken.is_own { 0 } else { stats.pending },
+            packed: if taken.is_own { stats.pending } else { 0 },
             refused: stats.refused,
-            inherited_journals: stats.inherited_journals,
+            inherited_journals: stats.inherited_journals.saturating_sub(taken.inherited),
         })
     }
 
@@ -165,6 +193,16 @@ impl Audit {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.recorder().stats()
+    }
+
+    /// Returns whether the trail takes events and stores them, for the probes of a service.
+    ///
+    /// It asks neither a network nor a disk, and holds each lock for a few instructions. The writer
+    /// learns with the next event that PostgreSQL is away, because an idle process holds no
+    /// connection.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.recorder().health()
     }
 }
 

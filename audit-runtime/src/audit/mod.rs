@@ -6,6 +6,8 @@ mod bulk;
 #[cfg(feature = "evidence")]
 mod checkpoints;
 mod handle;
+#[cfg(feature = "postgres")]
+mod last_resort;
 #[cfg(not(feature = "policy"))]
 mod no_policy;
 mod on_exit;
@@ -21,5 +23,7 @@ mod with_postgres;
 pub use builder::Builder;
 pub use bulk::{Receipts, RecordAllError, RecordInError};
 pub use handle::{AlreadyInstalled, Audit, ShutdownReport};
+#[cfg(feature = "postgres")]
+pub use last_resort::LastResort;
 pub use receipt::Receipt;
 pub use start::StartError;

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "evidence")]
 use super::checkpoints::{self, Checkpoints};
+use super::last_resort::LastResort;
 use crate::postgres::ConnectOptions;
 use crate::privacy::{KeyDesk, MasterKey};
 use crate::recorder::counters::Counters;
@@ -30,6 +31,7 @@ pub(super) struct Shipping {
     pub(super) adopt_every: Duration,
     pub(super) upkeep_after: Duration,
     pub(super) master_key: Option<MasterKey>,
+    pub(super) last_resort: Option<LastResort>,
     #[cfg(feature = "evidence")]
     pub(super) checkpoints: Option<Checkpoints>,
 }
@@ -49,6 +51,7 @@ impl Default for Shipping {
             adopt_every: Duration::from_secs(30),
             upkeep_after: Duration::from_secs(60),
             master_key: None,
+            last_resort: None,
             #[cfg(feature = "evidence")]
             checkpoints: None,
         }
@@ -102,11 +105,16 @@ impl Shipping {
             let _ = recorder.encrypt.set(Box::new(Encryption { desk, counters: recorder.counters.clone() }));
             (requests, master)
         });
+        let batch_bytes = self.most_batch_bytes();
+        if let Some(last_resort) = self.last_resort {
+            let last_resort = last_resort.of(&recorder.journal, self.master_key.clone());
+            let _ = recorder.last_resort.set(Box::new(last_resort));
+        }
         let settings = writer::Settings {
             origin: recorder.origin().to_owned(),
             connections: self.connections,
             batch_rows: self.batch_rows,
-            batch_bytes: self.most_batch_bytes(),
+            batch_bytes,
             seal: self.seal,
             synchronous_commit: self.synchronous_commit,
             adopt_every: self.adopt_every,

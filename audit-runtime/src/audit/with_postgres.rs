@@ -1,8 +1,9 @@
 //! Settings of a trail that PostgreSQL stores.
 
-use super::builder::Builder;
+use super::builder::{Builder, Place};
 #[cfg(feature = "evidence")]
 use super::checkpoints::Checkpoints;
+use super::last_resort::LastResort;
 use super::shipping::Shipping;
 #[cfg(feature = "evidence")]
 use crate::evidence::SigningKey;
@@ -53,7 +54,7 @@ impl Builder {
     /// committed them, which a relay reports. [`Receipt::sent`](crate::Receipt::sent) waits for
     /// JetStream. Up to eight batches are on their way at once, unless
     /// [`connections`](Self::connections) is called after this. See [`relay`](crate::relay) and
-    /// `docs/nats.md`.
+    /// `docs/fleet.md`.
     #[cfg(feature = "nats")]
     #[cfg_attr(docsrs, doc(cfg(feature = "nats")))]
     pub fn nats(mut self, nats: Nats) -> Self {
@@ -139,6 +140,40 @@ impl Builder {
         self
     }
 
+    /// Sets where the events go that a shutdown could not ship, for a machine whose disk goes with it.
+    ///
+    /// A pod with an `emptyDir` that is deleted while PostgreSQL is away would take its journal with
+    /// it. With a last resort, [`Audit::shutdown`](crate::Audit::shutdown) and
+    /// [`on_exit`](Self::on_exit) then pack the journal into one file, and remove it. Journals of
+    /// dead processes go along, unless another process uses the directory.
+    /// `audit-trail journal ship FILE` stores each of the events once.
+    ///
+    /// It begins once the shutdown's time is over, and takes its [own](LastResort::within). If it
+    /// fails, the journal stays as it is, and the log has the reason.
+    ///
+    /// With a [master key](Self::master_key), the file is encrypted. Without one, a journal that
+    /// contains personal data is left.
+    ///
+    /// ```no_run
+    /// use audit_runtime::{Audit, LastResort};
+    /// use std::process::ExitCode;
+    /// use std::time::Duration;
+    ///
+    /// # async fn end() -> Result<ExitCode, Box<dyn std::error::Error>> {
+    /// let audit = Audit::builder()
+    ///     .postgres("postgres://broker@db/broker")
+    ///     .journal("/var/lib/broker/audit")
+    ///     .last_resort(LastResort::file("/mnt/spool"))
+    ///     .start()?;
+    /// // .. and at the end:
+    /// Ok(audit.shutdown(Duration::from_secs(10)).await?.exit_code())
+    /// # }
+    /// ```
+    pub fn last_resort(mut self, last_resort: LastResort) -> Self {
+        self.shipping.last_resort = Some(last_resort);
+        self
+    }
+
     /// Sets when partitions are first made: for tests, which do not wait for a minute.
     #[doc(hidden)]
     pub fn upkeep_after(mut self, delay: Duration) -> Self {
@@ -186,6 +221,16 @@ impl Builder {
         #[cfg(feature = "evidence")]
         if self.shipping.checkpoints.as_ref().is_some_and(|checkpoints| checkpoints.every.is_zero()) {
             problems.push("checkpoint_every is zero; name an interval, ten minutes as an example".into());
+        }
+        if let Some(last_resort) = &self.shipping.last_resort {
+            if !matches!(self.place, Some(Place::Directory(_))) {
+                problems.push(
+                    "last_resort packs the journal's directory, and there is none; call .journal(directory)".into(),
+                );
+            }
+            if last_resort.is_instant() {
+                problems.push("the time of last_resort is zero; name one, 10 s by default".into());
+            }
         }
         if *connections == 0 || *batch_rows == 0 {
             problems.push("connections and batch_rows must be at least 1".into());

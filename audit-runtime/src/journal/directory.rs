@@ -26,7 +26,7 @@ use uuid::Uuid;
 
 /// The ending of the files of the cut log.
 pub(super) const CUTS: &str = "cuts";
-const LOCK: &str = "lock";
+pub(super) const LOCK: &str = "lock";
 const EXTENSION: &str = "journal";
 
 /// A journal's directory, locked by this process.

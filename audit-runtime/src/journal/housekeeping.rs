@@ -6,6 +6,7 @@
 use super::Journal;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
@@ -19,18 +20,16 @@ pub(crate) fn start(journal: &Arc<Journal>, sync_every: Duration) -> io::Result<
 }
 
 fn run(journal: &Journal, sync_every: Duration) {
-    let mut sync_failed = false;
     while !journal.is_closed() {
         // A failure is not final: the next round tries again, and calls return the error meanwhile.
         let _ = journal.grow();
         journal.end_if_wanted();
-        match journal.sync() {
-            Ok(()) => sync_failed = false,
-            Err(error) if !sync_failed => {
-                sync_failed = true;
-                tracing::error!(journal = %journal.id(), %error, "the journal cannot be synced to disk");
-            }
-            Err(_) => {}
+        let synced = journal.sync();
+        let has_failed_before = journal.sync_failing.swap(synced.is_err(), Ordering::Relaxed);
+        if let Err(error) = synced
+            && !has_failed_before
+        {
+            tracing::error!(journal = %journal.id(), %error, "the journal cannot be synced to disk");
         }
         if !journal.is_sync_wanted() {
             thread::park_timeout(sync_every);

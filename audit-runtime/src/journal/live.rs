@@ -45,6 +45,8 @@ pub(crate) struct Journal {
     /// A caller waits for the next sync.
     pub(super) sync_wanted: AtomicBool,
     pub(super) syncs_begun: AtomicU64,
+    /// The last sync failed.
+    pub(super) sync_failing: AtomicBool,
     pub(super) housekeeper: OnceLock<Thread>,
     /// The journal was released: syncs have ended.
     pub(super) released: AtomicBool,
@@ -77,6 +79,7 @@ impl Journal {
             synced: watch::Sender::default(),
             sync_wanted: AtomicBool::new(false),
             syncs_begun: AtomicU64::new(0),
+            sync_failing: AtomicBool::new(false),
             housekeeper: OnceLock::new(),
             released: AtomicBool::new(false),
         };
@@ -226,6 +229,12 @@ impl Journal {
     /// Where it lies beside others, or `None` for `.memory()`.
     pub(crate) fn parent(&self) -> Option<&Parent> {
         self.parent.as_ref()
+    }
+
+    #[cfg(feature = "postgres")]
+    /// Returns its directory's path, or `None` for `.memory()`.
+    pub(crate) fn path(&self) -> Option<&std::path::Path> {
+        self.directory.as_ref().map(Directory::path)
     }
 
     pub(crate) fn is_in_memory(&self) -> bool {

@@ -28,12 +28,15 @@
 mod bench;
 pub(crate) mod checksum;
 #[cfg(feature = "postgres")]
+mod contents;
+#[cfg(feature = "postgres")]
 mod cut_log;
 mod directory;
 mod directory_limit;
 mod durability;
 mod error;
 mod filesystem;
+mod fill;
 pub(crate) mod format;
 mod growth;
 pub(crate) mod housekeeping;
@@ -50,6 +53,8 @@ mod segment;
 mod state;
 
 pub use bench::BenchedJournal;
+#[cfg(feature = "postgres")]
+pub(crate) use contents::{Content, is_name, make_lock};
 #[cfg(feature = "postgres")]
 pub(crate) use cut_log::{Cut, CutLog, Noticed};
 #[cfg(feature = "postgres")]

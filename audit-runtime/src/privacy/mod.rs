@@ -12,6 +12,8 @@
 mod encrypted;
 mod event;
 #[cfg(feature = "personal")]
+mod file_cipher;
+#[cfg(feature = "personal")]
 mod forget;
 mod key_desk;
 mod key_keeper;
@@ -27,6 +29,8 @@ mod value;
 
 pub(crate) use event::{encrypt, subjects};
 #[cfg(feature = "personal")]
+pub(crate) use file_cipher::{CHUNK_TAG, FileCipher, WRAPPED};
+#[cfg(feature = "personal")]
 pub use forget::ForgetReport;
 #[cfg(feature = "personal")]
 pub(crate) use forget::forget;
@@ -37,5 +41,5 @@ pub(crate) use keys::{SubjectKeys, key_ids};
 #[cfg(feature = "personal")]
 pub use master::{MasterKey, MasterKeyError};
 #[cfg(not(feature = "personal"))]
-pub(crate) use no_keys::{MasterKey, SubjectKeys};
+pub(crate) use no_keys::{CHUNK_TAG, FileCipher, MasterKey, SubjectKeys, WRAPPED};
 pub(crate) use reveal::reveal;

@@ -1,5 +1,6 @@
 //! Counters of one trail.
 
+use super::recent::Recent;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -16,6 +17,9 @@ struct Shard(AtomicU64);
 pub(crate) struct Counters {
     appended: [Shard; SHARDS],
     pub(super) refused: AtomicU64,
+    refused_recently: Recent,
+    /// Times that personal values were redacted for lack of a master key.
+    redacted: AtomicU64,
     /// Intents in the journal without a completion.
     open_intents: AtomicU64,
     pub(super) in_transactions: AtomicU64,
@@ -66,6 +70,20 @@ impl Counters {
 
     pub(crate) fn refused(&self) {
         self.refused.fetch_add(1, Ordering::Relaxed);
+        self.refused_recently.add();
+    }
+
+    /// Events that were refused within the last minute.
+    pub(super) fn refused_recently(&self) -> u64 {
+        self.refused_recently.count()
+    }
+
+    pub(super) fn redacting(&self) {
+        self.redacted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn redacted(&self) -> u64 {
+        self.redacted.load(Ordering::Relaxed)
     }
 
     pub(crate) fn intent_began(&self) {

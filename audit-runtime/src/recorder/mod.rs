@@ -6,8 +6,10 @@ pub(crate) mod control;
 pub(crate) mod counters;
 mod encrypt;
 mod handle;
+pub(crate) mod health;
 mod inherited;
 pub(crate) mod installed;
+mod last_resort;
 mod lost_events;
 mod manual_event;
 #[cfg_attr(
@@ -18,6 +20,7 @@ pub(crate) mod policy;
 #[cfg(feature = "policy")]
 pub(crate) mod policy_watch;
 pub(crate) mod printer;
+mod recent;
 pub(crate) mod rule_name;
 mod settings;
 mod shutdown;
@@ -30,7 +33,10 @@ pub(crate) use encrypt::Encrypt;
 #[cfg(feature = "postgres")]
 pub(crate) use encrypt::Encrypting;
 pub(crate) use handle::Handle;
+pub use health::{Health, Reason};
 pub(crate) use inherited::Inherited;
+#[cfg(feature = "postgres")]
+pub(crate) use last_resort::{LastResort, Taken};
 pub(crate) use manual_event::Recorded;
 pub(crate) use rule_name::RuleName;
 pub(crate) use settings::{Durability, Settings};
@@ -70,6 +76,9 @@ pub(crate) struct Recorder {
     probed_in_transactions: Mutex<Vec<Uuid>>,
     /// Encrypts rows that do not go through the journal.
     pub(crate) encrypt: std::sync::OnceLock<Box<dyn Encrypt>>,
+    /// Takes what a shutdown could not ship.
+    pub(crate) last_resort: std::sync::OnceLock<Box<dyn last_resort::LastResort>>,
+    taken: tokio::sync::OnceCell<last_resort::Taken>,
 }
 
 /// A period of refusals is over after this time without one.
@@ -88,6 +97,8 @@ impl Recorder {
             lost: LostEvents::default(),
             probed_in_transactions: Mutex::default(),
             encrypt: std::sync::OnceLock::new(),
+            last_resort: std::sync::OnceLock::new(),
+            taken: tokio::sync::OnceCell::new(),
         }
     }
 
@@ -110,6 +121,7 @@ impl Recorder {
     pub(crate) fn keeps_personal(&self) -> bool {
         let keeps = self.settings.keeps_personal;
         if !keeps {
+            self.counters.redacting();
             self.redactions.warn(|suppressed| {
                 tracing::warn!(
                     suppressed,
@@ -176,5 +188,9 @@ impl Recorder {
 
     pub(crate) fn stats(&self) -> Stats {
         Stats::of(&self.counters, &self.journal, &self.control.progress())
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        Health::of(&self.counters, &self.journal, &self.control)
     }
 }

@@ -20,10 +20,13 @@ use std::time::Duration;
 /// | name | kind | what |
 /// | --- | --- | --- |
 /// | `audit_events_recorded_total`, `audit_events_stored_total`, `audit_events_refused_total`, `audit_events_quarantined_total`, `audit_events_adopted_total`, `audit_events_in_transactions_total` | counter | as below |
-/// | `audit_batch_retries_total` | counter | attempts to store a batch that failed |
-/// | `audit_batch_conflicts_total`, `audit_events_rekeyed_total` | counter | as below |
+/// | `audit_batches_total`, `audit_batch_retries_total` | counter | batches that were stored, attempts that failed |
+/// | `audit_batch_conflicts_total`, `audit_events_rekeyed_total`, `audit_redactions_total`, `audit_journals_adopted_total` | counter | as below |
 /// | `audit_events_left_out_total` | counter | events that a rule of the policy left out, with the label `rule` |
-/// | `audit_events_pending`, `audit_journal_bytes`, `audit_lag_seconds` | gauge | what waits in the journal, its bytes, the age of the oldest |
+/// | `audit_events_pending`, `audit_lag_seconds` | gauge | what waits in the journal, the age of the oldest |
+/// | `audit_journal_bytes`, `audit_journal_used_bytes`, `audit_journal_limit_bytes` | gauge | as below |
+/// | `audit_journals_waiting` | gauge | journals of dead processes that wait |
+/// | `audit_health` | gauge | 0 healthy, 1 degraded, 2 refusing: see [`Health`](crate::Health) |
 /// | `audit_batch_rows`, `audit_commit_seconds` | histogram | of each batch that was stored: its rows, and how long its transaction took |
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -36,6 +39,11 @@ pub struct Stats {
     pub pending: u64,
     /// Events the journal did not take.
     pub refused: u64,
+    /// Those of the last minute, or of up to five seconds less.
+    pub refused_last_minute: u64,
+    /// Times that personal values were recorded as `"[redacted]"` because no master key encrypts them.
+    /// Each such event counts once at least.
+    pub redacted: u64,
     /// Events of dead processes' journals that this one has stored. The counts above exclude them.
     pub adopted: u64,
     /// Journals of dead processes that this one has shipped and removed.
@@ -59,6 +67,11 @@ pub struct Stats {
     pub rekeyed: u64,
     /// Bytes of the journal's segments.
     pub journal_bytes: u64,
+    /// Those of them that are in use. The others are room ahead of the callers.
+    pub journal_used: u64,
+    /// The most bytes that the journal may use: `journal_limit`, or what other journals leave of
+    /// `directory_limit`.
+    pub journal_limit: u64,
     /// The age of the oldest event that is not stored, or zero if all are stored.
     pub lag: Duration,
     /// Events that each rule of the policy left out, by the rule's name. The counts above exclude
@@ -71,6 +84,12 @@ pub struct Stats {
 }
 
 impl Stats {
+    /// Returns the part of its limit that the journal uses: from 0.0, and 1.0 where it is full.
+    #[must_use]
+    pub fn journal_fill(&self) -> f64 {
+        if self.journal_limit == 0 { 1.0 } else { self.journal_used as f64 / self.journal_limit as f64 }
+    }
+
     pub(crate) fn of(counters: &Counters, journal: &Journal, progress: &Progress) -> Self {
         let stored = progress.stored;
         let appended = counters.appended();
@@ -80,6 +99,8 @@ impl Stats {
             stored,
             pending: appended - stored,
             refused,
+            refused_last_minute: counters.refused_recently(),
+            redacted: counters.redacted(),
             in_transactions: counters.in_transactions.load(Ordering::Relaxed),
             adopted: counters.adopted.load(Ordering::Relaxed),
             adopted_journals: counters.adopted_journals.load(Ordering::Relaxed),
@@ -90,6 +111,8 @@ impl Stats {
             conflicts: counters.conflicts.load(Ordering::Relaxed),
             rekeyed: counters.rekeyed.load(Ordering::Relaxed),
             journal_bytes: journal.bytes(),
+            journal_used: journal.used(),
+            journal_limit: journal.limit(),
             lag: lag(journal, progress.stored_to),
             left_out: counters.left_out(),
             policy_error: counters.policy_error(),

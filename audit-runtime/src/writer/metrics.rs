@@ -1,7 +1,11 @@
 //! Reports to the `metrics` facade: see [`Stats`](crate::Stats). The writer's thread makes them,
 //! and callers pay nothing.
 
+#[cfg(feature = "metrics")]
+use super::metrics_table::{BATCH_ROWS, COMMIT_SECONDS, COUNTERS, GAUGES, HEALTH, LEFT_OUT, describe};
 use super::parts::WriterParts;
+#[cfg(feature = "metrics")]
+use crate::recorder::health::Health;
 use std::time::Duration;
 
 /// The interval at which counts and sizes are reported.
@@ -15,6 +19,8 @@ pub(super) struct MetricsReporter<'a> {
 
 impl<'a> MetricsReporter<'a> {
     pub(super) fn new(parts: &'a WriterParts) -> Self {
+        #[cfg(feature = "metrics")]
+        describe();
         Self { parts }
     }
 }
@@ -36,30 +42,21 @@ impl MetricsReporter<'_> {
 
     pub(super) fn report(&self) {
         let (stats, service) = (self.parts.stats(), service(self.parts));
-        for (name, value) in [
-            ("audit_events_recorded_total", stats.recorded),
-            ("audit_events_stored_total", stats.stored),
-            ("audit_events_refused_total", stats.refused),
-            ("audit_events_quarantined_total", stats.quarantined),
-            ("audit_events_adopted_total", stats.adopted),
-            ("audit_events_in_transactions_total", stats.in_transactions),
-            ("audit_batch_retries_total", stats.retries),
-            ("audit_batch_conflicts_total", stats.conflicts),
-            ("audit_events_rekeyed_total", stats.rekeyed),
-        ] {
-            metrics::counter!(name, "service" => service.clone()).absolute(value);
+        for counter in COUNTERS {
+            metrics::counter!(counter.name, "service" => service.clone()).absolute((counter.value)(&stats));
         }
-        for (rule, left_out) in stats.left_out {
-            metrics::counter!("audit_events_left_out_total", "service" => service.clone(), "rule" => rule)
-                .absolute(left_out);
+        for (rule, left_out) in &stats.left_out {
+            metrics::counter!(LEFT_OUT.name, "service" => service.clone(), "rule" => rule.clone()).absolute(*left_out);
         }
-        for (name, value) in [
-            ("audit_events_pending", stats.pending as f64),
-            ("audit_journal_bytes", stats.journal_bytes as f64),
-            ("audit_lag_seconds", stats.lag.as_secs_f64()),
-        ] {
-            metrics::gauge!(name, "service" => service.clone()).set(value);
+        for gauge in GAUGES {
+            metrics::gauge!(gauge.name, "service" => service.clone()).set((gauge.value)(&stats));
         }
+        let health = match Health::of(&self.parts.counters, &self.parts.journal, &self.parts.control) {
+            Health::Healthy => 0.0,
+            Health::Degraded(_) => 1.0,
+            Health::Refusing(_) => 2.0,
+        };
+        metrics::gauge!(HEALTH.name, "service" => service).set(health);
     }
 }
 
@@ -77,8 +74,8 @@ impl MetricsReporter<'_> {
 /// A batch was stored.
 #[cfg(feature = "metrics")]
 pub(super) fn batch(parts: &WriterParts, rows: usize, took: Duration) {
-    metrics::histogram!("audit_batch_rows", "service" => service(parts)).record(rows as f64);
-    metrics::histogram!("audit_commit_seconds", "service" => service(parts)).record(took.as_secs_f64());
+    metrics::histogram!(BATCH_ROWS.name, "service" => service(parts)).record(rows as f64);
+    metrics::histogram!(COMMIT_SECONDS.name, "service" => service(parts)).record(took.as_secs_f64());
 }
 
 #[cfg(not(feature = "metrics"))]

@@ -28,6 +28,8 @@ mod lane;
 mod linger;
 mod link;
 mod metrics;
+#[cfg(feature = "metrics")]
+mod metrics_table;
 #[cfg(feature = "nats")]
 pub(crate) mod nats;
 mod orphan_plan;

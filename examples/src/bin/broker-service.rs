@@ -6,16 +6,18 @@
 //! POST /mode              {"mode": "live"}       -> trades with money from now on; only if that is on record
 //! GET  /orders/{id}/trail ?recommendation=ID     -> the order's trail
 //! GET  /metrics                                  -> the audit trail's counts, sizes and times, for Prometheus
+//! GET  /healthz                                  -> 200 while the process answers: for a liveness probe
+//! GET  /readyz                                   -> 503 while the trail refuses events: for a readiness probe
 //! ```
 //!
 //! The header `x-operator` names the operator: a proxy that authenticates sets it. It is on every
 //! event of the request, as are `traceparent` and `x-request-id`.
 
 use anyhow::Context;
-use audit_runtime::Audit;
 use audit_runtime::admin::Admin;
 use audit_runtime::tower::ContextLayer;
 use audit_runtime::trail::{Trail, TrailEvent};
+use audit_runtime::{Audit, Builder, LastResort};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -50,6 +52,12 @@ struct Arguments {
     /// Where the journal is kept
     #[arg(long, value_name = "DIRECTORY")]
     journal: PathBuf,
+    /// The most bytes of the journal
+    #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
+    journal_limit: usize,
+    /// Where the journal goes if PostgreSQL is away at the end: a new file, or a directory
+    #[arg(long, value_name = "PATH")]
+    last_resort: Option<PathBuf>,
 }
 
 #[derive(Clone)]
@@ -61,19 +69,22 @@ struct Service {
 #[tokio::main]
 async fn main() -> ExitCode {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    examples::ended(serve().await.map(|()| ExitCode::SUCCESS))
+    examples::ended(serve().await)
 }
 
-async fn serve() -> anyhow::Result<()> {
+async fn serve() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     // Before the trail starts, because the code that reports metrics asks for the existing
     // recorder.
     let metrics = PrometheusBuilder::new().install_recorder()?;
-    let audit = Audit::builder()
+    let builder = Audit::builder()
         .postgres(arguments.database_url.as_str())
         .journal(&arguments.journal)
-        .service("broker-service")
-        .start()?;
+        .segment_bytes(1 << 20)
+        .journal_limit(arguments.journal_limit)
+        .service("broker-service");
+    let builder = arguments.last_resort.map(LastResort::file).into_iter().fold(builder, Builder::last_resort);
+    let audit = builder.start()?;
     audit.install()?;
 
     // The pool is for reading. It connects when it is first used, so that the service starts
@@ -99,14 +110,24 @@ async fn serve() -> anyhow::Result<()> {
             request.headers.get("x-operator").and_then(|operator| operator.to_str().ok()).map(str::to_owned)
         }))
         .with_state(service.clone())
-        .route("/metrics", get(async move || metrics.render()));
+        .route("/metrics", get(async move || metrics.render()))
+        .route("/healthz", get(async || "alive"))
+        .route("/readyz", get(ready).with_state(audit.clone()));
 
     examples::http::serve(arguments.listen, router).await?;
     service.desk.switch(Mode::Paper).await?;
     pool.close().await;
     let report = audit.shutdown(Duration::from_secs(10)).await?;
     println!("stored {}, left in the journal {}", report.stored, report.left_in_journal);
-    Ok(())
+    // 75 if PostgreSQL does not have all events.
+    Ok(report.exit_code())
+}
+
+/// The service may get requests as long as the trail takes events, with or without PostgreSQL.
+async fn ready(State(audit): State<Audit>) -> (StatusCode, String) {
+    let health = audit.health();
+    let status = if health.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, health.to_string())
 }
 
 async fn migrate(pool: &PgPool, positions: &Stored) -> anyhow::Result<()> {
