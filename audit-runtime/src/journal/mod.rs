@@ -51,7 +51,7 @@ mod state;
 
 pub use bench::BenchedJournal;
 #[cfg(feature = "postgres")]
-pub(crate) use cut_log::{Cut, CutLog, Noticed};
+pub(crate) use cut_log::{Cut, CutLog, Noted, Noticed};
 #[cfg(feature = "postgres")]
 pub(crate) use directory::Directory;
 pub(crate) use directory::is_held;
