@@ -11,5 +11,6 @@ mod packs;
 mod places;
 mod pod;
 mod pods;
+mod points;
 mod relay;
 mod sockets;

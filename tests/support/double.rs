@@ -37,13 +37,13 @@ struct Shared {
 
 /// A message, with its announcement.
 #[derive(Debug, Clone)]
-struct Message {
-    header: Vec<u8>,
+pub(crate) struct Message {
+    pub(crate) header: Vec<u8>,
     body: Vec<u8>,
 }
 
 impl Message {
-    fn read(stream: &mut impl Read) -> io::Result<Self> {
+    pub(crate) fn read(stream: &mut impl Read) -> io::Result<Self> {
         let mut announced = [0; 12];
         stream.read_exact(&mut announced)?;
         let length = |at: usize| u32::from_le_bytes(announced[at..at + 4].try_into().unwrap()) as usize;
@@ -54,7 +54,7 @@ impl Message {
     }
 
     /// Its bytes, with a checksum that fits.
-    fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let crc = crc32c::crc32c_append(crc32c::crc32c(&self.header), &self.body);
         let numbers = [self.header.len() as u32, self.body.len() as u32, crc];
         let mut bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();

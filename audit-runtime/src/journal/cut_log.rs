@@ -8,6 +8,9 @@
 //! If batches go to PostgreSQL directly, the entry need not be synced first. After a power failure,
 //! the batches in the database show where the others began, and an adopter looks at both.
 //!
+//! If batches go to a relay, the file in which a batch is noted is synced, and its name, before the
+//! batch leaves. Batches that were cut meanwhile may be noted in the file of another segment.
+//!
 //! ```text
 //! <base of the segment in which the batches begin>.cuts
 //!
@@ -29,6 +32,8 @@ use crate::sys::platform;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use uuid::Uuid;
 
 const MAGIC: [u8; 8] = *b"AUDITCUT";
@@ -188,7 +193,40 @@ pub(crate) struct CutLog {
     journal: Uuid,
     segment_bytes: u64,
     /// The file of the last cut's segment.
-    open: Option<(u64, File)>,
+    open: Option<Open>,
+}
+
+/// The file of a segment's cuts.
+#[derive(Debug)]
+struct Open {
+    base: u64,
+    file: File,
+    /// Its name is on the disk.
+    is_named: Arc<AtomicBool>,
+}
+
+/// The file in which a batch is noted, to be synced.
+#[derive(Debug)]
+pub(crate) struct Noted {
+    path: PathBuf,
+    directory: PathBuf,
+    is_named: Arc<AtomicBool>,
+}
+
+impl Noted {
+    /// Has the disk hold the file's entries, and its name.
+    ///
+    /// # Errors
+    /// The file or the directory cannot be synced.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        // Windows syncs what may be written to.
+        platform::open_itself(OpenOptions::new().append(true), &self.path)?.sync_data()?;
+        if !self.is_named.load(Ordering::Acquire) {
+            platform::sync_directory(&self.directory)?;
+            self.is_named.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
 }
 
 impl CutLog {
@@ -203,23 +241,30 @@ impl CutLog {
     /// # Errors
     /// The file cannot be made or written to.
     pub(crate) fn append(&mut self, cut: &Cut) -> io::Result<()> {
-        let base = cut.first & !(self.segment_bytes - 1);
-        let mut file = match self.open.take() {
-            Some((open, file)) if open == base => file,
-            _ => self.file(base)?,
+        let base = self.base(cut.first);
+        let mut open = match self.open.take() {
+            Some(open) if open.base == base => open,
+            _ => Open { base, file: self.file(base)?, is_named: Arc::default() },
         };
-        let written = file.write_all(&cut.encode());
-        self.open = Some((base, file));
+        let written = open.file.write_all(&cut.encode());
+        self.open = Some(open);
         written
     }
 
-    /// Returns the file of the last cut. Another thread syncs it before a batch leaves by a way that
-    /// may deliver it after this process has died.
+    /// Returns the file in which a batch is noted that begins at this position.
     ///
-    /// # Errors
-    /// The process has no file descriptor left.
-    pub(crate) fn file_of_last(&self) -> io::Result<Option<File>> {
-        self.open.as_ref().map(|(_, file)| file.try_clone()).transpose()
+    /// Another thread syncs it before the batch leaves by a way that may deliver it after this
+    /// process has died. Batches that were cut meanwhile may be noted in other files.
+    pub(crate) fn noted(&self, first: u64) -> Noted {
+        let base = self.base(first);
+        let open = self.open.as_ref().filter(|open| open.base == base);
+        let is_named = open.map(|open| open.is_named.clone()).unwrap_or_default();
+        Noted { path: path(&self.directory, base), directory: self.directory.clone(), is_named }
+    }
+
+    /// The base of the segment of a position.
+    fn base(&self, position: u64) -> u64 {
+        position & !(self.segment_bytes - 1)
     }
 
     /// The file of a segment, behind its last whole entry.
@@ -271,11 +316,24 @@ mod tests {
         for first in [0, 10, 20, 30] {
             let mut log = log(directory.path());
             log.append(&cut(first)).unwrap();
-            log.file_of_last().unwrap().unwrap().sync_data().unwrap();
+            log.noted(first).sync().unwrap();
         }
         assert_eq!(read(directory.path(), Uuid::nil()).unwrap(), [0, 10, 20, 30].map(cut));
         assert_eq!(read(directory.path(), Uuid::max()).unwrap(), [], "another journal's");
         assert!(path(directory.path(), 0).exists() && !path(directory.path(), 32).exists());
+    }
+
+    #[test]
+    fn a_batch_is_synced_in_the_file_in_which_it_is_noted_whichever_was_cut_last() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut log = log(directory.path());
+        [0, 10, 40].into_iter().for_each(|first| log.append(&cut(first)).unwrap());
+        for first in [10, 40] {
+            log.noted(first).sync().unwrap();
+        }
+        std::fs::remove_file(path(directory.path(), 0)).unwrap();
+        log.noted(10).sync().unwrap_err();
+        log.noted(40).sync().unwrap();
     }
 
     #[test]

@@ -337,8 +337,8 @@ impl<'a> Adoption<'a> {
         self.encrypt(&mut batch).await?;
         batch.close(&self.parts.settings, &mut plan.chain);
         if self.link.may_hold_back() {
-            let log = plan.chain.log_of_cuts();
-            let _ = on_a_thread(move || log.map_or(Ok(()), |file| file.sync_data())).await;
+            let noted = plan.chain.noted(batch.first);
+            let _ = on_a_thread(move || noted.map_or(Ok(()), |noted| noted.sync())).await;
         }
         self.store(&batch).await?;
         plan.chain.stored(batch.first);

@@ -2,12 +2,11 @@
 
 use super::batch::{Batch, Row};
 use super::parts::Settings;
-use crate::journal::{Cut, CutLog};
+use crate::journal::{Cut, CutLog, Noted};
 use crate::postgres::copy::{Columns, CopyRows};
 use crate::record::{EventRef, payload};
 use crate::seal::merkle::Hash;
 use crate::seal::{self, Entry, LeafForm, Link, Seal, Sealer};
-use std::fs::File;
 
 /// The batches of a journal, each sealed behind the one before.
 #[derive(Debug, Default)]
@@ -45,9 +44,9 @@ impl Chain {
         Self { cuts: Some(cuts), shipped: Some(stored), ..Self::default() }
     }
 
-    /// Returns the file in which the last batch is noted, to be synced.
-    pub(super) fn log_of_cuts(&self) -> Option<File> {
-        self.cuts.as_ref().and_then(|log| log.file_of_last().ok().flatten())
+    /// Returns the file in which a batch is noted, to be synced.
+    pub(super) fn noted(&self, first: u64) -> Option<Noted> {
+        self.cuts.as_ref().map(|log| log.noted(first))
     }
 
     /// A batch is stored.

@@ -135,8 +135,8 @@ impl<'a> Lane<'a> {
             return;
         }
         let _ = self.parts.journal.synced(batch.end).await;
-        let log = self.work.planner.borrow().chain.log_of_cuts();
-        let _ = on_a_thread(move || log.map_or(Ok(()), |file| file.sync_data())).await;
+        let noted = self.work.planner.borrow().chain.noted(batch.first);
+        let _ = on_a_thread(move || noted.map_or(Ok(()), |noted| noted.sync())).await;
     }
 
     fn stored(&self, batch: Batch) {
