@@ -4,7 +4,7 @@ use super::pages;
 use super::refusal::Refusal;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::header::{ACCEPT, ALLOW, CONTENT_TYPE};
 use axum::http::uri::{PathAndQuery, Uri};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
@@ -125,5 +125,10 @@ pub(crate) async fn reworded(request: Request, next: Next) -> Response {
     if !is_bare {
         return response;
     }
-    refused(&Refusal::new(response.status(), text), is_json)
+    let mut answer = refused(&Refusal::new(response.status(), text), is_json);
+    // A refused method is answered with those that are allowed.
+    if let Some(allowed) = response.headers().get(ALLOW) {
+        answer.headers_mut().insert(ALLOW, allowed.clone());
+    }
+    answer
 }
