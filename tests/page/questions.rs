@@ -20,7 +20,8 @@ async fn accounts_service() -> (Database, audit_runtime::evidence::SigningKey) {
         let (kim, lee) = ("user:kim", "user:lee");
         by(audit, 0, Event::new("customer.registered").entity("customer", 1), kim, &json!({"plan": "basic"}));
         by(audit, 1, Event::new("account.opened").entity("account", 1).target("customer", 1), kim, &json!({}));
-        let limit = json!({"changes": {"account": {"limit_cents": {"from": 100, "to": 500}}}, "reason": "support case 17"});
+        let limit =
+            json!({"changes": {"account": {"limit_cents": {"from": 100, "to": 500}}}, "reason": "support case 17"});
         by(audit, 2, Event::new("limit.changed").entity("account", 1).target("customer", 1), kim, &limit);
         by(audit, 3, Event::new("invoice.issued").entity("invoice", "INV-2026-0007"), kim, &json!({"cents": 900}));
         by(audit, 4, Event::new("customer.viewed").entity("customer", 1), lee, &json!({"reason": "a call"}));
@@ -101,7 +102,10 @@ impl Person {
     async fn ask(&self) {
         // What happened to invoice INV-2026-0007?
         let list = self.search(&[("#entity", "invoice:INV-2026-0007")], "/?entity=invoice%3AINV-2026-0007").await;
-        assert!(list.contains("2 events") && list.contains("invoice.issued") && list.contains("invoice.settled"), "{list}");
+        assert!(
+            list.contains("2 events") && list.contains("invoice.issued") && list.contains("invoice.settled"),
+            "{list}"
+        );
         // What is on record about customer 1?
         self.search(&[("#entity", "customer:1")], "/?entity=customer%3A1").await;
         self.follow("tr.event td.entity a").await;
@@ -112,9 +116,8 @@ impl Person {
         }
         // Who looked at customer 1 in a week?
         let asked = [("#event", "customer.viewed"), ("#entity", "customer:1"), ("#since", "2026-05-01")];
-        let list = self
-            .search(&asked, "/?event=customer.viewed&entity=customer%3A1&since=2026-05-01T00%3A00%3A00Z")
-            .await;
+        let list =
+            self.search(&asked, "/?event=customer.viewed&entity=customer%3A1&since=2026-05-01T00%3A00%3A00Z").await;
         assert!(list.contains("1 event,") && list.contains("user:lee") && list.contains("a call"), "{list}");
         // What did tenant acme do?
         let list = self.search(&[("#tenant", "acme")], "/?tenant=acme").await;
@@ -122,7 +125,10 @@ impl Person {
         // Why was the transfer refused?
         self.search(&[("#event", "transfer.refused")], "/?event=transfer.refused").await;
         let event = self.open_first().await;
-        assert!(event.contains("balance and limit are 500 cents") && event.contains("because the limit is low"), "{event}");
+        assert!(
+            event.contains("balance and limit are 500 cents") && event.contains("because the limit is low"),
+            "{event}"
+        );
         // Who changed the limit from 100 to 500, and why?
         let asked = [("#event", "limit.changed"), ("#entity", "account:1")];
         self.search(&asked, "/?event=limit.changed&entity=account%3A1").await;

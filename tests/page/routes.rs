@@ -134,7 +134,11 @@ async fn no_route_shows_a_tenants_user_what_is_another_ones() {
     paths.retain(|path| !path.starts_with("/tail"));
     let lists: Vec<String> = paths
         .iter()
-        .filter(|path| ["/events", "/export", "/entity", "/actor", "/correlation", "/batch/", "/tenant"].iter().any(|begin| path.starts_with(begin)))
+        .filter(|path| {
+            ["/events", "/export", "/entity", "/actor", "/correlation", "/batch/", "/tenant"]
+                .iter()
+                .any(|begin| path.starts_with(begin))
+        })
         .cloned()
         .collect();
     let filters = [
@@ -221,7 +225,8 @@ async fn a_tail_of_a_tenants_user_is_theirs_alone() {
 async fn each_route_is_on_record_before_it_shows_anything() {
     let (database, ids) = two_tenants().await;
     let page = Page::start(&database, &[]);
-    let count = "SELECT count(*) FROM audit_events WHERE event_type IN ('audit.viewed', 'audit.exported', 'audit.proof')";
+    let count =
+        "SELECT count(*) FROM audit_events WHERE event_type IN ('audit.viewed', 'audit.exported', 'audit.proof')";
     let mut paths = paths(&page, "", &database, ids[0]).await;
     // The reveal has tests of its own, with a key; the document shows nothing of the trail.
     paths.retain(|path| !path.contains("/reveal") && !path.starts_with("/openapi"));
@@ -259,7 +264,8 @@ async fn no_other_method_does_anything() {
             assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
             assert_eq!(answer.header("allow"), "GET,HEAD", "{method} {path}");
         }
-        let overridden = page.request("/nothing").header("x-http-method-override", "GET").header("x-original-url", path);
+        let overridden =
+            page.request("/nothing").header("x-http-method-override", "GET").header("x-original-url", path);
         assert_eq!(sent(overridden).await.status, StatusCode::NOT_FOUND, "{path}");
     }
     assert_eq!(database.count(count).await, before);
@@ -352,7 +358,9 @@ async fn who_sends_slowly_is_cut_off() {
     let (silent, head, body) = tokio::join!(
         ends(""),
         ends("GET / HTTP/1.1\r\nHost: localhost\r\n"),
-        ends("POST /login HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\nContent-Length: 100\r\nConnection: close\r\n\r\ntoken=")
+        ends(
+            "POST /login HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\nContent-Length: 100\r\nConnection: close\r\n\r\ntoken="
+        )
     );
     assert!(silent.is_empty() && !head.contains("200 OK"), "{silent} {head}");
     assert!(body.starts_with("HTTP/1.1 408"), "{body}");

@@ -45,12 +45,18 @@ fn certified(directory: &Path) -> Certified {
 fn access(directory: &Path) -> String {
     let file = directory.join("access.toml");
     let hash = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(b"secret"));
-    std::fs::write(&file, format!("[[user]]\nname = \"ada\"\ntoken_sha256 = \"{hash}\"\nroles = [\"view\"]\n")).unwrap();
+    std::fs::write(&file, format!("[[user]]\nname = \"ada\"\ntoken_sha256 = \"{hash}\"\nroles = [\"view\"]\n"))
+        .unwrap();
     file.to_str().unwrap().to_owned()
 }
 
 /// Sends a request over TLS, to a server that one of these authorities vouches for.
-async fn asked(page: &Page, trusted: RootCertStore, head: &str, body: &str) -> std::io::Result<(String, ProtocolVersion)> {
+async fn asked(
+    page: &Page,
+    trusted: RootCertStore,
+    head: &str,
+    body: &str,
+) -> std::io::Result<(String, ProtocolVersion)> {
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -74,10 +80,8 @@ async fn a_certificate_makes_the_page_https_alone() {
     let certified = certified(directory.path());
     let (certificate, secret) = (certified.certificate.to_str().unwrap(), certified.key.to_str().unwrap());
     let access = access(directory.path());
-    let page = Page::start(
-        &database,
-        &["--access", &access, "--certificate", certificate, "--certificate-key", secret],
-    );
+    let page =
+        Page::start(&database, &["--access", &access, "--certificate", certificate, "--certificate-key", secret]);
     assert!(page.url.starts_with("https://127.0.0.1:"), "{}", page.url);
     let mut trusted = RootCertStore::empty();
     trusted.add(certified.authority.clone()).unwrap();

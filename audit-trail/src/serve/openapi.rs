@@ -23,7 +23,7 @@ fn schema(name: &str) -> Value {
     } else if name == "order" {
         json!({"type": "string", "enum": ["newest", "oldest"]})
     } else {
-        json!({"type": "string", "minLength": 1, "maxLength": 1000})
+        json!({"type": "string", "minLength": 1})
     };
     if SEVERAL.contains(&name) { json!({"type": "array", "items": one}) } else { one }
 }

@@ -13,7 +13,7 @@ pub(crate) fn page(shown: &Shown<'_>, health: &Health) -> Markup {
         "Status",
         shown,
         &html! {
-            section.head { h1 { "Status" } p.lead { "As the database states it at " (text(&status.at)) } }
+            section.head { h1 { "Status" } p.lead { "As the database states it at " time datetime=(status.at) { (text(&status.at)) } } }
             section.health {
                 @if health.problems.is_empty() {
                     p { span.badge.verified { "healthy" } " Nothing needs attention." }
