@@ -103,10 +103,10 @@ fn encoded(text: &str, raw: bool) -> String {
     form_urlencoded(text)
 }
 
-/// 5,000 by default; AUDIT_PAGE_REQUESTS sets another number.
+/// 10,000 by default; AUDIT_PAGE_REQUESTS sets another number.
 #[tokio::test]
 async fn no_request_is_answered_with_a_fault() {
-    let requests = std::env::var("AUDIT_PAGE_REQUESTS").ok().and_then(|text| text.parse().ok()).unwrap_or(5_000);
+    let requests = std::env::var("AUDIT_PAGE_REQUESTS").ok().and_then(|text| text.parse().ok()).unwrap_or(10_000);
     let database = accounts(20, &key()).await;
     // Who looked is on disk, so that no request waits for a transaction.
     let journal = tempfile::tempdir().unwrap();

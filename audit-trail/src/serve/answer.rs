@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::{ACCEPT, ALLOW, CONTENT_TYPE};
 use axum::http::uri::{PathAndQuery, Uri};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 use maud::Markup;
@@ -115,11 +115,12 @@ impl Form {
 /// Refuses a parameter without a value, unless it comes from a form of the page: a program whose
 /// variable is not set must not be shown everything.
 pub(crate) async fn stated(request: Request, next: Next) -> Response {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let is_json = wants_json(&request);
     let query = request.uri().query().unwrap_or_default();
     let mut parameters = form_urlencoded::parse(query.as_bytes());
     let empty = parameters.find(|(_, value)| value.trim().is_empty());
-    match empty.filter(|_| is_json) {
+    match empty.filter(|_| is_json && is_read) {
         Some((name, _)) => {
             refused(&Refusal::bad(format!("{name}: the value is empty; leave the parameter out, or give a value")), true)
         }
