@@ -4,7 +4,7 @@ use super::pages;
 use super::refusal::Refusal;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header::{ACCEPT, ALLOW, CONTENT_TYPE};
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::uri::{PathAndQuery, Uri};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
@@ -121,9 +121,10 @@ pub(crate) async fn stated(request: Request, next: Next) -> Response {
     let mut parameters = form_urlencoded::parse(query.as_bytes());
     let empty = parameters.find(|(_, value)| value.trim().is_empty());
     match empty.filter(|_| is_json && is_read) {
-        Some((name, _)) => {
-            refused(&Refusal::bad(format!("{name}: the value is empty; leave the parameter out, or give a value")), true)
-        }
+        Some((name, _)) => refused(
+            &Refusal::bad(format!("{name}: the value is empty; leave the parameter out, or give a value")),
+            true,
+        ),
         None => next.run(request).await,
     }
 }
@@ -145,10 +146,5 @@ pub(crate) async fn reworded(request: Request, next: Next) -> Response {
     if !is_bare {
         return response;
     }
-    let mut answer = refused(&Refusal::new(response.status(), text), is_json);
-    // A refused method is answered with those that are allowed.
-    if let Some(allowed) = response.headers().get(ALLOW) {
-        answer.headers_mut().insert(ALLOW, allowed.clone());
-    }
-    answer
+    refused(&Refusal::new(response.status(), text), is_json)
 }

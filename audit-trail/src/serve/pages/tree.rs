@@ -60,11 +60,7 @@ impl Tree<'_> {
                 continue;
             }
             let line = self.line(event);
-            let (below, within) = if level < DEEPEST {
-                self.level(Some(event.id), level + 1)
-            } else {
-                (html! {}, 0)
-            };
+            let (below, within) = if level < DEEPEST { self.level(Some(event.id), level + 1) } else { (html! {}, 0) };
             items.push((event.id, line, below, within));
         }
         let tree = html! {
