@@ -107,8 +107,9 @@ async fn no_hostile_value_runs_or_breaks_the_policy() {
     assert_eq!(reports, [""; 0]);
     // Chromium reads the others, too, among them what payloads in questions lead to.
     browser.open(&page.url).await;
-    paths.extend(questions());
-    assert!(paths.len() > 1_500, "{}", paths.len());
+    // Eight of them are about one payload, so that each kind has its turn.
+    paths.extend(questions().into_iter().step_by(5));
+    assert!(paths.len() > 700, "{}", paths.len());
     for some in paths.chunks(10) {
         let read = "const [paths, done] = arguments; \
                     const read = async (path) => { \
@@ -121,7 +122,7 @@ async fn no_hostile_value_runs_or_breaks_the_policy() {
         assert_eq!(found, json!([]));
     }
     // And some of those are visited: timelines of hostile names, and questions that are refused.
-    for path in questions().iter().step_by(11) {
+    for path in questions().iter().step_by(37) {
         browser.open(&format!("{}{path}", page.url)).await;
         assert!(browser.client.get_alert_text().await.is_err(), "{path} opened a dialog");
     }
