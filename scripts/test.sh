@@ -34,11 +34,13 @@ installed strace || missing+=(strace)
 installed valgrind || missing+=(valgrind)
 # For the existing system's side of the tables: the tests make a virtual environment with asyncpg.
 python3 -c 'import ensurepip' >/dev/null 2>&1 || missing+=(python3-venv)
-# Without it, a test of a full btrfs is left out, and the others run.
+# Without these, tests of a full btrfs and of the page in a browser are left out, and the others run.
 optional=()
 installed mkfs.btrfs || optional+=(btrfs-progs)
 # The same for the alerts and the dashboard of deploy/.
 installed promtool || optional+=(prometheus)
+installed chromium || optional+=(chromium)
+installed chromedriver || optional+=(chromium-driver)
 
 wanted=("${missing[@]}" "${optional[@]}")
 if [ ${#wanted[@]} -gt 0 ]; then
@@ -56,7 +58,7 @@ if [ ${#wanted[@]} -gt 0 ]; then
         fi
         exit 2
     else
-        step "missing, so that a test of a full btrfs is left out: ${optional[*]}"
+        step "missing, so that tests of a full btrfs or of the page in a browser are left out: ${optional[*]}"
     fi
 fi
 
@@ -64,6 +66,19 @@ fi
 if [ "$install" = yes ]; then
     export CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=0
 fi
+
+# axe-core, which looks for barriers on the page, is a package of npm: where npm is, or the file is at hand.
+if [ -z "${AUDIT_AXE:-}" ] && [ "$install" = yes ] && installed npm; then
+    axe=$PWD/${CARGO_TARGET_DIR:-target}/axe-core
+    case ${CARGO_TARGET_DIR:-} in /*) axe=$CARGO_TARGET_DIR/axe-core ;; esac
+    if [ ! -e "$axe/package/axe.min.js" ]; then
+        step "axe-core, by npm"
+        mkdir -p "$axe"
+        (cd "$axe" && npm pack --silent axe-core@4.14.1 && tar -xzf axe-core-*.tgz package/axe.min.js) || rm -rf "$axe"
+    fi
+    [ ! -e "$axe/package/axe.min.js" ] || export AUDIT_AXE=$axe/package/axe.min.js
+fi
+[ -n "${AUDIT_AXE:-}" ] || step "without AUDIT_AXE, the file axe.min.js of npm's axe-core, its test of the page is left out"
 
 step "format"
 cargo fmt --all --check

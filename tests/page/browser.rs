@@ -83,16 +83,23 @@ impl Browser {
             "goog:chromeOptions": options,
             "goog:loggingPrefs": {"browser": "ALL"},
             "unhandledPromptBehavior": "ignore",
+            // Tests make their certificates themselves.
+            "acceptInsecureCerts": true,
         }))
         .unwrap();
         let mut builder = ClientBuilder::new(HttpConnector::new());
         let client = builder.capabilities(capabilities).connect(&format!("http://127.0.0.1:{port}")).await.unwrap();
         let browser = Self { client, driver, _profile: profile };
-        let scheme = if settings.dark { "dark" } else { "light" };
-        let media = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
-        browser.command("Emulation.setEmulatedMedia", media).await;
+        browser.prefers(settings.dark).await;
         browser.resize(settings.width, settings.height).await;
         browser
+    }
+
+    /// Prefers dark colours, or light ones.
+    pub async fn prefers(&self, dark: bool) {
+        let scheme = if dark { "dark" } else { "light" };
+        let media = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+        self.command("Emulation.setEmulatedMedia", media).await;
     }
 
     /// Makes the view so large.

@@ -1,53 +1,126 @@
-//! Hostile values, paths, queries and cursors.
+//! Hostile values, in every column, on every page.
 
-use crate::scene::{accounts, key};
-use crate::server::{Page, sent};
-use proptest::prelude::*;
-use proptest::strategy::ValueTree;
-use proptest::test_runner::TestRunner;
+use crate::payloads::payloads;
+use crate::scene::{accounts, as_superuser, key};
+use crate::server::{Answer, Page, sent};
+use futures_util::{StreamExt, stream};
 use tests::Database;
 
-/// Texts that run, or break out of what is around them, where they are not escaped.
-pub const PAYLOADS: [&str; 24] = [
-    "<script>alert(1)</script>",
-    "\"><script>alert(1)</script>",
-    "'><img src=x onerror=alert(1)>",
-    "<svg onload=alert(1)>",
-    "</title><script>alert(1)</script>",
-    "</textarea><script>alert(1)</script>",
-    "</style><script>alert(1)</script>",
-    "<iframe srcdoc='<script>alert(1)</script>'>",
-    "javascript:alert(1)",
-    "data:text/html,<script>alert(1)</script>",
-    "\" onmouseover=\"alert(1)\" x=\"",
-    "' autofocus onfocus='alert(1)' x='",
-    "<details open ontoggle=alert(1)>",
-    "<a href=javascript:alert(1)>x</a>",
-    "<base href=//evil.example/>",
-    "<meta http-equiv=refresh content='0;url=//evil.example'>",
-    "<link rel=stylesheet href=//evil.example/x.css>",
-    "<!--<script>-->alert(1)",
-    "<math><mtext><table><mglyph><style><!--</style><img title='--&gt;&lt;img src=1 onerror=alert(1)&gt;'>",
-    "{{constructor.constructor('alert(1)')()}}",
-    "${alert(1)}",
-    "\r\nSet-Cookie: x=1\r\n\r\n<script>alert(1)</script>",
-    "\u{202e}evil\u{2066}",
-    "\u{1b}]0;owned\u{7}",
-];
-
-/// A trail with each payload in every column that takes a text.
+/// A trail with each payload in every column that takes a text, of every table that pages show.
 pub async fn hostile() -> Database {
     let database = Database::new().await;
-    for (number, payload) in PAYLOADS.iter().enumerate() {
-        let sql = "INSERT INTO audit_events (id, event_type, entity_type, actor, data, created_at, outcome, duration_us, correlation_id, context, \
-                   origin, entity_key, entity_id, targets, tenant) VALUES ($1, $2, $2, $2, jsonb_build_object($2, $2, 'error', jsonb_build_object('message', $2, 'causes', \
-                   jsonb_build_array($2)), 'changes', jsonb_build_object($2, jsonb_build_object($2, jsonb_build_object('from', $2, 'to', $2)))), \
-                   '2026-05-04 09:00:00Z'::timestamptz + interval '1 s' * $3, $2, 7, '00000000-0000-7000-8000-0000000000cc', jsonb_build_object('reason', $2, $2, $2), \
-                   $2, $2, gen_random_uuid(), jsonb_build_array(jsonb_build_object('type', $2, 'id', $2, 'key', $2)), $2)";
-        let id = uuid::Uuid::from_u128(0x7000_8000_0000_0000_0000 + number as u128);
-        sqlx::query(sql).bind(id).bind(payload).bind(number as i32).execute(&database.pool).await.unwrap();
+    // Functions of services, batches, checkpoints and gaps have texts, too.
+    let event = "INSERT INTO audit_events (id, event_type, entity_type, actor, data, created_at, outcome, duration_us, correlation_id, context, \
+         origin, entity_key, entity_id, targets, tenant, causation_id) SELECT $1, $2, $2, $2, jsonb_build_object($2, $2, 'error', jsonb_build_object('message', $2, 'causes', \
+         jsonb_build_array($2)), 'changes', jsonb_build_object($2, jsonb_build_object($2, jsonb_build_object('from', $2, 'to', $2)), \
+         'x', jsonb_build_object('from', $2, 'to', '[redacted]'))), \
+         '2026-05-04 09:00:00Z'::timestamptz + interval '1 s' * $3, $2, 7, '00000000-0000-7000-8000-0000000000cc', jsonb_build_object('reason', $2, $2, $2), \
+         $2, $2, gen_random_uuid(), jsonb_build_array(jsonb_build_object('type', $2, 'id', $2, 'key', $2)), $2, \
+         CASE WHEN $3 % 2 = 1 THEN $4 END";
+    let gap = "INSERT INTO audit_events (id, event_type, entity_type, actor, data, origin) \
+         SELECT gen_random_uuid(), 'audit.gap', $1, $1, jsonb_build_object('lost', $1, $1, $1), $1";
+    let batch = "INSERT INTO audit_batches (id, journal_id, first_position, end_position, rows, origin) \
+         SELECT gen_random_uuid(), gen_random_uuid(), 0, 1, 0, $1";
+    let checkpoint = "INSERT INTO audit_checkpoints (tree_size, note, frontier) SELECT 0, $1, ''";
+    let catalogue = "INSERT INTO audit_catalogue (service, version, digest, functions, origin) SELECT $1, $1, sha256(convert_to($1, 'UTF8')), \
+         jsonb_build_array(jsonb_build_object('function', $1, 'file', $1, 'events', jsonb_build_array($1), 'entity_type', $1, 'also', jsonb_build_array($1), \
+         'actor', $1, 'fields', jsonb_build_array(jsonb_build_object('name', $1, 'source', 'parameter', 'capture', 'value', 'is_personal', true)))), $1";
+    let mut connection = database.pool.acquire().await.unwrap();
+    for (number, payload) in payloads().iter().enumerate() {
+        let id = |number: usize| uuid::Uuid::from_u128(0x7000_8000_0000_0000_0000 + number as u128);
+        let before = id(number.saturating_sub(1));
+        sqlx::query(event)
+            .bind(id(number))
+            .bind(payload)
+            .bind(number as i32)
+            .bind(before)
+            .execute(&mut *connection)
+            .await
+            .unwrap();
+        for sql in [gap, batch, checkpoint, catalogue] {
+            sqlx::query(sql).bind(payload).execute(&mut *connection).await.unwrap();
+        }
     }
+    drop(connection);
+    let partition = "CREATE TABLE \"<img src=x onerror=alert(1)>\" PARTITION OF audit_events FOR VALUES FROM ('2999-01-01') TO ('2999-02-01')";
+    as_superuser(&database, partition).await;
     database
+}
+
+/// The pages that show such a trail.
+pub async fn pages(page: &Page) -> Vec<String> {
+    let mut paths = vec![
+        "/".to_owned(),
+        "/?check=1".into(),
+        "/?order=oldest&count=1".into(),
+        "/?find=evil".into(),
+        "/?event=audit.gap".into(),
+        "/correlation/00000000-0000-7000-8000-0000000000cc".into(),
+    ];
+    let document = page.json("/openapi.json").await;
+    let lists = document["paths"].as_object().unwrap().keys().filter_map(|path| path.strip_suffix(".json"));
+    paths.extend(lists.filter(|path| !path.contains('{') && *path != "/events").map(str::to_owned));
+    let mut next = Some("/events.json".to_owned());
+    while let Some(list) = next {
+        let list = page.json(&list).await;
+        let ids = list["events"].as_array().unwrap().iter().map(|entry| entry["event"]["id"].as_str().unwrap());
+        paths.extend(ids.map(|id| format!("/event/{id}")));
+        next = list["older"].as_str().map(str::to_owned);
+        paths.extend(next.iter().map(|next| next.replace("/events.json", "/")));
+    }
+    for row in page.json("/batches.json").await["rows"].as_array().unwrap().iter().take(9) {
+        paths.push(format!("/batch/{}", row["id"].as_str().unwrap()));
+    }
+    paths.extend((1..=payloads().len()).map(|number| format!("/checkpoint/{number}")));
+    paths
+}
+
+/// The pages of the things that payloads name, and questions that contain them.
+pub fn questions() -> Vec<String> {
+    const NAMES: [&str; 20] = [
+        "event",
+        "actor",
+        "tenant",
+        "find",
+        "origin",
+        "outcome",
+        "entity_type",
+        "entity",
+        "target",
+        "tz",
+        "since",
+        "until",
+        "older",
+        "newer",
+        "where",
+        "context",
+        "batch",
+        "order",
+        "check",
+        "evnet",
+    ];
+    let mut paths = Vec::new();
+    for (number, payload) in payloads().iter().enumerate() {
+        let encoded = form_urlencoded(payload);
+        // Each parameter gets a fifth of them.
+        paths.extend(NAMES.iter().skip(number % 5).step_by(5).map(|name| format!("/?{name}={encoded}")));
+        paths.push(match number % 3 {
+            0 => format!("/?where=a={encoded}"),
+            1 => format!("/?entity={encoded}:{encoded}"),
+            _ => format!("/?{encoded}={encoded}"),
+        });
+        paths.push(format!("/entity/{encoded}/{encoded}"));
+        paths.push(match number % 2 {
+            0 => format!("/actor/{encoded}"),
+            _ => format!("/tenant/{encoded}"),
+        });
+        paths.push(match number % 3 {
+            0 => format!("/{encoded}"),
+            1 => format!("/event/{encoded}"),
+            _ => format!("/login?to={encoded}"),
+        });
+    }
+    paths
 }
 
 /// Fails if a page has an element or an attribute that its own templates do not make.
@@ -59,11 +132,17 @@ fn is_harmless(path: &str, page: &str) {
         "<iframe",
         "<base",
         "<math",
+        "<style",
+        "<animate",
+        "<template",
+        "<noscript",
+        "action=\"//",
         " onerror=",
         "\" onload=",
         " ontoggle=",
         "srcdoc=",
         "http-equiv",
+        "href=\"//",
         "href=\"javascript",
         "href=\"data:",
         "style=\"",
@@ -81,64 +160,121 @@ fn is_harmless(path: &str, page: &str) {
     let (first, rest) = page.split_once(" value=\"").unwrap_or((page, ""));
     let outside = rest.split(" value=\"").filter_map(|part| part.split_once('"')).map(|(_, behind)| behind);
     let outside: String = std::iter::once(first).chain(outside).collect();
-    assert!(!outside.contains('\u{202e}') && !outside.contains('\u{1b}'), "{path}");
+    let steering = ['\u{202e}', '\u{1b}', '\u{9b}', '\u{2028}', '\u{200b}', '\u{85}', '\r'];
+    assert!(!outside.contains(steering), "{path}");
+}
+
+/// Fails if an answer is a fault, or has a header that a payload made.
+fn is_sound(path: &str, answer: &Answer) {
+    assert!(answer.status.as_u16() < 500, "{path}: {}", answer.text);
+    for header in ["set-cookie", "x-evil"] {
+        assert!(answer.headers.get(header).is_none(), "{path}");
+    }
+    let is_page = answer.header("content-type").starts_with("text/html");
+    let location = answer.header("location");
+    assert!(location.is_empty() || location.starts_with('/') && !location.starts_with("//"), "{path}: {location}");
+    if answer.status.as_u16() != 303 && is_page {
+        is_harmless(path, &answer.text);
+    }
 }
 
 #[tokio::test]
 async fn values_of_every_column_are_shown_as_text() {
     let database = hostile().await;
-    let page = Page::start(&database, &[]);
-    let mut paths = vec![
-        "/".to_owned(),
-        "/?check=1".into(),
-        "/?order=oldest".into(),
-        "/correlation/00000000-0000-7000-8000-0000000000cc".into(),
-        "/status".into(),
-    ];
-    let list = page.json("/events.json").await;
-    for entry in list["events"].as_array().unwrap() {
-        paths.push(format!("/event/{}", entry["event"]["id"].as_str().unwrap()));
+    let page = Page::start(&database, &["--public-key", &key().public().to_string()]);
+    let mut paths = pages(&page).await;
+    paths.extend(links(&page.page("/").await));
+    paths.extend(questions());
+    assert!(paths.len() > 2_000, "{}", paths.len());
+    let asked = stream::iter(&paths).map(async |path| (path, page.answer(path).await));
+    let mut answers = asked.buffer_unordered(8);
+    while let Some((path, answer)) = answers.next().await {
+        is_sound(path, &answer);
     }
-    let shown = page.page("/").await;
-    paths.extend(links(&shown));
-    for payload in PAYLOADS {
-        let encoded: String = form_urlencoded(payload);
-        for name in [
-            "event",
-            "actor",
-            "tenant",
-            "find",
-            "origin",
-            "outcome",
-            "entity_type",
-            "tz",
-            "since",
-            "older",
-            "where",
-            "evnet",
-        ] {
-            paths.push(format!("/?{name}={encoded}"));
-        }
-        paths.push(format!("/?where={}", form_urlencoded(&format!("a={payload}"))));
-        paths.push(format!("/entity/{0}/{0}", encoded.replace('+', "%20")));
-        paths.push(format!("/{}", encoded.replace('+', "%20")));
-    }
-    assert!(paths.len() > 300, "{}", paths.len());
-    for path in paths {
-        let answer = page.answer(&path).await;
-        assert!(answer.status.as_u16() < 500, "{path}: {}", answer.text);
-        assert!(answer.headers.get("set-cookie").is_none(), "{path}");
-        let is_page =
-            answer.headers.get("content-type").is_some_and(|kind| kind.to_str().unwrap().starts_with("text/html"));
-        if answer.status.as_u16() != 303 && is_page {
-            is_harmless(&path, &answer.text);
-        }
-    }
-    let csv = page.page("/export.csv").await;
-    assert!(!csv.contains("\n=") && !csv.contains(",=") && !csv.contains(",@"), "{csv}");
+    drop(answers);
+    assert_eq!(page.said(), [""; 0], "no request writes to the log");
 }
 
-fn form_urlencoded(text: &str) -> String {
+#[tokio::test]
+async fn no_cell_of_an_export_is_a_formula_and_no_line_is_torn() {
+    let database = hostile().await;
+    let page = Page::start(&database, &[]);
+    let answer = sent(page.request("/export.csv?own=1&event=*")).await;
+    assert_eq!(answer.header("content-disposition"), "attachment; filename=\"audit-events.csv\"");
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(answer.text.as_bytes());
+    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    let (last, rows) = rows.split_last().unwrap();
+    assert!(last[0].starts_with(&format!("# {} rows", rows.len())), "{last:?}");
+    for payload in payloads() {
+        let shown = |cell: &str| cell == payload || cell.strip_prefix('\'') == Some(&payload);
+        let row = rows.iter().find(|row| shown(&row[1]));
+        let row = row.unwrap_or_else(|| panic!("{payload:?} is not exported as it is"));
+        // Event, entity type, actor, outcome, origin, key and tenant.
+        assert!([1, 2, 4, 7, 12, 15, 17].iter().all(|column| shown(&row[*column])), "{row:?}");
+    }
+    for cell in rows.iter().flat_map(csv::StringRecord::iter) {
+        let begin = cell.trim_start_matches(|c: char| c.is_whitespace() || c.is_control() || c == '\u{feff}');
+        let is_formula = begin.starts_with(['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}']);
+        assert!(!is_formula && !cell.starts_with(['\t', '\r', '\n']), "{cell:?}");
+    }
+    for form in ["ndjson", "cloudevents"] {
+        let text = page.page(&format!("/export.{form}?event=*")).await;
+        let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert!(lines.len() > 2 * payloads().len(), "{}", lines.len());
+    }
+}
+
+#[tokio::test]
+async fn no_path_header_or_token_forges_a_line_of_the_log_or_a_name_on_record() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let database = accounts(2, &key()).await;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("access.toml");
+    let hash = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(b"token"));
+    // The name of a user is hostile, too.
+    let name = toml_text("\"><img src=x onerror=alert(1)>\u{1b}[31m\u{202e}");
+    let user = format!("[[user]]\nname = {name}\ntoken_sha256 = \"{hash}\"\nroles = [\"view\"]\n");
+    std::fs::write(&file, format!("{user}[header]\nname = \"x-user\"\npeers = [\"127.0.0.1\"]\nroles = [\"view\"]\n"))
+        .unwrap();
+    let page = Page::start(&database, &["--access", file.to_str().unwrap()]);
+    let shown = sent(page.request("/").bearer_auth("token")).await;
+    is_sound("/", &shown);
+    assert!(shown.text.contains("&lt;img src=x onerror=alert(1)&gt;"), "{}", shown.text);
+    let address = page.url.strip_prefix("http://").unwrap();
+    for payload in payloads() {
+        for head in [
+            format!("GET /?actor={payload} HTTP/1.1\r\nHost: x\r\nX-User: bob\r\n"),
+            format!("GET / HTTP/1.1\r\nHost: {payload}\r\nX-User: bob\r\n"),
+            format!("GET / HTTP/1.1\r\nHost: x\r\nX-User: {payload}\r\n"),
+            format!("GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {payload}\r\n"),
+            format!("GET / HTTP/1.1\r\nHost: x\r\nAccept: {payload}\r\nCookie: __Host-audit-trail={payload}\r\n"),
+        ] {
+            let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+            let _ = stream.write_all(format!("{head}Connection: close\r\n\r\n").as_bytes()).await;
+            let mut answer = Vec::new();
+            let _ = stream.read_to_end(&mut answer).await;
+            let answer = String::from_utf8_lossy(&answer).to_lowercase();
+            let (headers, _) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+            assert!(!headers.contains("\nset-cookie") && !headers.contains("\nx-evil"), "{head:?}: {headers}");
+            assert!(!headers.starts_with("http/1.1 5"), "{head:?}: {answer}");
+        }
+    }
+    assert_eq!(page.said(), [""; 0], "no request writes to the log");
+    // Names that a proxy states are visible ASCII; the one with a token is that of the file.
+    let names = "SELECT count(*) FROM audit_events WHERE actor ~ '[^ -~]' AND event_type = 'audit.viewed'";
+    let all = "SELECT count(DISTINCT actor) FROM audit_events WHERE event_type = 'audit.viewed'";
+    assert_eq!(database.count(names).await, 1);
+    assert!(database.count(all).await > 100);
+}
+
+/// A text as TOML writes it.
+fn toml_text(text: &str) -> String {
+    let escaped: String = text.chars().map(|c| format!("\\U{:08x}", u32::from(c))).collect();
+    format!("\"{escaped}\"")
+}
+
+/// A text, percent-encoded for a path or a query.
+pub fn form_urlencoded(text: &str) -> String {
     text.bytes()
         .map(|byte| if byte.is_ascii_alphanumeric() { (byte as char).to_string() } else { format!("%{byte:02X}") })
         .collect()
@@ -190,124 +326,4 @@ async fn every_answer_has_the_headers_that_keep_it_in_its_place() {
         assert!(headers.get("server").is_none(), "{path}");
     }
     assert!(!shown.contains("style=") && !shown.contains("onclick") && !shown.contains("<style"), "{shown}");
-}
-
-/// Requests that no person makes.
-fn request() -> impl Strategy<Value = String> {
-    let id = prop_oneof![Just("00000000-0000-7000-8000-0000000000aa".to_owned()), "[0-9a-f-]{0,40}", "\\PC{0,12}"];
-    let part = prop_oneof![
-        Just("event".to_owned()),
-        Just("entity".into()),
-        Just("actor".into()),
-        Just("tenant".into()),
-        Just("correlation".into()),
-        Just("batch".into()),
-        Just("batches".into()),
-        Just("checkpoint".into()),
-        Just("checkpoints".into()),
-        Just("status".into()),
-        Just("export.csv".into()),
-        Just("openapi".into()),
-        Just("assets".into()),
-        Just("events".into()),
-        "\\PC{0,20}",
-    ];
-    let name = prop_oneof![
-        Just("event".to_owned()),
-        Just("entity".into()),
-        Just("entity_id".into()),
-        Just("since".into()),
-        Just("until".into()),
-        Just("where".into()),
-        Just("context".into()),
-        Just("older".into()),
-        Just("newer".into()),
-        Just("tz".into()),
-        Just("find".into()),
-        Just("before".into()),
-        Just("check".into()),
-        Just("order".into()),
-        Just("batch".into()),
-        Just("outcome".into()),
-        Just("origin".into()),
-        "[a-z_]{0,8}",
-    ];
-    let value = prop_oneof![
-        "\\PC{0,30}",
-        "[0-9]{1,25}\\.[0-9a-f]{32}",
-        "-?infinity",
-        "-?infinity\\.[0-9a-f]{32}",
-        "[a-z]{1,6}=[\\[{\"0-9e.]{0,12}",
-        "[0-9]{1,7}-[0-9]{2}-[0-9]{2}",
-        "[0-9]{1,12}(us|s|m|h|d|w|mo|y)",
-        Just("1".to_owned()),
-        Just("*".repeat(50)),
-        Just("account:42".into()),
-        "[A-Z][a-z]{2,6}/[A-Z][a-z]{2,8}",
-    ];
-    let query = prop::collection::vec((name, value), 0..4);
-    let suffix = prop_oneof![Just(""), Just(".json"), Just("/proof.json"), Just("/reveal"), Just("/")];
-    (part, prop::collection::vec(id, 0..3), suffix, query, any::<bool>()).prop_map(|(part, ids, suffix, query, raw)| {
-        let encode = |text: &str| {
-            if raw {
-                text.chars().filter(char::is_ascii_graphic).filter(|c| *c != '#').collect()
-            } else {
-                form_urlencoded(text)
-            }
-        };
-        let path: Vec<String> = std::iter::once(part).chain(ids).map(|part| encode(&part)).collect();
-        let query: Vec<String> = query.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
-        format!("/{}{suffix}?{}", path.join("/"), query.join("&"))
-    })
-}
-
-/// 300 by default; AUDIT_PAGE_REQUESTS sets another number.
-#[tokio::test]
-async fn no_request_is_answered_with_a_fault() {
-    let requests = std::env::var("AUDIT_PAGE_REQUESTS").ok().and_then(|text| text.parse().ok()).unwrap_or(300);
-    let database = accounts(20, &key()).await;
-    let page = Page::start(&database, &[]);
-    let mut runner = TestRunner::deterministic();
-    let mut by_status = std::collections::BTreeMap::<u16, u32>::new();
-    for _ in 0..requests {
-        let path = request().new_tree(&mut runner).unwrap().current();
-        let Ok(request) = page.request(&path).build() else { continue };
-        let response = reqwest::Client::new().execute(request).await.unwrap();
-        let status = response.status().as_u16();
-        let text = response.text().await.unwrap_or_default();
-        assert!(status < 500, "{path}: {status} {text}");
-        *by_status.entry(status).or_default() += 1;
-    }
-    eprintln!("{by_status:?}");
-    assert!(by_status.len() > 2, "{by_status:?}");
-}
-
-#[tokio::test]
-async fn raw_requests_that_are_no_http_end_and_the_server_goes_on() {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let database = accounts(2, &key()).await;
-    let page = Page::start(&database, &[]);
-    let address = page.url.strip_prefix("http://").unwrap().to_owned();
-    for raw in [
-        "GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
-            .to_owned(),
-        "GET /\0 HTTP/1.1\r\nHost: localhost\r\n\r\n".into(),
-        "GET /?%00=%00&actor=%00 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".into(),
-        "GET http://evil.example/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".into(),
-        "GET //evil.example/.. HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".into(),
-        "GET /.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".into(),
-        format!("GET /?actor={} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", "a".repeat(30_000)),
-        format!("GET / HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "a".repeat(100_000)),
-        "TRACE / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".into(),
-        "\u{16}\u{3}\u{1}".into(),
-    ] {
-        let mut stream = tokio::net::TcpStream::connect(&address).await.unwrap();
-        let _ = stream.write_all(raw.as_bytes()).await;
-        let _ = stream.shutdown().await;
-        let mut answer = Vec::new();
-        let _ = tokio::time::timeout(tests::wait::PATIENCE, stream.read_to_end(&mut answer)).await.unwrap();
-        let answer = String::from_utf8_lossy(&answer);
-        assert!(!answer.starts_with("HTTP/1.1 5"), "{raw:.60}: {answer}");
-    }
-    assert_eq!(sent(page.request("/healthz")).await.text, "alive\n");
 }

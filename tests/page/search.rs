@@ -104,6 +104,19 @@ async fn relative_times_and_empty_fields_become_a_url_that_lasts() {
 }
 
 #[tokio::test]
+async fn a_value_that_a_program_leaves_empty_is_refused() {
+    let database = morning().await;
+    let page = Page::start(&database, &[]);
+    for path in ["/events.json?tenant=", "/actor/user:kim.json?event=+", "/export.csv?tenant=", "/status.json?tz="] {
+        let answer = page.answer(path).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{path}: {}", answer.text);
+        assert!(answer.text.contains("the value is empty") && answer.header("content-type") == "application/json");
+    }
+    let accepting = page.request("/?tenant=").header("accept", "application/json");
+    assert_eq!(crate::server::sent(accepting).await.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
 async fn what_is_not_there_and_what_cannot_be_read_is_said_in_words() {
     let database = morning().await;
     let page = Page::start(&database, &[]);

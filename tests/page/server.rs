@@ -5,6 +5,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, StatusCode};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use tests::Database;
 use tests::examples::audit_trail;
 
@@ -12,7 +13,8 @@ use tests::examples::audit_trail;
 pub struct Page {
     child: Child,
     pub url: String,
-    client: Client,
+    pub client: Client,
+    said: Arc<Mutex<Vec<String>>>,
 }
 
 /// An answer, read whole.
@@ -50,8 +52,21 @@ impl Page {
             said.push(line);
         };
         // It may print more, and must not wait for a reader.
-        std::thread::spawn(move || lines.for_each(|line| eprintln!("{}", line.unwrap_or_default())));
-        Self { child, url, client: Client::builder().redirect(Policy::none()).build().unwrap() }
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let further = said.clone();
+        std::thread::spawn(move || {
+            for line in lines {
+                let line = line.unwrap_or_default();
+                eprintln!("{line}");
+                further.lock().unwrap().push(line);
+            }
+        });
+        Self { child, url, client: Client::builder().redirect(Policy::none()).build().unwrap(), said }
+    }
+
+    /// The lines of its log since it has listened.
+    pub fn said(&self) -> Vec<String> {
+        self.said.lock().unwrap().clone()
     }
 
     /// The process.

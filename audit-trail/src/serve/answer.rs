@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::uri::{PathAndQuery, Uri};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 use maud::Markup;
@@ -20,8 +20,9 @@ pub(crate) enum Form {
 }
 
 const SUFFIX: &str = ".json";
+const EXPORT: &str = "/export.";
 
-/// Paths that end with the suffix by their own name.
+/// Paths that end with the suffix by their own name, and answer JSON to everybody.
 fn is_document(path: &str) -> bool {
     path == "/openapi.json" || path.ends_with("/proof.json")
 }
@@ -34,8 +35,11 @@ pub(crate) fn wants_json(request: &Request) -> bool {
 /// Notes the form that a request wants, and takes the suffix off its path.
 pub(crate) fn with_form(mut request: Request) -> Request {
     let accepts = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    let mut form = if accepts.starts_with("application/json") { Form::Json } else { Form::Html };
     let path = request.uri().path();
+    // Of an export, this is the form of a refusal.
+    let is_for_programs = is_document(path) || path.starts_with(EXPORT) && !accepts.starts_with("text/html");
+    let is_json = accepts.starts_with("application/json") || is_for_programs;
+    let mut form = if is_json { Form::Json } else { Form::Html };
     if !is_document(path)
         && let Some(short) = path.strip_suffix(SUFFIX)
     {
@@ -105,6 +109,23 @@ impl Form {
     /// Turns a handler's failure into the answer in this form.
     pub(crate) fn answer(self, result: Result<Response, Refusal>) -> Response {
         result.unwrap_or_else(|refusal| refused(&refusal, self == Self::Json))
+    }
+}
+
+/// Refuses a parameter without a value, unless it comes from a form of the page: a program whose
+/// variable is not set must not be shown everything.
+pub(crate) async fn stated(request: Request, next: Next) -> Response {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    let is_json = wants_json(&request);
+    let query = request.uri().query().unwrap_or_default();
+    let mut parameters = form_urlencoded::parse(query.as_bytes());
+    let empty = parameters.find(|(_, value)| value.trim().is_empty());
+    match empty.filter(|_| is_json && is_read) {
+        Some((name, _)) => refused(
+            &Refusal::bad(format!("{name}: the value is empty; leave the parameter out, or give a value")),
+            true,
+        ),
+        None => next.run(request).await,
     }
 }
 

@@ -10,7 +10,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::fmt;
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::{self, ServerConfig};
 use tower_service::Service;
 
 /// Connections at once; the next ones wait.
@@ -176,19 +176,30 @@ impl Connection {
 
 /// Reads a certificate with its chain, and its key.
 pub(crate) fn tls(certificate: &Path, key: &Path) -> Result<TlsAcceptor, Failure> {
-    let failed = |path: &Path, why: String| {
-        Failure::Usage(format!("cannot use {}: {why}; give a file in PEM form", path.display()))
+    let failed = |path: &Path, why: String| Failure::Usage(format!("cannot use {}: {why}", path.display()));
+    let read = |path: &Path, what: &str, error: pem::Error| {
+        let why = match error {
+            pem::Error::Io(error) => error.to_string(),
+            pem::Error::NoItemsFound => format!("it has no {what}; give a file in PEM form"),
+            error => format!("{error}; give a file in PEM form"),
+        };
+        failed(path, why)
     };
-    let chain = CertificateDer::pem_file_iter(certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| failed(certificate, error.to_string()))?;
-    let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| failed(key, error.to_string()))?;
+    let chain = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let chain = chain.and_then(|chain| if chain.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(chain) });
+    let chain = chain.map_err(|error| read(certificate, "certificate", error))?;
+    let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| read(key, "private key", error))?;
     let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map(|builder| builder.with_no_client_auth())
         .and_then(|builder| builder.with_single_cert(chain, secret))
-        .map_err(|error| failed(certificate, error.to_string()))?;
+        .map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => {
+                failed(key, "it belongs to another certificate; give the key of --certificate".into())
+            }
+            error => failed(certificate, error.to_string()),
+        })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }

@@ -23,7 +23,7 @@ fn schema(name: &str) -> Value {
     } else if name == "order" {
         json!({"type": "string", "enum": ["newest", "oldest"]})
     } else {
-        json!({"type": "string", "minLength": 1, "maxLength": 1000})
+        json!({"type": "string", "minLength": 1})
     };
     if SEVERAL.contains(&name) { json!({"type": "array", "items": one}) } else { one }
 }
@@ -66,7 +66,7 @@ pub(crate) fn document() -> Value {
         "/event/{id}.json",
         operation("Returns one event, checked now.", with(vec![in_path("id", &uuid)], &plain), "Event"),
     );
-    path("/event/{id}/proof.json", operation("Returns the proof of an event.", vec![in_path("id", &uuid)], "Any"));
+    path("/event/{id}/proof.json", operation("Returns the proof of an event.", vec![in_path("id", &uuid)], "Proof"));
     path(
         "/entity/{type}/{key}.json",
         operation(
@@ -85,14 +85,14 @@ pub(crate) fn document() -> Value {
         path(&format!("/{name}/{{id}}.json"), operation(summary, parameters, "List"));
     }
     let before = json!({"name": "before", "in": "query", "required": false, "schema": {"type": "string"}, "description": "Where the page before ended."});
-    path("/batches.json", operation("Lists batches, newest first.", with(vec![before], &plain), "Any"));
-    path("/checkpoints.json", operation("Lists the newest 100 checkpoints.", with(vec![], &plain), "Any"));
+    path("/batches.json", operation("Lists batches, newest first.", with(vec![before], &plain), "Batches"));
+    path("/checkpoints.json", operation("Lists the newest 100 checkpoints.", with(vec![], &plain), "Checkpoints"));
     let number = json!({"type": "integer", "format": "int64", "minimum": 1});
     path(
         "/checkpoint/{id}.json",
-        operation("Returns one checkpoint.", with(vec![in_path("id", &number)], &plain), "Any"),
+        operation("Returns one checkpoint.", with(vec![in_path("id", &number)], &plain), "Checkpoint"),
     );
-    path("/status.json", operation("Returns the state of the trail.", with(vec![], &plain), "Any"));
+    path("/status.json", operation("Returns the state of the trail.", with(vec![], &plain), "Status"));
     for (form, kind) in
         [("ndjson", "application/x-ndjson"), ("csv", "text/csv"), ("cloudevents", "application/x-ndjson")]
     {
@@ -126,8 +126,59 @@ fn schemas() -> Value {
         "required": ["state"],
         "properties": {"state": {"enum": ["passed", "failed", "not_checked", "unknown"]}, "why": or_null("string")},
     });
+    let list = |item: &str| json!({"type": "array", "items": {"$ref": format!("#/components/schemas/{item}")}});
     json!({
-        "Any": {},
+        "Proof": {"type": "object", "description": "The proof, as docs/evidence.md states its form."},
+        "Batch": {
+            "type": "object",
+            "required": ["id", "created_at", "origin", "rows", "journal_id", "first_position", "end_position", "is_sealed", "pruned"],
+            "properties": {
+                "id": {"type": "string", "format": "uuid"},
+                "created_at": {"type": "string"},
+                "origin": {"type": "string"},
+                "rows": {"type": "integer", "minimum": 0},
+                "journal_id": {"type": "string", "format": "uuid"},
+                "first_position": {"type": "integer"},
+                "end_position": {"type": "integer"},
+                "is_sealed": {"type": "boolean"},
+                "root": or_null("string"),
+                "previous_root": or_null("string"),
+                "number": or_null("integer"),
+                "checkpoint": or_null("integer"),
+                "pruned": {"type": "integer", "minimum": 0},
+            },
+        },
+        "Batches": {
+            "type": "object",
+            "required": ["rows", "before"],
+            "properties": {"rows": list("Batch"), "before": or_null("string")},
+        },
+        "Checkpoint": {
+            "type": "object",
+            "required": ["id", "created_at", "batches", "note", "signature"],
+            "properties": {
+                "id": {"type": "integer"},
+                "created_at": {"type": "string"},
+                "batches": {"type": "integer", "minimum": 0},
+                "note": {"type": "string"},
+                "signature": {
+                    "description": "The name of the key that has signed it, or why the key has not; null without a key.",
+                    "type": ["object", "null"],
+                    "properties": {"Ok": {"type": "string"}, "Err": {"type": "string"}},
+                },
+            },
+        },
+        "Checkpoints": list("Checkpoint"),
+        "Status": {
+            "type": "object",
+            "required": ["status", "gaps", "altered", "problems"],
+            "properties": {
+                "status": {"type": "object"},
+                "gaps": list("TrailEvent"),
+                "altered": {"type": "integer", "minimum": 0},
+                "problems": {"type": "array", "items": {"type": "string"}},
+            },
+        },
         "Problem": {"type": "object", "required": ["status", "error"], "properties": {"status": {"type": "integer"}, "error": {"type": "string"}}},
         "TrailEvent": {
             "type": "object",

@@ -48,7 +48,8 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .layer(limited);
     // Exports and tails take as long as they take.
     let streams = Router::new().route("/export.{form}", get(exported)).route("/tail", get(tailed));
-    let viewers = pages.merge(streams).fallback(unknown).layer(from_fn_with_state(site.clone(), access::authenticate));
+    let viewers = pages.merge(streams).fallback(unknown).layer(from_fn(answer::stated));
+    let viewers = viewers.layer(from_fn_with_state(site.clone(), access::authenticate));
     let open = Router::new()
         .route("/assets/{name}", get(assets::get))
         .route("/healthz", get(alive))

@@ -134,7 +134,8 @@ impl AccessFile {
         if values.next().is_some() {
             return Err(refused(format!("the header {} stands twice; the proxy has to replace it", header.name)));
         }
-        let name = value.to_str().ok().map(str::trim).filter(|name| !name.is_empty() && name.len() <= LONGEST_NAME);
+        let is_name = |name: &&str| !name.is_empty() && name.len() <= LONGEST_NAME && !name.contains(char::is_control);
+        let name = value.to_str().ok().map(str::trim).filter(is_name);
         let name = name.ok_or_else(|| refused(format!("the header {} holds no name", header.name)))?;
         if let Some(user) = self.by_name(name) {
             return Ok(Some(user.clone()));

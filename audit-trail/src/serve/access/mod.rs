@@ -91,10 +91,18 @@ impl Viewer {
 pub(crate) async fn authenticate(State(site): State<Arc<Site>>, mut request: Request, next: Next) -> Response {
     let is_json = super::answer::wants_json(&request);
     let peer = request.extensions().get::<Peer>().cloned().unwrap_or(Peer::Socket);
+    if is_within_another_site(request.headers()) {
+        let text = "another site asked for this within a page of its own; open the page itself";
+        return super::answer::refused(&Refusal::forbidden(text), is_json);
+    }
     match viewer(&site, request.headers(), &peer) {
         Ok(viewer) => {
             if !site.limiter.takes(&viewer.name) {
                 return too_many(is_json);
+            }
+            if !viewer.has(Role::View) {
+                let text = "your access includes no page; ask for the role view";
+                return super::answer::refused(&Refusal::forbidden(text), is_json);
             }
             request.extensions_mut().insert(viewer);
             next.run(request).await
@@ -115,6 +123,16 @@ pub(crate) async fn authenticate(State(site): State<Arc<Site>>, mut request: Req
             super::answer::refused(&refusal, is_json)
         }
     }
+}
+
+/// Returns whether a page of another site asks in the background, as a picture, a frame or a script.
+///
+/// Such a request would be on record as the viewer's own. A link that the viewer follows is the
+/// viewer's own.
+fn is_within_another_site(headers: &HeaderMap) -> bool {
+    let is = |name: &str, value: &str| headers.get(name).is_some_and(|given| given == value);
+    let is_elsewhere = is("sec-fetch-site", "cross-site") || is("sec-fetch-site", "same-site");
+    is_elsewhere && !(is("sec-fetch-mode", "navigate") && is("sec-fetch-dest", "document"))
 }
 
 fn too_many(is_json: bool) -> Response {

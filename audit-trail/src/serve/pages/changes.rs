@@ -1,6 +1,6 @@
 //! Changes as a difference, by words and colour.
 
-use super::text;
+use super::name;
 use crate::summary::value;
 use audit_runtime::Json;
 use audit_runtime::trail::{Change, TrailEvent};
@@ -20,14 +20,14 @@ pub(crate) fn changes(event: &TrailEvent) -> Markup {
     html! {
         @match changes.as_slice() {
             [] => {}
-            [change] => { section.changes { h2 { "Change" } p { code { (text(&change.path)) } " " (sentence(change)) } } }
+            [change] => { section.changes { h2 { "Change" } p { code { (name(&change.path)) } " " (sentence(change)) } } }
             changes => {
                 section.changes {
                     h2 { (changes.len()) " changes" }
                     div.scroll role="region" aria-label="Changes" tabindex="0" {
                         table.plain {
                             thead { tr { th scope="col" { "Value" } th scope="col" { "Change" } } }
-                            tbody { @for change in changes { tr { th scope="row" { code { (text(&change.path)) } } td { (sentence(change)) } } } }
+                            tbody { @for change in changes { tr { th scope="row" { code { (name(&change.path)) } } td { (sentence(change)) } } } }
                         }
                     }
                 }

@@ -49,7 +49,7 @@ pub(crate) fn section(
         section.evidence class=(class) {
             h2 { "Evidence: " (word) }
             @if let Some(why) = examination.failure() {
-                p.alarm role="alert" { strong { "ALTERED. " } (crate::text::harmless(why)) ". Run " code { "audit-trail verify" } " for the whole trail, and compare with an archive or a replica." }
+                p.alarm role="alert" { strong { "ALTERED: " } (crate::text::harmless(why)) ". Run " code { "audit-trail verify" } " for the whole trail, and compare with an archive or a replica." }
             }
             ol.steps {
                 (step(&examination.row, "Row", &html! { "the row has the digest that was sealed" }))

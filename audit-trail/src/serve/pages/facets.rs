@@ -45,6 +45,7 @@ pub(crate) fn facets(counts: &Counts, shown: &Shown<'_>) -> Markup {
     };
     html! {
         section.facets aria-label="Counts" {
+            h2.hidden { "Counts" }
             @for (facet, name) in FACETS {
                 @let values: Vec<_> = facets.iter().filter(|count| count.facet == facet).collect();
                 @if !values.is_empty() {

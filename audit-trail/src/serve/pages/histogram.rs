@@ -43,8 +43,8 @@ fn bars(histogram: &Histogram, shown: &Shown<'_>) -> Markup {
     html! {
         section.histogram aria-label="Events over time" {
             p.total { strong { (number(total)) } " events " (words) }
-            svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } preserveAspectRatio="none" role="img"
-                aria-label={ "Events over time, " (number(total)) " in all; the table below has the numbers" } {
+            // The table below has the same numbers and links, for who does not see this.
+            svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } preserveAspectRatio="none" aria-hidden="true" {
                 @for (at, (count, end)) in parts.iter().enumerate().filter(|(_, (count, _))| count.events > 0) {
                     @let height = (count.events * (HEIGHT - 2)).div_ceil(most);
                     a href=(narrowed(count.begin, *end)) tabindex="-1" {

@@ -13,7 +13,7 @@ pub(crate) fn page(shown: &Shown<'_>, health: &Health) -> Markup {
         "Status",
         shown,
         &html! {
-            section.head { h1 { "Status" } p.lead { "As the database states it at " (text(&status.at)) } }
+            section.head { h1 { "Status" } p.lead { "As the database states it at " (moment(&status.at, shown)) } }
             section.health {
                 @if health.problems.is_empty() {
                     p { span.badge.verified { "healthy" } " Nothing needs attention." }
@@ -23,12 +23,12 @@ pub(crate) fn page(shown: &Shown<'_>, health: &Health) -> Markup {
                 }
             }
             div.cards {
-                (card("Calls under way", &number(status.in_flight.calls.cast_unsigned()), status.in_flight.oldest.as_deref().map(|at| format!("the oldest since {at}"))))
+                (card("Calls under way", &number(status.in_flight.calls.cast_unsigned()), status.in_flight.oldest.as_deref().map(|at| html! { "the oldest since " (moment(at, shown)) })))
                 (card("Quarantine", &number(status.quarantine.events.cast_unsigned()), None))
-                (card("Last checkpoint", &ago(status.seal.last_checkpoint_age_seconds), Some(format!("ago; {} since then", counted(status.seal.batches_since.cast_unsigned(), "batch", "batches")))))
-                (card("Not sealed yet", &number(status.seal.unsealed_rows.cast_unsigned()), Some("events without a batch".into())))
+                (card("Last checkpoint", &ago(status.seal.last_checkpoint_age_seconds), Some(html! { "ago; " (counted(status.seal.batches_since.cast_unsigned(), "batch", "batches")) " since then" })))
+                (card("Not sealed yet", &number(status.seal.unsealed_rows.cast_unsigned()), Some(html! { "events without a batch" })))
                 (card("Writers connected", &number(status.connections.cast_unsigned()), None))
-                (card("Found altered here", &number(health.altered as u64), Some("since this server started".into())))
+                (card("Found altered here", &number(health.altered as u64), Some(html! { "since this server started" })))
             }
             section {
                 h2 { "Writers of the last day" }
@@ -71,6 +71,14 @@ pub(crate) fn page(shown: &Shown<'_>, health: &Health) -> Markup {
     )
 }
 
-fn card(name: &str, value: &str, more: Option<String>) -> Markup {
-    html! { div.card { p.name { (name) } p.value { (value) } @if let Some(more) = more { p.more { (text(&more)) } } } }
+fn card(name: &str, value: &str, more: Option<Markup>) -> Markup {
+    html! { div.card { p.name { (name) } p.value { (value) } @if let Some(more) = more { p.more { (more) } } } }
+}
+
+/// A time that is stated as a text.
+fn moment(text: &str, shown: &Shown<'_>) -> Markup {
+    match text.parse() {
+        Ok(at) => super::time(&shown.zone, at),
+        Err(_) => super::text(text),
+    }
 }

@@ -1,6 +1,6 @@
 //! The events of a request as a tree: each within the call that caused it.
 
-use super::{Shown, outcome, text};
+use super::{Shown, counted, outcome, text};
 use crate::serve::evidence::Badge;
 use crate::serve::links;
 use crate::summary;
@@ -30,7 +30,7 @@ pub(crate) fn tree(
         children.entry(cause).or_default().push(event);
     }
     let mut tree = Tree { children, altered, shown, marked, seen: HashSet::new() };
-    let roots = tree.level(None, 0);
+    let (roots, _) = tree.level(None, 0);
     // Events that cause each other in a circle hang from none.
     let rest: Vec<&TrailEvent> = events.iter().filter(|event| !tree.seen.contains(&event.id)).collect();
     html! {
@@ -51,7 +51,8 @@ struct Tree<'a> {
 }
 
 impl Tree<'_> {
-    fn level(&mut self, cause: Option<Uuid>, level: usize) -> Markup {
+    /// The events within a cause, and how many there are.
+    fn level(&mut self, cause: Option<Uuid>, level: usize) -> (Markup, u64) {
         let events = self.children.remove(&cause).unwrap_or_default();
         let mut items = Vec::with_capacity(events.len());
         for event in events {
@@ -59,26 +60,23 @@ impl Tree<'_> {
                 continue;
             }
             let line = self.line(event);
-            let below = if level < DEEPEST {
-                self.level(Some(event.id), level + 1)
-            } else {
-                html! {}
-            };
-            items.push((event.id, line, below));
+            let (below, within) = if level < DEEPEST { self.level(Some(event.id), level + 1) } else { (html! {}, 0) };
+            items.push((event.id, line, below, within));
         }
-        html! {
+        let tree = html! {
             @if !items.is_empty() {
                 ul.tree {
-                    @for (id, line, below) in &items {
+                    @for (id, line, below, within) in &items {
                         li aria-current=[(Some(*id) == self.marked).then_some("true")] {
-                            @if below.0.is_empty() { (line) } @else {
-                                details open[level < OPEN] { summary { (line) } (below) }
-                            }
+                            (line)
+                            // No link may stand within what opens and closes.
+                            @if *within > 0 { details open[level < OPEN] { summary { (counted(*within, "event", "events")) " within" } (below) } }
                         }
                     }
                 }
             }
-        }
+        };
+        (tree, items.len() as u64)
     }
 
     fn line(&self, event: &TrailEvent) -> Markup {
