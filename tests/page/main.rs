@@ -4,6 +4,7 @@
 
 mod access;
 mod browser;
+mod catalogue;
 mod clicks;
 mod evidence;
 mod exports;
@@ -15,3 +16,4 @@ mod scene;
 mod search;
 mod server;
 mod tail;
+mod wall;
