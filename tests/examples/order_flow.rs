@@ -86,8 +86,10 @@ async fn the_page_of_its_own_server_opens_the_three_orders_without_a_warning() {
     let address = errors.find_map(|line| Some(line.split_once("the page is at ")?.1.trim_end_matches('/').to_owned()));
     let address = address.unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let paths: Vec<String> =
-        lines.filter_map(|line| Some(format!("/correlation/{}", line.split_once(" /correlation/")?.1))).take(3).collect();
+    let paths: Vec<String> = lines
+        .filter_map(|line| Some(format!("/correlation/{}", line.split_once(" /correlation/")?.1)))
+        .take(3)
+        .collect();
     // Meanwhile the writer finds the one connection taken, for longer than it waits for one.
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_secs(13) {

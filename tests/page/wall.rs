@@ -37,9 +37,10 @@ impl Scene {
             let _context = Context::new().correlation(SHARED).attribute("ip", "10.0.0.7").enter();
             for number in 0..90_i64 {
                 let tenant = ["acme", "globex", ""][number as usize % 3];
-                let secret = if tenant == "acme" { "ours".to_owned() } else { format!("{FOREIGN}-{number}") };
+                let words = if tenant == "acme" { "ours".to_owned() } else { format!("{FOREIGN}-{number}") };
                 let event = Event::new("account.credited").entity("account", number % 5).target("invoice", number % 7);
-                let event = event.actor(format!("user:{}", number % 4)).data(&json!({"cents": number, "secret": secret, "a": 1}));
+                let event =
+                    event.actor(format!("user:{}", number % 4)).data(&json!({"cents": number, "words": words, "a": 1}));
                 let event = if tenant.is_empty() { event } else { event.tenant(tenant) };
                 // Those of others began earlier, and go on later.
                 let at = if tenant == "acme" { 10_000 + number } else { number * 1_000 };
@@ -49,11 +50,12 @@ impl Scene {
         .await;
         // An event of each is within a call of the other.
         let linked = "INSERT INTO audit_events (id, event_type, entity_type, data, tenant, causation_id, correlation_id, created_at) SELECT gen_random_uuid(), 'note.linked', 'note', \
-                      jsonb_build_object('a', 1, 'secret', CASE e.tenant WHEN 'acme' THEN 'seen-elsewhere-linked' ELSE 'ours' END), CASE e.tenant WHEN 'acme' THEN 'globex' ELSE 'acme' END, \
+                      jsonb_build_object('a', 1, 'words', CASE e.tenant WHEN 'acme' THEN 'seen-elsewhere-linked' ELSE 'ours' END), CASE e.tenant WHEN 'acme' THEN 'globex' ELSE 'acme' END, \
                       e.id, e.correlation_id, e.created_at FROM audit_events e WHERE (data ->> 'cents')::int IN (0, 1)";
         sqlx::raw_sql(linked).execute(&database.pool).await.unwrap();
         database.admin().checkpoint(&key).await.unwrap();
-        let name: String = sqlx::query_scalar("SELECT current_database()::text").fetch_one(&database.pool).await.unwrap();
+        let name: String =
+            sqlx::query_scalar("SELECT current_database()::text").fetch_one(&database.pool).await.unwrap();
         for tenant in ["acme", "globex"] {
             let role = format!("{name}_{tenant}");
             sqlx::raw_sql(AssertSqlSafe(format!("CREATE ROLE {role} LOGIN"))).execute(&database.pool).await.unwrap();
@@ -83,6 +85,12 @@ impl Scene {
         Page::start(&self.database, &["--access", &access, "--public-key", &self.key.public().to_string()])
     }
 
+    /// A batch with events of all.
+    async fn batch(&self) -> Uuid {
+        let sql = "SELECT batch_id FROM audit_events WHERE tenant = 'acme' AND batch_id IS NOT NULL LIMIT 1";
+        sqlx::query_scalar(sql).fetch_one(&self.database.pool).await.unwrap()
+    }
+
     /// The ids of the events of a tenant, or of all others.
     async fn ids(&self, is_acme: bool) -> Vec<Uuid> {
         let sql = "SELECT id FROM audit_events WHERE (tenant IS NOT DISTINCT FROM 'acme') = $1 AND event_type NOT LIKE 'audit.%' ORDER BY created_at";
@@ -107,13 +115,39 @@ async fn no_filter_page_or_link_shows_an_event_of_others() {
     let scene = Scene::new().await;
     let page = scene.page();
     let (ours, others) = (scene.ids(true).await, scene.ids(false).await);
-    let batch: Uuid = sqlx::query_scalar("SELECT batch_id FROM audit_events WHERE id = $1").bind(ours[0]).fetch_one(&scene.database.pool).await.unwrap();
+    let batch = scene.batch().await;
     let cursor = |id: Uuid| format!("older={}.{id}", crate::scene::at(80_000).unix_micros().unwrap());
     let mut queries: Vec<String> = [
-        "", "tenant=acme", "tenant=globex", "tenant=%2A", "tenant=acme&tenant=globex", "event=%2A", "event=account.%2A", "event=audit.%2A", "own=1",
-        "actor=user%3A1", "entity=account%3A1", "entity_type=account", "target=invoice%3A1", "outcome=ok", "outcome=ok&outcome=error", "where=a%3D1",
-        "where=a%3D1&where=cents%3D1", "context=ip%3D10.0.0.7", "since=2026-01-01", "until=2027-01-01", "origin=%2A", "order=oldest", "check=1",
-        "find=account.credited", "find=user%3A1", "find=seen-elsewhere", "find=globex", "find=1", "where=tenant%3Dglobex", "where=secret%3Dseen-elsewhere-1",
+        "",
+        "tenant=acme",
+        "tenant=globex",
+        "tenant=%2A",
+        "tenant=acme&tenant=globex",
+        "event=%2A",
+        "event=account.%2A",
+        "event=audit.%2A",
+        "own=1",
+        "actor=user%3A1",
+        "entity=account%3A1",
+        "entity_type=account",
+        "target=invoice%3A1",
+        "outcome=ok",
+        "outcome=ok&outcome=error",
+        "where=a%3D1",
+        "where=a%3D1&where=cents%3D1",
+        "context=ip%3D10.0.0.7",
+        "since=2026-01-01",
+        "until=2027-01-01",
+        "origin=%2A",
+        "order=oldest",
+        "check=1",
+        "find=account.credited",
+        "find=user%3A1",
+        "find=seen-elsewhere",
+        "find=globex",
+        "find=1",
+        "where=tenant%3Dglobex",
+        "where=words%3Dseen-elsewhere-1",
     ]
     .map(str::to_owned)
     .into();
@@ -121,7 +155,12 @@ async fn no_filter_page_or_link_shows_an_event_of_others() {
     queries.push(format!("batch={batch}"));
     queries.push(cursor(others[40]));
     for id in &others[..3] {
-        queries.extend([format!("causation={id}"), format!("find={id}"), format!("entity_id={id}"), format!("correlation={id}")]);
+        queries.extend([
+            format!("causation={id}"),
+            format!("find={id}"),
+            format!("entity_id={id}"),
+            format!("correlation={id}"),
+        ]);
     }
     let mut seen = 0;
     for query in &queries {
@@ -129,12 +168,21 @@ async fn no_filter_page_or_link_shows_an_event_of_others() {
             assert_eq!(event["tenant"], "acme", "{query}: {event}");
             seen += 1;
         }
-        for path in ["/", "/actor/user:1", "/entity/account/1", "/entity/invoice/1", "/tenant/acme", "/tenant/globex", &format!("/correlation/{SHARED}")] {
+        for path in [
+            "/",
+            "/actor/user:1",
+            "/entity/account/1",
+            "/entity/invoice/1",
+            "/tenant/acme",
+            "/tenant/globex",
+            &format!("/correlation/{SHARED}"),
+        ] {
             if path != "/" && query.contains("find=") {
                 continue;
             }
             let shown = get(&page, &format!("{path}?{query}&count=1")).await;
-            let shown = if shown.status == StatusCode::SEE_OTHER { get(&page, shown.header("location")).await } else { shown };
+            let shown =
+                if shown.status == StatusCode::SEE_OTHER { get(&page, shown.header("location")).await } else { shown };
             assert_eq!(shown.status, StatusCode::OK, "{path}?{query}: {}", shown.text);
             // The form and the links repeat the question.
             let told = shown.text.replace(query.split('=').next_back().unwrap_or_default(), "");
@@ -149,19 +197,36 @@ async fn no_filter_page_or_link_shows_an_event_of_others() {
                 let exported = get(&page, &format!("/export.{form}?{query}")).await;
                 assert_eq!(exported.status, StatusCode::OK, "{query}: {}", exported.text);
                 assert!(!exported.text.contains(FOREIGN), "{form} {query}");
-                assert!(!others.iter().any(|id| exported.text.lines().any(|line| line.starts_with(&id.to_string()))), "{form} {query}");
+                assert!(
+                    !others.iter().any(|id| exported.text.lines().any(|line| line.starts_with(&id.to_string()))),
+                    "{form} {query}"
+                );
             }
         }
     }
     assert!(seen > 300, "{seen}");
     for id in &others[..5] {
-        for path in [format!("/event/{id}"), format!("/event/{id}.json"), format!("/event/{id}/proof.json"), format!("/event/{id}/reveal?reason=curious")] {
+        for path in [
+            format!("/event/{id}"),
+            format!("/event/{id}.json"),
+            format!("/event/{id}/proof.json"),
+            format!("/event/{id}/reveal?reason=curious"),
+        ] {
             let answer = get(&page, &path).await;
             assert!(matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::FORBIDDEN), "{path}: {}", answer.text);
             assert!(!answer.text.contains(FOREIGN), "{path}: {}", answer.text);
         }
     }
-    for path in ["/batches", "/checkpoints", "/checkpoint/1", "/status", "/catalogue", "/catalogue.json", &format!("/batch/{batch}"), &format!("/batch/{batch}.json")] {
+    for path in [
+        "/batches",
+        "/checkpoints",
+        "/checkpoint/1",
+        "/status",
+        "/catalogue",
+        "/catalogue.json",
+        &format!("/batch/{batch}"),
+        &format!("/batch/{batch}.json"),
+    ] {
         assert_eq!(get(&page, path).await.status, StatusCode::FORBIDDEN, "{path}");
     }
 }
@@ -179,14 +244,24 @@ async fn a_tenants_user_has_counts_evidence_and_proofs_of_the_tenant() {
     // The first of others began at nine, and the first of the tenant at 11:46:40.
     assert!(!shown.contains("09:00:00") && shown.contains("2026-05-04"), "{shown}");
     let event: Value = serde_json::from_str(&get(&page, &format!("/event/{}.json", ours[3])).await.text).unwrap();
-    assert_eq!((&event["evidence"]["verdict"], &event["evidence"]["signature"]["state"]), (&json!("verified"), &json!("passed")));
+    assert_eq!(
+        (&event["evidence"]["verdict"], &event["evidence"]["signature"]["state"]),
+        (&json!("verified"), &json!("passed"))
+    );
     let shown = get(&page, &format!("/event/{}", ours[3])).await.text;
-    assert!(!shown.contains(FOREIGN) && !shown.contains("href=\"/batch/") && !shown.contains("href=\"/checkpoint/"), "{shown}");
+    assert!(
+        !shown.contains(FOREIGN) && !shown.contains("href=\"/batch/") && !shown.contains("href=\"/checkpoint/"),
+        "{shown}"
+    );
     let proof = get(&page, &format!("/event/{}/proof.json", ours[3])).await;
     assert!(proof.status == StatusCode::OK && !proof.text.contains(FOREIGN), "{}", proof.text);
     let file = scene.directory.path().join("proof.json");
     std::fs::write(&file, proof.text).unwrap();
-    let verified = Command::new(audit_trail()).args(["verify", "--proof"]).arg(&file).args(["--public-key", &scene.key.public().to_string()]).status();
+    let verified = Command::new(audit_trail())
+        .args(["verify", "--proof"])
+        .arg(&file)
+        .args(["--public-key", &scene.key.public().to_string()])
+        .status();
     assert!(verified.unwrap().success());
 }
 
@@ -197,10 +272,16 @@ async fn the_database_and_not_the_servers_filter_is_the_wall() {
     let ours = scene.ids(true).await;
     // From now on the login is one of globex. The filter still selects events of acme.
     scene.database.admin().assign_tenant(&format!("{}_acme", scene.name), "globex").await.unwrap();
-    let batch: Uuid = sqlx::query_scalar("SELECT batch_id FROM audit_events WHERE id = $1").bind(ours[0]).fetch_one(&scene.database.pool).await.unwrap();
+    let batch = scene.batch().await;
     for path in [
-        "/events.json".to_owned(), "/events.json?find=account.credited".into(), "/events.json?find=ours".into(), "/entity/account/1.json".into(),
-        "/entity/invoice/1.json".into(), "/actor/user:1.json".into(), "/tenant/acme.json".into(), format!("/correlation/{SHARED}.json"),
+        "/events.json".to_owned(),
+        "/events.json?find=account.credited".into(),
+        "/events.json?find=ours".into(),
+        "/entity/account/1.json".into(),
+        "/entity/invoice/1.json".into(),
+        "/actor/user:1.json".into(),
+        "/tenant/acme.json".into(),
+        format!("/correlation/{SHARED}.json"),
         format!("/events.json?batch={batch}"),
     ] {
         assert_eq!(events(&page, &path).await, [Value::Null; 0], "{path}");
@@ -224,8 +305,8 @@ async fn a_tail_brings_events_of_the_tenant_alone() {
     let arriving = async {
         loop {
             record(&scene.database, |audit| {
-                for (tenant, secret) in [("globex", FOREIGN), ("acme", "ours")] {
-                    let event = Event::new("note.left").tenant(tenant).data(&json!({"secret": secret}));
+                for (tenant, words) in [("globex", FOREIGN), ("acme", "ours")] {
+                    let event = Event::new("note.left").tenant(tenant).data(&json!({"words": words}));
                     drop(audit.record(event).unwrap());
                 }
             })

@@ -78,7 +78,9 @@ pub async fn measure(database: &Database, server: Server) {
         for (beside, rates) in rates.iter_mut().enumerate() {
             let mut tasks = tokio::task::JoinSet::new();
             if beside == 1 {
-                (0..VIEWERS).for_each(|number| drop(tasks.spawn(view(server.clone(), samples.clone(), viewed.clone(), number))));
+                (0..VIEWERS).for_each(|number| {
+                    drop(tasks.spawn(view(server.clone(), samples.clone(), viewed.clone(), number)))
+                });
                 tasks.spawn(tail(server.clone(), viewed.clone()));
             }
             sqlx::raw_sql("CHECKPOINT").execute(&database.pool).await.unwrap();

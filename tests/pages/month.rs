@@ -83,7 +83,8 @@ pub async fn fill(database: &Database, millions: u32, key: &SigningKey) {
         if (number + 1) % (events / 10) == 0 {
             audit.flush().await.unwrap();
             let tenth = i64::from((number + 1) / (events / 10)) - 1;
-            let failures = sqlx::query(FAILURES).bind((now - month + tenth * month / 10) as f64).bind((month / 10) as f64);
+            let failures =
+                sqlx::query(FAILURES).bind((now - month + tenth * month / 10) as f64).bind((month / 10) as f64);
             failures.bind(i64::from(events / 10_000)).execute(&database.pool).await.unwrap();
             database.admin().checkpoint(key).await.unwrap();
             eprintln!("{} rows after {:.0} s", number + 1, begin.elapsed().as_secs_f64());

@@ -163,7 +163,14 @@ async fn verified(server: &Server, samples: &[Sample]) {
         let answer = server.get(&path("event, verified, JSON", sample), false).await;
         slowest = slowest.max(answer.took);
         let text = String::from_utf8_lossy(&answer.body);
-        assert!(text.contains("\"verdict\":\"verified\"") && text.contains("\"signature\":{\"state\":\"passed\""), "{text}");
+        assert!(
+            text.contains("\"verdict\":\"verified\"") && text.contains("\"signature\":{\"state\":\"passed\""),
+            "{text}"
+        );
     }
-    println!("{} events verified up to the signature, the slowest in {:.1} ms", samples.len(), slowest.as_secs_f64() * 1e3);
+    println!(
+        "{} events verified up to the signature, the slowest in {:.1} ms",
+        samples.len(),
+        slowest.as_secs_f64() * 1e3
+    );
 }

@@ -5,8 +5,8 @@ use super::wall::TABLE;
 use crate::catalogue::AuditedFunction;
 use crate::event::Timestamp;
 use crate::postgres::DatabaseError;
-use sqlx::{AssertSqlSafe, Row};
 use sqlx::types::Json;
+use sqlx::{AssertSqlSafe, Row};
 
 /// The annotated functions of one version of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -37,7 +37,8 @@ impl Wall {
         let keys: Vec<(Timestamp, Uuid)> = events.iter().map(|event| (event.created_at, event.id)).collect();
         let (times, ids): (Vec<Timestamp>, Vec<Uuid>) = keys.iter().copied().unzip();
         let sql = columns!().replace(TABLE, VIEW) + "created_at = ANY ($1) AND id = ANY ($2)";
-        let query = sqlx::query_as(AssertSqlSafe(sql)).bind(times).bind(ids).persistent(false);
+        // A named statement, for the type of an array of times is looked up before it is executed.
+        let query = sqlx::query_as(AssertSqlSafe(sql)).bind(times).bind(ids);
         let seen: Vec<TrailEvent> = query.fetch_all(&self.0).await?;
         let mut seen: HashMap<_, _> = seen.into_iter().map(|event| ((event.created_at, event.id), event)).collect();
         Ok(keys.iter().filter_map(|key| seen.remove(key)).collect())

@@ -93,7 +93,8 @@ async fn related(
         None => EventFilter::new().causation(event.id),
     };
     let filter = viewer.scope.narrow(filter).limit(RELATED);
-    let read = site.trail_of(viewer).events(&if order == Order::Newest { filter.newest_first() } else { filter }).await?;
+    let read =
+        site.trail_of(viewer).events(&if order == Order::Newest { filter.newest_first() } else { filter }).await?;
     let mut events = read.events;
     // Alone it is no tree.
     if event.correlation_id.is_some() && events.iter().all(|other| other.id == event.id) {

@@ -258,7 +258,8 @@ pub(super) async fn correlation(
         async move |question: &Question| {
             let id = id(&text)?;
             let filter = question.with(|question| question.own = true).filter()?.correlation(id);
-            let mut listed = read::list(&site.trail_of(&viewer), &[viewer.scope.narrow(filter.clone())], question).await?;
+            let mut listed =
+                read::list(&site.trail_of(&viewer), &[viewer.scope.narrow(filter.clone())], question).await?;
             let known = site.evidence.badges(&listed.events).await?;
             let shown = Shown::new(&viewer, question, &path);
             let tree = pages::tree::tree(&listed.events, None, &known, &shown);

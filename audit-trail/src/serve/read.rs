@@ -13,7 +13,7 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 /// Counts may take so long at a first look, and so long if they are asked for.
-const GLANCE: Duration = Duration::from_millis(100);
+const GLANCE: Duration = Duration::from_millis(50);
 const LOOK: Duration = Duration::from_secs(4);
 /// Values are counted among so many of the newest events.
 pub(crate) const COUNTED: u32 = 5_000;
@@ -191,7 +191,8 @@ async fn first_event(site: &Site, viewer: &Viewer) -> Result<Option<Timestamp>, 
     for tenant in tenants {
         // An index has the events of one tenant in the order of time.
         let filter = EventFilter::new().tenant_any([tenant]).since(Timestamp::MIN).limit(1);
-        first = first.into_iter().chain(trail.events(&filter).await?.events.first().map(|event| event.created_at)).min();
+        first =
+            first.into_iter().chain(trail.events(&filter).await?.events.first().map(|event| event.created_at)).min();
     }
     Ok(first)
 }

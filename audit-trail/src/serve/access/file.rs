@@ -225,7 +225,10 @@ mod tests {
             ("[[user]]\nname = \"a\"\nroles = [\"admin\"]", "unknown variant"),
             ("[[user]]\nname = \"a\"\nroles = []\ntenant = \"x\"", "unknown field"),
             ("[header]\nname = \"a b\"", "is not the name of a header"),
-            ("[header]\nname = \"a\"\n[[user]]\nname = \"a\"\nroles = []\ndatabase_url = \"postgres://x\"", "login of one tenant"),
+            (
+                "[header]\nname = \"a\"\n[[user]]\nname = \"a\"\nroles = []\ndatabase_url = \"postgres://x\"",
+                "login of one tenant",
+            ),
         ] {
             let error = AccessFile::parse(text).unwrap_err();
             assert!(error.contains(named), "{text}: {error}");

@@ -58,7 +58,9 @@ fn function(listed: &Listed<'_>, shown: &Shown<'_>) -> Markup {
                 @if let Some(entity) = &function.entity_type { span.took { "about " (text(entity)) } }
             }
             td {
-                ul { @for field in &function.fields { li.personal[field.is_personal] { (text(&field.to_string())) } } }
+                @if function.fields.is_empty() { "none" } @else {
+                    ul { @for field in &function.fields { li class=[field.is_personal.then_some("personal")] { (text(&field.to_string())) } } }
+                }
             }
             td {
                 (function.guarantee)
