@@ -6,6 +6,9 @@ mod in_force;
 mod listed;
 mod markdown;
 
+#[cfg(feature = "serve")]
+pub(crate) use listed::{Listed, Service, by_service};
+
 use crate::failure::Failure;
 use crate::select;
 use crate::show::Style;
@@ -81,13 +84,11 @@ impl Catalogue {
                 )));
             }
         }
-        let mut functions = listed::listed(&catalogues);
         if self.unused {
-            functions.retain(|listed| listed.is_current);
+            let functions = listed::listed(&catalogues, false);
             return self.print_unused(trail, &functions, since, style, &zone).await;
         }
-        functions.retain(|listed| self.all || listed.is_current);
-        in_force::add(trail, &mut functions).await?;
+        let functions = with_rules(trail, &catalogues, self.all).await?;
         match self.format {
             Format::Text => forms::text(&catalogues, &functions, &zone),
             Format::Json => forms::json(&functions),
@@ -143,6 +144,18 @@ impl Catalogue {
             )),
         }
     }
+}
+
+/// Returns the functions of each service's newest version, or those of all versions, with the rules
+/// in force about them.
+pub(crate) async fn with_rules<'a>(
+    trail: &Trail,
+    catalogues: &'a [StoredCatalogue],
+    all: bool,
+) -> Result<Vec<listed::Listed<'a>>, Failure> {
+    let mut functions = listed::listed(catalogues, all);
+    in_force::add(trail, &mut functions).await?;
+    Ok(functions)
 }
 
 /// The answer where no service has stored a catalogue.

@@ -4,7 +4,7 @@ use audit_runtime::execution;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tests::examples::binary;
 use tests::{Database, eventually};
 
@@ -72,6 +72,38 @@ fn without_a_server_it_brings_its_own() {
     let (stdout, stderr) = text(&output);
     assert!(output.status.success(), "{stderr}");
     assert!(stdout.contains("PostgreSQL 17, embedded") && stdout.contains("A filled order"), "{stdout}");
+}
+
+#[tokio::test]
+async fn the_page_of_its_own_server_opens_the_three_orders_without_a_warning() {
+    let mut child = order_flow(None)
+        .args(["--serve", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut errors = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let address = errors.find_map(|line| Some(line.split_once("the page is at ")?.1.trim_end_matches('/').to_owned()));
+    let address = address.unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let paths: Vec<String> = lines
+        .filter_map(|line| Some(format!("/correlation/{}", line.split_once(" /correlation/")?.1)))
+        .take(3)
+        .collect();
+    // Meanwhile the writer finds the one connection taken, for longer than it waits for one.
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(13) {
+        for path in &paths {
+            let shown = reqwest::get(format!("{address}{path}")).await.unwrap();
+            // One viewer asks more than the server allows.
+            let is_limited = shown.status() == 429;
+            assert!(is_limited || shown.text().await.unwrap().contains("<tr class=\"event\""), "{path}");
+        }
+    }
+    let pid = rustix::process::Pid::from_raw(child.id().cast_signed()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let said: Vec<String> = errors.collect();
+    assert!(child.wait().unwrap().success() && said.is_empty(), "{said:#?}");
 }
 
 #[tokio::test]

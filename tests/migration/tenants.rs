@@ -1,7 +1,12 @@
 //! The tenant wall: hostile SQL of a tenant's login.
 
+use audit_runtime::Timestamp;
+use audit_runtime::trail::{EventFilter, Facet, FacetCount, Find, Found, Parts, Trail, TrailEvent};
+use futures_util::{StreamExt, TryStreamExt};
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Executor, Row};
+use std::pin::pin;
+use std::time::Duration;
 use tests::Database;
 
 /// A database with events of two tenants and of none, and a login of each tenant.
@@ -174,4 +179,65 @@ async fn its_index_serves_the_view() {
     let sql = "EXPLAIN SELECT * FROM audit_tenant_events WHERE created_at > now() - interval '10 minutes' ORDER BY created_at DESC LIMIT 5";
     let plan: Vec<String> = sqlx::query_scalar(sql).fetch_all(&scene.acme).await.unwrap();
     assert!(plan.iter().any(|line| line.contains("_tenant_created_at_idx")), "{plan:#?}");
+}
+
+#[tokio::test]
+async fn a_trail_with_a_tenants_login_shows_and_counts_the_tenant_alone_without_any_filter() {
+    let scene = Scene::new().await;
+    let trail = Trail::new(scene.database.pool.clone()).tenant_login(scene.acme.clone());
+    let is_acme = |event: &TrailEvent| event.tenant.as_deref() == Some("acme");
+    let filters = [
+        EventFilter::new(),
+        EventFilter::new().newest_first(),
+        EventFilter::new().tenant("globex"),
+        EventFilter::new().tenant_any(["globex", "acme"]),
+        EventFilter::new().actor("user:globex"),
+        EventFilter::new().event("order.*").data(serde_json::json!({"secret": "globex-7"})),
+    ];
+    for filter in &filters {
+        let events: Vec<TrailEvent> = trail.stream(filter.clone().limit(500)).try_collect().await.unwrap();
+        assert!(events.iter().all(is_acme), "{filter:?}");
+    }
+    let all: Vec<TrailEvent> = trail.stream(EventFilter::new()).try_collect().await.unwrap();
+    let order = all.windows(2).all(|two| (two[0].created_at, two[0].id) <= (two[1].created_at, two[1].id));
+    assert!(all.len() == 2_000 && order, "{}", all.len());
+    let newest: Vec<TrailEvent> = trail.newest(EventFilter::new().tenant("acme"), 7).try_collect().await.unwrap();
+    assert_eq!(newest, all[1_993..]);
+    let found = |text: &'static str| {
+        let found = trail.find(Find::new(text)).try_collect::<Vec<Found>>();
+        async move { found.await.unwrap().into_iter().filter(|step| matches!(step, Found::Event(_))).count() }
+    };
+    assert_eq!((found("globex-7").await, found("acme-1777").await, found("user:globex").await), (0, 1, 0));
+    let of = |facet: Facet, counts: &[FacetCount]| -> Vec<(String, u64)> {
+        counts.iter().filter(|count| count.facet == facet).map(|count| (count.value.clone(), count.events)).collect()
+    };
+    let within = Duration::from_secs(30);
+    let facets = trail.facets(&EventFilter::new(), 1_000_000, within).await.unwrap().unwrap();
+    assert_eq!(of(Facet::Tenant, &facets), [("acme".into(), 2_000)]);
+    assert_eq!(of(Facet::Actor, &facets), [("user:acme".into(), 2_000)]);
+    let now = Timestamp::now();
+    let parts = Parts::new(now.saturating_sub(Duration::from_secs(400_000)), now, 1).unwrap();
+    let counts = trail.histogram(&EventFilter::new(), parts, within).await.unwrap().unwrap();
+    assert_eq!(counts.iter().map(|count| count.events).sum::<u64>(), 2_000);
+    assert_eq!(trail.arrivals(parts, within).await.unwrap(), None);
+    let recorded = trail.recorded_types().await.unwrap();
+    assert_eq!(recorded.len(), 1);
+    let mut following = pin!(trail.follow(EventFilter::new().limit(3)));
+    let mut followed = Vec::new();
+    let arrives = async {
+        loop {
+            let sql = "INSERT INTO audit_events (id, event_type, entity_type, tenant, created_at) SELECT gen_random_uuid(), 'note.left', 'note', t, now() \
+                       FROM unnest(ARRAY['globex', 'acme']) t";
+            scene.database.pool.execute(sql).await.unwrap();
+            tokio::task::yield_now().await;
+            if let Ok(Some(event)) = tokio::time::timeout(Duration::from_millis(50), following.next()).await {
+                followed.push(event.unwrap());
+            }
+            if followed.iter().any(|event| event.event_type == "note.left") {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(tests::wait::PATIENCE, arrives).await.unwrap();
+    assert!(followed.iter().all(is_acme), "{followed:?}");
 }

@@ -81,7 +81,7 @@ async fn a_token_shows_its_users_part_of_the_trail_whatever_is_asked() {
     assert!(exported.text.lines().count() == 21 && !exported.text.contains("globex"), "{}", exported.text);
     let html = get("tim's", "/?count=1").await.text;
     assert!(!html.contains("globex") && html.contains("<strong>20</strong> events by the time"), "{html}");
-    for path in ["/batches", "/checkpoints", "/status", "/status.json"] {
+    for path in ["/batches", "/checkpoints", "/checkpoint/1", "/status", "/status.json", "/catalogue"] {
         assert_eq!(get("tim's", path).await.status, StatusCode::FORBIDDEN, "{path}");
     }
     assert_eq!(get("vic's", "/export.csv").await.status, StatusCode::FORBIDDEN);

@@ -24,6 +24,7 @@ async fn paths(page: &Page, id: uuid::Uuid) -> Vec<(&'static str, String)> {
         ("batch", format!("/batch/{batch}")),
         ("checkpoints", "/checkpoints".into()),
         ("checkpoint", "/checkpoint/1".into()),
+        ("catalogue", "/catalogue".into()),
         ("status", "/status".into()),
         ("error", "/nothing".into()),
         ("login", "/login".into()),

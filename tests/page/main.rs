@@ -4,6 +4,7 @@
 
 mod access;
 mod browser;
+mod catalogue;
 mod clicks;
 mod evidence;
 mod exports;
@@ -20,3 +21,4 @@ mod search;
 mod server;
 mod tail;
 mod tls;
+mod wall;

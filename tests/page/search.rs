@@ -144,7 +144,7 @@ async fn what_is_not_there_and_what_cannot_be_read_is_said_in_words() {
 }
 
 /// A page without what changes from run to run.
-fn settled(page: &str) -> String {
+pub fn settled(page: &str) -> String {
     let settings = [("/assets/page-", "/assets/page-HASH"), ("/assets/icon-", "/assets/icon-HASH")];
     let mut settled = page.replace("><", ">\n<");
     for (begin, with) in settings {

@@ -7,7 +7,7 @@ use reqwest::Response;
 use tests::eventually;
 
 /// Reads server-sent events until one contains a text.
-async fn read_until(mut response: Response, text: &str) -> String {
+pub async fn read_until(mut response: Response, text: &str) -> String {
     let mut read = String::new();
     let reading = async {
         while !read.contains(text) {

@@ -1,11 +1,12 @@
 //! The functions that services annotate, beside the events that they have recorded.
 
 use super::read::Trail;
+use super::wall::TABLE;
 use crate::catalogue::AuditedFunction;
 use crate::event::Timestamp;
 use crate::postgres::DatabaseError;
-use sqlx::Row;
 use sqlx::types::Json;
+use sqlx::{AssertSqlSafe, Row};
 
 /// The annotated functions of one version of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +75,7 @@ impl Trail {
             newest!("t.name"),
             " FROM unnest($1::text[]) WITH ORDINALITY AS t (name, n) ORDER BY t.n"
         );
-        self.recorded(sqlx::query(sql).bind(event_types)).await
+        self.recorded(sqlx::query(AssertSqlSafe(sql.replace(TABLE, self.events_table()))).bind(event_types)).await
     }
 
     /// Returns every event type of the trail, in the order of their names, with the last time at
@@ -94,7 +95,7 @@ impl Trail {
             newest!("t.name"),
             " FROM types t WHERE t.name IS NOT NULL"
         );
-        self.recorded(sqlx::query(sql)).await
+        self.recorded(sqlx::query(AssertSqlSafe(sql.replace(TABLE, self.events_table())))).await
     }
 
     async fn recorded(
@@ -102,7 +103,7 @@ impl Trail {
         query: sqlx::query::Query<'_, sqlx::Postgres, sqlx::postgres::PgArguments>,
     ) -> Result<Vec<RecordedType>, DatabaseError> {
         let read = async {
-            let rows = query.persistent(false).fetch_all(&self.pool).await?;
+            let rows = query.persistent(false).fetch_all(self.events_pool()).await?;
             let recorded = |row: &sqlx::postgres::PgRow| {
                 Ok(RecordedType { event_type: row.try_get(0)?, last_recorded: row.try_get(1)? })
             };

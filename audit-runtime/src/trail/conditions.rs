@@ -40,10 +40,16 @@ impl EventFilter {
         if let Some(entity_type) = &self.entity_type {
             and.then("entity_type = ").push_bind(text(entity_type));
         }
-        for (column, lists) in [("entity_type = ANY (", &self.entity_types), ("tenant = ANY (", &self.tenants)] {
+        for (column, lists) in [("entity_type", &self.entity_types), ("tenant", &self.tenants)] {
             for list in lists {
-                let list: Vec<String> = list.iter().map(|value| text(value)).collect();
-                and.then(column).push_bind(list).push(")");
+                match &**list {
+                    // An index has the events of one value in the order of time, and not those of a list.
+                    [value] => drop(and.then(column).push(" = ").push_bind(text(value))),
+                    list => {
+                        let list: Vec<String> = list.iter().map(|value| text(value)).collect();
+                        and.then(column).push(" = ANY (").push_bind(list).push(")");
+                    }
+                }
             }
         }
         if let Some(entity_id) = self.entity_id {

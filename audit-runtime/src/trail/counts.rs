@@ -138,8 +138,9 @@ impl Trail {
             "SELECT * FROM (SELECT f, v, n, row_number() OVER (PARTITION BY f ORDER BY n DESC, v) AS r FROM (SELECT \
              CASE WHEN grouping(event_type) = 0 THEN 0 WHEN grouping(actor) = 0 THEN 1 WHEN grouping(outcome) = 0 THEN 2 \
              WHEN grouping(entity_type) = 0 THEN 3 ELSE 4 END AS f, coalesce(event_type, actor, outcome, entity_type, tenant) AS v, \
-             count(*) AS n FROM (SELECT event_type, actor, outcome, entity_type, tenant FROM audit_events e WHERE ",
+             count(*) AS n FROM (SELECT event_type, actor, outcome, entity_type, tenant FROM ",
         );
+        query.push(self.events_table()).push(" e WHERE ");
         filter.clone().without_cursors().newest_first().limit(newest.max(2) - 1).conditions(&mut query);
         query.push(
             ") newest GROUP BY GROUPING SETS ((event_type), (actor), (outcome), (entity_type), (tenant))) counts WHERE v IS NOT NULL) \
@@ -176,7 +177,8 @@ impl Trail {
         within: Duration,
     ) -> Result<Option<Vec<TimeCount>>, DatabaseError> {
         let number = parts.number("created_at");
-        let mut query = QueryBuilder::<Postgres>::new(format!("SELECT {number}, count(*) FROM audit_events e WHERE "));
+        let table = self.events_table();
+        let mut query = QueryBuilder::<Postgres>::new(format!("SELECT {number}, count(*) FROM {table} e WHERE "));
         filter.clone().without_cursors().bounded(parts.begin(0), parts.end()).matching(&mut query);
         query.push(" GROUP BY 1");
         let rows = self.within(within, query).await.map_err(DatabaseError::of)?;
@@ -187,11 +189,15 @@ impl Trail {
     ///
     /// It reads the rows of batches and no event, so it takes little time for any interval. Events
     /// that came without a batch count when a checkpoint seals them. Pruned events are included.
-    /// It returns `None` if counting would take longer than `within`.
+    /// It returns `None` if counting would take longer than `within`, and for a tenant, because a
+    /// batch has events of several.
     ///
     /// # Errors
     /// The query fails.
     pub async fn arrivals(&self, parts: Parts, within: Duration) -> Result<Option<Vec<TimeCount>>, DatabaseError> {
+        if self.wall.is_some() {
+            return Ok(None);
+        }
         let number = parts.number("created_at");
         let mut query = QueryBuilder::<Postgres>::new(format!(
             "SELECT {number}, sum(rows)::bigint FROM audit_batches WHERE created_at >= "
@@ -207,7 +213,7 @@ impl Trail {
         limit: Duration,
         mut query: QueryBuilder<Postgres>,
     ) -> Result<Option<Vec<PgRow>>, sqlx::Error> {
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.events_pool().acquire().await?;
         let connection: &mut PgConnection = &mut connection;
         let mut transaction = connection.begin().await?;
         let limit = limit.as_millis().clamp(1, 3_600_000);

@@ -6,7 +6,8 @@
 //! programs have no batch, and are looked for by their own time.
 
 use super::filter::EventFilter;
-use super::read::{Trail, columns};
+use super::read::Trail;
+use super::row::columns;
 use crate::event::Timestamp;
 use crate::postgres::{DatabaseError, Internal};
 use crate::record::TrailEvent;
@@ -113,7 +114,7 @@ impl Following {
         let events = query.build_query_as().persistent(false).fetch_all(&mut *transaction).await?;
         transaction.commit().await?;
         drop(connection);
-        let events = self.trail.revealed(self.filter.page(events).events).await?;
+        let events = self.trail.shown(self.filter.page(events).events).await?;
         self.ready = events.into_iter().rev().collect();
         self.looked = Some(now);
         Ok(())

@@ -31,6 +31,8 @@ mod read;
 mod row;
 #[cfg(feature = "personal")]
 mod subject;
+#[cfg(feature = "postgres")]
+mod wall;
 
 pub use crate::record::{Change, IntentState, TrailEvent};
 #[cfg(feature = "postgres")]

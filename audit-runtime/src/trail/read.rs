@@ -2,6 +2,8 @@
 
 use super::cursor::Cursor;
 use super::filter::{EventFilter, Page};
+use super::row::columns;
+use super::wall::{TABLE, VIEW, Wall};
 use crate::capture::nul::without_nul_escapes;
 use crate::event::IntoEntityId;
 use crate::postgres::DatabaseError;
@@ -27,23 +29,9 @@ use uuid::Uuid;
 #[derive(Debug, Clone)]
 pub struct Trail {
     pub(super) pool: PgPool,
+    pub(super) wall: Option<Wall>,
     master_key: Option<MasterKey>,
 }
-
-/// The columns of a [`TrailEvent`], with the outcome of each intent's completion.
-macro_rules! columns {
-    () => {
-        concat!(
-            "SELECT id, event_type, entity_type, entity_id, actor, data, created_at, outcome, duration_us, ",
-            "correlation_id, causation_id, context, origin, batch_id, entity_key, targets, tenant, ",
-            "CASE WHEN outcome = 'started' THEN (SELECT c.outcome FROM audit_events c WHERE c.correlation_id = e.correlation_id ",
-            "AND c.created_at = e.created_at AND c.causation_id = e.id LIMIT 1) END AS completion ",
-            "FROM audit_events e WHERE "
-        )
-    };
-}
-
-pub(super) use columns;
 
 /// The order of every trail: oldest first, ids as the tie-breaker.
 macro_rules! trail_query {
@@ -56,7 +44,31 @@ impl Trail {
     /// Creates a trail that is read through this pool.
     #[must_use]
     pub fn new(pool: PgPool) -> Self {
-        Self { pool, master_key: None }
+        Self { pool, wall: None, master_key: None }
+    }
+
+    /// Shows the events of one tenant alone, by the wall of the database.
+    ///
+    /// The pool logs in as a role that [`Admin::assign_tenant`](crate::admin::Admin::assign_tenant)
+    /// has assigned to the tenant. The trail's own pool finds which events match. Then the login
+    /// reads these events in the view `audit_tenant_events`, and what it does not see there is left
+    /// out. The login counts in the view, too.
+    ///
+    /// Add [`EventFilter::tenant`] to the filters: pages are short without it, because events of
+    /// others are left out of them.
+    ///
+    /// ```no_run
+    /// # use audit_runtime::trail::{EventFilter, Trail};
+    /// # async fn show(reader: sqlx::PgPool, acme: sqlx::PgPool) -> Result<(), audit_runtime::DatabaseError> {
+    /// let trail = Trail::new(reader).tenant_login(acme);
+    /// let page = trail.events(&EventFilter::new().tenant("acme").newest_first()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn tenant_login(mut self, login: PgPool) -> Self {
+        self.wall = Some(Wall::new(login));
+        self
     }
 
     /// Decrypts personal values that this key unwraps.
@@ -75,11 +87,34 @@ impl Trail {
         &self,
         query: QueryAs<'_, Postgres, TrailEvent, PgArguments>,
     ) -> Result<Vec<TrailEvent>, DatabaseError> {
-        let read = async { self.revealed(query.fetch_all(&self.pool).await?).await };
+        let read = async { self.shown(query.fetch_all(&self.pool).await?).await };
         read.await.map_err(DatabaseError::of)
     }
 
-    /// Events as they are to be seen.
+    /// Events as they are to be seen: those of the tenant, if one looks, and their personal values.
+    pub(super) async fn shown(&self, events: Vec<TrailEvent>) -> Result<Vec<TrailEvent>, sqlx::Error> {
+        self.revealed(self.walled(events).await?).await
+    }
+
+    /// Events as the tenant's login sees them, if one looks.
+    pub(super) async fn walled(&self, events: Vec<TrailEvent>) -> Result<Vec<TrailEvent>, sqlx::Error> {
+        match &self.wall {
+            Some(wall) => wall.read(events).await,
+            None => Ok(events),
+        }
+    }
+
+    /// Returns the table of events, or the view that a tenant's login reads.
+    pub(super) fn events_table(&self) -> &'static str {
+        if self.wall.is_some() { VIEW } else { TABLE }
+    }
+
+    /// Returns the pool for queries of that table.
+    pub(super) fn events_pool(&self) -> &PgPool {
+        self.wall.as_ref().map_or(&self.pool, Wall::login)
+    }
+
+    /// Events with the personal values that the key unwraps.
     pub(super) async fn revealed(&self, mut events: Vec<TrailEvent>) -> Result<Vec<TrailEvent>, sqlx::Error> {
         reveal(&self.pool, self.master_key.as_ref(), &mut events).await?;
         Ok(events)
@@ -199,7 +234,8 @@ impl Trail {
         let mut query = QueryBuilder::<Postgres>::new(columns!());
         filter.conditions(&mut query);
         // Planned for these values, not for any: partitions and indexes depend on them.
-        Ok(filter.page(query.build_query_as().persistent(false).fetch_all(&self.pool).await?))
+        let page = filter.page(query.build_query_as().persistent(false).fetch_all(&self.pool).await?);
+        Ok(Page { events: self.walled(page.events).await?, ..page })
     }
 
     /// Streams the newest `events` that match a filter, oldest first.

@@ -6,6 +6,21 @@ use crate::record::{IntentState, TrailEvent};
 use sqlx::postgres::{PgRow, Postgres};
 use sqlx::{Decode, FromRow, Row, Type};
 
+/// The columns of a [`TrailEvent`], with the outcome of each intent's completion.
+macro_rules! columns {
+    () => {
+        concat!(
+            "SELECT id, event_type, entity_type, entity_id, actor, data, created_at, outcome, duration_us, ",
+            "correlation_id, causation_id, context, origin, batch_id, entity_key, targets, tenant, ",
+            "CASE WHEN outcome = 'started' THEN (SELECT c.outcome FROM audit_events c WHERE c.correlation_id = e.correlation_id ",
+            "AND c.created_at = e.created_at AND c.causation_id = e.id LIMIT 1) END AS completion ",
+            "FROM audit_events e WHERE "
+        )
+    };
+}
+
+pub(super) use columns;
+
 impl FromRow<'_, PgRow> for TrailEvent {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
         let (outcome, other_outcome) = outcome(row.try_get("outcome")?);

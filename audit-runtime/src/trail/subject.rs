@@ -1,7 +1,8 @@
 //! All that is on record about a person.
 
 use super::cursor::Cursor;
-use super::read::{Trail, columns};
+use super::read::Trail;
+use super::row::columns;
 use crate::capture::nul::without_nul_escapes;
 use crate::event::Timestamp;
 use crate::postgres::DatabaseError;
@@ -88,6 +89,7 @@ impl SubjectTrail {
                 };
                 let events = subject.page(after).await.map_err(DatabaseError::of)?;
                 let next = events.last().filter(|_| events.len() == PAGE).map(|last| Some(Cursor::of(last)));
+                let events = subject.trail.shown(events).await.map_err(DatabaseError::of)?;
                 Ok(Some((stream::iter(events.into_iter().map(Ok)), next)))
             }
         });
@@ -123,7 +125,6 @@ impl SubjectTrail {
             query.push("::text[]) AS k (id) WHERE strpos(concat(data, context, actor), k.id) > 0)");
         }
         query.push(") ORDER BY created_at, id LIMIT ").push_bind(PAGE as i64);
-        let events = query.build_query_as().persistent(false).fetch_all(&self.trail.pool).await?;
-        self.trail.revealed(events).await
+        query.build_query_as().persistent(false).fetch_all(&self.trail.pool).await
     }
 }

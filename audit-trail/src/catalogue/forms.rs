@@ -1,7 +1,7 @@
 //! The catalogue as text, JSON and CSV.
 
 use super::compared::Cell;
-use super::listed::{Listed, version};
+use super::listed::{Listed, by_service};
 use crate::failure::Failure;
 use crate::format::without_formula;
 use crate::grid::Grid;
@@ -31,25 +31,20 @@ const STEPS: &[(usize, usize)] = &[(3, 24), (2, 10), (0, 20)];
 /// Prints the functions of each service, below its newest version.
 pub(super) fn text(catalogues: &[StoredCatalogue], functions: &[Listed<'_>], zone: &Zone) -> Result<(), Failure> {
     let mut text = String::new();
-    let mut service = None;
-    for listed in functions {
-        if service != Some(listed.service) {
-            service = Some(listed.service);
-            let of_service = || catalogues.iter().filter(|catalogue| catalogue.service == listed.service);
-            let known = functions.iter().filter(|other| other.service == listed.service);
-            let number = count(known.clone().count(), "function", "functions");
-            let personal = known.filter(|listed| listed.function.personal().next().is_some()).count();
-            if let Some(newest) = of_service().next_back() {
-                let (version, since) = (version(newest), shown(zone, newest.first_seen_at));
-                let title = format!(
-                    "{} {version}, first seen {since}: {number}, {personal} with personal data",
-                    listed.service
-                );
-                let _ = writeln!(text, "{}\n", harmless(&title));
-            }
+    for service in by_service(catalogues, functions) {
+        let title = format!(
+            "{} {}, first seen {}: {}, {} with personal data",
+            service.name,
+            service.version,
+            shown(zone, service.first_seen_at),
+            count(service.functions.len(), "function", "functions"),
+            service.personal()
+        );
+        let _ = writeln!(text, "{}\n", harmless(&title));
+        for listed in service.functions {
+            text.push_str(&block(listed));
+            text.push('\n');
         }
-        text.push_str(&block(listed));
-        text.push('\n');
     }
     say::bytes(text.trim_end().as_bytes())?;
     say::line("")
@@ -65,13 +60,7 @@ fn block(listed: &Listed<'_>) -> String {
     for rule in &listed.rules {
         let _ = writeln!(block, "  policy     {}", harmless(rule));
     }
-    let (first, last) = (&listed.first_version, &listed.last_version);
-    let versions = match (listed.is_current, first == last) {
-        (true, _) => format!("since {first}"),
-        (false, true) => format!("{first} only"),
-        (false, false) => format!("{first} to {last}"),
-    };
-    let _ = writeln!(block, "  versions   {}", harmless(&versions));
+    let _ = writeln!(block, "  versions   {}", harmless(&listed.versions()));
     block
 }
 

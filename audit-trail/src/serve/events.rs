@@ -93,7 +93,8 @@ async fn related(
         None => EventFilter::new().causation(event.id),
     };
     let filter = viewer.scope.narrow(filter).limit(RELATED);
-    let read = site.trail.events(&if order == Order::Newest { filter.newest_first() } else { filter }).await?;
+    let read =
+        site.trail_of(viewer).events(&if order == Order::Newest { filter.newest_first() } else { filter }).await?;
     let mut events = read.events;
     // Alone it is no tree.
     if event.correlation_id.is_some() && events.iter().all(|other| other.id == event.id) {
@@ -109,7 +110,7 @@ pub(super) async fn event(
 ) -> Response {
     let answer = async {
         let question = Question::read(&query.unwrap_or_default())?;
-        let event = read(&site.trail, &viewer, id(&text)?).await?;
+        let event = read(&site.trail_of(&viewer), &viewer, id(&text)?).await?;
         show(&site, &viewer, form, &question, &event, None).await
     };
     form.answer(answer.await)
@@ -182,7 +183,7 @@ pub(super) async fn reveal(
                 "personal values are shown from the event's own page alone; open it and state the reason",
             ));
         }
-        let trail = site.revealing.as_ref();
+        let trail = site.revealing_of(&viewer);
         let trail = trail
             .ok_or_else(|| Refusal::forbidden("this server has no master key, so personal values stay encrypted"))?;
         let query = query.unwrap_or_default();
@@ -195,7 +196,7 @@ pub(super) async fn reveal(
                 REASON.end()
             )));
         }
-        let event = read(trail, &viewer, id(&text)?).await?;
+        let event = read(&trail, &viewer, id(&text)?).await?;
         show(&site, &viewer, form, &Question::default(), &event, Some(&reason)).await
     };
     form.answer(answer.await)
@@ -207,7 +208,7 @@ pub(super) async fn proof(
     (State(site), Extension(viewer), Extension(_), RawQuery(_)): Asked,
 ) -> Response {
     let answer = async {
-        let event = read(&site.trail, &viewer, id(&text)?).await?;
+        let event = read(&site.trail_of(&viewer), &viewer, id(&text)?).await?;
         let examination = examined(&site, &event).await?;
         if let Some(why) = examination.failure() {
             return Err(Refusal::new(

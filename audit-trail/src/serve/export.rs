@@ -120,7 +120,7 @@ pub(crate) async fn export(
     site.recorded.record(&viewer, "audit.exported", data).await?;
     let export = Export {
         form,
-        events: Box::pin(site.trail.stream(filter)),
+        events: Box::pin(site.trail_of(&viewer).stream(filter)),
         hash: Sha256::new(),
         rows: 0,
         is_over: false,

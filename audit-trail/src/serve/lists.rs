@@ -88,18 +88,19 @@ pub(super) async fn search((State(site), Extension(viewer), Extension(form), Raw
         };
         let filter = viewer.scope.narrow(question.filter()?);
         let shown = Shown::new(&viewer, &question, "/");
+        let trail = site.trail_of(&viewer);
         if let Some(text) = &question.find {
             return found(&site, &shown, filter, text, form).await;
         }
         let is_of_all = question.is_of_all() && viewer.scope.is_of_all();
         let counts = async {
             match form {
-                Form::Html => read::counts(&site, &filter, &question, is_of_all).await,
+                Form::Html => read::counts(&site, &viewer, &filter, &question, is_of_all).await,
                 Form::Json => Ok(read::Counts::default()),
             }
         };
         let filters = [filter.clone()];
-        let (listed, counts) = tokio::try_join!(read::list(&site.trail, &filters, &question), counts)?;
+        let (listed, counts) = tokio::try_join!(read::list(&trail, &filters, &question), counts)?;
         let badges = badges(&site, &listed.events, question.check).await?;
         site.recorded.viewed(&viewer, "search", &question.query(), listed.events.len()).await?;
         Ok(match form {
@@ -118,7 +119,7 @@ async fn found(
     text: &str,
     form: Form,
 ) -> Result<Response, Refusal> {
-    let searched = read::search(&site.trail, filter, text).await?;
+    let searched = read::search(&site.trail_of(shown.viewer), filter, text).await?;
     let events: Vec<TrailEvent> = searched.found.iter().map(|found| found.event.clone()).collect();
     let badges = badges(site, &events, false).await?;
     site.recorded.viewed(shown.viewer, "search", &shown.question.query(), events.len()).await?;
@@ -158,7 +159,7 @@ async fn timeline(
     }
     let thing = thing(&question).await?;
     let filters: Vec<EventFilter> = thing.filters.into_iter().map(|filter| viewer.scope.narrow(filter)).collect();
-    let listed = read::list(&site.trail, &filters, &question).await?;
+    let listed = read::list(&site.trail_of(viewer), &filters, &question).await?;
     let badges = badges(site, &listed.events, question.check).await?;
     let page_name = format!("{} {}", thing.kind.to_lowercase(), thing.name);
     site.recorded.viewed(viewer, &page_name, &question.query(), listed.events.len()).await?;
@@ -257,7 +258,8 @@ pub(super) async fn correlation(
         async move |question: &Question| {
             let id = id(&text)?;
             let filter = question.with(|question| question.own = true).filter()?.correlation(id);
-            let mut listed = read::list(&site.trail, &[viewer.scope.narrow(filter.clone())], question).await?;
+            let mut listed =
+                read::list(&site.trail_of(&viewer), &[viewer.scope.narrow(filter.clone())], question).await?;
             let known = site.evidence.badges(&listed.events).await?;
             let shown = Shown::new(&viewer, question, &path);
             let tree = pages::tree::tree(&listed.events, None, &known, &shown);

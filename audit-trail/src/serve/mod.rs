@@ -5,7 +5,7 @@
 //! router    headers, limits, which path answers what
 //! access    who looks, and which part of the trail they may see
 //! question  the URL as a filter, and back again
-//! lists, events, export, tail, health, sealed    what is asked of the trail (read, evidence)
+//! lists, events, export, tail, health, sealed, catalogue    what is asked of the trail (read, evidence)
 //! recorded  who looked is on record before anything is shown
 //! pages     what is shown, as HTML
 //! ```
@@ -13,6 +13,8 @@
 mod access;
 mod answer;
 mod assets;
+mod catalogue;
+mod connections;
 mod events;
 mod evidence;
 mod export;
@@ -34,18 +36,16 @@ mod tail;
 
 use crate::environment::variable;
 use crate::failure::Failure;
-use crate::keepalive;
 use crate::say;
 use crate::server::{ANSWER, Server};
 use crate::signals::Ends;
 use crate::verify::public_key;
-use access::{AccessFile, Limiter, Sessions, new_token};
+use access::{AccessFile, Limiter, Sessions, Walls, new_token};
 use audit_runtime::trail::Trail;
 use audit_runtime::{Audit, MasterKey};
 use clap::Args;
 use listen::Listener;
 use recorded::Recorded;
-use sqlx::postgres::{PgPool, PgPoolOptions};
 use state::{EXPORTS, Site};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -55,10 +55,6 @@ use tokio::sync::{Semaphore, watch};
 
 /// The variable with the URL of the role that records who looked.
 const WRITER: &str = "AUDIT_WRITER_URL";
-/// Each session reads alone, and no statement of a viewer's takes longer.
-const SESSION: &str = "SET default_transaction_read_only = on; SET statement_timeout = '5s'; SET lock_timeout = '2s'; \
-     SET idle_in_transaction_session_timeout = '30s'";
-
 /// Serves the page for auditors: search, timelines, evidence of each event, export, live tail. It
 /// records who looked at what as events audit.viewed, audit.exported, audit.proof, audit.revealed.
 ///
@@ -132,7 +128,8 @@ impl Serve {
         }
         server.greet(ANSWER).await?;
         let listener = self.listener().await?;
-        let pool = self.pool(server);
+        let pool = connections::reading(server, self.connections);
+        let walls = Walls::open(access.as_ref(), self.connections).await?;
         let evidence = evidence::Evidence::new(pool.clone(), key);
         // The tree is read before the first viewer waits for it. A server of one connection gives
         // it to readers: what is recorded waits in the journal.
@@ -143,6 +140,7 @@ impl Serve {
         let site = Arc::new(Site {
             revealing: master_key.map(|key| trail.clone().master_key(key)),
             trail,
+            walls,
             evidence,
             pool,
             recorded,
@@ -192,22 +190,6 @@ impl Serve {
         let files = self.certificate.as_deref().zip(self.certificate_key.as_deref());
         let tls = files.map(|(certificate, key)| listen::tls(certificate, key)).transpose()?;
         Listener::tcp(self.listen, tls).await
-    }
-
-    /// Connections that read alone.
-    fn pool(&self, server: &Server) -> PgPool {
-        PgPoolOptions::new()
-            .max_connections(self.connections)
-            .min_connections(1)
-            .acquire_timeout(Duration::from_secs(5))
-            .after_connect(|connection, _| {
-                Box::pin(async move {
-                    keepalive::everywhere();
-                    sqlx::raw_sql(SESSION).execute(connection).await?;
-                    Ok(())
-                })
-            })
-            .connect_lazy_with(server.options().clone())
     }
 
     /// The journal of who looked.

@@ -93,6 +93,10 @@ pub(crate) fn document() -> Value {
         operation("Returns one checkpoint.", with(vec![in_path("id", &number)], &plain), "Checkpoint"),
     );
     path("/status.json", operation("Returns the state of the trail.", with(vec![], &plain), "Status"));
+    path(
+        "/catalogue.json",
+        operation("Lists the functions that services audit, with their fields and rules.", with(vec![], &plain), "Any"),
+    );
     for (form, kind) in
         [("ndjson", "application/x-ndjson"), ("csv", "text/csv"), ("cloudevents", "application/x-ndjson")]
     {

@@ -1,5 +1,6 @@
 //! Lists of events, read page by page in one order of time, and the counts beside them.
 
+use super::access::Viewer;
 use super::question::{Order, PAGE, Question, Side};
 use super::refusal::Refusal;
 use super::state::Site;
@@ -12,7 +13,7 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 /// Counts may take so long at a first look, and so long if they are asked for.
-const GLANCE: Duration = Duration::from_millis(100);
+const GLANCE: Duration = Duration::from_millis(50);
 const LOOK: Duration = Duration::from_secs(4);
 /// Values are counted among so many of the newest events.
 pub(crate) const COUNTED: u32 = 5_000;
@@ -121,19 +122,22 @@ pub(crate) struct Counts {
 /// Counts values and events over time, within a limit of time.
 pub(crate) async fn counts(
     site: &Site,
+    viewer: &Viewer,
     filter: &EventFilter,
     question: &Question,
     is_of_all: bool,
 ) -> Result<Counts, Refusal> {
     let (within, among) = if question.count { (LOOK, COUNTED_ON_REQUEST) } else { (GLANCE, COUNTED) };
-    let facets = async { site.trail.facets(filter, among, within).await.map_err(Refusal::from) };
-    let histogram = histogram(site, filter, question, is_of_all, within);
+    let trail = site.trail_of(viewer);
+    let facets = async { trail.facets(filter, among, within).await.map_err(Refusal::from) };
+    let histogram = histogram(site, viewer, filter, question, is_of_all, within);
     let (facets, histogram) = tokio::try_join!(facets, histogram)?;
     Ok(Counts { facets, among, histogram })
 }
 
 async fn histogram(
     site: &Site,
+    viewer: &Viewer,
     filter: &EventFilter,
     question: &Question,
     is_of_all: bool,
@@ -151,12 +155,12 @@ async fn histogram(
     }
     let since = match interval.since {
         Some(since) => Some(since),
-        None => first(site, "audit_events").await?,
+        None => first_event(site, viewer).await?,
     };
     let Some(parts) = since.and_then(|since| parts(since, until)) else {
         return Ok(None);
     };
-    match site.trail.histogram(filter, parts, within).await? {
+    match site.trail_of(viewer).histogram(filter, parts, within).await? {
         Some(counts) => Ok(Some(Histogram { counts, end: parts.end(), is_of_arrivals: false })),
         None if is_of_all => by_arrival(site, since, until, within).await,
         None => Ok(None),
@@ -176,6 +180,21 @@ async fn by_arrival(
     let counts = site.trail.arrivals(parts, within).await?;
     let counts = counts.filter(|counts| counts.iter().any(|count| count.events > 0));
     Ok(counts.map(|counts| Histogram { counts, end: parts.end(), is_of_arrivals: true }))
+}
+
+/// The time of the first event of the viewer's tenants, or of the trail.
+async fn first_event(site: &Site, viewer: &Viewer) -> Result<Option<Timestamp>, Refusal> {
+    let Some(tenants) = &viewer.scope.tenants else {
+        return first(site, "audit_events").await;
+    };
+    let (trail, mut first) = (site.trail_of(viewer), None);
+    for tenant in tenants {
+        // An index has the events of one tenant in the order of time.
+        let filter = EventFilter::new().tenant_any([tenant]).since(Timestamp::MIN).limit(1);
+        first =
+            first.into_iter().chain(trail.events(&filter).await?.events.first().map(|event| event.created_at)).min();
+    }
+    Ok(first)
 }
 
 /// The time of the first row of a table.

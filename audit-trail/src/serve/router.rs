@@ -7,7 +7,7 @@ use super::pages::{self, Shown};
 use super::question::Question;
 use super::refusal::Refusal;
 use super::state::Site;
-use super::{assets, events, export, headers, health, lists, openapi, sealed, tail};
+use super::{assets, catalogue, events, export, headers, health, lists, openapi, sealed, tail};
 use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -43,6 +43,7 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/batches", get(batches))
         .route("/checkpoint/{id}", get(checkpoint))
         .route("/checkpoints", get(checkpoints))
+        .route("/catalogue", get(catalogue::catalogue))
         .route("/status", get(status))
         .route("/openapi.json", get(openapi::get))
         .layer(limited);
@@ -86,7 +87,7 @@ async fn unknown(Extension(form): Extension<Form>) -> Response {
 }
 
 /// Reads the parameters that a page without a list has: the zone, the order.
-fn plain(query: Option<String>) -> Result<Question, Refusal> {
+pub(super) fn plain(query: Option<String>) -> Result<Question, Refusal> {
     Ok(Question::read(&query.unwrap_or_default())?.plain())
 }
 
@@ -140,7 +141,8 @@ async fn checkpoint(
     (State(site), Extension(viewer), Extension(form), RawQuery(query)): Asked,
 ) -> Response {
     let answer = async {
-        // Each viewer of an event may see the checkpoint that proves it: it names no other.
+        // Numbers of batches state how much others record. An event's page has the note that covers it.
+        viewer.sees_all("checkpoints")?;
         let question = plain(query)?;
         let missing = || Refusal::not_found(format!("there is no checkpoint {text:?}"));
         let id = text.parse::<i64>().map_err(|_| missing())?;

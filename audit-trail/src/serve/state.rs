@@ -1,6 +1,6 @@
 //! The state that every request works with.
 
-use super::access::{AccessFile, Limiter, Sessions};
+use super::access::{AccessFile, Limiter, Sessions, Viewer, Walls};
 use super::evidence::Evidence;
 use super::recorded::Recorded;
 use super::tail::Tails;
@@ -15,10 +15,12 @@ pub(crate) const EXPORTS: usize = 4;
 /// The server's parts, shared by all requests.
 pub(crate) struct Site {
     pub(crate) pool: PgPool,
-    /// Without a master key: personal values are encrypted.
+    /// The whole trail, without a master key: personal values are encrypted.
     pub(crate) trail: Trail,
     /// With the master key, for viewers who may see personal values.
     pub(crate) revealing: Option<Trail>,
+    /// The logins of tenants.
+    pub(crate) walls: Walls,
     pub(crate) evidence: Evidence,
     pub(crate) recorded: Recorded,
     pub(crate) access: Option<AccessFile>,
@@ -28,4 +30,16 @@ pub(crate) struct Site {
     pub(crate) tails: Tails,
     /// Becomes true at a shutdown, which ends tails and exports.
     pub(crate) ends: watch::Receiver<bool>,
+}
+
+impl Site {
+    /// Returns the trail as a viewer's login sees it, or the whole trail.
+    pub(crate) fn trail_of(&self, viewer: &Viewer) -> Trail {
+        self.walls.before(&self.trail, viewer)
+    }
+
+    /// Returns the same trail with personal values, if the server has the master key.
+    pub(crate) fn revealing_of(&self, viewer: &Viewer) -> Option<Trail> {
+        self.revealing.as_ref().map(|trail| self.walls.before(trail, viewer))
+    }
 }

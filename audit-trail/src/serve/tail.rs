@@ -114,7 +114,9 @@ impl Tails {
         question: &Question,
         filter: EventFilter,
     ) -> broadcast::Receiver<Arc<str>> {
-        let key = format!("{:?} {}", viewer.scope, question.query());
+        // Viewers whose events a login reads do not share with others.
+        let login = site.walls.is_before(viewer).then_some(&viewer.name);
+        let key = format!("{login:?} {:?} {}", viewer.scope, question.query());
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(events) = running.get(&key) {
             return events.subscribe();
@@ -148,7 +150,7 @@ async fn run(
     sender: &broadcast::Sender<Arc<str>>,
 ) {
     // The list shows what there is already: of that, one event is read and left out.
-    let mut events = pin!(site.trail.follow(filter.limit(1)));
+    let mut events = pin!(site.trail_of(viewer).follow(filter.limit(1)));
     let begin = audit_runtime::Timestamp::now();
     let mut is_first = true;
     let shown = Shown::new(viewer, question, "/");

@@ -16,6 +16,11 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Registry, fmt, reload};
+use uuid::Uuid;
 
 /// Takes orders from a recommendation to a position, every step on record in PostgreSQL.
 #[derive(Debug, Parser)]
@@ -44,11 +49,15 @@ type SimulatedDesk = Desk<SimulatedBroker, InMemory>;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::WARN).init();
-    examples::ended(all().await)
+    let (level, quieter) = reload::Layer::new(LevelFilter::WARN);
+    tracing_subscriber::registry().with(level).with(fmt::layer().with_writer(std::io::stderr)).init();
+    examples::ended(all(&quieter).await)
 }
 
-async fn all() -> anyhow::Result<ExitCode> {
+/// The level of the messages that are logged.
+type Level = reload::Handle<LevelFilter, Registry>;
+
+async fn all(level: &Level) -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     let lines = read(&arguments.orders)?;
     if lines.iter().all(|(_, request)| request.is_err()) {
@@ -60,14 +69,23 @@ async fn all() -> anyhow::Result<ExitCode> {
     let temporary = tempfile::tempdir()?;
     let journal = arguments.journal.as_deref().unwrap_or(temporary.path());
     let mut finished = run(&arguments, &lines, &database, journal).await;
-    if let (Ok(_), Some(address)) = (&finished, &arguments.serve) {
-        finished = serve(address, &database, journal).await;
+    if let (Ok((_, requests)), Some(address)) = (&finished, &arguments.serve) {
+        if database.connections == 1 {
+            // The page has the one connection, so it is no failure that the writer has none.
+            level.modify(|level| *level = LevelFilter::ERROR)?;
+        }
+        finished = serve(address, requests, &database, journal).await.map(|code| (code, Vec::new()));
     }
     database.close()?;
-    finished
+    finished.map(|(code, _)| code)
 }
 
-async fn run(arguments: &Arguments, lines: &[Line], database: &Database, journal: &Path) -> anyhow::Result<ExitCode> {
+async fn run(
+    arguments: &Arguments,
+    lines: &[Line],
+    database: &Database,
+    journal: &Path,
+) -> anyhow::Result<(ExitCode, Vec<Requested>)> {
     let requests: Vec<&Request> = lines.iter().filter_map(|(_, request)| request.as_ref().ok()).collect();
     // The cost of the orders without an audit trail, to show the trail's share. The second round is
     // the warm one.
@@ -140,12 +158,12 @@ async fn run(arguments: &Arguments, lines: &[Line], database: &Database, journal
     let stored_after = begin.elapsed();
     if was_interrupted {
         eprintln!("interrupted: {} events stored, {} left in the journal", report.stored, report.left_in_journal);
-        return Ok(ExitCode::from(130));
+        return Ok((ExitCode::from(130), Vec::new()));
     }
     let pool = database.pool();
     let printed = print_timelines(&Trail::new(pool.clone()), &shown).await;
     pool.close().await;
-    printed?;
+    let requested = printed?;
 
     let recorded = report.stored + report.left_in_journal + report.refused;
     let calls = recorded.max(1) as f64;
@@ -163,15 +181,26 @@ async fn run(arguments: &Arguments, lines: &[Line], database: &Database, journal
         "{paid:.0} ns a call paid for its event{}",
         if cfg!(debug_assertions) { " (a debug build; --release for figures)" } else { "" }
     );
-    Ok(if report.left_in_journal == 0 && report.refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let is_whole = report.left_in_journal == 0 && report.refused == 0;
+    Ok((if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE }, requested))
 }
 
 /// Shows the trail in a browser, by the command that operators use.
 ///
 /// The embedded server has one connection, which is the page's: who looked stays in the journal until
 /// the page ends, and is stored then.
-async fn serve(address: &str, database: &Database, journal: &Path) -> anyhow::Result<ExitCode> {
+async fn serve(
+    address: &str,
+    requested: &[Requested],
+    database: &Database,
+    journal: &Path,
+) -> anyhow::Result<ExitCode> {
     println!("\nthe page for auditors shows these orders; press Ctrl-C to end it");
+    // A free port is known once the page states it.
+    let site = if address.ends_with(":0") { String::new() } else { format!("http://{address}") };
+    for (kind, correlation) in requested {
+        println!("{kind:<33} {site}/correlation/{correlation}");
+    }
     let url = database.url()?;
     let journal = journal.display().to_string();
     let connections = database.connections.to_string();
@@ -263,12 +292,16 @@ impl Shown {
     }
 }
 
-async fn print_timelines(trail: &Trail, shown: &Shown) -> anyhow::Result<()> {
+/// An order that is shown, and the request that its events belong to.
+type Requested = (&'static str, Uuid);
+
+async fn print_timelines(trail: &Trail, shown: &Shown) -> anyhow::Result<Vec<Requested>> {
     let kinds = [
         ("A filled order", shown.filled),
         ("An order the risk rules rejected", shown.risk_rejected),
         ("An order the broker rejected", shown.broker_rejected),
     ];
+    let mut requested = Vec::new();
     for (kind, ids) in kinds {
         let Some(ids) = ids else {
             println!("{kind}: there was none\n");
@@ -276,6 +309,7 @@ async fn print_timelines(trail: &Trail, shown: &Shown) -> anyhow::Result<()> {
         };
         let events = trail.order(ids.order_id, Some(ids.recommendation_id)).await?;
         println!("{}", timeline(&format!("{kind}, {}", ids.order_id), &events));
+        requested.extend(events.iter().find_map(|event| event.correlation_id).map(|correlation| (kind, correlation)));
     }
-    Ok(())
+    Ok(requested)
 }

@@ -31,6 +31,8 @@ pub(crate) struct User {
     roles: Vec<Role>,
     tenants: Option<Vec<String>>,
     entity_types: Option<Vec<String>>,
+    /// The login of the user's tenant, by which the user's events are read.
+    database_url: Option<String>,
 }
 
 /// A header in which a proxy names the user.
@@ -76,6 +78,9 @@ impl AccessFile {
                     "the user {name} has no token_sha256; make one: audit-trail serve --new-token {name}"
                 ));
             }
+            if user.database_url.is_some() && user.tenants.as_ref().is_none_or(|tenants| tenants.len() != 1) {
+                return Err(format!("database_url of {name} is the login of one tenant; name it: tenants = [\"..\"]"));
+            }
             let is_hash = |hash: &String| hex::decode(hash).is_ok_and(|hash| hash.len() == 32);
             if !user.token_sha256.as_ref().is_none_or(is_hash) {
                 return Err(format!("token_sha256 of {name} is not a SHA-256 in 64 hexadecimal digits"));
@@ -112,6 +117,14 @@ impl AccessFile {
         found
     }
 
+    /// Returns the users whose events a login of their tenant reads: the name, the tenant and the URL.
+    pub(crate) fn logins(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        self.users.iter().filter_map(|user| {
+            let tenant = user.tenants.as_ref()?.first()?;
+            Some((user.name.as_str(), tenant.as_str(), user.database_url.as_deref()?))
+        })
+    }
+
     pub(crate) fn by_name(&self, name: &str) -> Option<&User> {
         self.users.iter().find(|user| user.name == name)
     }
@@ -142,7 +155,8 @@ impl AccessFile {
         }
         let roles = header.roles.clone().ok_or_else(|| refused(format!("the access file does not name {name:?}")))?;
         let (tenants, entity_types) = (header.tenants.clone(), header.entity_types.clone());
-        Ok(Some(User { name: name.to_owned(), token_sha256: None, roles, tenants, entity_types }))
+        let (token_sha256, database_url) = (None, None);
+        Ok(Some(User { name: name.to_owned(), token_sha256, roles, tenants, entity_types, database_url }))
     }
 }
 
@@ -212,6 +226,10 @@ mod tests {
             ("[[user]]\nname = \"a\"\nroles = [\"admin\"]", "unknown variant"),
             ("[[user]]\nname = \"a\"\nroles = []\ntenant = \"x\"", "unknown field"),
             ("[header]\nname = \"a b\"", "is not the name of a header"),
+            (
+                "[header]\nname = \"a\"\n[[user]]\nname = \"a\"\nroles = []\ndatabase_url = \"postgres://x\"",
+                "login of one tenant",
+            ),
         ] {
             let error = AccessFile::parse(text).unwrap_err();
             assert!(error.contains(named), "{text}: {error}");

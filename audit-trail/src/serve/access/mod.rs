@@ -4,11 +4,13 @@ mod file;
 mod limiter;
 mod login;
 mod session;
+mod walls;
 
 pub(crate) use file::{AccessFile, new_token};
 pub(crate) use limiter::Limiter;
 pub(crate) use login::{form, log_in, log_out};
 pub(crate) use session::{COOKIE, Sessions};
+pub(crate) use walls::Walls;
 
 use super::listen::Peer;
 use super::refusal::Refusal;

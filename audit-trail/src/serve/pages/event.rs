@@ -122,7 +122,7 @@ fn fields(event: &TrailEvent, shown: &Shown<'_>) -> Markup {
                 @if let Some(correlation) = event.correlation_id { (row("correlation", html! { a href=(links::correlation(correlation, shown.question)) { (id(correlation)) } })) }
                 @if let Some(cause) = event.causation_id { (row("cause", html! { a href=(links::event(cause, shown.question)) { (id(cause)) } })) }
                 @if let Some(origin) = &event.origin { (row("recorded by", text(origin))) }
-                @if let Some(batch) = event.batch_id { (row("batch", html! { a href=(links::batch(batch, shown.question)) { (id(batch)) } })) }
+                @if let Some(batch) = event.batch_id { (row("batch", evidence::linked(&links::batch(batch, shown.question), &id(batch), shown))) }
             }
         }
     }

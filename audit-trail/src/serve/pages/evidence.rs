@@ -36,6 +36,11 @@ fn step(check: &Check, name: &str, passed: &Markup) -> Markup {
     }
 }
 
+/// A link to a page of the whole trail, which a viewer of a part of it cannot open.
+pub(super) fn linked(path: &str, words: &Markup, shown: &Shown<'_>) -> Markup {
+    html! { @if shown.viewer.scope.is_of_all() { a href=(path) { (words) } } @else { (words) } }
+}
+
 /// The section of an event's page.
 pub(crate) fn section(
     event: &TrailEvent,
@@ -55,12 +60,12 @@ pub(crate) fn section(
                 (step(&examination.row, "Row", &html! { "the row has the digest that was sealed" }))
                 (step(&examination.batch, "Batch", &html! {
                     "the " (counted(examination.leaves, "leaf leads", "leaves lead")) " to the root of "
-                    @if let Some(coverage) = coverage { a href=(links::batch(coverage.batch_id, shown.question)) { "the batch" } ", sealed " @if coverage.is_late { "late, " } (time(&shown.zone, coverage.sealed_at)) }
+                    @if let Some(coverage) = coverage { (linked(&links::batch(coverage.batch_id, shown.question), &html! { "the batch" }, shown)) ", sealed " @if coverage.is_late { "late, " } (time(&shown.zone, coverage.sealed_at)) }
                 }))
                 (step(&examination.tree, "Tree", &html! {
                     @if let (Some(at), Some(checkpoint)) = (examination.tree_number, &examination.checkpoint) {
                         "batch number " (number(at)) " leads to the root of "
-                        a href=(links::checkpoint(checkpoint.id, shown.question)) { "checkpoint " (checkpoint.id) } " over " (counted(checkpoint.batches, "batch", "batches")) ", made " (time(&shown.zone, checkpoint.time))
+                        (linked(&links::checkpoint(checkpoint.id, shown.question), &html! { "checkpoint " (checkpoint.id) }, shown)) " over " (counted(checkpoint.batches, "batch", "batches")) ", made " (time(&shown.zone, checkpoint.time))
                     }
                 }))
                 (step(&examination.signature, "Signature", &html! {

@@ -59,7 +59,13 @@ fn document(title: &str, header: &Markup, main: &Markup) -> Markup {
 /// A page for a viewer.
 pub(crate) fn page(title: &str, shown: &Shown<'_>, main: &Markup) -> Markup {
     let plain = shown.question.plain();
-    let entries = [("/", "Search"), ("/batches", "Batches"), ("/checkpoints", "Checkpoints"), ("/status", "Status")];
+    let entries = [
+        ("/", "Search"),
+        ("/catalogue", "Catalogue"),
+        ("/batches", "Batches"),
+        ("/checkpoints", "Checkpoints"),
+        ("/status", "Status"),
+    ];
     let header = html! {
         header.top {
             a.brand href=(links::search(&plain)) { (mark()) span { "Audit trail" } }

@@ -2,6 +2,7 @@
 //! tail share.
 
 pub(crate) mod batches;
+pub(crate) mod catalogue;
 pub(crate) mod changes;
 pub(crate) mod checkpoints;
 pub(crate) mod error;
