@@ -44,7 +44,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("trail", &["catalogue", "record", "postgres", "privacy"]),
     ("evidence", &["seal", "postgres"]),
     ("retention", &["evidence", "privacy", "postgres"]),
-    ("admin", &["journal", "evidence", "retention", "privacy", "postgres"]),
+    ("admin", &["journal", "evidence", "retention", "privacy", "postgres", "writer"]),
     ("audit", &["call", "writer", "trail", "evidence", "retention"]),
     ("testing", &["audit"]),
     ("fuzz", &["audit"]),

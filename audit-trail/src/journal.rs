@@ -1,6 +1,7 @@
 //! `audit-trail journal ..`: the events that wait on this machine's disk.
 
 use crate::failure::{Failure, plain, plain_text};
+use crate::replay::Replay;
 use crate::say;
 use crate::server::{ANSWER, Server};
 use crate::show::{Output, Style};
@@ -30,6 +31,10 @@ pub(crate) enum Command {
     },
     /// Ships and removes the journals under a directory whose processes have ended
     Ship(Ship),
+    /// Sends the batches again that services have kept (Builder::keep_for), to a database that went back in
+    /// time, as after a failover or a restore. The database has each of them once, however often this runs.
+    /// Run it as the role of the services
+    Replay(Replay),
 }
 
 #[derive(Debug, Args)]
@@ -51,6 +56,10 @@ pub(crate) struct Ship {
     /// The relay to ship to, in place of the database
     #[arg(long, value_name = "unix:PATH|tcp:HOST:PORT")]
     relay: Option<RelayAddress>,
+    /// Keeps copies of the batches for so many seconds, as Builder::keep_for does, for audit-trail journal
+    /// replay
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    keep_for: Option<u64>,
 }
 
 impl Ship {
@@ -75,6 +84,7 @@ impl Ship {
         // It records nothing itself.
         let builder = builder.service("audit-trail").segment_bytes(1 << 18);
         let builder = self.group.into_iter().fold(builder, Builder::journal_group);
+        let builder = self.keep_for.map(Duration::from_secs).into_iter().fold(builder, Builder::keep_for);
         master_key.into_iter().fold(builder, Builder::master_key)
     }
 

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod commits;
 mod doubles;
+mod failover;
 mod relay;
+mod restored;
 mod sockets;

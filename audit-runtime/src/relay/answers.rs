@@ -63,7 +63,7 @@ async fn store(shared: &Shared, journal: Uuid, waits_for_disk: bool, body: Vec<u
     let mut lease = shared.connections.lease().await?;
     let taken = within(lease.sink.store(&batch, waits_for_disk)).await?;
     lease.give_back();
-    let Taken { key, outcome: StoreOutcome::Stored { quarantined } } = taken else {
+    let Taken { key, outcome: StoreOutcome::Stored { quarantined, had } } = taken else {
         return Err(refused("a relay makes the interruptions of a journal itself, and takes none".into()));
     };
     let counters = &shared.counters;
@@ -71,7 +71,7 @@ async fn store(shared: &Shared, journal: Uuid, waits_for_disk: bool, body: Vec<u
     counters.events.fetch_add(batch.rows.len() as u64, Ordering::Relaxed);
     counters.quarantined.fetch_add(quarantined, Ordering::Relaxed);
     let root = key.root.map(|root| hex::encode(root.0));
-    Ok((Answer::Stored { journal: key.journal, first: key.first, end: key.end, root, quarantined }, Vec::new()))
+    Ok((Answer::Stored { journal: key.journal, first: key.first, end: key.end, root, quarantined, had }, Vec::new()))
 }
 
 async fn claim(shared: &Shared, journal: Uuid, start: u64) -> Answering {

@@ -100,9 +100,9 @@ impl Sink for RelaySink {
         Box::pin(async move {
             let question = Question::Store { journal: batch.journal_id, waits_for_disk };
             match self.ask(question, &wire::encode(batch)).await?.header {
-                Answer::Stored { journal, first, end, root, quarantined } => Ok(Taken {
+                Answer::Stored { journal, first, end, root, quarantined, had } => Ok(Taken {
                     key: Key { journal, first, end, root: root.as_deref().and_then(hash) },
-                    outcome: StoreOutcome::Stored { quarantined },
+                    outcome: StoreOutcome::Stored { quarantined, had },
                 }),
                 answer => Err(unexpected(&answer)),
             }
