@@ -46,7 +46,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("evidence", &["seal", "postgres"]),
     ("retention", &["evidence", "privacy", "postgres"]),
     ("pack", &["journal", "record", "privacy"]),
-    ("admin", &["journal", "pack", "evidence", "retention", "privacy", "postgres"]),
+    ("admin", &["journal", "pack", "evidence", "retention", "privacy", "postgres", "writer"]),
     ("audit", &["call", "writer", "pack", "trail", "evidence", "retention"]),
     ("testing", &["audit"]),
     ("fuzz", &["audit"]),

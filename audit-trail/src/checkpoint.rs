@@ -4,6 +4,7 @@ use crate::environment::variable;
 use crate::failure::Failure;
 use crate::say;
 use crate::text::count;
+use crate::verify::public_key;
 use audit_runtime::__private::private_file;
 use audit_runtime::admin::Admin;
 use audit_runtime::evidence::SigningKey;
@@ -24,9 +25,18 @@ pub(crate) struct Checkpoint {
     #[arg(long, value_name = "NAME", requires = "key", conflicts_with = "to")]
     new_key: Option<String>,
     /// Sends a copy to a file, which is replaced as a whole, or after a `|` to a command that reads
-    /// it. May be given several times
+    /// it. May be given several times. If a file has a checkpoint that the database lacks, nothing is
+    /// signed: the database went back in time
     #[arg(long, value_name = "FILE|'|COMMAND'")]
     to: Vec<String>,
+    /// Goes on after the database went back in time, for which --key has another name: records an
+    /// event audit.restored that names this last checkpoint of the old name, and signs the first one
+    /// of the new name
+    #[arg(long, value_name = "OLD CHECKPOINT", conflicts_with = "new_key")]
+    restored: Option<PathBuf>,
+    /// The public key of the old name, or its file, which must have signed the old checkpoints
+    #[arg(long, value_name = "KEY|FILE", requires = "restored")]
+    old_public_key: Option<String>,
 }
 
 /// Where a key is, if no file is named.
@@ -53,7 +63,11 @@ impl Checkpoint {
 
     pub(crate) async fn run(self, pool: &PgPool) -> Result<(), Failure> {
         let key = secret_key(self.key.as_deref())?;
-        let made = Admin::new(pool.clone()).checkpoint(&key).await?;
+        let admin = Admin::new(pool.clone());
+        let made = match &self.restored {
+            Some(old) => self.restore(&admin, &key, old).await?,
+            None => admin.checkpoint_behind(&key, &self.saved()).await?,
+        };
         let printed = say::bytes(made.note.as_bytes());
         let late = match made.sealed_late {
             0 => String::new(),
@@ -70,6 +84,44 @@ impl Checkpoint {
                 failed.join("; ")
             )))
         }
+    }
+}
+
+impl Checkpoint {
+    /// The checkpoints that an earlier run has saved.
+    fn saved(&self) -> Vec<String> {
+        let files = self.to.iter().filter(|to| !to.starts_with('|'));
+        let notes = files.filter_map(|path| fs::read_to_string(path).ok());
+        // Another file in that place is replaced.
+        notes.filter(|note| note.lines().any(|line| line.starts_with("\u{2014} "))).collect()
+    }
+
+    async fn restore(
+        &self,
+        admin: &Admin,
+        key: &SigningKey,
+        old: &Path,
+    ) -> Result<audit_runtime::evidence::Checkpoint, Failure> {
+        let note = fs::read_to_string(old)
+            .map_err(|error| Failure::Usage(format!("cannot read {}: {error}", old.display())))?;
+        let old_key = match &self.old_public_key {
+            Some(given) => public_key(Some(given))?,
+            None => None,
+        };
+        if old_key.is_none() {
+            say::notice("the signatures of the old checkpoints are not verified without --old-public-key");
+        }
+        let restored = admin.restore(key, &note, old_key.as_ref()).await?;
+        let agreed = match restored.agreed_time {
+            Some(time) => format!("up to {}, at {time}", count(restored.agreed_batches, "batch", "batches")),
+            None => "in nothing, for no checkpoint of the old name is left".into(),
+        };
+        say::notice(format!(
+            "event {} names the old checkpoint of {}; both logs agree {agreed}",
+            restored.event,
+            count(restored.batches_before, "batch", "batches")
+        ));
+        Ok(restored.checkpoint)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::failure::{Failure, plain, plain_text};
 use crate::pack::Pack;
+use crate::replay::Replay;
 use crate::say;
 use crate::server::{ANSWER, Server};
 use crate::show::{Output, Style};
@@ -34,6 +35,10 @@ pub(crate) enum Command {
     Ship(Ship),
     /// Packs the journals of ended processes into one file, for a machine that ships it
     Pack(Pack),
+    /// Sends the batches again that services have kept (Builder::keep_for), to a database that went back in
+    /// time, as after a failover or a restore. The database has each of them once, however often this runs.
+    /// Run it as the role of the services
+    Replay(Replay),
 }
 
 #[derive(Debug, Args)]
@@ -56,6 +61,10 @@ pub(crate) struct Ship {
     /// The relay to ship to, in place of the database
     #[arg(long, value_name = "unix:PATH|tcp:HOST:PORT")]
     relay: Option<RelayAddress>,
+    /// Keeps copies of the batches for so many seconds, as Builder::keep_for does, for audit-trail journal
+    /// replay
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    keep_for: Option<u64>,
 }
 
 impl Ship {
@@ -81,6 +90,7 @@ impl Ship {
             every: self.every,
             group: None,
             relay: self.relay.clone(),
+            keep_for: self.keep_for,
         }
     }
 
@@ -97,6 +107,7 @@ impl Ship {
         // It records nothing itself, and what it needs fits any file system.
         let builder = builder.service("audit-trail").segment_bytes(1 << 18).journal_by_write();
         let builder = self.group.into_iter().fold(builder, Builder::journal_group);
+        let builder = self.keep_for.map(Duration::from_secs).into_iter().fold(builder, Builder::keep_for);
         master_key.into_iter().fold(builder, Builder::master_key)
     }
 

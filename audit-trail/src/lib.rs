@@ -25,6 +25,7 @@ mod prune;
 mod quarantine;
 mod relations;
 mod relay;
+mod replay;
 mod say;
 mod select;
 #[cfg(feature = "serve")]
@@ -254,6 +255,15 @@ async fn run_parsed(arguments: Arguments) -> Result<(), Failure> {
             };
             watched(None, interrupted, shipping).await
         }
+        Command::Journal(journal::Command::Replay(replay)) => {
+            let replaying = async {
+                if !replay.has_relay() {
+                    server.greet(ANSWER).await?;
+                }
+                replay.run(&server).await
+            };
+            watched(None, interrupted, replaying).await
+        }
         // It outlasts lost connections, and ends well when it is interrupted or terminated.
         #[cfg(feature = "serve")]
         Command::Serve(command) => command.run(&server, master_key).await,
@@ -385,6 +395,7 @@ impl Command {
             Self::Journal(journal::Command::Status { .. }) => ("journal status", Role::Reader),
             Self::Journal(journal::Command::Ship(_)) => ("journal ship", Role::Reader),
             Self::Journal(journal::Command::Pack(_)) => ("journal pack", Role::Reader),
+            Self::Journal(journal::Command::Replay(_)) => ("journal replay", Role::Reader),
             Self::Quarantine(quarantine::Command::List) => ("quarantine list", Role::Reader),
             Self::Quarantine(quarantine::Command::Retry(_)) => ("quarantine retry", Role::Owner),
             Self::Policy(_) => ("policy check", Role::Reader),
@@ -461,6 +472,9 @@ impl Command {
             Self::Migrate(_) | Self::Partitions(_) => format!("interrupted: run audit-trail {name} again to finish"),
             Self::Journal(journal::Command::Ship(_)) => {
                 "interrupted: journals that are not shipped stay on the disk".into()
+            }
+            Self::Journal(journal::Command::Replay(_)) => {
+                "interrupted: run audit-trail journal replay again, it leaves what was sent".into()
             }
             _ => format!("interrupted: {name} did not finish"),
         }

@@ -28,6 +28,8 @@ pub(crate) struct Status {
     pub(crate) quarantine: Quarantine,
     pub(crate) partitions: Vec<Partition>,
     pub(crate) seal: Seal,
+    /// Journals of which a batch is not stored, though one behind it is.
+    pub(crate) gaps: Vec<Gap>,
     /// Triggers and keys that are missing.
     pub(crate) schema_problems: Vec<String>,
 }
@@ -76,6 +78,21 @@ pub(crate) struct Seal {
     pub(crate) batches_since: i64,
     pub(crate) unsealed_rows: i64,
 }
+
+/// A journal of which a batch is not stored, though one behind it was within the last day.
+#[derive(Debug, Serialize, FromRow)]
+pub(crate) struct Gap {
+    pub(crate) journal: String,
+    pub(crate) origin: String,
+    /// Where the first such batch begins.
+    pub(crate) position: i64,
+    pub(crate) batches: i64,
+    /// When the batch behind it was stored.
+    pub(crate) since: String,
+}
+
+/// Batches of one journal are stored in parallel: the one before may be a moment late.
+const LATE: &str = "5 seconds";
 
 /// A time as every machine-readable output writes it, or, without such a form, as PostgreSQL writes
 /// it.
@@ -152,10 +169,21 @@ impl Status {
             ),
         )
         .await?;
+        let gaps = rows(
+            pool,
+            format!(
+                "SELECT journal_id::text AS journal, min(origin) AS origin, min(previous_position) AS position, count(*) AS batches, {since} AS since \
+                 FROM audit_batches b WHERE created_at > now() - interval '1 day' AND created_at < now() - interval '{LATE}' \
+                 AND previous_position IS NOT NULL AND NOT EXISTS (SELECT FROM audit_batches p WHERE p.journal_id = b.journal_id \
+                 AND p.first_position = b.previous_position) GROUP BY journal_id ORDER BY min(created_at) LIMIT 20",
+                since = iso("min(created_at)"),
+            ),
+        )
+        .await?;
         let quarantine = Quarantine { events };
         let partitions = partitions(pool).await?;
         let schema_problems = audit_runtime::admin::Admin::new(pool.clone()).schema_problems().await?;
-        Ok(Self { at, connections, writers, in_flight, quarantine, partitions, seal, schema_problems })
+        Ok(Self { at, connections, writers, in_flight, quarantine, partitions, seal, gaps, schema_problems })
     }
 
     fn text(&self) -> String {
@@ -207,6 +235,18 @@ impl Status {
         let batches = count(seal.batches_since, "batch", "batches");
         let rows = count(seal.unsealed_rows, "row", "rows");
         writeln!(text, "              since then {batches}; not sealed yet: {rows} of others")?;
+        for gap in &self.gaps {
+            writeln!(
+                text,
+                "gaps          journal {} of {}: the batch at {} is not here{}, and one behind it is since {}; it waits in its journal, or the \
+                 database went back: audit-trail journal status, journal replay",
+                gap.journal,
+                harmless(&gap.origin),
+                gap.position,
+                if gap.batches > 1 { format!(" (and {} others)", gap.batches - 1) } else { String::new() },
+                gap.since,
+            )?;
+        }
         for problem in &self.schema_problems {
             writeln!(text, "schema        {}: audit-trail migrate", harmless(problem))?;
         }

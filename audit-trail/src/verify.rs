@@ -22,10 +22,11 @@ use uuid::Uuid;
 
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
-    /// The public key that must have signed the checkpoints, or the file of the key [env:
+    /// The public key that must have signed the checkpoints, or the file of the key. A log that was
+    /// restored takes the key of its name before, too: the option may be given several times [env:
     /// AUDIT_CHECKPOINT_PUBLIC_KEY]
     #[arg(long, value_name = "KEY|FILE")]
-    public_key: Option<String>,
+    public_key: Vec<String>,
     /// A checkpoint that was kept elsewhere; reports changes since then to all that it covers. May
     /// be given several times
     #[arg(long, value_name = "FILE")]
@@ -162,14 +163,16 @@ impl Verify {
         let Some(path) = &self.proof else {
             return Ok(());
         };
-        let key = self.key()?.ok_or_else(|| {
-            Failure::Usage(
+        let keys = self.keys()?;
+        if keys.is_empty() {
+            return Err(Failure::Usage(
                 "missing --public-key: a proof is verified by the key that the checkpoint's author published".into(),
-            )
-        })?;
+            ));
+        }
         let proofs = proofs(&read(path)?).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
         for proof in proofs {
-            let proven = proof.verify(&key)?;
+            let by_any = keys.iter().map(|key| proof.verify(key)).reduce(Result::or);
+            let Some(proven) = by_any.transpose()? else { continue };
             let by = proven.by.map(|by| by.to_string());
             if self.json || style.is_given() {
                 say::line(json!({"proven": {"event_id": proven.event_id, "name": proven.name, "by": by}}))?;
@@ -181,20 +184,23 @@ impl Verify {
         Ok(())
     }
 
-    fn key(&self) -> Result<Option<PublicKey>, Failure> {
-        public_key(self.public_key.as_deref())
+    fn keys(&self) -> Result<Vec<PublicKey>, Failure> {
+        match &*self.public_key {
+            [] => Ok(public_key(None)?.into_iter().collect()),
+            given => given.iter().filter_map(|key| public_key(Some(key)).transpose()).collect(),
+        }
     }
 
     pub(crate) async fn run(mut self, pool: &PgPool, style: &Style) -> Result<(), Failure> {
         self.json |= style.is_given();
-        let key = self.key()?;
-        if key.is_none() && !self.json {
+        let keys = self.keys()?;
+        if keys.is_empty() && !self.json {
             say::notice(
                 "signatures are not verified without --public-key; an attacker who can change the trail can forge checkpoints too",
             );
         }
         let mut verification = Verification::new();
-        verification = key.into_iter().fold(verification, Verification::public_key);
+        verification = keys.into_iter().fold(verification, Verification::public_key);
         verification =
             self.threads.into_iter().fold(verification, |verification, threads| verification.threads(threads.into()));
         for path in &self.checkpoint {

@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod commits;
 mod deploy;
 mod doubles;
 mod failing;
+mod failover;
 mod health;
 mod metrics;
 mod packs;
@@ -13,4 +15,5 @@ mod pod;
 mod pods;
 mod points;
 mod relay;
+mod restored;
 mod sockets;

@@ -36,10 +36,10 @@ pub struct Config {
 /// any way. A shell that reads from this process then sees the end of its input.
 #[derive(Debug)]
 pub struct Cluster {
-    directory: TempDir,
-    binaries: PathBuf,
-    port: u16,
-    keeper: Option<Child>,
+    pub(crate) directory: TempDir,
+    pub(crate) binaries: PathBuf,
+    pub(crate) port: u16,
+    pub(crate) keeper: Option<Child>,
 }
 
 impl Cluster {
@@ -77,7 +77,7 @@ impl Cluster {
             .output()
             .unwrap();
         assert!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let mut settings = fs::OpenOptions::new().append(true).open(data.join("postgresql.conf")).unwrap();
         writeln!(
             settings,
@@ -230,6 +230,11 @@ impl Drop for Cluster {
             let _ = keeper.wait();
         }
     }
+}
+
+/// A port of this machine that nobody listens on.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// The directory of `initdb` and `postgres`: on the `PATH`, else Debian's newest.

@@ -75,6 +75,14 @@ impl Database {
         self.pool = pool(&self.url);
     }
 
+    /// The same database in a copy of its cluster, with the same journals.
+    #[must_use]
+    pub fn moved_to(self, cluster: &Cluster) -> Self {
+        let name = self.url.rsplit('/').next().unwrap();
+        let url = cluster.url(name);
+        Self { pool: pool(&url), url, journals: self.journals }
+    }
+
     /// The administration of it.
     pub fn admin(&self) -> Admin {
         Admin::new(self.pool.clone())

@@ -19,6 +19,7 @@ pub mod python;
 pub mod relay;
 pub mod silence;
 pub mod small_disk;
+mod standby;
 pub mod terminal;
 pub mod wait;
 

@@ -6,12 +6,14 @@ use crate::evidence::checkpoint::make;
 use crate::evidence::coverage::coverage;
 use crate::evidence::error::Failure;
 use crate::evidence::examine::examine;
+use crate::evidence::key::SignedHead;
 use crate::evidence::proof::{self, prove, prove_archived};
+use crate::evidence::restored::restore;
 use crate::evidence::tree::extend;
 use crate::evidence::unbatched::Lookback;
 use crate::evidence::{
-    Checkpoint, Coverage, EvidenceError, Examination, Proof, ProofError, PublicKey, Report, SigningKey, Tree,
-    Verification,
+    Checkpoint, Coverage, EvidenceError, Examination, Proof, ProofError, PublicKey, Report, Restoration, SigningKey,
+    Tree, Verification,
 };
 use crate::postgres::DatabaseError;
 use crate::record::TrailEvent;
@@ -30,11 +32,50 @@ impl Admin {
     /// The database cannot be reached or does not allow it. Or another key signed the last
     /// checkpoint, or the checkpoint was changed later. Then nothing is signed.
     pub async fn checkpoint(&self, key: &SigningKey) -> Result<Checkpoint, EvidenceError> {
+        self.checkpoint_behind(key, &[]).await
+    }
+
+    /// Makes a checkpoint like [`checkpoint`](Self::checkpoint), unless the database lacks one of these
+    /// notes, which were saved elsewhere.
+    ///
+    /// A database that lacks a checkpoint went back in time. A further checkpoint under the same name
+    /// would contradict the one that is missing.
+    ///
+    /// # Errors
+    /// As [`checkpoint`](Self::checkpoint), or the database lacks a note. Notes that this key did not
+    /// sign are not considered.
+    pub async fn checkpoint_behind(&self, key: &SigningKey, notes: &[String]) -> Result<Checkpoint, EvidenceError> {
         let made = async {
+            let known: Vec<SignedHead> = notes.iter().filter_map(|note| key.public().open(note).ok()).collect();
             let mut connection = self.pool.acquire().await?;
-            make(&mut connection, key, Lookback::All).await
+            make(&mut connection, key, Lookback::All, &known).await
         };
         made.await.map_err(Failure::into_public)
+    }
+
+    /// Continues the log under the name of another key, after the database went back in time.
+    ///
+    /// `last` is the last checkpoint that was saved under the old name, and `old_key` verifies it. An
+    /// event `audit.restored` names it, and the [`actor`](Self::actor). The first checkpoint under the
+    /// new name covers that event, and states the old checkpoint, too.
+    ///
+    /// The role needs the grants of a [`Writer`](super::Role::Writer) and of a
+    /// [`Checkpointer`](super::Role::Checkpointer), or owns the tables.
+    ///
+    /// # Errors
+    /// Both keys have the same name, the note is not the last one of the log, or the database cannot be
+    /// reached or does not allow it. Then nothing is recorded or signed.
+    pub async fn restore(
+        &self,
+        key: &SigningKey,
+        last: &str,
+        old_key: Option<&PublicKey>,
+    ) -> Result<Restoration, EvidenceError> {
+        let restored = async {
+            let mut connection = self.pool.acquire().await?;
+            restore(&mut connection, key, last, old_key, self.actor.as_deref()).await
+        };
+        restored.await.map_err(Failure::into_public)
     }
 
     /// Verifies the trail.

@@ -15,6 +15,8 @@ mod progress;
 #[cfg(feature = "postgres")]
 mod quarantine;
 #[cfg(feature = "postgres")]
+mod replay;
+#[cfg(feature = "postgres")]
 mod tables;
 
 #[cfg(feature = "postgres")]
@@ -42,6 +44,9 @@ pub use progress::Progress;
 #[cfg(feature = "postgres")]
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
 pub use quarantine::{QuarantinedEvent, RetryOutcome};
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+pub use replay::{Replay, ReplayError, ReplayReport};
 #[cfg(feature = "postgres")]
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
 pub use tables::{Compaction, MigrationStep};

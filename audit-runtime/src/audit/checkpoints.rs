@@ -1,12 +1,14 @@
 //! Checkpoints that the writer's thread makes, if an application asked for them.
 
 use crate::evidence::SigningKey;
-use crate::evidence::checkpoint::make;
+use crate::evidence::checkpoint::{has_all, last_of, make};
 use crate::evidence::error::Failure;
+use crate::evidence::key::SignedHead;
 use crate::evidence::unbatched::Lookback;
 use crate::postgres::ConnectOptions;
 use crate::writer::upkeep::{once, put_off};
 use sqlx::postgres::PgConnection;
+use std::cell::RefCell;
 use std::time::Duration;
 
 /// Checkpoints that the writer makes.
@@ -23,9 +25,11 @@ pub(super) async fn run(options: &ConnectOptions, checkpoints: Option<Checkpoint
     };
     // The first looks at everything, and later work is recent.
     let mut lookback = Lookback::All;
+    // The last one that was seen in the database, which may go back in time.
+    let known = RefCell::new(None);
     loop {
         tokio::time::sleep(checkpoints.every).await;
-        match once(options, async |connection| checkpoint(connection, &checkpoints, lookback).await).await {
+        match once(options, async |connection| checkpoint(connection, &checkpoints, lookback, &known).await).await {
             Ok(()) => lookback = Lookback::Recent,
             Err(Failure::Database(error)) => put_off(&error),
             Err(Failure::Own(error)) => tracing::error!("no checkpoint of the audit trail is made: {error}"),
@@ -38,7 +42,9 @@ async fn checkpoint(
     connection: &mut PgConnection,
     checkpoints: &Checkpoints,
     lookback: Lookback,
+    known: &RefCell<Option<SignedHead>>,
 ) -> Result<(), Failure> {
+    let before: Vec<SignedHead> = known.borrow().iter().cloned().collect();
     let is_due: bool = sqlx::query_scalar(
         "SELECT NOT EXISTS (SELECT FROM audit_checkpoints WHERE created_at > now() - interval '1 millisecond' * $1)",
     )
@@ -46,7 +52,10 @@ async fn checkpoint(
     .fetch_one(&mut *connection)
     .await?;
     if is_due {
-        make(connection, &checkpoints.key, lookback).await?;
+        make(connection, &checkpoints.key, lookback, &before).await?;
     }
+    let last = last_of(connection, &checkpoints.key).await?;
+    has_all(last.as_ref(), &before)?;
+    *known.borrow_mut() = last;
     Ok(())
 }

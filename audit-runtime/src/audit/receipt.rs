@@ -40,6 +40,12 @@ impl Receipt {
 
     /// Waits until PostgreSQL has the event, however long that takes.
     ///
+    /// The server has committed it then, by the `synchronous_commit` that
+    /// [`Builder::synchronous_commit`](crate::Builder::synchronous_commit) describes. The event
+    /// survives the loss of this machine. It survives the loss of the server if a synchronous standby
+    /// has it (`synchronous_standby_names`). With asynchronous replication, a standby that is promoted
+    /// may lack it: [`Builder::keep_for`](crate::Builder::keep_for) keeps what can be sent again.
+    ///
     /// An event that the policy left out is not waited for.
     ///
     /// # Errors

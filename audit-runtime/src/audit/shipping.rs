@@ -3,6 +3,7 @@
 #[cfg(feature = "evidence")]
 use super::checkpoints::{self, Checkpoints};
 use super::last_resort::LastResort;
+use crate::journal::kept::Keeper;
 use crate::postgres::ConnectOptions;
 use crate::privacy::{KeyDesk, MasterKey};
 use crate::recorder::counters::Counters;
@@ -30,6 +31,9 @@ pub(super) struct Shipping {
     pub(super) synchronous_commit: bool,
     pub(super) adopt_every: Duration,
     pub(super) upkeep_after: Duration,
+    /// How long copies of batches are kept, and the most bytes that they take.
+    pub(super) keep_for: Option<Duration>,
+    pub(super) keep_limit: u64,
     pub(super) master_key: Option<MasterKey>,
     pub(super) last_resort: Option<LastResort>,
     #[cfg(feature = "evidence")]
@@ -50,6 +54,8 @@ impl Default for Shipping {
             synchronous_commit: true,
             adopt_every: Duration::from_secs(30),
             upkeep_after: Duration::from_secs(60),
+            keep_for: None,
+            keep_limit: 1 << 30,
             master_key: None,
             last_resort: None,
             #[cfg(feature = "evidence")]
@@ -129,6 +135,10 @@ impl Shipping {
                 let recorder = recorder.clone();
                 move || recorder.record_lost_events(LOSSES_ARE_OVER)
             }),
+            keeper: self
+                .keep_for
+                .zip(recorder.journal.parent())
+                .map(|(time, parent)| Arc::new(Keeper::new(parent.clone(), time, self.keep_limit))),
             catalogue,
         };
         let (beside, journal) = (destination.clone(), recorder.journal.id());

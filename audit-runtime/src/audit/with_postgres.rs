@@ -77,8 +77,9 @@ impl Builder {
 
     /// Sets whether a batch counts as stored only when PostgreSQL has it on disk.
     ///
-    /// By default it does, regardless of the server's own `synchronous_commit`. If it is off, a
-    /// commit does not wait for the disk of the server. A crash of the server can then destroy
+    /// By default it does: the setting `synchronous_commit` of the role or the database is raised from
+    /// `off` and `local` to `on`, and `remote_write` and `remote_apply` stay. If it is off, a commit
+    /// does not wait for the disk of the server. A crash of the server can then destroy
     /// events that the journal has released already. They are those of its last fraction of a
     /// second (three times its `wal_writer_delay` of 200 ms).
     ///
@@ -95,6 +96,41 @@ impl Builder {
     /// returns when none are left.
     pub fn adopt_every(mut self, interval: Duration) -> Self {
         self.shipping.adopt_every = interval;
+        self
+    }
+
+    /// Keeps a copy of each batch on this machine's disk for so long after it was stored.
+    ///
+    /// By default no copy is kept. Copies are for a database that goes back in time: a standby that is
+    /// promoted without the last commits, or a backup that is restored. `audit-trail journal replay`
+    /// sends the batches again that the database lacks, exactly once.
+    ///
+    /// The copies are in the directory `kept` under the journals' directory, in files of this
+    /// process's user (or of [`journal_group`](Self::journal_group)). The journal lets go of a batch
+    /// once its copy is on the disk. Callers wait for none of that. If the disk takes no copy, the log
+    /// reports it, and the batch is stored without one.
+    ///
+    /// A copy contains what the database contains. Personal values in it are encrypted. The wrapped
+    /// keys of their subjects are beside them, so a subject that is forgotten is forgotten there once
+    /// the time is over.
+    ///
+    /// ```
+    /// # use audit_runtime::Audit;
+    /// # use std::time::Duration;
+    /// let builder = Audit::builder().keep_for(Duration::from_secs(24 * 60 * 60));
+    /// ```
+    pub fn keep_for(mut self, time: Duration) -> Self {
+        self.shipping.keep_for = Some(time);
+        self
+    }
+
+    /// Sets the most bytes of the copies that [`keep_for`](Self::keep_for) keeps. The default is
+    /// 1 GiB.
+    ///
+    /// The copies of all processes with this journal directory count. Above the limit the oldest
+    /// ones go before their time, and the log reports how old the oldest is then.
+    pub fn keep_limit(mut self, bytes: usize) -> Self {
+        self.shipping.keep_limit = bytes as u64;
         self
     }
 
@@ -214,6 +250,12 @@ impl Builder {
         #[cfg(feature = "evidence")]
         if (relay.is_some() || has_nats) && self.shipping.checkpoints.is_some() {
             problems.push("checkpoint_every needs .postgres(..); behind a relay, run audit-trail checkpoint where the database is".into());
+        }
+        if self.shipping.keep_for.is_some_and(|time| time.is_zero()) {
+            problems.push("keep_for is zero; name a time, or leave it out".into());
+        }
+        if self.shipping.keep_for.is_some() && matches!(self.place, Some(Place::Memory)) {
+            problems.push("keep_for keeps copies beside the journals; call .journal(directory)".into());
         }
         if adopt_every.is_zero() {
             problems.push("adopt_every is zero; name an interval, 30 s by default".into());

@@ -13,5 +13,8 @@ pub(crate) const INTERRUPTED: &str = "audit.interrupted";
 /// A subject's key was destroyed.
 pub(crate) const FORGOTTEN: &str = "audit.forgotten";
 #[cfg(feature = "evidence")]
+/// The database went back in time, and the log goes on under another name.
+pub(crate) const RESTORED: &str = "audit.restored";
+#[cfg(feature = "evidence")]
 /// Months were pruned.
 pub(crate) const PRUNED: &str = "audit.pruned";

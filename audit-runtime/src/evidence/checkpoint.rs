@@ -54,20 +54,76 @@ pub struct Checkpoint {
 }
 
 /// Seals what came without a batch, puts new batches into the tree, and signs its root.
+///
+/// `known` are checkpoints that were made before. If the database lacks one of this name, nothing is
+/// signed.
 pub(crate) async fn make(
     connection: &mut PgConnection,
     key: &SigningKey,
     lookback: Lookback,
+    known: &[SignedHead],
+) -> Result<Checkpoint, Failure> {
+    let open = |note: &str| key.public().open(note).map_err(EvidenceError::LastCheckpoint);
+    make_behind(connection, key, lookback, open, |last| has_all(last, known), "").await
+}
+
+/// Refuses a log whose last checkpoint is older than one of these, or contradicts it.
+pub(crate) fn has_all(last: Option<&SignedHead>, known: &[SignedHead]) -> Result<(), EvidenceError> {
+    let left = last.map_or(0, |last| last.size);
+    let lacks = |known: &&SignedHead| {
+        last.is_none_or(|last| {
+            known.size > last.size || known.number > last.number || (known.size == last.size && known.root != last.root)
+        })
+    };
+    match known.iter().find(lacks) {
+        Some(known) => Err(EvidenceError::WentBack {
+            name: known.name.clone(),
+            number: known.number.unwrap_or_default(),
+            size: known.size,
+            left,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Reads the last checkpoint, if there is one, which this key must have signed.
+pub(crate) async fn last_of(connection: &mut PgConnection, key: &SigningKey) -> Result<Option<SignedHead>, Failure> {
+    let last: Option<String> = sqlx::query_scalar("SELECT note FROM audit_checkpoints ORDER BY id DESC LIMIT 1")
+        .fetch_optional(connection)
+        .await?;
+    Ok(last.map(|note| key.public().open(&note)).transpose().map_err(EvidenceError::LastCheckpoint)?)
+}
+
+/// The tree as the last checkpoint left it.
+struct Last {
+    frontier: Frontier,
+    /// The number of the next checkpoint.
+    number: u64,
+    /// The last one, if there is one.
+    head: Option<SignedHead>,
+}
+
+/// Makes a checkpoint behind the last one, which `open` reads and `check` may refuse. `lines` are
+/// further lines of the note.
+pub(crate) async fn make_behind(
+    connection: &mut PgConnection,
+    key: &SigningKey,
+    lookback: Lookback,
+    open: impl FnOnce(&str) -> Result<SignedHead, EvidenceError>,
+    check: impl FnOnce(Option<&SignedHead>) -> Result<(), EvidenceError>,
+    lines: &str,
 ) -> Result<Checkpoint, Failure> {
     let sealed_late = unbatched::seal(connection, lookback).await?;
     let mut transaction = connection.begin().await?;
     transaction.execute(LOCK).await?;
     transaction.execute(KNOWS_FORMS).await?;
-    let (mut frontier, number) = last(&mut transaction, key).await?;
+    let last = last(&mut transaction, open).await?;
+    check(last.head.as_ref())?;
+    let Last { mut frontier, number, .. } = last;
     let before = frontier.size();
     while grow(&mut transaction, &mut frontier, lookback).await? == CHUNK {}
     let time = Timestamp::now();
-    let lines = format!("{TIME}{time}\n{NUMBER}{number}\n");
+    let lines = format!("{TIME}{time}\n{NUMBER}{number}\n{lines}");
     let note = key.sign(frontier.size(), frontier.root(), &lines)?;
     sqlx::query("INSERT INTO audit_checkpoints (tree_size, note, frontier) VALUES ($1, $2, $3)")
         .bind(frontier.size().cast_signed())
@@ -80,8 +136,11 @@ pub(crate) async fn make(
     Ok(Checkpoint { note, batches, new_batches: batches - before, sealed_late, time })
 }
 
-/// The tree as the last checkpoint left it, and the number of the next.
-async fn last(connection: &mut PgConnection, key: &SigningKey) -> Result<(Frontier, u64), Failure> {
+/// Reads the tree as the last checkpoint left it.
+async fn last(
+    connection: &mut PgConnection,
+    open: impl FnOnce(&str) -> Result<SignedHead, EvidenceError>,
+) -> Result<Last, Failure> {
     let last = sqlx::query("SELECT tree_size, note, frontier FROM audit_checkpoints ORDER BY id DESC LIMIT 1")
         .fetch_optional(&mut *connection)
         .await?;
@@ -89,19 +148,19 @@ async fn last(connection: &mut PgConnection, key: &SigningKey) -> Result<(Fronti
         sqlx::query_scalar("SELECT coalesce(max(number) + 1, 0) FROM audit_tree").fetch_one(&mut *connection).await?;
     let Some(last) = last else {
         return if in_tree == 0 {
-            Ok((Frontier::default(), 0))
+            Ok(Last { frontier: Frontier::default(), number: 0, head: None })
         } else {
             Err(EvidenceError::Inconsistent("audit_tree: there are batches in it, and no checkpoint").into())
         };
     };
-    let head: SignedHead = key.public().open(last.try_get(1)?).map_err(EvidenceError::LastCheckpoint)?;
+    let head = open(last.try_get(1)?)?;
     let frontier = Frontier::from_bytes(head.size, &last.try_get::<Vec<u8>, _>(2)?)
         .filter(|frontier| frontier.root() == head.root)
         .ok_or(EvidenceError::Inconsistent("the last checkpoint's frontier"))?;
     let is_whole = last.try_get::<i64, _>(0)?.cast_unsigned() == head.size && in_tree.cast_unsigned() == head.size;
     let number = head.number.map_or(0, |number| number + 1);
     if is_whole {
-        Ok((frontier, number))
+        Ok(Last { frontier, number, head: Some(head) })
     } else {
         Err(EvidenceError::Inconsistent("the last checkpoint's size").into())
     }

@@ -13,6 +13,25 @@ pub enum EvidenceError {
     /// The last checkpoint cannot be extended.
     #[error("cannot extend the last checkpoint: {0}; nothing is signed; run audit-trail verify")]
     LastCheckpoint(#[source] KeyError),
+    /// The database lacks a checkpoint that was made of it: it went back in time.
+    #[error(
+        "the database went back, as after a failover or a restore: checkpoint {number} of {name} covers {size} batches, and the last \
+         one here {left}. Nothing is signed, for one name stands for one log: run audit-trail journal replay on the services' machines, \
+         and then audit-trail checkpoint --restored with that checkpoint and a key of another name"
+    )]
+    WentBack {
+        /// The name of the log.
+        name: String,
+        /// The number of the checkpoint that is missing.
+        number: u64,
+        /// The number of the batches that it covers.
+        size: u64,
+        /// The number of the batches that the last checkpoint in the database covers.
+        left: u64,
+    },
+    /// The log cannot go on under another name.
+    #[error("the log cannot go on under another name: {0}; nothing is signed")]
+    Restored(String),
     /// The database's contents contradict each other.
     #[error("{0} differs from what was stored; nothing is signed; run audit-trail verify for details")]
     Inconsistent(&'static str),

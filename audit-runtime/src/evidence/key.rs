@@ -201,12 +201,40 @@ pub(crate) struct SignedHead {
     pub(crate) time: Option<String>,
     /// How many were made before it.
     pub(crate) number: Option<u64>,
+    /// The last checkpoint under the name before, if this is the first one after a restore.
+    pub(crate) restored: Option<Restored>,
+}
+
+/// The last checkpoint of a log that went back, as the first one under another name states it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Restored {
+    pub(crate) name: String,
+    pub(crate) size: u64,
+    pub(crate) root: Hash,
+}
+
+impl Restored {
+    /// Reads `name size root`, the root in hexadecimal.
+    fn read(line: &str) -> Option<Self> {
+        let mut words = line.split(' ');
+        let (name, size, root) = (words.next()?, words.next()?, words.next()?);
+        let root = Hash(hex::decode(root).ok()?.try_into().ok()?);
+        words.next().is_none().then_some(Self { name: name.into(), size: size.parse().ok()?, root })
+    }
+}
+
+impl fmt::Display for Restored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.name, self.size, hex::encode(self.root.0))
+    }
 }
 
 /// Begins the line of a checkpoint that contains its time.
 pub(crate) const TIME: &str = "time ";
 /// Begins the line that contains the number of earlier checkpoints.
 pub(crate) const NUMBER: &str = "number ";
+/// Begins the line that contains the last checkpoint before a restore.
+pub(crate) const RESTORED: &str = "restored ";
 
 impl SignedHead {
     /// Reads a checkpoint, whichever key signed it.
@@ -223,6 +251,7 @@ impl SignedHead {
             root: *head.hash(),
             time: line(TIME).map(str::to_owned),
             number: line(NUMBER).and_then(|number| number.parse().ok()),
+            restored: line(RESTORED).and_then(Restored::read),
         })
     }
 }

@@ -9,6 +9,7 @@
 //!     00000000000000000000.journal    segments, named by the logical position of their first byte
 //!     00000000000016777216.journal
 //!     00000000000016777216.cuts       batches that were cut from it
+//!   kept/                             copies of stored batches, if they are kept
 //! ```
 
 use super::error::JournalError;

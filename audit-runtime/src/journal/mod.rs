@@ -41,6 +41,8 @@ pub(crate) mod format;
 mod growth;
 pub(crate) mod housekeeping;
 pub(crate) mod inspect;
+#[cfg(feature = "postgres")]
+pub(crate) mod kept;
 mod limits;
 mod live;
 #[cfg(all(test, not(audit_loom), not(miri)))]

@@ -21,6 +21,8 @@ const FURTHER: &str = "\u{1f}audit-key:";
 #[derive(Debug, Default)]
 pub(crate) struct SubjectKeys {
     keys: HashMap<String, SubjectKey>,
+    /// The same, as they are stored.
+    wrapped: Vec<WrappedKey>,
     /// Subjects whose own key cannot be unwrapped.
     unreadable: BTreeSet<String>,
 }
@@ -64,7 +66,10 @@ impl SubjectKeys {
         let names: BTreeSet<String> = subjects.iter().map(|subject| stored(subject).into_owned()).collect();
         for WrappedKey { subject, id, wrapped } in keeper.take(&offers(master, names)).await? {
             match master.unwrap(id, &wrapped) {
-                Some(key) => drop(taken.keys.insert(subject, SubjectKey::new(id, key))),
+                Some(key) => {
+                    taken.keys.insert(subject.clone(), SubjectKey::new(id, key));
+                    taken.wrapped.push(WrappedKey { subject, id, wrapped });
+                }
                 None => {
                     WARNED.warn(|suppressed| {
                         tracing::error!(
@@ -86,6 +91,7 @@ impl SubjectKeys {
             // Without a key, values are redacted.
             if let (Some(subject), Some(key)) = (further.get(&name), master.unwrap(id, &wrapped)) {
                 taken.keys.insert((*subject).clone(), SubjectKey::new(id, key));
+                taken.wrapped.push(WrappedKey { subject: name, id, wrapped });
             }
         }
         Ok(taken)
@@ -93,6 +99,11 @@ impl SubjectKeys {
 
     pub(crate) fn len(&self) -> usize {
         self.keys.len()
+    }
+
+    /// Returns the keys as they are stored.
+    pub(crate) fn wrapped(&self) -> &[WrappedKey] {
+        &self.wrapped
     }
 
     pub(crate) fn of(&self, subject: &str) -> Option<&SubjectKey> {

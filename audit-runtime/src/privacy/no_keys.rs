@@ -1,6 +1,6 @@
 //! Stands for the keys where the feature `personal` is off, so that personal values are redacted.
 
-use super::key_keeper::KeyKeeper;
+use super::key_keeper::{KeyKeeper, WrappedKey};
 use crate::capture::json::Json;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -68,6 +68,11 @@ impl SubjectKeys {
     #[allow(clippy::unused_self, reason = "the keys of the feature have a number")]
     pub(crate) fn len(&self) -> usize {
         0
+    }
+
+    #[allow(clippy::unused_self, reason = "the keys of the feature have wrapped ones")]
+    pub(crate) fn wrapped(&self) -> &[WrappedKey] {
+        &[]
     }
 
     pub(crate) async fn take(

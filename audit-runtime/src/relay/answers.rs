@@ -64,12 +64,12 @@ async fn store_batch(shared: &Shared, batch: &Batch, waits_for_disk: bool) -> Re
     let mut lease = shared.connections.lease().await?;
     let taken = within(lease.sink.store(batch, How { waits_for_disk, sent: &|| () })).await?;
     lease.give_back();
-    let Taken { key, outcome: StoreOutcome::Stored { quarantined } } = taken else {
+    let Taken { key, outcome: StoreOutcome::Stored { quarantined, had } } = taken else {
         return Err(refused("a relay makes the interruptions of a journal itself, and takes none".into()));
     };
     count_stored(shared, batch, quarantined);
     let root = key.root.map(|root| hex::encode(root.0));
-    Ok(Answer::Stored { journal: key.journal, first: key.first, end: key.end, root, quarantined })
+    Ok(Answer::Stored { journal: key.journal, first: key.first, end: key.end, root, quarantined, had })
 }
 
 /// Counts a batch that the database has committed.

@@ -103,7 +103,7 @@ impl<'a> Adoption<'a> {
             parts,
             work,
             parent,
-            link: Link::new(destination, parts.journal.id()),
+            link: Link::new(destination, Some(parts.journal.id())),
             orphans: Orphans::default(),
             connecting: Backoff::default(),
             settings: Settings { synchronous_commit: false, ..parts.settings.clone() },

@@ -4,7 +4,7 @@ use super::parts::Settings;
 use crate::event::{clock, ids};
 use crate::journal::{Cut, Noticed, Record, RecoveredRecord};
 use crate::postgres::copy::CopyRows;
-use crate::privacy::{self, SubjectKeys};
+use crate::privacy::{self, SubjectKeys, WrappedKey};
 use crate::record::EventRef;
 use crate::record::payload::{self, PayloadError};
 use crate::seal::Seal;
@@ -29,6 +29,8 @@ pub(crate) struct Batch {
     personal: Vec<usize>,
     /// Whether any row had values to encrypt.
     pub(super) had_personal: bool,
+    /// The keys that have encrypted its personal values.
+    pub(super) keys: Vec<WrappedKey>,
     /// Records that do not decode to events, which have no row.
     pub(crate) undecoded: Vec<(usize, PayloadError)>,
     /// The seal that makes its rows tamper-evident, unless sealing is off.
@@ -74,6 +76,7 @@ impl Batch {
             encoded: CopyRows::default(),
             personal: Vec::new(),
             had_personal: false,
+            keys: Vec::new(),
             undecoded: Vec::new(),
             seal: None,
             origin: None,
@@ -121,6 +124,7 @@ impl Batch {
     ///
     /// It returns the number of events with a subject whose own key cannot be unwrapped.
     pub(crate) fn encrypt(&mut self, keys: &SubjectKeys) -> u64 {
+        self.keys = keys.wrapped().to_vec();
         let (mut json, mut rekeyed) = (Vec::new(), 0);
         for number in std::mem::take(&mut self.personal) {
             let Ok(event) = EventRef::decode(self.rows[number].payload(), &mut json) else {

@@ -34,6 +34,9 @@ pub(super) trait Carrier<'a> {
 
     async fn store(&mut self, batch: &Batch) -> Result<StoreOutcome, Self::GaveUp> {
         let (parts, waits_for_disk) = (self.parts(), self.settings().synchronous_commit);
+        // The journal lets go of a batch once its copy is on the disk, too. Interruptions may turn out to
+        // be none until they are stored.
+        let keeping = if batch.interruptions.is_none() { parts.keep(batch) } else { None };
         let is_counted = Cell::new(false);
         let attempt = async |sink: &mut dyn Sink| {
             let begin = Instant::now();
@@ -50,8 +53,16 @@ pub(super) trait Carrier<'a> {
             Ok((done.outcome, begin.elapsed()))
         };
         let (done, took) = self.carry(attempt).await?;
-        if let StoreOutcome::Stored { quarantined } = done {
+        if let StoreOutcome::Stored { quarantined, .. } = done {
             parts.counters.quarantined.fetch_add(quarantined, Ordering::Relaxed);
+        }
+        let keeping = match done {
+            StoreOutcome::Stored { .. } if batch.interruptions.is_some() => parts.keep(batch),
+            _ => keeping,
+        };
+        if let Some(keeping) = keeping {
+            // It reports its failures itself.
+            let _ = keeping.await;
         }
         parts.counters.batches.fetch_add(1, Ordering::Relaxed);
         metrics::batch(parts, batch.rows.len(), took);

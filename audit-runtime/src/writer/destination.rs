@@ -27,13 +27,13 @@ pub(crate) enum Destination {
 }
 
 impl Destination {
-    /// Connects, on behalf of the writer of a journal.
+    /// Connects, on behalf of the writer of a journal, if it is one.
     ///
     /// # Errors
     /// It cannot be reached, or cannot take batches as it is.
-    pub(super) async fn connect(&self, journal: Uuid) -> Result<Box<dyn Sink>, sqlx::Error> {
+    pub(super) async fn connect(&self, journal: Option<Uuid>) -> Result<Box<dyn Sink>, sqlx::Error> {
         match self {
-            Self::Postgres(options) => Ok(Box::new(PostgresSink::connect(options, Some(journal)).await?)),
+            Self::Postgres(options) => Ok(Box::new(PostgresSink::connect(options, journal).await?)),
             Self::Relay { address, origin } => Ok(Box::new(relay_asker::connect(address, origin).await?)),
             #[cfg(feature = "nats")]
             Self::Nats { nats, origin } => Ok(Box::new(nats::connect(nats, origin).await?)),
@@ -45,6 +45,11 @@ impl Destination {
     /// Its adopter must find the batch as it was cut then, after a power failure too. So the journal
     /// and its cut log are on the disk before the batch leaves.
     pub(super) fn may_hold_back(&self) -> bool {
+        !matches!(self, Self::Postgres(_))
+    }
+
+    /// Returns whether the interruptions of a journal are recorded there, and not by its adopter.
+    pub(super) fn makes_interruptions(&self) -> bool {
         !matches!(self, Self::Postgres(_))
     }
 }

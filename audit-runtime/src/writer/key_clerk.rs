@@ -19,7 +19,7 @@ const ATTEMPTS: usize = 3;
 
 /// Answers requests until there are no more.
 pub(crate) async fn run(mut requests: KeyRequests, destination: &Destination, journal: Uuid, master: &MasterKey) {
-    let mut link = Link::new(destination, journal);
+    let mut link = Link::new(destination, Some(journal));
     loop {
         let next = requests.next();
         let subjects = if link.is_connected() { timeout(IDLE, next).await } else { Ok(next.await) };

@@ -78,7 +78,7 @@ impl<'a> Lane<'a> {
             number,
             parts,
             work,
-            link: Link::new(destination, parts.journal.id()),
+            link: Link::new(destination, Some(parts.journal.id())),
             turn: Turn::default(),
             linger: Linger::new(Instant::now()),
             catalogue: CatalogueDue::default(),

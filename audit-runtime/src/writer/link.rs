@@ -14,13 +14,13 @@ const FAREWELL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Link<'a> {
     destination: &'a Destination,
-    /// The journal of this process.
-    journal: Uuid,
+    /// The journal of this process, if it has one.
+    journal: Option<Uuid>,
     connection: Option<Box<dyn Sink>>,
 }
 
 impl<'a> Link<'a> {
-    pub(super) fn new(destination: &'a Destination, journal: Uuid) -> Self {
+    pub(super) fn new(destination: &'a Destination, journal: Option<Uuid>) -> Self {
         Self { destination, journal, connection: None }
     }
 

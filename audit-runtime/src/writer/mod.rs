@@ -23,6 +23,7 @@ mod checked_connection;
 mod destination;
 mod failure_log;
 mod interrupted_calls;
+mod keeping;
 pub(crate) mod key_clerk;
 mod lane;
 mod linger;
@@ -40,6 +41,7 @@ mod postgres_sink;
 pub(crate) mod relay_address;
 mod relay_asker;
 mod remote_sink;
+pub(crate) mod replay;
 mod scarcity;
 pub(crate) mod sink;
 mod sql_literal;
@@ -136,6 +138,7 @@ async fn run(parts: &Arc<WriterParts>, destination: &Destination, beside: impl F
         () = deadline => false,
         () = adoption => false,
         () = metrics.run() => false,
+        () = parts.tidy_copies() => false,
         () = beside => false,
     };
     metrics.report();

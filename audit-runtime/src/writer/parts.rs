@@ -1,6 +1,7 @@
 //! The parts that the writer works with.
 
 use crate::journal::Journal;
+use crate::journal::kept::Keeper;
 use crate::privacy::MasterKey;
 use crate::recorder::control::Control;
 use crate::recorder::counters::Counters;
@@ -19,6 +20,8 @@ pub(crate) struct WriterParts {
     /// Records which events were lost, once no more are. The first lane calls it whenever it looks
     /// at the journal.
     pub(crate) record_lost_events: Box<dyn Fn() + Send + Sync>,
+    /// Keeps copies of the batches that are stored, if that was asked for.
+    pub(crate) keeper: Option<Arc<Keeper>>,
     /// Describes the annotated functions. The first lane calls it once it has a connection.
     pub(crate) catalogue: MakeCatalogue,
 }

@@ -84,9 +84,9 @@ impl<A: Asker> Sink for RemoteSink<A> {
         Box::pin(async move {
             let question = Question::Store { journal: batch.journal_id, waits_for_disk: how.waits_for_disk };
             match self.ask_with(question, wire::encode(batch), how.sent).await?.header {
-                Answer::Stored { journal, first, end, root, quarantined } => Ok(Taken {
+                Answer::Stored { journal, first, end, root, quarantined, had } => Ok(Taken {
                     key: Key { journal, first, end, root: root.as_deref().and_then(hash) },
-                    outcome: StoreOutcome::Stored { quarantined },
+                    outcome: StoreOutcome::Stored { quarantined, had },
                 }),
                 answer => Err(unexpected(&answer)),
             }

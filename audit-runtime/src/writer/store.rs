@@ -40,6 +40,12 @@ const KEEPALIVE: &str = "SET LOCAL tcp_keepalives_idle TO 5; SET LOCAL tcp_keepa
 /// forgotten it between two batches.
 pub(super) const BEGIN_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// Has the commit wait for the server's disk, and for a synchronous standby. A setting of the role or
+/// the database that waits for a standby in its own way (`remote_write`, `remote_apply`) stays.
+const WAITING: &str = "set_config('synchronous_commit', CASE WHEN current_setting('synchronous_commit') IN ('off', 'local') \
+                       THEN 'on' ELSE current_setting('synchronous_commit') END, true)";
+const NOT_WAITING: &str = "set_config('synchronous_commit', 'off', true)";
+
 const UNIQUE_VIOLATION: &str = "23505";
 
 /// A row that PostgreSQL or the decoder refused.
@@ -52,8 +58,9 @@ struct Refused {
 /// The result of an attempt to store a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StoreOutcome {
-    /// PostgreSQL has it, so many of its rows in the quarantine.
-    Stored { quarantined: u64 },
+    /// PostgreSQL has it, and put so many of its rows into the quarantine now. `had`: it had the batch
+    /// already.
+    Stored { quarantined: u64, had: bool },
     /// A call that was taken for interrupted has ended after all, in a transaction that was still
     /// open. Nothing was stored.
     Superseded,
@@ -70,15 +77,15 @@ pub(crate) async fn store(
     waits_for_disk: bool,
     sets_keepalives: bool,
 ) -> Result<StoreOutcome, sqlx::Error> {
-    const STORED: StoreOutcome = StoreOutcome::Stored { quarantined: 0 };
+    const HAD: StoreOutcome = StoreOutcome::Stored { quarantined: 0, had: true };
     if !begin(connection, batch, waits_for_disk, sets_keepalives).await? {
-        return Ok(STORED);
+        return Ok(HAD);
     }
     let refused = match copy_rows(connection, batch, 0..batch.rows.len()).await {
         Err(error) if Failure::of(&error) == Failure::RowRefused => {
             connection.execute("ROLLBACK").await?;
             if !begin(connection, batch, waits_for_disk, sets_keepalives).await? {
-                return Ok(STORED);
+                return Ok(HAD);
             }
             isolate(connection, batch).await?
         }
@@ -91,15 +98,19 @@ pub(crate) async fn store(
     }
     let quarantined = quarantine(connection, batch, refused).await?;
     connection.execute("COMMIT").await?;
-    Ok(StoreOutcome::Stored { quarantined })
+    Ok(StoreOutcome::Stored { quarantined, had: false })
+}
+
+/// Returns the expression that sets whether a commit waits for the disk of the server.
+pub(super) fn waiting(waits_for_disk: bool) -> &'static str {
+    if waits_for_disk { WAITING } else { NOT_WAITING }
 }
 
 /// Returns the statements that open a transaction for batches.
-pub(super) fn opening(waits_for_disk: bool, sets_keepalives: bool) -> String {
+pub(super) fn opening(sets_keepalives: bool) -> String {
     format!(
-        "BEGIN; SET LOCAL synchronous_commit TO {commit}; SET LOCAL statement_timeout TO '{STATEMENT_TIMEOUT}'; \
+        "BEGIN; SET LOCAL statement_timeout TO '{STATEMENT_TIMEOUT}'; \
          SET LOCAL lock_timeout TO '{LOCK_TIMEOUT}'; SET LOCAL idle_in_transaction_session_timeout TO '{STATEMENT_TIMEOUT}'; {keepalive}",
-        commit = if waits_for_disk { "on" } else { "off" },
         keepalive = if sets_keepalives { KEEPALIVE } else { "" },
     )
 }
@@ -144,8 +155,8 @@ async fn begin(
     sets_keepalives: bool,
 ) -> Result<bool, sqlx::Error> {
     // One message, one round trip.
-    let mut sql = opening(waits_for_disk, sets_keepalives);
-    let _ = write!(sql, "SELECT pg_try_advisory_xact_lock_shared({}); ", advisory_key(batch.journal_id));
+    let (mut sql, lock) = (opening(sets_keepalives), advisory_key(batch.journal_id));
+    let _ = write!(sql, "SELECT pg_try_advisory_xact_lock_shared({lock}), {}; ", waiting(waits_for_disk));
     insert(&mut sql, batch);
     let begun = tokio::time::timeout(BEGIN_TIMEOUT, connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(sql)))).await;
     let error = match begun.map_err(|_| sqlx::Error::Io(io::ErrorKind::TimedOut.into()))? {
@@ -241,12 +252,11 @@ pub(super) async fn durable(
     batches: &[(Uuid, u64)],
 ) -> Result<HashSet<(Uuid, u64)>, sqlx::Error> {
     // A transaction that writes nothing would not wait for those before.
-    const FLUSH: &str =
-        "BEGIN; SET LOCAL synchronous_commit TO on; SELECT pg_logical_emit_message(true, 'audit', 'shipped'); COMMIT";
+    let flush = format!("BEGIN; SELECT {WAITING}; SELECT pg_logical_emit_message(true, 'audit', 'shipped'); COMMIT");
     if batches.is_empty() {
         return Ok(HashSet::new());
     }
-    connection.execute(sqlx::raw_sql(FLUSH)).await?;
+    connection.execute(sqlx::raw_sql(AssertSqlSafe(flush))).await?;
     let keys: Vec<String> = batches.iter().map(|(journal, first)| format!("('{journal}', {first})")).collect();
     let sql = format!(
         "SELECT journal_id, first_position FROM audit_batches WHERE (journal_id, first_position) IN ({})",

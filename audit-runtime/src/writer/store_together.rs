@@ -7,7 +7,7 @@
 
 use super::already_stored;
 use super::batch::Batch;
-use super::store::{BEGIN_TIMEOUT, insert, opening};
+use super::store::{BEGIN_TIMEOUT, insert, opening, waiting};
 use crate::postgres::copy::{self, Columns};
 use crate::postgres::failure::Swallowed;
 use sqlx::postgres::PgConnection;
@@ -28,15 +28,16 @@ pub(super) async fn store_together(
     waits_for_disk: bool,
     sets_keepalives: bool,
 ) -> Result<(), sqlx::Error> {
-    let mut sql = opening(waits_for_disk, sets_keepalives);
+    let mut sql = format!("{}SELECT {}; ", opening(sets_keepalives), waiting(waits_for_disk));
     for batch in batches {
         insert(&mut sql, batch);
         sql.push_str(" ON CONFLICT (journal_id, first_position) DO NOTHING RETURNING journal_id, first_position; ");
     }
     let begun = tokio::time::timeout(BEGIN_TIMEOUT, connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(sql)))).await;
     let rows = begun.map_err(|_| sqlx::Error::Io(io::ErrorKind::TimedOut.into()))??;
+    // The first row is the setting.
     let inserted: HashSet<(Uuid, i64)> =
-        rows.iter().map(|row| Ok::<_, sqlx::Error>((row.try_get(0)?, row.try_get(1)?))).collect::<Result<_, _>>()?;
+        rows.iter().skip(1).map(|row| Ok::<_, sqlx::Error>((row.try_get(0)?, row.try_get(1)?))).collect::<Result<_, _>>()?;
     let is_new = |batch: &Batch| inserted.contains(&(batch.journal_id, batch.first.cast_signed()));
     for columns in [Columns::First, Columns::All] {
         let of_form = |batch: &&&Batch| is_new(batch) && batch.encoded.columns() == columns;

@@ -56,6 +56,7 @@ fn parts(parent: &Path, looked: &Arc<AtomicBool>) -> WriterParts {
             master_key: None,
         },
         record_lost_events: Box::new(move || looked.store(true, Ordering::Relaxed)),
+        keeper: None,
         catalogue: Box::new(|| None),
     }
 }

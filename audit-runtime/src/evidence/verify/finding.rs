@@ -27,6 +27,9 @@ pub enum FindingKind {
     ChainBroken,
     /// The tree of all batches differs from a checkpoint.
     Checkpoint,
+    /// The log went back behind a checkpoint that was saved, and goes on under another name, which
+    /// states that checkpoint.
+    Restored,
     /// A checkpoint is not signed as it has to be.
     Signature,
     /// A row or a batch without a seal.
@@ -49,6 +52,7 @@ impl fmt::Display for FindingKind {
             Self::BatchInserted => "batch inserted",
             Self::ChainBroken => "chain broken",
             Self::Checkpoint => "checkpoint",
+            Self::Restored => "restored",
             Self::Signature => "signature",
             Self::NotSealed => "not sealed",
             Self::Pruned => "pruned",
@@ -86,13 +90,13 @@ impl Finding {
 
     /// Returns whether the trail differs from the events that were recorded.
     ///
-    /// A row by another writer that awaits its checkpoint is only information, and so is a pruned
-    /// month.
+    /// A row by another writer that awaits its checkpoint is only information, and so are a pruned
+    /// month and a restore that a signed checkpoint states.
     #[must_use]
     pub fn is_problem(&self) -> bool {
         match self.kind {
             FindingKind::NotSealed => self.batch.is_some(),
-            FindingKind::Pruned => false,
+            FindingKind::Pruned | FindingKind::Restored => false,
             _ => true,
         }
     }

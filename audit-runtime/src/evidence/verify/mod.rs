@@ -11,6 +11,7 @@
 //! All of it sees one moment of the database, even if it takes long and others write meanwhile.
 
 mod chain;
+mod claims;
 mod finding;
 mod parts;
 mod pruned;

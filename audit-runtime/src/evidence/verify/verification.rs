@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Verification {
-    key: Option<PublicKey>,
+    keys: Vec<PublicKey>,
     /// The saved checkpoints: their names, and their notes.
     saved: Vec<(String, String)>,
     threads: usize,
@@ -50,15 +50,16 @@ impl Verification {
     #[must_use]
     pub fn new() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { key: None, saved: Vec::new(), threads }
+        Self { keys: Vec::new(), saved: Vec::new(), threads }
     }
 
-    /// Sets the key that checkpoints must be signed with.
+    /// Adds a key that checkpoints of its name must be signed with.
     ///
-    /// Without a key, signatures prove nothing, and are not checked.
+    /// Without a key, signatures prove nothing, and are not checked. A log that was restored has two
+    /// names, and takes two keys.
     #[must_use]
     pub fn public_key(mut self, key: PublicKey) -> Self {
-        self.key = Some(key);
+        self.keys.push(key);
         self
     }
 
@@ -86,7 +87,7 @@ impl Verification {
         let mut connection = options.as_ref().clone().connect().await?;
         let snapshot = Snapshot::export(&mut connection).await?;
         let mut report = Report::default();
-        for finding in tree::verify(&mut connection, self.key.as_ref(), &self.saved, &mut report).await? {
+        for finding in tree::verify(&mut connection, &self.keys, &self.saved, &mut report).await? {
             found(&mut report, &mut tell, finding);
         }
         chain::verify(&mut connection, |finding| found(&mut report, &mut tell, finding)).await?;

@@ -159,7 +159,7 @@ impl Worker {
             let root = batch.key().root.map(|root| hex::encode(root.0));
             let (journal, first, end) = (batch.journal_id, batch.first, batch.end);
             answers::count_stored(&self.shared, batch, 0);
-            self.done(received, Answer::Stored { journal, first, end, root, quarantined: 0 }).await;
+            self.done(received, Answer::Stored { journal, first, end, root, quarantined: 0, had: false }).await;
         }
         true
     }

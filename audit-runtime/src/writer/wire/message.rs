@@ -47,7 +47,16 @@ pub(crate) enum Answer {
     /// The relay speaks the format.
     Hello { format: u16, relay: String },
     /// The database has committed the batch with this key and this root (hexadecimal).
-    Stored { journal: Uuid, first: u64, end: u64, root: Option<String>, quarantined: u64 },
+    Stored {
+        journal: Uuid,
+        first: u64,
+        end: u64,
+        root: Option<String>,
+        quarantined: u64,
+        /// It had the batch already. An older relay does not tell.
+        #[serde(default)]
+        had: bool,
+    },
     /// These batches are stored. The body has the ids of their events, one after another.
     Claimed { stored: Vec<StoredText> },
     /// A transaction that stores a batch of the journal is under way.
