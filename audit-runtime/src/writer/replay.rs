@@ -11,7 +11,7 @@ use super::destination::Destination;
 use super::keeping;
 use super::link::Link;
 use super::parts::Settings;
-use super::sink::{EndedJournal, Interruptions};
+use super::sink::{EndedJournal, How, Interruptions};
 use super::store::StoreOutcome;
 use crate::journal::kept::{self, KeptBatch, Listed};
 use crate::journal::{Directory, Noticed, Parent};
@@ -151,7 +151,8 @@ impl Replay<'_> {
             for key in keys {
                 bring_back(link, key).await?;
             }
-            let taken = link.once(async |sink| sink.store(batch, true).await).await?;
+            let taken =
+                link.once(async |sink| sink.store(batch, How { waits_for_disk: true, sent: &|| () }).await).await?;
             if taken.key == batch.key() {
                 Ok(taken.outcome)
             } else {

@@ -36,8 +36,11 @@ pub(super) async fn store_together(
     let begun = tokio::time::timeout(BEGIN_TIMEOUT, connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(sql)))).await;
     let rows = begun.map_err(|_| sqlx::Error::Io(io::ErrorKind::TimedOut.into()))??;
     // The first row is the setting.
-    let inserted: HashSet<(Uuid, i64)> =
-        rows.iter().skip(1).map(|row| Ok::<_, sqlx::Error>((row.try_get(0)?, row.try_get(1)?))).collect::<Result<_, _>>()?;
+    let inserted: HashSet<(Uuid, i64)> = rows
+        .iter()
+        .skip(1)
+        .map(|row| Ok::<_, sqlx::Error>((row.try_get(0)?, row.try_get(1)?)))
+        .collect::<Result<_, _>>()?;
     let is_new = |batch: &Batch| inserted.contains(&(batch.journal_id, batch.first.cast_signed()));
     for columns in [Columns::First, Columns::All] {
         let of_form = |batch: &&&Batch| is_new(batch) && batch.encoded.columns() == columns;
