@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+use super::destination::Destination;
 use super::{Settings, WriterParts, start};
 use crate::event::{Outcome, ids};
 use crate::journal::{Journal, Limits};
@@ -67,6 +68,10 @@ async fn wait(control: &Control, has: impl FnMut(&Progress) -> bool) -> Progress
     *reached.expect("the writer comes so far in time").unwrap()
 }
 
+fn destination(database: &Database) -> Destination {
+    Destination::Postgres(database.url.as_str().into_connect_options().unwrap())
+}
+
 #[tokio::test]
 async fn a_new_event_does_not_wait_for_a_backlog() {
     const BACKLOG: i64 = 30_000;
@@ -80,7 +85,7 @@ async fn a_new_event_does_not_wait_for_a_backlog() {
             journal.append(&event(number)).unwrap()
         };
         (1..=BACKLOG).for_each(|number| _ = record(number));
-        start(parts, database.url.as_str().into_connect_options().unwrap(), std::future::pending).unwrap();
+        start(parts, destination(&database), std::future::pending).unwrap();
 
         wait(&control, |progress| progress.ahead[0] > 0).await;
         let new = record(BACKLOG + 1);
@@ -115,7 +120,7 @@ async fn a_journal_is_shipped_and_removed_without_a_recorder() {
         journal.append(&event(number)).unwrap();
     }
     let end = journal.close_blocks();
-    start(parts, database.url.as_str().into_connect_options().unwrap(), std::future::pending).unwrap();
+    start(parts, destination(&database), std::future::pending).unwrap();
 
     let mut progress = control.subscribe();
     let stored = tokio::time::timeout(LONGEST, progress.wait_for(|progress| progress.stored_to >= end)).await;
