@@ -2,12 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-<<<<<<< HEAD
 use super::{Destination, Settings, WriterParts, start};
-=======
-use super::destination::Destination;
-use super::{Settings, WriterParts, start};
->>>>>>> fleet-model
 use crate::event::{Outcome, ids};
 use crate::journal::{Journal, Limits};
 use crate::postgres::IntoConnectOptions;
@@ -90,16 +85,12 @@ async fn a_new_event_does_not_wait_for_a_backlog() {
             journal.append(&event(number)).unwrap()
         };
         (1..=BACKLOG).for_each(|number| _ = record(number));
-<<<<<<< HEAD
         start(
             parts,
             Destination::Postgres(database.url.as_str().into_connect_options().unwrap()),
             std::future::pending,
         )
         .unwrap();
-=======
-        start(parts, destination(&database), std::future::pending).unwrap();
->>>>>>> fleet-model
 
         wait(&control, |progress| progress.ahead[0] > 0).await;
         let new = record(BACKLOG + 1);
@@ -134,12 +125,8 @@ async fn a_journal_is_shipped_and_removed_without_a_recorder() {
         journal.append(&event(number)).unwrap();
     }
     let end = journal.close_blocks();
-<<<<<<< HEAD
     start(parts, Destination::Postgres(database.url.as_str().into_connect_options().unwrap()), std::future::pending)
         .unwrap();
-=======
-    start(parts, destination(&database), std::future::pending).unwrap();
->>>>>>> fleet-model
 
     let mut progress = control.subscribe();
     let stored = tokio::time::timeout(LONGEST, progress.wait_for(|progress| progress.stored_to >= end)).await;
