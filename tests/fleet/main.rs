@@ -8,3 +8,4 @@ mod failover;
 mod relay;
 mod restored;
 mod sockets;
+mod steady;
