@@ -1,12 +1,13 @@
 //! A standby that lacks the last commits takes the place of its primary.
 
+use super::steady::Steady;
 use audit_runtime::admin::Replay;
 use audit_runtime::evidence::{EvidenceError, FindingKind, SigningKey};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 use tests::examples::audit_trail;
-use tests::{Calls, Cluster, Config, Database, Proxy, eventually};
+use tests::{Cluster, Config, Database, Proxy, eventually};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -53,10 +54,10 @@ async fn a_replay_brings_back_what_a_promoted_standby_lacked() {
     let standby = primary.standby();
     let name = database.url.rsplit('/').next().unwrap().to_owned();
     let proxy = Proxy::start(primary.port());
-    let builder = database.audit().postgres(proxy.url(&name).as_str()).batch_rows(200).keep_for(HOUR);
+    let builder = database.audit().postgres(proxy.url(&name).as_str()).batch_rows(20).keep_for(HOUR);
     let audit = builder.start().unwrap();
-    let calls = Calls::begin(&audit);
-    eventually("events are stored", || async { database.events().await > 500 }).await;
+    let calls = Steady::begin(&audit);
+    eventually("events are stored", || async { database.events().await > 100 }).await;
     let (old, new) =
         (SigningKey::generate("trail.example/1").unwrap(), SigningKey::generate("trail.example/2").unwrap());
     let first = database.admin().checkpoint(&old).await.unwrap();
@@ -69,9 +70,9 @@ async fn a_replay_brings_back_what_a_promoted_standby_lacked() {
     there.close().await;
     standby.lag().await;
     let before = database.events().await;
-    eventually("events are stored that it lacks", || async { database.events().await > before + 2_000 }).await;
+    eventually("events are stored that it lacks", || async { database.events().await > before + 200 }).await;
     let last = database.admin().checkpoint(&old).await.unwrap();
-    eventually("and more", || async { database.events().await > before + 4_000 }).await;
+    eventually("and more", || async { database.events().await > before + 400 }).await;
     let stored = audit.stats().stored;
 
     database.pool.close().await;
@@ -79,7 +80,7 @@ async fn a_replay_brings_back_what_a_promoted_standby_lacked() {
     standby.promote().await;
     proxy.target(standby.port());
     let database = database.moved_to(&standby);
-    eventually("events are stored again", || async { audit.stats().stored > stored + 1_000 }).await;
+    eventually("events are stored again", || async { audit.stats().stored > stored + 200 }).await;
     let saved = [first.note.clone(), last.note.clone()];
     let (findings, report) = database.verify(Some(old.public()), &saved).await;
     let missing = findings.iter().filter(|finding| finding.kind == FindingKind::BatchMissing).count();
@@ -99,12 +100,13 @@ async fn a_replay_brings_back_what_a_promoted_standby_lacked() {
     let (one, two) = (replay(&database, &[]).spawn().unwrap(), replay(&database, &[]).spawn().unwrap());
     let mut killed = replay(&database, &[]).spawn().unwrap();
     let lacking = database.events().await;
-    eventually("batches come back", || async { database.events().await > lacking + 500 }).await;
+    eventually("batches come back", || async { database.events().await > lacking }).await;
     killed.kill().unwrap();
     killed.wait().unwrap();
     let (one, two) = (one.wait_with_output().unwrap(), two.wait_with_output().unwrap());
     assert!(sent(&one) + sent(&two) > 0);
-    calls.have_a_row_each(&audit, &database).await;
+    let made = calls.end(&audit).await;
+    tests::calls::have_a_row_each(&made, &database).await;
     assert_eq!(sent(&replay(&database, &[]).output().unwrap()), 0);
     assert!(!text(&run(&database, &["status"])).contains("gaps          journal"));
 

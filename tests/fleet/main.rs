@@ -17,3 +17,4 @@ mod points;
 mod relay;
 mod restored;
 mod sockets;
+mod steady;

@@ -2,11 +2,12 @@
 
 use super::failover::{replay, sent, text};
 use super::relay::behind;
+use super::steady::Steady;
 use audit_runtime::evidence::{FindingKind, SigningKey};
 use audit_runtime::trail::{EventFilter, Trail};
 use audit_runtime::{Event, MasterKey, audited};
 use std::time::Duration;
-use tests::{Calls, Cluster, Config, Database, RelayProcess, eventually};
+use tests::{Cluster, Config, Database, RelayProcess, eventually};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -53,14 +54,13 @@ async fn a_replay_brings_back_what_a_backup_lacks_by_way_of_a_relay_too() {
     let mut cluster = Cluster::start(Config::default());
     let database = Database::migrated_in(&cluster).await;
     let mut relay = RelayProcess::start(&database.url);
-    let audit = behind(&relay.address(), database.journals.path()).batch_rows(100).keep_for(HOUR).start().unwrap();
-    let calls = Calls::begin(&audit);
-    eventually("events are stored", || async { database.events().await > 500 }).await;
+    let audit = behind(&relay.address(), database.journals.path()).batch_rows(20).keep_for(HOUR).start().unwrap();
+    let calls = Steady::begin(&audit);
+    eventually("events are stored", || async { database.events().await > 100 }).await;
     let backup = cluster.base_backup();
     let before = database.events().await;
-    eventually("events are stored behind the backup", || async { database.events().await > before + 2_000 }).await;
-    let made = calls.end();
-    audit.flush().await.unwrap();
+    eventually("events are stored behind the backup", || async { database.events().await > before + 200 }).await;
+    let made = calls.end(&audit).await;
     audit.shutdown(Duration::from_secs(60)).await.unwrap();
     assert_eq!(database.journal_directories(), 1, "only copies are left");
     database.pool.close().await;
