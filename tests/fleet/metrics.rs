@@ -42,14 +42,14 @@ async fn each_metric_has_a_help_text_and_deploy_names_no_other() {
     audit.scope(async { view() }).await;
     audit.record(Event::new("order.accepted")).unwrap().stored().await.unwrap();
     let text = || exporter.render();
-    let is_one = |name: &str, label: &str| {
+    let has = |name: &str, label: &str, value: &str| {
         let text = text();
         let mut lines = text.lines().filter(|line| line.starts_with(name) && line.contains("service=\"measured\""));
-        lines.any(|line| line.contains(label) && line.ends_with(" 1"))
+        lines.any(|line| line.contains(label) && line.ends_with(value))
     };
-    // The report of a second, and a batch.
+    // The report of a second, and a batch: of this event, and of the policy that is in force.
     let is_reported =
-        || is_one("audit_events_left_out_total{", "rule=\"views\"") && is_one("audit_events_stored_total{", "");
+        || has("audit_events_left_out_total{", "rule=\"views\"", " 1") && has("audit_events_stored_total{", "", " 2");
     let deadline = Instant::now() + PATIENCE;
     while !is_reported() {
         assert!(Instant::now() < deadline, "in vain: {}", text());

@@ -22,10 +22,15 @@ pub fn master_key(directory: &Path) -> PathBuf {
 }
 
 impl Pod {
-    /// Starts one on this disk, with a last resort.
+    /// Starts one on this disk, with a last resort, and a second for its shutdown.
     pub fn start(database: &Database, disk: &Path, key: &Path, to: &str, target: &str) -> Self {
+        Self::start_with(database, disk, key, 1, [to, target])
+    }
+
+    /// The same, with other seconds.
+    pub fn start_with(database: &Database, disk: &Path, key: &Path, seconds: u64, last_resort: [&str; 2]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pod-program"));
-        command.arg(&database.url).arg(disk).arg(key).args([to, target]);
+        command.arg(&database.url).arg(disk).arg(key).arg(seconds.to_string()).args(last_resort);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap()).lines();
         Self { child, stdout, disk: disk.to_owned() }

@@ -161,7 +161,7 @@ async fn a_pod_that_reaches_postgresql_needs_no_last_resort_and_ends_well() {
     let database = Database::new().await;
     let places = Places::new();
     let spool = places.spool();
-    let mut pod = Pod::start(&database, places.disk.path(), &places.key, "file", path(&spool));
+    let mut pod = Pod::start_with(&database, places.disk.path(), &places.key, 30, ["file", path(&spool)]);
     pod.record(100);
     let (line, code) = pod.terminate();
     assert!(line.ends_with("left 0, packed 0") && code == Some(0), "{line} {code:?}");

@@ -15,9 +15,10 @@ async fn make_report() {
 /// Records so many events each time a line comes in, and prints when they are recorded.
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
-    let [_, url, journals, key, to, target] = &*arguments else {
-        panic!("a database, a directory, a master key, `file` or `command`, a path or a command")
+    let [_, url, journals, key, seconds, to, target] = &*arguments else {
+        panic!("a database, a directory, a master key, seconds for the end, `file` or `command`, a path or a command")
     };
+    let timeout = Duration::from_secs(seconds.parse().expect("a number"));
     let last_resort = if to == "file" { LastResort::file(target) } else { LastResort::command(target) };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     runtime.expect("a runtime").block_on(async {
@@ -37,7 +38,7 @@ fn main() -> ExitCode {
         // Not the runtime's, which would wait for the next line.
         std::thread::spawn(move || record(&recording));
         terminated.recv().await;
-        let report = audit.shutdown(Duration::from_secs(1)).await.expect("it ends");
+        let report = audit.shutdown(timeout).await.expect("it ends");
         println!("stored {}, left {}, packed {}", report.stored, report.left_in_journal, report.packed);
         report.exit_code()
     })

@@ -16,12 +16,12 @@ use tests::{Cluster, Config, Database};
 
 #[tokio::main]
 async fn main() {
-    let millions: u32 = std::env::args().nth(1).map_or(1, |millions| millions.parse().expect("millions of rows"));
+    let millions: f64 = std::env::args().nth(1).map_or(1.0, |millions| millions.parse().expect("millions of rows"));
     let settings = "shared_buffers = 1GB\nmax_wal_size = 4GB\nmaintenance_work_mem = 512MB";
     let cluster = Cluster::start(Config { settings, hba: None });
     let database = Database::migrated_in(&cluster).await;
     let key = SigningKey::generate("pages").unwrap();
-    month::fill(&database, millions, &key).await;
+    month::fill(&database, (millions * 1e6) as u32, &key).await;
     let journal = tempfile::tempdir().unwrap();
     for (words, directory) in [("in PostgreSQL", None), ("on the disk (--journal)", Some(journal.path()))] {
         println!("\neach view recorded {words} before it is shown:");

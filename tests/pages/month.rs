@@ -11,6 +11,8 @@ use uuid::Uuid;
 const EACH: u32 = 10;
 /// Batches of the whole trail.
 const BATCHES: usize = 100_000;
+/// Events of a batch, at least.
+const SMALLEST: usize = 10;
 /// Events between two waits for the writer.
 const AHEAD: u32 = 200_000;
 const DAYS: i64 = 30;
@@ -56,11 +58,10 @@ const FAILURES: &str = "INSERT INTO audit_events (id, event_type, entity_type, e
      SELECT gen_random_uuid(), 'order.rejected', 'order', n::text, 'desk', jsonb_build_object('error', jsonb_build_object('message', 'the desk is closed')), \
      'acme', to_timestamp($1::float8 / 1e6) + n * interval '1 us' * ($2::float8 / $3::float8), 'error' FROM generate_series(1, $3::bigint) n";
 
-/// Fills a trail with so many million events of a month, with a checkpoint at each tenth.
-pub async fn fill(database: &Database, millions: u32, key: &SigningKey) {
-    let events = millions * 1_000_000;
+/// Fills a trail with so many events of a month, with a checkpoint at each tenth.
+pub async fn fill(database: &Database, events: u32, key: &SigningKey) {
     let audit = database.audit().segment_bytes(16 << 20).journal_limit(4 << 30).connections(3);
-    let audit = audit.batch_rows(events as usize / BATCHES).start().unwrap();
+    let audit = audit.batch_rows((events as usize / BATCHES).max(SMALLEST)).start().unwrap();
     let now = Timestamp::now().unix_micros().unwrap();
     let month = DAYS * 86_400_000_000;
     let begin = Instant::now();
