@@ -68,10 +68,6 @@ async fn wait(control: &Control, has: impl FnMut(&Progress) -> bool) -> Progress
     *reached.expect("the writer comes so far in time").unwrap()
 }
 
-fn destination(database: &Database) -> Destination {
-    Destination::Postgres(database.url.as_str().into_connect_options().unwrap())
-}
-
 #[tokio::test]
 async fn a_new_event_does_not_wait_for_a_backlog() {
     const BACKLOG: i64 = 30_000;
