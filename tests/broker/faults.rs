@@ -5,6 +5,7 @@ use async_nats::HeaderMap;
 use async_nats::jetstream;
 use futures_util::StreamExt;
 use std::time::Duration;
+use tests::nats::small_stream;
 use tests::{Calls, Cluster, Config, Database, eventually};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -24,7 +25,7 @@ async fn a_broker_that_is_killed_and_one_that_loses_all_cost_time_alone() {
         if round == 1 {
             // As an administrator does, who finds the stream gone.
             eventually("the stream is made again", || async {
-                audit_runtime::relay::Relay::set_up(&scene.nats, &Default::default()).await.is_ok()
+                audit_runtime::relay::Relay::set_up(&scene.nats, &small_stream()).await.is_ok()
             })
             .await;
         }

@@ -3,13 +3,14 @@
 use crate::scene::{Taking, service};
 use async_nats::ConnectOptions;
 use async_nats::jetstream;
-use audit_runtime::relay::{Relay, StreamSettings};
+use audit_runtime::relay::Relay;
 use audit_runtime::{Event, Nats};
 use nkeys::KeyPair;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
+use tests::nats::small_stream;
 use tests::{Database, NatsServer, eventually};
 
 const MAX_PAYLOAD: usize = 4 << 20;
@@ -68,7 +69,7 @@ impl Guarded {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_service_publishes_for_itself_alone() {
     let Some(guarded) = Guarded::start() else { return };
-    Relay::set_up(&guarded.nats("admin"), &StreamSettings::default()).await.unwrap();
+    Relay::set_up(&guarded.nats("admin"), &small_stream()).await.unwrap();
     let database = Database::new().await;
     let relay = Taking::start(&database.url, &guarded.nats("relay"));
     let audit = service(&guarded.nats("broker"), database.journals.path()).start().unwrap();
@@ -103,9 +104,9 @@ async fn a_key_that_the_server_does_not_know_is_refused() {
     std::fs::write(&stranger, KeyPair::new_user().seed().unwrap()).unwrap();
     let nats =
         Nats::new(guarded.server.tls_url()).nkey(&stranger).root_certificates(&guarded.ca).max_payload(MAX_PAYLOAD);
-    let error = Relay::set_up(&nats, &StreamSettings::default()).await.unwrap_err().to_string();
+    let error = Relay::set_up(&nats, &small_stream()).await.unwrap_err().to_string();
     assert!(error.contains("NATS cannot be reached") && error.to_lowercase().contains("authorization"), "{error}");
     let missing = guarded.nats("no-such-file");
-    let error = Relay::set_up(&missing, &StreamSettings::default()).await.unwrap_err().to_string();
+    let error = Relay::set_up(&missing, &small_stream()).await.unwrap_err().to_string();
     assert!(error.contains("no-such-file cannot be read"), "{error}");
 }

@@ -1,8 +1,9 @@
 //! A broker, a relay that takes batches from it, and services in front.
 
-use audit_runtime::relay::{Relay, StreamSettings};
+use audit_runtime::relay::Relay;
 use audit_runtime::{Audit, Builder, Nats};
 use std::path::Path;
+use tests::nats::small_stream;
 use tests::{Database, NatsServer};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -47,7 +48,7 @@ impl Scene {
     pub(crate) async fn new() -> Option<Self> {
         let server = NatsServer::start("")?;
         let nats = Nats::new(server.url());
-        Relay::set_up(&nats, &StreamSettings::default()).await.unwrap();
+        Relay::set_up(&nats, &small_stream()).await.unwrap();
         Some(Self { server, nats, database: Database::new().await })
     }
 

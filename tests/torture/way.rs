@@ -2,9 +2,10 @@
 //! broker with two relays.
 
 use audit_runtime::Nats;
-use audit_runtime::relay::{Relay, StreamSettings};
+use audit_runtime::relay::Relay;
 use rand::prelude::*;
 use std::path::PathBuf;
+use tests::nats::small_stream;
 use tests::{Double, NatsServer, RelayProcess, wait};
 use tokio::runtime::Runtime;
 
@@ -109,7 +110,7 @@ impl Broker {
 
     /// Makes the stream, once the cluster has a leader.
     fn set_up(&self, runtime: &Runtime) {
-        let mut settings = StreamSettings::default();
+        let mut settings = small_stream();
         settings.replicas = self.servers.len();
         wait::until("the stream is made", || runtime.block_on(Relay::set_up(&Nats::new(self.urls()), &settings)).ok());
     }
