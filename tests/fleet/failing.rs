@@ -63,12 +63,17 @@ async fn a_last_resort_that_fails_leaves_the_journal_as_it_is() {
 
 #[tokio::test]
 async fn a_command_that_hangs_is_killed_in_time() {
-    let database = Database::new().await;
-    for command in ["exec sleep 600", "sleep 600 & wait"] {
+    let (database, places) = (Database::new().await, tempfile::tempdir().unwrap());
+    let id = places.path().join("id");
+    for command in ["exec sleep 600", "cat | cat > /dev/null; exec sleep 600"] {
         let begin = Instant::now();
-        let report = ended(&database, LastResort::command(command).within(Duration::from_millis(300))).await;
+        let noted = format!("echo $$ > {}; {command}", id.display());
+        let report = ended(&database, LastResort::command(noted).within(Duration::from_millis(300))).await;
         assert_eq!((report.packed, report.left_in_journal), (0, 10));
         assert!(begin.elapsed() < Duration::from_secs(3), "{command}: {:?}", begin.elapsed());
+        let process = std::fs::read_to_string(&id).unwrap();
+        let is_gone = || !Path::new("/proc").join(process.trim()).exists();
+        eventually("the command is killed", async || is_gone()).await;
     }
 }
 
