@@ -5,7 +5,7 @@ use crate::journal::parent_directory::{Parent, open_file};
 use crate::sys::platform;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -69,7 +69,7 @@ pub(crate) fn list(parent: &Parent) -> io::Result<Listed> {
     Ok(listed)
 }
 
-fn list_file(parent: &Parent, path: &PathBuf, listed: &mut Listed) -> io::Result<()> {
+fn list_file(parent: &Parent, path: &Path, listed: &mut Listed) -> io::Result<()> {
     let file = open_file(path)?;
     let metadata = file.metadata()?;
     parent.admit(path, &metadata)?;
@@ -81,7 +81,7 @@ fn list_file(parent: &Parent, path: &PathBuf, listed: &mut Listed) -> io::Result
     if format::keep_for(&header).is_none() {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no file of kept batches of this version"));
     }
-    let (path, mut offset, mut bytes): (Arc<Path>, _, _) = (Arc::from(path.as_path()), HEADER as u64, Vec::new());
+    let (path, mut offset, mut bytes): (Arc<Path>, _, _) = (Arc::from(path), HEADER as u64, Vec::new());
     loop {
         let mut frame = [0; FRAME];
         if !fill(&mut file, &mut frame)? {
