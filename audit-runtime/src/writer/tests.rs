@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use super::{Settings, WriterParts, start};
+use super::{Destination, Settings, WriterParts, start};
 use crate::event::{Outcome, ids};
 use crate::journal::{Journal, Limits};
 use crate::postgres::IntoConnectOptions;
@@ -61,6 +61,10 @@ fn parts(parent: &Path, looked: &Arc<AtomicBool>) -> WriterParts {
     }
 }
 
+fn to(database: &Database) -> Destination {
+    Destination::Postgres(database.url.as_str().into_connect_options().unwrap())
+}
+
 /// Waits until the writer has come so far.
 async fn wait(control: &Control, has: impl FnMut(&Progress) -> bool) -> Progress {
     let mut progress = control.subscribe();
@@ -81,7 +85,7 @@ async fn a_new_event_does_not_wait_for_a_backlog() {
             journal.append(&event(number)).unwrap()
         };
         (1..=BACKLOG).for_each(|number| _ = record(number));
-        start(parts, database.url.as_str().into_connect_options().unwrap(), std::future::pending).unwrap();
+        start(parts, to(&database), std::future::pending).unwrap();
 
         wait(&control, |progress| progress.ahead[0] > 0).await;
         let new = record(BACKLOG + 1);
@@ -116,7 +120,7 @@ async fn a_journal_is_shipped_and_removed_without_a_recorder() {
         journal.append(&event(number)).unwrap();
     }
     let end = journal.close_blocks();
-    start(parts, database.url.as_str().into_connect_options().unwrap(), std::future::pending).unwrap();
+    start(parts, to(&database), std::future::pending).unwrap();
 
     let mut progress = control.subscribe();
     let stored = tokio::time::timeout(LONGEST, progress.wait_for(|progress| progress.stored_to >= end)).await;
