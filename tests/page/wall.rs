@@ -51,7 +51,7 @@ impl Scene {
         // An event of each is within a call of the other.
         let linked = "INSERT INTO audit_events (id, event_type, entity_type, data, tenant, causation_id, correlation_id, created_at) SELECT gen_random_uuid(), 'note.linked', 'note', \
                       jsonb_build_object('a', 1, 'words', CASE e.tenant WHEN 'acme' THEN 'seen-elsewhere-linked' ELSE 'ours' END), CASE e.tenant WHEN 'acme' THEN 'globex' ELSE 'acme' END, \
-                      e.id, e.correlation_id, e.created_at FROM audit_events e WHERE (data ->> 'cents')::int IN (0, 1)";
+                      e.id, e.correlation_id, e.created_at + interval '6 hours' FROM audit_events e WHERE (data ->> 'cents')::int IN (0, 1)";
         sqlx::raw_sql(linked).execute(&database.pool).await.unwrap();
         database.admin().checkpoint(&key).await.unwrap();
         let name: String =
