@@ -3,7 +3,7 @@
 
 use audit_runtime::{Audit, Event};
 use rustix::process::{Pid, Signal, kill_process};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -24,7 +24,7 @@ async fn service() -> ! {
     for _ in 0..events {
         audit.record(Event::new("order.submitted")).unwrap();
     }
-    writeln!(std::io::stdout(), "ready").unwrap();
+    println!("ready");
     terminated.recv().await;
     let report = audit.shutdown(Duration::from_secs(1)).await.unwrap();
     std::process::exit(if report.left_in_journal > 0 { audit_runtime::ShutdownReport::EVENTS_LEFT.into() } else { 0 })

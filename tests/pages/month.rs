@@ -20,11 +20,11 @@ const TYPES: [&str; 5] = ["order.submitted", "order.accepted", "order.filled", "
 
 /// Half of all orders are of one tenant.
 pub fn tenant(order: u32) -> String {
-    if order % 2 == 0 { "acme".into() } else { format!("tenant {}", order % 97) }
+    if order.is_multiple_of(2) { "acme".into() } else { format!("tenant {}", order % 97) }
 }
 
 pub fn actor(number: u32) -> String {
-    if number % 5 == 0 { "desk".into() } else { format!("user:{}", number % 9_973) }
+    if number.is_multiple_of(5) { "desk".into() } else { format!("user:{}", number % 9_973) }
 }
 
 pub fn order(number: u32) -> Uuid {

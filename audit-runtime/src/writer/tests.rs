@@ -61,10 +61,6 @@ fn parts(parent: &Path, looked: &Arc<AtomicBool>) -> WriterParts {
     }
 }
 
-fn to(database: &Database) -> Destination {
-    Destination::Postgres(database.url.as_str().into_connect_options().unwrap())
-}
-
 /// Waits until the writer has come so far.
 async fn wait(control: &Control, has: impl FnMut(&Progress) -> bool) -> Progress {
     let mut progress = control.subscribe();
