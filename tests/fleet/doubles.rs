@@ -9,7 +9,7 @@ async fn a_double_that_loses_repeats_reorders_and_lies_costs_time_alone() {
     let database = Database::new().await;
     let relay = RelayProcess::start(&database.url);
     let double = Double::start(relay.socket(), 10, 7);
-    let audit = behind(&double.address(), database.journals.path()).batch_rows(20).start().unwrap();
+    let audit = behind(&double.address(), database.journals.path()).batch_rows(500).start().unwrap();
     let calls = Calls::begin(&audit);
     eventually("many faults are met", || async { double.met() > 60 }).await;
     double.faults(0);
@@ -25,7 +25,7 @@ async fn what_an_adopter_sends_is_what_the_dead_process_had_sent() {
     let double = Double::start(relay.socket(), 15, 11);
     let mut made = Vec::new();
     for _ in 0..5 {
-        let audit = behind(&double.address(), database.journals.path()).batch_rows(20).start().unwrap();
+        let audit = behind(&double.address(), database.journals.path()).batch_rows(500).start().unwrap();
         let calls = Calls::begin(&audit);
         let met = double.met();
         eventually("faults are met", || async { double.met() > met + 8 }).await;

@@ -335,8 +335,10 @@ impl<'a> Adoption<'a> {
 
     async fn ship(&mut self, plan: &mut OrphanPlan, mut batch: Batch) -> Result<(), sqlx::Error> {
         self.encrypt(&mut batch).await?;
+        // The log was synced when the journal was opened.
+        let is_noted = batch.cut.is_some();
         batch.close(&self.parts.settings, &mut plan.chain);
-        if self.link.may_hold_back() {
+        if self.link.may_hold_back() && !is_noted {
             let noted = plan.chain.noted(batch.first);
             let _ = on_a_thread(move || noted.map_or(Ok(()), |noted| noted.sync())).await;
         }
