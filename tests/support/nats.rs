@@ -7,6 +7,7 @@ use audit_runtime::relay::StreamSettings;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -51,7 +52,8 @@ pub fn small_stream() -> StreamSettings {
 /// A NATS server. It is killed when this is dropped.
 #[derive(Debug)]
 pub struct NatsServer {
-    program: &'static Path,
+    /// A copy that the server's user can reach.
+    program: PathBuf,
     directory: TempDir,
     port: u16,
     variables: Vec<(String, String)>,
@@ -103,8 +105,10 @@ impl NatsServer {
     }
 
     fn prepare(name: &str, lines: &str) -> Option<Self> {
-        let program = program()?;
         let directory = tempfile::Builder::new().prefix("audit-nats-").tempdir().unwrap();
+        let copy = directory.path().join("nats-server");
+        fs::copy(program()?, &copy).unwrap();
+        fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
         give_away(directory.path());
         let store = directory.path().join("store");
         fs::create_dir(&store).unwrap();
@@ -115,9 +119,8 @@ impl NatsServer {
             store.display()
         );
         fs::write(directory.path().join("nats.conf"), configuration).unwrap();
-        fs::set_permissions(directory.path().join("nats.conf"), std::os::unix::fs::PermissionsExt::from_mode(0o644))
-            .unwrap();
-        Some(Self { program, directory, port, variables: Vec::new(), child: None })
+        fs::set_permissions(directory.path().join("nats.conf"), fs::Permissions::from_mode(0o644)).unwrap();
+        Some(Self { program: copy, directory, port, variables: Vec::new(), child: None })
     }
 
     /// Starts it again, and waits until it answers.
@@ -127,7 +130,7 @@ impl NatsServer {
     pub fn up(&mut self) {
         assert!(self.child.is_none(), "the server runs already");
         let log = fs::File::create(self.directory.path().join("log")).unwrap();
-        let child = unprivileged(self.program)
+        let child = unprivileged(&self.program)
             .arg("--config")
             .arg(self.directory.path().join("nats.conf"))
             .envs(self.variables.iter().cloned())
