@@ -67,17 +67,6 @@ if [ "$install" = yes ]; then
     export CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=0
 fi
 
-# axe-core, which looks for barriers on the page, is a package of npm: where npm is, or the file is at hand.
-if [ -z "${AUDIT_AXE:-}" ] && [ "$install" = yes ] && installed npm; then
-    axe=$PWD/${CARGO_TARGET_DIR:-target}/axe-core
-    case ${CARGO_TARGET_DIR:-} in /*) axe=$CARGO_TARGET_DIR/axe-core ;; esac
-    if [ ! -e "$axe/package/axe.min.js" ]; then
-        step "axe-core, by npm"
-        mkdir -p "$axe"
-        (cd "$axe" && npm pack --silent axe-core@4.14.1 && tar -xzf axe-core-*.tgz package/axe.min.js) || rm -rf "$axe"
-    fi
-    [ ! -e "$axe/package/axe.min.js" ] || export AUDIT_AXE=$axe/package/axe.min.js
-fi
 [ -n "${AUDIT_AXE:-}" ] || step "without AUDIT_AXE, the file axe.min.js of npm's axe-core, its test of the page is left out"
 
 step "format"

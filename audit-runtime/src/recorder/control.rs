@@ -36,6 +36,7 @@ impl Progress {
 pub(crate) struct Control {
     progress: watch::Sender<Progress>,
     /// Batches that were sent behind one that was not: first position to end.
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "nothing is sent without a writer"))]
     sent: Mutex<BTreeMap<u64, u64>>,
     stop: watch::Sender<Option<Instant>>,
     wake: Notify,
@@ -55,6 +56,7 @@ impl Control {
     }
 
     /// Notes that a broker has taken a batch.
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "nothing is sent without a writer"))]
     pub(crate) fn sent(&self, first: u64, end: u64) {
         let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
         sent.insert(first, end);
