@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 /// use audit_runtime::admin::{Replay, ReplayError};
 ///
 /// # async fn replay() -> Result<(), ReplayError> {
-/// let report = Replay::to_postgres("postgres://broker@db/broker")?.run("/var/lib/broker/audit", |_| {}).await?;
+/// let report = Replay::to_postgres("postgres://broker@db/broker")?.run("/var/lib/broker/audit", |_, _| {}).await?;
 /// println!("{} of {} batches were sent again", report.sent, report.batches);
 /// # Ok(())
 /// # }
