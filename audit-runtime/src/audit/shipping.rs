@@ -5,7 +5,7 @@ use super::checkpoints::{self, Checkpoints};
 use super::last_resort::LastResort;
 use crate::journal::kept::Keeper;
 use crate::postgres::ConnectOptions;
-use crate::privacy::{KeyDesk, MasterKey};
+use crate::privacy::KeyDesk;
 use crate::recorder::counters::Counters;
 use crate::recorder::{Encrypt, Encrypting, LOSSES_ARE_OVER, Recorder};
 #[cfg(feature = "nats")]
@@ -24,17 +24,12 @@ pub(super) struct Shipping {
     pub(super) relay: Option<Result<RelayAddress, String>>,
     #[cfg(feature = "nats")]
     pub(super) nats: Option<Nats>,
-    pub(super) connections: usize,
-    pub(super) batch_rows: usize,
-    pub(super) batch_bytes: usize,
-    pub(super) seal: bool,
-    pub(super) synchronous_commit: bool,
-    pub(super) adopt_every: Duration,
+    /// The writer's own, whose origin is known at the start.
+    pub(super) writer: writer::Settings,
     pub(super) upkeep_after: Duration,
     /// How long copies of batches are kept, and the most bytes that they take.
     pub(super) keep_for: Option<Duration>,
     pub(super) keep_limit: u64,
-    pub(super) master_key: Option<MasterKey>,
     pub(super) last_resort: Option<LastResort>,
     #[cfg(feature = "evidence")]
     pub(super) checkpoints: Option<Checkpoints>,
@@ -47,16 +42,10 @@ impl Default for Shipping {
             relay: None,
             #[cfg(feature = "nats")]
             nats: None,
-            connections: 2,
-            batch_rows: 5_000,
-            batch_bytes: 4 << 20,
-            seal: true,
-            synchronous_commit: true,
-            adopt_every: Duration::from_secs(30),
+            writer: writer::Settings::of_origin(String::new()),
             upkeep_after: Duration::from_secs(60),
             keep_for: None,
             keep_limit: 1 << 30,
-            master_key: None,
             last_resort: None,
             #[cfg(feature = "evidence")]
             checkpoints: None,
@@ -81,9 +70,9 @@ impl Shipping {
     fn most_batch_bytes(&self) -> usize {
         #[cfg(feature = "nats")]
         if let Some(nats) = &self.nats {
-            return self.batch_bytes.min(nats.batch_bytes());
+            return self.writer.batch_bytes.min(nats.batch_bytes());
         }
-        self.batch_bytes
+        self.writer.batch_bytes
     }
 
     /// Returns the place where batches go, once the settings are known to name one.
@@ -106,26 +95,17 @@ impl Shipping {
         recorder: &Arc<Recorder>,
         catalogue: MakeCatalogue,
     ) -> io::Result<()> {
-        let keys = self.master_key.clone().map(|master| {
+        let keys = self.writer.master_key.clone().map(|master| {
             let (desk, requests) = KeyDesk::new();
             let _ = recorder.encrypt.set(Box::new(Encryption { desk, counters: recorder.counters.clone() }));
             (requests, master)
         });
         let batch_bytes = self.most_batch_bytes();
         if let Some(last_resort) = self.last_resort {
-            let last_resort = last_resort.of(&recorder.journal, self.master_key.clone());
+            let last_resort = last_resort.of(&recorder.journal, self.writer.master_key.clone());
             let _ = recorder.last_resort.set(Box::new(last_resort));
         }
-        let settings = writer::Settings {
-            origin: recorder.origin().to_owned(),
-            connections: self.connections,
-            batch_rows: self.batch_rows,
-            batch_bytes,
-            seal: self.seal,
-            synchronous_commit: self.synchronous_commit,
-            adopt_every: self.adopt_every,
-            master_key: self.master_key,
-        };
+        let settings = writer::Settings { origin: recorder.origin().to_owned(), batch_bytes, ..self.writer };
         let parts = WriterParts {
             journal: recorder.journal.clone(),
             counters: recorder.counters.clone(),

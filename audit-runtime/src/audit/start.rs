@@ -122,7 +122,7 @@ impl Builder {
     /// Returns whether personal values are encrypted on their way.
     #[cfg(feature = "postgres")]
     fn encrypts(&self) -> bool {
-        self.shipping.master_key.is_some()
+        self.shipping.writer.master_key.is_some()
     }
 
     #[cfg(not(feature = "postgres"))]

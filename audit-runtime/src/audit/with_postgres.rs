@@ -10,6 +10,7 @@ use crate::evidence::SigningKey;
 use crate::postgres::IntoConnectOptions;
 #[cfg(feature = "personal")]
 use crate::privacy::MasterKey;
+use crate::writer::Settings;
 #[cfg(feature = "nats")]
 use crate::writer::nats::Nats;
 use crate::writer::relay_address::RelayAddressError;
@@ -58,20 +59,20 @@ impl Builder {
     #[cfg(feature = "nats")]
     #[cfg_attr(docsrs, doc(cfg(feature = "nats")))]
     pub fn nats(mut self, nats: Nats) -> Self {
-        self.shipping.connections = IN_FLIGHT;
+        self.shipping.writer.connections = IN_FLIGHT;
         self.shipping.nats = Some(nats);
         self
     }
 
     /// Sets how many connections carry batches in parallel during a backlog. The default is 2.
     pub fn connections(mut self, connections: usize) -> Self {
-        self.shipping.connections = connections;
+        self.shipping.writer.connections = connections;
         self
     }
 
     /// Sets the most rows of one batch, which is one transaction. The default is 5,000.
     pub fn batch_rows(mut self, rows: usize) -> Self {
-        self.shipping.batch_rows = rows;
+        self.shipping.writer.batch_rows = rows;
         self
     }
 
@@ -86,7 +87,7 @@ impl Builder {
     /// Turn it off for trails that may lose these events, on servers with slow disks. On fast disks
     /// the gain is small, because a batch of 5,000 events waits once.
     pub fn synchronous_commit(mut self, waits_for_the_disk: bool) -> Self {
-        self.shipping.synchronous_commit = waits_for_the_disk;
+        self.shipping.writer.synchronous_commit = waits_for_the_disk;
         self
     }
 
@@ -95,7 +96,7 @@ impl Builder {
     /// It also looks at its start. It ships these journals on a connection of its own, which it
     /// returns when none are left.
     pub fn adopt_every(mut self, interval: Duration) -> Self {
-        self.shipping.adopt_every = interval;
+        self.shipping.writer.adopt_every = interval;
         self
     }
 
@@ -172,7 +173,7 @@ impl Builder {
     #[cfg(feature = "personal")]
     #[cfg_attr(docsrs, doc(cfg(feature = "personal")))]
     pub fn master_key(mut self, key: MasterKey) -> Self {
-        self.shipping.master_key = Some(key);
+        self.shipping.writer.master_key = Some(key);
         self
     }
 
@@ -222,13 +223,14 @@ impl Builder {
     /// A verification then reports each batch as unsealed.
     #[doc(hidden)]
     pub fn without_seal(mut self) -> Self {
-        self.shipping.seal = false;
+        self.shipping.writer.seal = false;
         self
     }
 
     /// Returns what is wrong with these settings.
     pub(super) fn shipping_problems(&self) -> Vec<String> {
-        let Shipping { postgres, relay, connections, batch_rows, adopt_every, .. } = &self.shipping;
+        let Shipping { postgres, relay, writer, .. } = &self.shipping;
+        let Settings { connections, batch_rows, adopt_every, .. } = writer;
         let mut problems = Vec::new();
         #[cfg(feature = "nats")]
         let has_nats = self.shipping.nats.is_some();
