@@ -86,12 +86,18 @@ pub(crate) fn has_all(last: Option<&SignedHead>, known: &[SignedHead]) -> Result
     }
 }
 
+/// Reads the last checkpoint as text, if there is one.
+pub(crate) async fn last_note(connection: &mut PgConnection) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar("SELECT note FROM audit_checkpoints ORDER BY id DESC LIMIT 1").fetch_optional(connection).await
+}
+
 /// Reads the last checkpoint, if there is one, which this key must have signed.
 pub(crate) async fn last_of(connection: &mut PgConnection, key: &SigningKey) -> Result<Option<SignedHead>, Failure> {
-    let last: Option<String> = sqlx::query_scalar("SELECT note FROM audit_checkpoints ORDER BY id DESC LIMIT 1")
-        .fetch_optional(connection)
-        .await?;
-    Ok(last.map(|note| key.public().open(&note)).transpose().map_err(EvidenceError::LastCheckpoint)?)
+    Ok(last_note(connection)
+        .await?
+        .map(|note| key.public().open(&note))
+        .transpose()
+        .map_err(EvidenceError::LastCheckpoint)?)
 }
 
 /// The tree as the last checkpoint left it.

@@ -8,7 +8,7 @@
 //! restored audit.example.com/desk 1042 4eccd1..        its name, its size, its root in hexadecimal
 //! ```
 
-use super::checkpoint::{Checkpoint, make_behind};
+use super::checkpoint::{Checkpoint, last_note, make_behind};
 use super::error::{EvidenceError, Failure};
 use super::key::{PublicKey, RESTORED, Restored, SignedHead, SigningKey};
 use super::unbatched::Lookback;
@@ -64,9 +64,7 @@ pub(crate) async fn restore(
         return Err(refused(why).into());
     }
     let mut transaction = connection.begin().await?;
-    let left: Option<String> = sqlx::query_scalar("SELECT note FROM audit_checkpoints ORDER BY id DESC LIMIT 1")
-        .fetch_optional(&mut *transaction)
-        .await?;
+    let left = last_note(&mut transaction).await?;
     let left = left.as_deref().map(open).transpose().map_err(EvidenceError::LastCheckpoint)?;
     if let Some(left) = &left {
         agrees(left, &old, name)?;
