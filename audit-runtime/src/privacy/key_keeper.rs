@@ -17,6 +17,15 @@ pub(crate) struct WrappedKey {
     pub(crate) wrapped: Vec<u8>,
 }
 
+/// Stands between a subject and what a further key of it is known by. A subject is forgotten with all
+/// keys whose names begin so.
+pub(super) const FURTHER: &str = "\u{1f}audit-key:";
+
+/// Returns the name of a further key of a subject, as the database knows that.
+pub(crate) fn further_name(stored: &str, known_by: &str) -> String {
+    format!("{stored}{FURTHER}{known_by}")
+}
+
 /// A future of the keys that a keeper hands out.
 pub(crate) type TakingKeys<'a> = Pin<Box<dyn Future<Output = Result<Vec<WrappedKey>, sqlx::Error>> + Send + 'a>>;
 

@@ -1,6 +1,6 @@
 //! The keys of subjects in the database.
 
-use super::key_keeper::{KeyKeeper, WrappedKey};
+use super::key_keeper::{FURTHER, KeyKeeper, WrappedKey, further_name};
 use super::master::{MasterKey, random};
 use super::value::SubjectKey;
 use crate::sys::RateLimited;
@@ -13,9 +13,6 @@ use uuid::Uuid;
 
 /// A longer subject is known by its hash.
 const LONGEST: usize = 1_000;
-
-/// Stands between a subject and what its further key is known by.
-const FURTHER: &str = "\u{1f}audit-key:";
 
 /// The keys of some subjects.
 #[derive(Debug, Default)]
@@ -41,7 +38,7 @@ pub(super) fn stored(subject: &str) -> Cow<'_, str> {
 /// unusable key under it first.
 fn further(master: &MasterKey, stored: &str) -> String {
     let hash = Sha256::new().chain_update(FURTHER_KEY).chain_update(master.secret()).chain_update(stored).finalize();
-    format!("{stored}{FURTHER}{}", hex::encode(&hash[..16]))
+    further_name(stored, &hex::encode(&hash[..16]))
 }
 
 const FURTHER_KEY: &[u8] = b"audit-further-key 1\n";

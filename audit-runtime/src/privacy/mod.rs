@@ -35,7 +35,7 @@ pub use forget::ForgetReport;
 #[cfg(feature = "personal")]
 pub(crate) use forget::forget;
 pub(crate) use key_desk::{KeyDesk, KeyRequests};
-pub(crate) use key_keeper::{KeyKeeper, TakingKeys, WrappedKey};
+pub(crate) use key_keeper::{KeyKeeper, TakingKeys, WrappedKey, further_name};
 #[cfg(feature = "personal")]
 pub(crate) use keys::{SubjectKeys, key_ids};
 #[cfg(feature = "personal")]

@@ -5,7 +5,7 @@ use super::chain::Chain;
 use super::interrupted_calls;
 use super::metrics;
 use super::parts::{Settings, WriterParts};
-use super::sink::{EndedJournal, How, Interruptions, Key, Sink};
+use super::sink::{EndedJournal, How, Interruptions, Sink};
 use super::store::StoreOutcome;
 use crate::journal::{Cut, Noticed};
 use crate::postgres::failure::Failure;
@@ -46,11 +46,7 @@ pub(super) trait Carrier<'a> {
             if is_conflict && !is_counted.replace(true) {
                 parts.counters.conflicts.fetch_add(1, Ordering::Relaxed);
             }
-            let done = done?;
-            if done.key != batch.key() {
-                return Err(other_key(batch.key(), done.key));
-            }
-            Ok((done.outcome, begin.elapsed()))
+            Ok((done?.of(batch)?, begin.elapsed()))
         };
         let (done, took) = self.carry(attempt).await?;
         if let StoreOutcome::Stored { quarantined, .. } = done {
@@ -133,10 +129,4 @@ pub(super) trait Carrier<'a> {
             return Ok(told);
         }
     }
-}
-
-/// The answer to a batch names another one.
-fn other_key(asked: Key, answered: Key) -> sqlx::Error {
-    let text = format!("the sink was given the batch {asked:?} and answered for {answered:?}; it is asked again");
-    sqlx::Error::Protocol(text)
 }

@@ -16,7 +16,7 @@ use super::store::StoreOutcome;
 use crate::journal::kept::{self, KeptBatch, Listed};
 use crate::journal::{Directory, Noticed, Parent};
 use crate::postgres::failure::{Failure, describe};
-use crate::privacy::{KeyKeeper, WrappedKey};
+use crate::privacy::{KeyKeeper, WrappedKey, further_name};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::time::Duration;
@@ -25,11 +25,7 @@ use uuid::Uuid;
 /// A server that cannot be reached is tried so often, within about a minute.
 const ATTEMPTS: usize = 8;
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
-/// Stands between a subject and the id of a further key of it. A subject is forgotten with all keys
-/// whose names begin so.
-const FURTHER: &str = "\u{1f}audit-key:";
-
-/// What a replay did.
+/// The result of a replay, or of a part of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Replayed {
     /// The batches that were kept, and how many of them the database lacked and has now.
@@ -46,7 +42,7 @@ pub(crate) struct Replayed {
     pub(crate) problems: Vec<String>,
 }
 
-/// Why a replay ended before its end.
+/// The reason a replay ended before its end.
 #[derive(Debug)]
 pub(crate) enum ReplayFailure {
     /// The kept batches cannot be read.
@@ -151,17 +147,8 @@ impl Replay<'_> {
             for key in keys {
                 bring_back(link, key).await?;
             }
-            let taken =
-                link.once(async |sink| sink.store(batch, How { waits_for_disk: true, sent: &|| () }).await).await?;
-            if taken.key == batch.key() {
-                Ok(taken.outcome)
-            } else {
-                Err(sqlx::Error::Protocol(format!(
-                    "the sink was given the batch {:?} and answered for {:?}",
-                    batch.key(),
-                    taken.key
-                )))
-            }
+            let how = How { waits_for_disk: true, sent: &|| () };
+            link.once(async |sink| sink.store(batch, how).await?.of(batch)).await
         };
         patiently(&mut self.link, sending).await
     }
@@ -212,7 +199,7 @@ fn is_of_this_batch(error: &sqlx::Error) -> bool {
 /// Its subject may have got another key since the database went back. Then this one is kept beside
 /// it, by a name that is forgotten with the subject. A key that was destroyed stays so.
 async fn bring_back(link: &mut Link<'_>, key: &WrappedKey) -> Result<(), sqlx::Error> {
-    let further = format!("{}{FURTHER}{}", key.subject, key.id.simple());
+    let further = further_name(&key.subject, &key.id.simple().to_string());
     for subject in [&key.subject, &further] {
         let offer = [WrappedKey { subject: subject.clone(), ..key.clone() }];
         match link.once(async |sink| KeyKeeper::take(sink, &offer).await).await {

@@ -36,6 +36,21 @@ pub(crate) struct Taken {
     pub(crate) outcome: StoreOutcome,
 }
 
+impl Taken {
+    /// Returns what became of this batch.
+    ///
+    /// # Errors
+    /// The answer names another batch.
+    pub(crate) fn of(self, batch: &Batch) -> Result<StoreOutcome, sqlx::Error> {
+        let asked = batch.key();
+        if self.key == asked {
+            return Ok(self.outcome);
+        }
+        let text = format!("the sink was given the batch {asked:?} and answered for {:?}; it is asked again", self.key);
+        Err(sqlx::Error::Protocol(text))
+    }
+}
+
 /// A journal of which every batch is stored, and whose calls under way will never report their end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct EndedJournal {
