@@ -11,7 +11,7 @@
 use super::batch::Batch;
 use super::chain::Chain;
 use super::parts::{Settings, WriterParts};
-use super::wire;
+use super::wire::{self, Parts, push};
 use crate::event::clock;
 use crate::privacy::WrappedKey;
 use std::io;
@@ -41,18 +41,15 @@ impl WriterParts {
 
 fn encode(batch: &Batch) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(batch.bytes + 8 * batch.rows.len() + 1_024);
-    let mut part = |part: &[u8]| {
-        // A subject has 1,000 bytes at most, and a wrapped key 72.
-        bytes.extend_from_slice(&(part.len() as u32).to_le_bytes());
-        bytes.extend_from_slice(part);
-    };
+    bytes.extend_from_slice(&(batch.keys.len() as u32).to_le_bytes());
     for key in &batch.keys {
-        part(key.id.as_bytes());
-        part(key.subject.as_bytes());
-        part(&key.wrapped);
+        // A subject has 1,000 bytes at most, and a wrapped key 72.
+        [&key.id.as_bytes()[..], key.subject.as_bytes(), &key.wrapped]
+            .into_iter()
+            .for_each(|part| push(&mut bytes, part));
     }
-    let keys = (batch.keys.len() as u32).to_le_bytes();
-    [&keys[..], &bytes, &wire::encode(batch)].concat()
+    bytes.extend_from_slice(&wire::encode(batch));
+    bytes
 }
 
 /// Reads a kept batch, seals it again, and returns it with the keys of its personal values.
@@ -67,18 +64,13 @@ pub(super) fn decode(bytes: &[u8], journal: Uuid, settings: &Settings) -> io::Re
 
 /// Reads the keys, and returns them and the bytes behind them.
 fn keys(bytes: &[u8]) -> Option<(Vec<WrappedKey>, &[u8])> {
-    fn part<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
-        let (length, rest) = bytes.split_first_chunk()?;
-        let (part, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-        *bytes = rest;
-        Some(part)
-    }
-    let (count, mut bytes) = bytes.split_first_chunk()?;
-    let mut keys = Vec::new();
+    let (count, rest) = bytes.split_first_chunk()?;
+    let (mut keys, mut parts) = (Vec::new(), Parts(rest));
+    let mut part = || parts.next()?.ok();
     for _ in 0..u32::from_le_bytes(*count) {
-        let id = Uuid::from_slice(part(&mut bytes)?).ok()?;
-        let subject = String::from_utf8(part(&mut bytes)?.to_vec()).ok()?;
-        keys.push(WrappedKey { subject, id, wrapped: part(&mut bytes)?.to_vec() });
+        let id = Uuid::from_slice(part()?).ok()?;
+        let subject = String::from_utf8(part()?.to_vec()).ok()?;
+        keys.push(WrappedKey { subject, id, wrapped: part()?.to_vec() });
     }
-    Some((keys, bytes))
+    Some((keys, parts.0))
 }

@@ -9,6 +9,7 @@
 
 #[cfg(feature = "nats")]
 use super::message::Question;
+use super::parts::{Parts, push};
 use crate::journal::Cut;
 use crate::privacy::SubjectKeys;
 use crate::writer::Settings;
@@ -26,15 +27,9 @@ pub(crate) fn encode(batch: &Batch) -> Vec<u8> {
     let root = batch.seal.as_ref().map(|seal| seal.root.0);
     let cut = batch.cut.clone().map(|cut| Cut { root, end: batch.end, ..cut }).unwrap_or_default();
     let mut bytes = Vec::with_capacity(batch.bytes + 8 * batch.rows.len() + 512);
-    part(&mut bytes, &cut.encode());
-    batch.rows.iter().for_each(|row| part(&mut bytes, row.payload()));
+    push(&mut bytes, &cut.encode());
+    batch.rows.iter().for_each(|row| push(&mut bytes, row.payload()));
     bytes
-}
-
-fn part(bytes: &mut Vec<u8>, part: &[u8]) {
-    // Both ends refuse a message that is longer than a u32 can say.
-    bytes.extend_from_slice(&(part.len() as u32).to_le_bytes());
-    bytes.extend_from_slice(part);
 }
 
 /// Reads a batch of a journal, and seals it again by the means of a chain.
@@ -67,26 +62,4 @@ pub(crate) fn key_of(question: &Question, body: &[u8]) -> Option<(Uuid, u64, Str
     let Question::Store { journal, .. } = question else { return None };
     let cut = Parts(body).next()?.ok().and_then(Cut::decode_entry)?;
     Some((*journal, cut.first, cut.origin))
-}
-
-/// The parts behind their lengths.
-struct Parts<'a>(&'a [u8]);
-
-impl<'a> Iterator for Parts<'a> {
-    type Item = io::Result<&'a [u8]>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let part = self.0.split_first_chunk().and_then(|(length, rest)| {
-            let (part, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-            self.0 = rest;
-            Some(part)
-        });
-        if part.is_none() {
-            self.0 = &[];
-        }
-        Some(part.ok_or_else(|| invalid("the batch ends too early")))
-    }
 }
