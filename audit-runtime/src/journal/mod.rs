@@ -58,7 +58,7 @@ pub use bench::BenchedJournal;
 #[cfg(feature = "postgres")]
 pub(crate) use contents::{Content, is_name, make_lock};
 #[cfg(feature = "postgres")]
-pub(crate) use cut_log::{Cut, CutLog, Noted, Noticed};
+pub(crate) use cut_log::{Cut, CutLog, Noticed};
 #[cfg(feature = "postgres")]
 pub(crate) use directory::Directory;
 pub(crate) use directory::is_held;

@@ -339,8 +339,7 @@ impl<'a> Adoption<'a> {
         let is_noted = batch.cut.is_some();
         batch.close(&self.parts.settings, &mut plan.chain);
         if self.link.may_hold_back() && !is_noted {
-            let noted = plan.chain.noted(batch.first);
-            let _ = on_a_thread(move || noted.map_or(Ok(()), |noted| noted.sync())).await;
+            plan.chain.sync_note(batch.first).await;
         }
         self.store(&batch).await?;
         plan.chain.stored(batch.first);

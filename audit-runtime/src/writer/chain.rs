@@ -1,8 +1,9 @@
 //! The batches of a journal, each sealed behind the one before.
 
 use super::batch::{Batch, Row};
+use super::blocking::on_a_thread;
 use super::parts::Settings;
-use crate::journal::{Cut, CutLog, Noted};
+use crate::journal::{Cut, CutLog};
 use crate::postgres::copy::{Columns, CopyRows};
 use crate::record::{EventRef, payload};
 use crate::seal::merkle::Hash;
@@ -44,9 +45,15 @@ impl Chain {
         Self { cuts: Some(cuts), shipped: Some(stored), ..Self::default() }
     }
 
-    /// Returns the file in which a batch is noted, to be synced.
-    pub(super) fn noted(&self, first: u64) -> Option<Noted> {
-        self.cuts.as_ref().map(|log| log.noted(first))
+    /// Has the disk hold the note of a batch. A disk that fails is reported by those who sync the
+    /// journal, and holds up nothing. It does not borrow the chain while it waits.
+    pub(super) fn sync_note(&self, first: u64) -> impl Future<Output = ()> + use<> {
+        let noted = self.cuts.as_ref().map(|log| log.noted(first));
+        async move {
+            if let Some(noted) = noted {
+                let _ = on_a_thread(move || noted.sync()).await;
+            }
+        }
     }
 
     /// A batch is stored.

@@ -2,7 +2,6 @@
 
 use super::backoff::{Backoff, jittered};
 use super::batch::Batch;
-use super::blocking::on_a_thread;
 use super::carrier::Carrier;
 use super::catalogue::CatalogueDue;
 use super::connection_turns::{REST, Turn};
@@ -128,15 +127,15 @@ impl<'a> Lane<'a> {
         self.link.give_back().await;
     }
 
-    /// Waits until the disk has a batch and its cut, if the batch may arrive after this process has
-    /// died. A disk that fails is reported by those who sync it, and holds up nothing.
+    /// Waits until the disk has a batch and its note, if the batch may arrive after this process has
+    /// died. A disk that fails holds up nothing.
     async fn keep_on_disk(&self, batch: &Batch) {
         if !self.link.may_hold_back() {
             return;
         }
         let _ = self.parts.journal.synced(batch.end).await;
-        let noted = self.work.planner.borrow().chain.noted(batch.first);
-        let _ = on_a_thread(move || noted.map_or(Ok(()), |noted| noted.sync())).await;
+        let syncing = self.work.planner.borrow().chain.sync_note(batch.first);
+        syncing.await;
     }
 
     fn stored(&self, batch: Batch) {
