@@ -63,11 +63,7 @@ impl Command {
         let Some(address) = &self.listen else { return Ok(()) };
         let listener = RelayListener::bind(address, self.group).await;
         let listener = listener.map_err(|error| Failure::Other(error.to_string()))?;
-        let place = match listener.port() {
-            Some(port) if matches!(address, RelayAddress::Tcp(_)) => with_port(address, port),
-            _ => address.to_string(),
-        };
-        say::notice(format!("the relay to {server} listens on {place}"));
+        say::notice(format!("the relay to {server} listens on {}", listener.address()?));
         relay.serve(listener, stopping(stopped)).await;
         Ok(())
     }
@@ -147,13 +143,6 @@ impl Broker {
         Relay::set_up(&nats, &settings).await.map_err(|error| Failure::Other(error.to_string()))?;
         say::line(format!("the stream has {}", count(self.replicas as u64, "replica", "replicas")))
     }
-}
-
-/// Names the port that the system has chosen.
-fn with_port(address: &RelayAddress, port: u16) -> String {
-    let text = address.to_string();
-    let host = text.rsplit_once(':').map_or(&*text, |(host, _)| host);
-    format!("{host}:{port}")
 }
 
 fn told(stats: RelayStats) -> String {

@@ -44,14 +44,16 @@ impl RelayListener {
         Ok(Self { socket })
     }
 
-    /// Returns the port that it listens on, where that is one.
-    #[must_use]
-    pub fn port(&self) -> Option<u16> {
-        match &self.socket {
-            Socket::Tcp(listener) => listener.local_addr().ok().map(|address| address.port()),
+    /// Returns the address that it listens on, with the port that the system has chosen for port 0.
+    ///
+    /// # Errors
+    /// The system does not tell.
+    pub fn address(&self) -> io::Result<RelayAddress> {
+        Ok(match &self.socket {
+            Socket::Tcp(listener) => RelayAddress::Tcp(listener.local_addr()?.to_string()),
             #[cfg(unix)]
-            Socket::Unix(..) => None,
-        }
+            Socket::Unix(_, path) => RelayAddress::Unix(path.clone()),
+        })
     }
 
     pub(super) async fn accept(&self) -> io::Result<Box<dyn Stream>> {
@@ -95,7 +97,7 @@ async fn unix(path: &std::path::Path, group: Option<u32>) -> io::Result<tokio::n
         Ok(metadata) if !metadata.file_type().is_socket() => {
             return Err(io::Error::new(
                 io::ErrorKind::AlreadyExists,
-                "there is a file that is no socket; name another path",
+                "there is a file, and it is not a socket; name another path",
             ));
         }
         Ok(_) if tokio::net::UnixStream::connect(path).await.is_ok() => {
