@@ -1,10 +1,10 @@
 //! SIGKILL, and who ships what is left.
 
 use audit_runtime::{Audit, Event};
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Stdio};
+use std::io::{BufReader, Write};
+use std::process::Child;
 use std::time::Duration;
-use tests::again::{again, is_again};
+use tests::again::{again, is_again, ready};
 use tests::{Cluster, Database, Proxy, Rule, eventually};
 use uuid::Uuid;
 
@@ -33,15 +33,9 @@ struct Recorder {
 
 impl Recorder {
     fn start(database: &Database) -> Self {
-        let mut child = again(KILLED)
-            .env("AUDIT_TEST_URL", &database.url)
-            .env("AUDIT_TEST_JOURNALS", database.journals.path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        lines.find(|line| line.as_ref().unwrap().ends_with("ready")).unwrap().unwrap();
+        let mut again = again(KILLED);
+        again.env("AUDIT_TEST_URL", &database.url).env("AUDIT_TEST_JOURNALS", database.journals.path());
+        let (child, lines) = ready(&mut again);
         Self { child, lines }
     }
 

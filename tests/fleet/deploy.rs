@@ -1,4 +1,4 @@
-//! What `deploy/` has for Prometheus and Grafana, judged by Prometheus.
+//! The files of `deploy/` for Prometheus and Grafana, judged by Prometheus.
 
 use std::path::Path;
 use std::process::Command;

@@ -4,9 +4,8 @@ use audit_runtime::{Event, audited};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::{Duration, Instant};
-use tests::Database;
-use tests::wait::PATIENCE;
+use std::time::Duration;
+use tests::{Database, eventually};
 
 #[audited(event = "account.viewed", id = none)]
 fn view() {}
@@ -50,15 +49,7 @@ async fn each_metric_has_a_help_text_and_deploy_names_no_other() {
     // The report of a second, and a batch: of this event, and of the policy that is in force.
     let is_reported =
         || has("audit_events_left_out_total{", "rule=\"views\"", " 1") && has("audit_events_stored_total{", "", " 2");
-    let deadline = Instant::now() + PATIENCE;
-    while !is_reported() {
-        if Instant::now() >= deadline {
-            let types: Vec<String> =
-                sqlx::query_scalar("SELECT event_type FROM audit_events").fetch_all(&database.pool).await.unwrap();
-            panic!("in vain: {types:?} {}", text());
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    eventually("it is reported", async || is_reported()).await;
     audit.shutdown(Duration::from_secs(10)).await.unwrap();
 
     let text = text();

@@ -3,11 +3,10 @@
 
 use audit_runtime::{Audit, Event};
 use rustix::process::{Pid, Signal, kill_process};
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
-use tests::again::{again, is_again};
+use tests::again::{again, is_again, ready};
 use tests::examples::audit_trail;
 use tests::{Database, RelayProcess, eventually};
 use tokio::signal::unix::{SignalKind, signal};
@@ -32,17 +31,9 @@ async fn service() -> ! {
 
 /// A pod that has recorded so many events.
 fn pod(to: &str, journals: &Path, events: usize) -> Child {
-    let mut child = again(SERVICE)
-        .env("AUDIT_TEST_TO", to)
-        .env("AUDIT_TEST_JOURNALS", journals)
-        .env("AUDIT_TEST_EVENTS", events.to_string())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    lines.find(|line| line.as_ref().unwrap().ends_with("ready")).unwrap().unwrap();
-    child
+    let mut again = again(SERVICE);
+    again.env("AUDIT_TEST_TO", to).env("AUDIT_TEST_JOURNALS", journals).env("AUDIT_TEST_EVENTS", events.to_string());
+    ready(&mut again).0
 }
 
 fn terminate(mut pod: Child) -> ExitStatus {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use tests::{Cluster, Config, Database, eventually};
 
-/// What the event's personal value contains.
+/// A part of the event's personal value.
 const PERSONAL: &[u8] = b"ann@example.com";
 
 fn path(path: &Path) -> &str {

@@ -2,11 +2,11 @@
 
 use audit_runtime::trail::{EventFilter, Trail};
 use audit_runtime::{Audit, Builder, Event, MasterKey, audited};
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::Duration;
-use tests::again::{again, is_again};
+use tests::again::{again, is_again, ready};
 use tests::examples::audit_trail;
 use tests::{Calls, Cluster, Config, Database, RelayProcess, eventually};
 
@@ -74,7 +74,7 @@ async fn personal_values_are_encrypted_before_the_relay_has_them() {
     let events = Trail::new(database.pool.clone()).master_key(master).events(&EventFilter::new()).await.unwrap().events;
     assert_eq!(events.len(), 2);
     assert!(events.iter().all(|event| event.data["mail"].to_string().contains("ann@example.")), "{events:?}");
-    // Whoever looks for a key finds by which master key it is wrapped.
+    // The wrapped key names the master key that wraps it.
     let of_master = "SELECT count(*) FROM audit_keys WHERE encode(substring(wrapped FROM 1 FOR 8), 'hex') = $1";
     let found: i64 = sqlx::query_scalar(of_master).bind(master_id()).fetch_one(&database.pool).await.unwrap();
     assert_eq!(found, 1);
@@ -106,16 +106,7 @@ fn under_way(relay: &str, journals: &str) -> ! {
 }
 
 fn spawn(test: &str, relay: &str, journals: &Path) -> Child {
-    let mut child = again(test)
-        .env("AUDIT_TEST_RELAY", relay)
-        .env("AUDIT_TEST_JOURNALS", journals)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    lines.find(|line| line.as_ref().unwrap().ends_with("ready")).unwrap().unwrap();
-    child
+    ready(again(test).env("AUDIT_TEST_RELAY", relay).env("AUDIT_TEST_JOURNALS", journals)).0
 }
 
 #[tokio::test]

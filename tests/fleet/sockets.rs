@@ -40,7 +40,7 @@ async fn an_address_that_cannot_be_is_named_with_the_remedy() {
     let file = directory.path().join("notes.txt");
     std::fs::write(&file, "mine").unwrap();
     let error = refusal(&unix(&file)).await;
-    assert!(error.contains("no socket") && error.contains("notes.txt"), "{error}");
+    assert!(error.contains("not a socket") && error.contains("notes.txt"), "{error}");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
     let error = refusal(&"tcp:0.0.0.0:0".parse().unwrap()).await;
     assert!(error.contains("reached from other machines"), "{error}");

@@ -111,7 +111,7 @@ async fn each_route_asks_who_looks_and_what_that_role_allows() {
         // The server has no master key.
         let expected = if path.contains("/reveal") { StatusCode::FORBIDDEN } else { StatusCode::OK };
         assert_eq!(status("all").await, expected, "{path}");
-        // What a person may see is kept by nobody, whatever the answer is.
+        // No cache keeps a page of a person, whatever the answer is.
         for token in ["", "none", "all"] {
             let answer = asked(&page, token, Method::GET, &path).await;
             assert_eq!(answer.header("cache-control"), "no-store", "{path}");
@@ -181,7 +181,7 @@ async fn no_route_shows_a_tenants_user_what_is_another_ones() {
             shown += usize::from(answer.text.contains("of-acme"));
         }
     }
-    // What is hidden is there.
+    // The hidden parts are there.
     let all = asked(&page, "all", Method::GET, "/events.json").await;
     assert!(all.text.contains(SECRET) && shown > 50, "{shown}");
 }

@@ -93,7 +93,7 @@ async fn a_certificate_makes_the_page_https_alone() {
     let (answer, _) = asked(&page, trusted, form, "token=secret").await.unwrap();
     let cookie = answer.lines().find(|line| line.starts_with("set-cookie: __Host-audit-trail=")).unwrap();
     assert!(cookie.ends_with("; Path=/; Secure; HttpOnly; SameSite=Strict"), "{cookie}");
-    // Who does not know the authority does not go on, and who speaks no TLS gets no page.
+    // A client that does not know the authority stops, and one without TLS gets no page.
     let refused = asked(&page, RootCertStore::empty(), list, "").await.unwrap_err();
     assert!(refused.to_string().contains("certificate"), "{refused}");
     let mut plain = TcpStream::connect(page.url.strip_prefix("https://").unwrap()).await.unwrap();

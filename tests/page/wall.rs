@@ -15,7 +15,7 @@ use tests::Database;
 use tests::examples::audit_trail;
 use uuid::Uuid;
 
-/// What only events of others contain.
+/// A text that only events of others contain.
 const FOREIGN: &str = "seen-elsewhere";
 /// The request that events of all share.
 const SHARED: Uuid = Uuid::from_u128(0xcc);

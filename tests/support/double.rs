@@ -1,18 +1,15 @@
 //! A double of a relay, in front of a real one. It loses, repeats, delays, reorders and alters
 //! messages, and lies in answers.
-//!
-//! It knows frames alone: header bytes u32, body bytes u32, crc32c u32 of both, header, body.
 
+use crate::frames::{FrameProxy, Message, Onward, Way, locked};
 use rand::prelude::*;
-use std::io::{self, Read, Write};
-use std::net::Shutdown;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::io::{self, Write};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
-use tempfile::TempDir;
 
 /// The longest time that a message is held back.
 const HELD: Duration = Duration::from_millis(1_500);
@@ -20,7 +17,7 @@ const HELD: Duration = Duration::from_millis(1_500);
 /// A running double, which ends when it is dropped.
 #[derive(Debug)]
 pub struct Double {
-    directory: TempDir,
+    proxy: FrameProxy,
     shared: Arc<Shared>,
 }
 
@@ -30,39 +27,10 @@ struct Shared {
     /// Of a hundred messages, so many meet a fault.
     faults: AtomicUsize,
     met: AtomicUsize,
-    ended: AtomicBool,
     random: Mutex<StdRng>,
-    open: Mutex<Vec<UnixStream>>,
-}
-
-/// A message, with its announcement.
-#[derive(Debug, Clone)]
-pub(crate) struct Message {
-    pub(crate) header: Vec<u8>,
-    body: Vec<u8>,
 }
 
 impl Message {
-    pub(crate) fn read(stream: &mut impl Read) -> io::Result<Self> {
-        let mut announced = [0; 12];
-        stream.read_exact(&mut announced)?;
-        let length = |at: usize| u32::from_le_bytes(announced[at..at + 4].try_into().unwrap()) as usize;
-        let (mut header, mut body) = (vec![0; length(0)], vec![0; length(4)]);
-        stream.read_exact(&mut header)?;
-        stream.read_exact(&mut body)?;
-        Ok(Self { header, body })
-    }
-
-    /// Its bytes, with a checksum that fits.
-    pub(crate) fn bytes(&self) -> Vec<u8> {
-        let crc = crc32c::crc32c_append(crc32c::crc32c(&self.header), &self.body);
-        let numbers = [self.header.len() as u32, self.body.len() as u32, crc];
-        let mut bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
-        bytes.extend_from_slice(&self.header);
-        bytes.extend_from_slice(&self.body);
-        bytes
-    }
-
     /// The same with another digit in its header: another root, place, number or key.
     fn with_another_digit(&self, random: &mut StdRng) -> Self {
         let mut other = self.clone();
@@ -91,24 +59,26 @@ impl Message {
 impl Double {
     /// A double in front of the relay at this socket. Of a hundred messages, `faults` meet a fault.
     pub fn start(target: PathBuf, faults: usize, seed: u64) -> Self {
-        let directory = tempfile::Builder::new().prefix("audit-double-").tempdir().unwrap();
-        let listener = UnixListener::bind(directory.path().join("relay.sock")).unwrap();
         let shared = Arc::new(Shared {
-            target,
+            target: target.clone(),
             faults: AtomicUsize::new(faults),
             met: AtomicUsize::new(0),
-            ended: AtomicBool::new(false),
             random: Mutex::new(StdRng::seed_from_u64(seed)),
-            open: Mutex::default(),
         });
-        let serving = shared.clone();
-        thread::spawn(move || serve(&listener, &serving));
-        Self { directory, shared }
+        let passing = shared.clone();
+        let proxy = FrameProxy::start(target, move |way, message, to| {
+            match way {
+                Way::Ask => ask(&message, to, &passing)?,
+                Way::Answer => answer(&message, to, &passing)?,
+            }
+            Ok(Onward::Go)
+        });
+        Self { proxy, shared }
     }
 
     /// The address of its socket.
     pub fn address(&self) -> String {
-        format!("unix:{}", self.directory.path().join("relay.sock").display())
+        self.proxy.address()
     }
 
     /// Sets how many of a hundred messages meet a fault.
@@ -123,24 +93,13 @@ impl Double {
 
     /// Cuts every open connection.
     pub fn cut(&self) {
-        for stream in self.shared.open.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            let _ = stream.shutdown(Shutdown::Both);
-        }
-    }
-}
-
-impl Drop for Double {
-    fn drop(&mut self) {
-        self.shared.ended.store(true, Ordering::Relaxed);
-        self.cut();
-        // Wakes the accepting thread, which then ends.
-        let _ = UnixStream::connect(self.directory.path().join("relay.sock"));
+        self.proxy.cut();
     }
 }
 
 impl Shared {
     fn random<T>(&self, choose: impl FnOnce(&mut StdRng) -> T) -> T {
-        choose(&mut self.random.lock().unwrap_or_else(PoisonError::into_inner))
+        choose(&mut locked(&self.random))
     }
 
     /// The fault that a message meets, out of so many kinds.
@@ -156,46 +115,12 @@ impl Shared {
     }
 }
 
-fn serve(listener: &UnixListener, shared: &Arc<Shared>) {
-    for client in listener.incoming() {
-        if shared.ended.load(Ordering::Relaxed) {
-            break;
-        }
-        let (Ok(client), Ok(relay)) = (client, UnixStream::connect(&shared.target)) else {
-            continue;
-        };
-        let copies = (client.try_clone(), client.try_clone(), relay.try_clone(), relay.try_clone());
-        let (Ok(kept), Ok(client_in), Ok(relay_kept), Ok(relay_in)) = copies else {
-            continue;
-        };
-        shared.open.lock().unwrap_or_else(PoisonError::into_inner).extend([kept, relay_kept]);
-        let (up, down) = (shared.clone(), shared.clone());
-        thread::spawn(move || forward(client_in, relay, &up, ask));
-        thread::spawn(move || forward(relay_in, client, &down, answer));
-    }
-}
-
-/// Passes messages on, one after another, until a side hangs up or a fault ends the connection.
-fn forward(
-    mut from: UnixStream,
-    mut to: UnixStream,
-    shared: &Arc<Shared>,
-    pass: fn(&Message, &mut UnixStream, &Arc<Shared>) -> io::Result<()>,
-) {
-    while let Ok(message) = Message::read(&mut from) {
-        if pass(&message, &mut to, shared).is_err() {
-            break;
-        }
-    }
-    let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
-}
-
 fn lost() -> io::Error {
     io::ErrorKind::ConnectionReset.into()
 }
 
 /// A message of a service, on its way to the relay.
-fn ask(message: &Message, relay: &mut UnixStream, shared: &Arc<Shared>) -> io::Result<()> {
+fn ask(message: &Message, relay: &mut UnixStream, shared: &Shared) -> io::Result<()> {
     match shared.fault(8) {
         // It is lost, and so is the connection.
         Some(0) => return Err(lost()),
@@ -239,7 +164,7 @@ fn ask(message: &Message, relay: &mut UnixStream, shared: &Arc<Shared>) -> io::R
 }
 
 /// An answer of the relay, on its way to the service.
-fn answer(message: &Message, service: &mut UnixStream, shared: &Arc<Shared>) -> io::Result<()> {
+fn answer(message: &Message, service: &mut UnixStream, shared: &Shared) -> io::Result<()> {
     match shared.fault(5) {
         // It is lost, and so is the connection.
         Some(0) => return Err(lost()),

@@ -12,6 +12,7 @@ pub mod database;
 pub mod double;
 pub mod examples;
 pub mod filled;
+mod frames;
 pub mod gate;
 pub mod nats;
 pub mod proxy;

@@ -143,7 +143,7 @@ impl Broker {
                     let _ = runtime.block_on(purge(&self.urls()));
                 }
             }
-            // What waits comes again, behind what was sent meanwhile.
+            // Waiting messages come again, behind those that were sent meanwhile.
             4 => drop(runtime.block_on(repeat(&self.urls()))),
             _ => {}
         }
