@@ -26,7 +26,7 @@ pub(crate) async fn ship(command: &Ship, server: &Server, key: Option<MasterKey>
         let file = file.display();
         return Err(Failure::Usage(format!("{file} is a file, and --watch is for a directory; leave --watch out")));
     }
-    // What is unpacked is in clear, and must not outlast an interrupt.
+    // Unpacked journals are in clear, and must not outlast an interrupt.
     let mut ends = Ends::listen()?;
     let unpacked = Unpacked(std::env::temp_dir().join(format!("audit-trail-{}", Uuid::new_v4().simple())));
     packer(key.clone()).unpack(file, &unpacked.0)?;

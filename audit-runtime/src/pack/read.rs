@@ -15,7 +15,7 @@ use uuid::Uuid;
 /// The most bytes of a manifest: those of some hundred thousand files.
 const MOST_MANIFEST: u32 = 64 << 20;
 
-/// What the first bytes of a file state.
+/// The statements of a file's first bytes.
 struct Header {
     bytes: u64,
     id: Uuid,

@@ -1,10 +1,10 @@
-//! What takes the events that a shutdown could not ship.
+//! The taker of events that a shutdown could not ship.
 
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
-/// What a last resort has taken.
+/// The journals that a last resort has taken.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Taken {
     /// The journal of this process, with all of its events that wait.

@@ -48,7 +48,7 @@ pub(super) async fn store_together(
         for batch in batches.iter().filter(of_form) {
             if !batch.undecoded.is_empty() {
                 return Err(sqlx::Error::Protocol(
-                    "a batch has a record that is no event; it is stored by itself".into(),
+                    "a batch has a record that does not decode as an event; the batch is stored by itself".into(),
                 ));
             }
             bytes.extend_from_slice(batch.encoded.bytes(0..batch.rows.len()));

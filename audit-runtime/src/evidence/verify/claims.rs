@@ -11,7 +11,7 @@ use std::collections::HashSet;
 
 /// The tree as a checkpoint describes it.
 pub(super) struct Claim {
-    /// What findings call it.
+    /// The name that findings give it.
     pub(super) called: String,
     pub(super) head: SignedHead,
     is_saved: bool,

@@ -1,4 +1,4 @@
-//! What a service may ask for. NATS lets it use its own subjects alone, and the relay compares its
+//! The limits of what a service may ask for. NATS lets it use its own subjects alone, and the relay compares its
 //! messages with these.
 
 use crate::relay::connections::within;

@@ -224,7 +224,7 @@ fn decode(message: &Message, settings: &crate::writer::Settings) -> io::Result<(
     if batch.interruptions.is_some() {
         return Err(refused("a relay makes the interruptions of a journal itself, and takes none"));
     }
-    // Whoever adopts a journal publishes as its service, and hears at an inbox of its own.
+    // An adopter publishes as the journal's service, and hears at an inbox of its own.
     let reply =
         header(REPLY).filter(|reply| access::is_inbox_of(service, reply) || access::is_inbox_of("audit-trail", reply));
     Ok((asked.number, reply.ok_or_else(|| refused("its answer would go to another's inbox"))?, batch, waits_for_disk))

@@ -10,7 +10,7 @@ const LONGEST: u64 = 64 << 20;
 /// Compresses a batch.
 ///
 /// # Errors
-/// There is no memory.
+/// The memory does not suffice.
 pub(crate) fn pack(bytes: &[u8]) -> io::Result<Vec<u8>> {
     zstd::encode_all(bytes, LEVEL)
 }
