@@ -31,7 +31,9 @@ pub(crate) async fn ship(command: &Ship, server: &Server, key: Option<MasterKey>
     let unpacked = Unpacked(std::env::temp_dir().join(format!("audit-trail-{}", Uuid::new_v4().simple())));
     packer(key.clone()).unpack(file, &unpacked.0)?;
     let shipping = async {
-        server.greet(ANSWER.min(command.timeout())).await?;
+        if !command.has_relay() {
+            server.greet(ANSWER.min(command.timeout())).await?;
+        }
         journal::ship(&command.of(unpacked.0.clone()), server, key).await
     };
     let shipped = tokio::select! {

@@ -7,7 +7,7 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
-use tests::{Database, eventually};
+use tests::{Database, RelayProcess, eventually};
 
 fn path(path: &Path) -> &str {
     path.to_str().unwrap()
@@ -82,6 +82,19 @@ async fn several_journals_with_personal_data_are_packed_with_a_key_only() {
     assert_eq!(database.journal_directories(), 0);
     let ship = ["journal", "ship", path(&file), "--master-key", path(&key)];
     assert_eq!(succeeds(&database, temporary.path(), &ship), "5 events of 2 journals shipped\n");
+    database.is_unharmed().await;
+}
+
+#[tokio::test]
+async fn a_file_is_shipped_to_a_relay_without_a_way_to_the_database() {
+    let (database, places) = (Database::new().await, tempfile::tempdir().unwrap());
+    let relay = RelayProcess::start(&database.url);
+    database.orphan(4).await;
+    let file = places.path().join("one");
+    succeeds(&database, places.path(), &["journal", "pack", path(database.journals.path()), path(&file)]);
+    let away = ["--database-url", "postgres://127.0.0.1:1/x", "journal", "ship", path(&file)];
+    let shipped = succeeds(&database, places.path(), &[&away[..], &["--relay", &relay.address()]].concat());
+    assert_eq!((shipped.as_str(), database.events().await), ("4 events of 1 journal shipped\n", 4));
     database.is_unharmed().await;
 }
 
