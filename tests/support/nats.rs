@@ -5,7 +5,7 @@ use crate::python::python;
 use crate::wait;
 use audit_runtime::relay::StreamSettings;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -130,16 +130,15 @@ impl NatsServer {
     pub fn up(&mut self) {
         assert!(self.child.is_none(), "the server runs already");
         let log = fs::File::create(self.directory.path().join("log")).unwrap();
-        let child = unprivileged(&self.program)
-            .arg("--config")
-            .arg(self.directory.path().join("nats.conf"))
-            .envs(self.variables.iter().cloned())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        self.child = Some(child);
+        let mut command = unprivileged(&self.program);
+        command.arg("--config").arg(self.directory.path().join("nats.conf")).envs(self.variables.iter().cloned());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        // Another test may fork while this one still writes the program.
+        let child = wait::until("nobody writes the program", || match command.spawn() {
+            Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => None,
+            spawned => Some(spawned),
+        });
+        self.child = Some(child.unwrap());
         wait::until("the NATS server answers", || self.greets().then_some(()));
     }
 
