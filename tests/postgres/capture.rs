@@ -30,8 +30,10 @@ async fn back(database: &Database, audit: &Audit) -> HashMap<Uuid, Value> {
     rows.into_iter().map(|row| (row.get("entity_id"), row.get("data"))).collect()
 }
 
+/// No word of a few random letters names a secret: `pw` is the one that chance makes.
 fn texts() -> impl Strategy<Value = String> {
-    prop_oneof![".{0,12}", "[a-z\0\"\\\\\u{7f}\u{80}\u{ffff}😀]{0,8}", Just("x".repeat(300))]
+    let any = ".{0,12}".prop_filter("it may name a secret", |text| !text.to_lowercase().contains("pw"));
+    prop_oneof![any, "[a-f\0\"\\\\\u{7f}\u{80}\u{ffff}😀]{0,8}", Just("x".repeat(300))]
 }
 
 fn keys() -> impl Strategy<Value = Key> {
