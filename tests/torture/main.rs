@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's program fails by panicking")]
 
+mod backups;
 mod neighbours;
 mod recorder;
 mod way;
@@ -12,6 +13,7 @@ mod way;
 use audit_runtime::admin::{Admin, Progress};
 use audit_runtime::evidence::Verification;
 use audit_runtime::sqlx;
+use backups::Backups;
 use rand::prelude::*;
 use recorder::{Returned, THREADS};
 use sqlx::{Connection, PgConnection, PgPool};
@@ -32,6 +34,7 @@ struct Counts {
     forgeries: usize,
     hidden: usize,
     swallows: usize,
+    restored: usize,
 }
 
 fn main() {
@@ -98,7 +101,7 @@ fn torture(time: Duration, between: Between) {
     let directory = tempfile::tempdir().unwrap();
     let mut cluster = Cluster::start(Config { settings: "max_wal_size = 4GB", hba: None });
     let proxy = Proxy::start(cluster.port());
-    let direct = cluster.url("postgres");
+    let mut direct = cluster.url("postgres");
     runtime.block_on(async {
         let pool = sqlx::PgPool::connect(&direct).await.unwrap();
         Admin::new(pool.clone()).migrate().await.unwrap();
@@ -117,7 +120,18 @@ fn torture(time: Duration, between: Between) {
     let mut recorder = Recorder::start(0, &url, directory.path());
     let mut one_shots = Vec::new();
     let end = Instant::now() + time;
+    let mut backups = way.is_read_again().then(|| Backups::begin(time));
     while Instant::now() < end {
+        if let Some(restored) = backups.as_mut().and_then(|backups| backups.turn(&cluster)) {
+            cluster.kill();
+            cluster = restored.run();
+            direct = cluster.url("postgres");
+            proxy.target(cluster.port());
+            proxy.cut();
+            counts.restored += 1;
+            way.read_again(&runtime);
+        }
+        way.keeps_all(backups.as_ref().is_some_and(Backups::has_one));
         // Random pauses are the load's rhythm, not a wait for anything.
         std::thread::sleep(Duration::from_millis(random.random_range(50..4_000)).min(end - Instant::now()));
         way.interfere(&mut random, &runtime);
@@ -189,7 +203,7 @@ fn torture(time: Duration, between: Between) {
     let left = journals(directory.path());
     let mut adopter = Recorder::start(last, &url, directory.path());
     // The one journal that stays is the adopter's own, which it may not have made yet.
-    wait::until_within(Duration::from_secs(600), "the journals are adopted", || {
+    wait::until_within(Duration::from_secs(1_200), "the journals are adopted", || {
         let now = journals(directory.path());
         (now.len() == 1 && now.is_disjoint(&left)).then_some(())
     });
@@ -203,8 +217,15 @@ fn torture(time: Duration, between: Between) {
     let rows = runtime.block_on(rows(&direct));
     runtime.block_on(nothing_was_refused(&direct));
     println!(
-        "silences {} one-shots {} directories away {} triggers {} rows dropped and stored later {dropped} forgeries {} taken {}",
-        counts.silences, counts.one_shots, counts.hidden, counts.swallows, counts.forgeries, counts.forged
+        "silences {} one-shots {} directories away {} triggers {} rows dropped and stored later {dropped} forgeries {} taken {} \
+         base backups restored {}",
+        counts.silences,
+        counts.one_shots,
+        counts.hidden,
+        counts.swallows,
+        counts.forgeries,
+        counts.forged,
+        counts.restored
     );
     assert_eq!(counts.forged, 0, "a forged batch was taken");
     way.tell();

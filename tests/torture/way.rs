@@ -2,10 +2,9 @@
 //! broker with two relays.
 
 use audit_runtime::Nats;
-use audit_runtime::relay::Relay;
+use audit_runtime::relay::{Relay, StreamSettings};
 use rand::prelude::*;
 use std::path::PathBuf;
-use tests::nats::small_stream;
 use tests::{Double, NatsServer, RelayProcess, wait};
 use tokio::runtime::Runtime;
 
@@ -31,6 +30,8 @@ pub(crate) struct Broker {
     /// Kills of relays and of brokers, and streams that were purged.
     kills: [usize; 2],
     purges: usize,
+    /// A backup may be restored, so that the stream has to keep what was stored.
+    keeps_all: bool,
 }
 
 impl Way {
@@ -46,7 +47,7 @@ impl Way {
                 let servers =
                     if nodes == 3 { NatsServer::cluster("") } else { NatsServer::start("").map(|one| vec![one]) };
                 let servers = servers.expect("a NATS server; see scripts/test.sh --install");
-                let broker = Broker { servers, relays: Vec::new(), kills: [0; 2], purges: 0 };
+                let broker = Broker { servers, relays: Vec::new(), kills: [0; 2], purges: 0, keeps_all: false };
                 broker.set_up(runtime);
                 let relay = || RelayProcess::start_nats(beside("audit-trail"), url, &broker.urls());
                 let relays = vec![relay(), relay()];
@@ -81,6 +82,25 @@ impl Way {
         }
     }
 
+    /// Whether the database can go back to a backup, because what it lacks comes again.
+    pub(crate) fn is_read_again(&self) -> bool {
+        matches!(self, Self::Broker(_))
+    }
+
+    /// Has the broker keep what is stored, or no longer.
+    pub(crate) fn keeps_all(&mut self, keeps: bool) {
+        if let Self::Broker(broker) = self {
+            broker.keeps_all = keeps;
+        }
+    }
+
+    /// Has the relays read the stream from its beginning.
+    pub(crate) fn read_again(&self, runtime: &Runtime) {
+        if let Self::Broker(broker) = self {
+            wait::until("the consumer is gone", || runtime.block_on(forget_consumer(&broker.urls())).ok());
+        }
+    }
+
     /// Ends all faults.
     pub(crate) fn rest(&mut self) {
         if let Self::Relay { double, .. } = self {
@@ -110,7 +130,9 @@ impl Broker {
 
     /// Makes the stream, once the cluster has a leader.
     fn set_up(&self, runtime: &Runtime) {
-        let mut settings = small_stream();
+        let mut settings = StreamSettings::default();
+        // A restored database is filled again with what was stored in minutes.
+        settings.max_bytes = 2 << 30;
         settings.replicas = self.servers.len();
         wait::until("the stream is made", || runtime.block_on(Relay::set_up(&Nats::new(self.urls()), &settings)).ok());
     }
@@ -132,7 +154,7 @@ impl Broker {
                 }
             }
             // Everything that waits in the broker is lost. A lone server loses its disk, a cluster its stream.
-            3 => {
+            3 if !self.keeps_all => {
                 self.purges += 1;
                 if let [server] = &mut self.servers[..] {
                     server.kill();
@@ -153,6 +175,15 @@ impl Broker {
 async fn stream(urls: &str) -> Result<async_nats::jetstream::stream::Stream, async_nats::Error> {
     let client = async_nats::connect(urls.split(',').collect::<Vec<_>>()).await?;
     Ok(async_nats::jetstream::new(client).get_stream("AUDIT").await?)
+}
+
+async fn forget_consumer(urls: &str) -> Result<(), async_nats::Error> {
+    let stream = stream(urls).await?;
+    let gone = stream.delete_consumer("audit-relay").await;
+    if stream.get_consumer::<async_nats::jetstream::consumer::pull::Config>("audit-relay").await.is_ok() {
+        gone?;
+    }
+    Ok(())
 }
 
 async fn purge(urls: &str) -> Result<(), async_nats::Error> {
