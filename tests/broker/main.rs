@@ -4,6 +4,7 @@
 
 mod faults;
 mod permissions;
+mod restored;
 mod scene;
 mod strangers;
 mod way;

@@ -1,6 +1,7 @@
 //! deploy/nats/nats.conf: TLS, an NKey for each service, and no way to speak for another.
 
 use crate::scene::{Taking, service};
+use crate::way::job;
 use async_nats::ConnectOptions;
 use async_nats::jetstream;
 use audit_runtime::relay::Relay;
@@ -74,26 +75,31 @@ async fn each_service_publishes_for_itself_alone() {
     let relay = Taking::start(&database.url, &guarded.nats("relay"));
     let audit = service(&guarded.nats("broker"), database.journals.path()).start().unwrap();
     audit.record(Event::new("order.submitted")).unwrap();
+    let working = tokio::spawn(audit.scope(job()));
+    eventually("the intent is stored", || async { database.events_of("job.done").await == 1 }).await;
     audit.flush().await.unwrap();
     audit.shutdown(Duration::from_secs(10)).await.unwrap();
-    assert_eq!(database.events().await, 1);
+    working.abort();
+    eventually("the relay may record its interruption", || async { database.events().await == 3 }).await;
 
     // Another service knows the subject, and neither sends to it nor hears what is for its owner.
     let stream = jetstream::new(guarded.client("admin", "audit-relay").await).get_stream("AUDIT").await.unwrap();
     let messages = async || stream.get_info().await.unwrap().state.messages;
-    assert_eq!(messages().await, 1);
+    let before = messages().await;
     let payments = guarded.client("payments", "payments").await;
-    for subject in ["audit.batch.broker.x", "audit.ask.broker", "$JS.API.STREAM.PURGE.AUDIT", "_INBOX.broker.x"] {
+    for subject in
+        ["audit.batch.broker.x", "audit.made.x", "audit.ask.broker", "$JS.API.STREAM.PURGE.AUDIT", "_INBOX.broker.x"]
+    {
         payments.publish(subject, "x".into()).await.unwrap();
     }
     let _listening = payments.subscribe("_INBOX.broker.>").await.unwrap();
     payments.flush().await.unwrap();
     let refused = || {
         let log = guarded.server.log();
-        log.matches("Publish Violation").count() == 4 && log.matches("Subscription Violation").count() == 1
+        log.matches("Publish Violation").count() == 5 && log.matches("Subscription Violation").count() == 1
     };
     eventually("the server refuses all of it", async || refused()).await;
-    assert_eq!(messages().await, 1);
+    assert_eq!(messages().await, before);
     relay.end().await;
 }
 

@@ -79,7 +79,7 @@ async fn a_server_that_takes_smaller_messages_is_named() {
 fn change(customer: &str, mail: &str) {}
 
 #[audited(event = "job.done", id = none, intent)]
-async fn job() {
+pub(crate) async fn job() {
     std::future::pending::<()>().await;
 }
 

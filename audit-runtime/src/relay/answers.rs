@@ -8,6 +8,8 @@ use crate::journal::Noticed;
 use crate::postgres::failure::{self, Failure};
 use crate::privacy::{KeyKeeper, WrappedKey};
 use crate::writer::batch::Batch;
+#[cfg(feature = "nats")]
+use crate::writer::bring_back;
 use crate::writer::sink::{EndedJournal, How, Sink, Taken};
 use crate::writer::wire::{self, Answer, FORMAT, Frame, KeyText, Question, StoredText};
 use crate::writer::{Chain, Claim, ServiceCatalogue, StoreOutcome, Stored};
@@ -80,10 +82,23 @@ pub(super) fn count_stored(shared: &Shared, batch: &Batch, quarantined: u64) {
     counters.quarantined.fetch_add(quarantined, Ordering::Relaxed);
 }
 
-/// Stores a batch, and returns the answer for its service.
+/// Stores a batch and the keys that the database lacks of it, and returns the answer for its service.
 #[cfg(feature = "nats")]
-pub(super) async fn store_one(shared: &Shared, batch: &Batch, waits_for_disk: bool) -> Answer {
-    store_batch(shared, batch, waits_for_disk).await.unwrap_or_else(|error| failed(shared, &error))
+pub(super) async fn store_with_keys(
+    shared: &Shared,
+    batch: &Batch,
+    keys: &[WrappedKey],
+    waits_for_disk: bool,
+) -> Answer {
+    let storing = async {
+        if !keys.is_empty() {
+            let mut lease = shared.connections.lease().await?;
+            within(bring_back(&mut lease.sink, keys)).await?;
+            lease.give_back();
+        }
+        store_batch(shared, batch, waits_for_disk).await
+    };
+    storing.await.unwrap_or_else(|error| failed(shared, &error))
 }
 
 /// Returns whether a failure passes by itself, so that the relay tries again.
@@ -114,7 +129,7 @@ async fn durable(shared: &Shared, batches: Vec<(Uuid, u64)>) -> Answering {
 
 async fn interrupt(shared: &Shared, ended: EndedJournal) -> Answering {
     let mut lease = shared.connections.lease().await?;
-    let made = within(interruptions::record(&mut lease.sink, ended, &shared.settings)).await?;
+    let made = within(interruptions::record(&mut lease.sink, ended, &shared.settings, |_| async { Ok(()) })).await?;
     lease.give_back();
     Ok((Answer::Interrupted { made }, Vec::new()))
 }

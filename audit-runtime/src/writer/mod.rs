@@ -25,6 +25,7 @@ mod failure_log;
 mod interrupted_calls;
 mod keeping;
 pub(crate) mod key_clerk;
+mod key_return;
 mod lane;
 mod linger;
 mod link;
@@ -61,6 +62,8 @@ pub(crate) use already_stored::Claim;
 pub(crate) use chain::Chain;
 pub(crate) use destination::Destination;
 pub(crate) use interrupted_calls::batches as interruption_batches;
+#[cfg(feature = "nats")]
+pub(crate) use key_return::bring_back;
 pub(crate) use orphan_plan::Stored;
 pub(crate) use parts::{MakeCatalogue, ServiceCatalogue, Settings, WriterParts};
 pub(crate) use postgres_sink::PostgresSink;

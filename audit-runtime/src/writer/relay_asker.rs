@@ -42,6 +42,8 @@ pub(super) async fn connect(address: &RelayAddress, origin: &str) -> Result<Remo
 }
 
 impl Asker for RelayAsker {
+    const SENDS_KEYS: bool = false;
+
     fn ask<'a>(&'a mut self, ask: Question, body: Vec<u8>, _: &'a (dyn Fn() + Sync)) -> Answering<'a, Frame<Answer>> {
         Box::pin(async move {
             self.number += 1;

@@ -20,6 +20,9 @@ use uuid::Uuid;
 
 /// Carries questions to a relay, and its answers back.
 pub(crate) trait Asker: fmt::Debug + Send {
+    /// Whether messages may be read again when the database has lost keys. Then batches have theirs.
+    const SENDS_KEYS: bool;
+
     /// Asks, and returns the answer to this question. It calls `sent` if it can tell that the question
     /// waits somewhere beside this process.
     fn ask<'a>(
@@ -83,7 +86,8 @@ impl<A: Asker> Sink for RemoteSink<A> {
     fn store<'a>(&'a mut self, batch: &'a Batch, how: How<'a>) -> Answering<'a, Taken> {
         Box::pin(async move {
             let question = Question::Store { journal: batch.journal_id, waits_for_disk: how.waits_for_disk };
-            match self.ask_with(question, wire::encode(batch), how.sent).await?.header {
+            let body = if A::SENDS_KEYS { wire::encode_with_keys(batch) } else { wire::encode(batch) };
+            match self.ask_with(question, body, how.sent).await?.header {
                 Answer::Stored { journal, first, end, root, quarantined, had } => Ok(Taken {
                     key: Key { journal, first, end, root: root.as_deref().and_then(hash) },
                     outcome: StoreOutcome::Stored { quarantined, had },

@@ -8,15 +8,16 @@ use super::backoff::Backoff;
 use super::batch::Batch;
 use super::blocking::on_a_thread;
 use super::destination::Destination;
-use super::keeping;
+use super::key_return::bring_back;
 use super::link::Link;
 use super::parts::Settings;
 use super::sink::{EndedJournal, How, Interruptions};
 use super::store::StoreOutcome;
+use super::wire;
 use crate::journal::kept::{self, KeptBatch, Listed};
 use crate::journal::{Directory, Noticed, Parent};
 use crate::postgres::failure::{Failure, describe};
-use crate::privacy::{KeyKeeper, WrappedKey, further_name};
+use crate::privacy::WrappedKey;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::time::Duration;
@@ -25,6 +26,7 @@ use uuid::Uuid;
 /// A server that cannot be reached is tried so often, within about a minute.
 const ATTEMPTS: usize = 8;
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
+
 /// The result of a replay, or of a part of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Replayed {
@@ -112,7 +114,7 @@ impl Replay<'_> {
         let named = |why: &str| format!("the batch at {} of journal {}: {why}", kept.first, kept.journal);
         let (reading, settings) = (kept.clone(), self.settings.clone());
         let read = on_a_thread(move || match reading.read()? {
-            Some(bytes) => keeping::decode(&bytes, reading.journal, &settings).map(Some),
+            Some(bytes) => wire::decode_with_keys(&bytes, reading.journal, &settings).map(Some),
             None => Ok(None),
         });
         let (batch, keys) = match read.await {
@@ -144,9 +146,7 @@ impl Replay<'_> {
     /// Sends a batch and its keys, and tries again while the server cannot be reached.
     async fn send(&mut self, batch: &Batch, keys: &[WrappedKey]) -> Result<StoreOutcome, sqlx::Error> {
         let sending = async |link: &mut Link<'_>| {
-            for key in keys {
-                bring_back(link, key).await?;
-            }
+            link.once(async |sink| bring_back(sink, keys).await).await?;
             let how = How { waits_for_disk: true, sent: &|| () };
             link.once(async |sink| sink.store(batch, how).await?.of(batch)).await
         };
@@ -192,22 +192,4 @@ fn in_words(error: &sqlx::Error) -> String {
 /// Returns whether other batches may be stored though this one is not.
 fn is_of_this_batch(error: &sqlx::Error) -> bool {
     matches!(Failure::of(error), Failure::Conflict | Failure::OfAnotherRole | Failure::RowRefused)
-}
-
-/// Gives the database a key that it lacks.
-///
-/// Its subject may have got another key since the database went back. Then this one is kept beside
-/// it, by a name that is forgotten with the subject. A key that was destroyed stays so.
-async fn bring_back(link: &mut Link<'_>, key: &WrappedKey) -> Result<(), sqlx::Error> {
-    let further = further_name(&key.subject, &key.id.simple().to_string());
-    for subject in [&key.subject, &further] {
-        let offer = [WrappedKey { subject: subject.clone(), ..key.clone() }];
-        match link.once(async |sink| KeyKeeper::take(sink, &offer).await).await {
-            Ok(taken) if taken.iter().all(|taken| taken.id != key.id) => {}
-            // It is there already, by another name or destroyed.
-            Err(error) if Failure::of(&error) == Failure::RowRefused => return Ok(()),
-            taken => return taken.map(drop),
-        }
-    }
-    Ok(())
 }

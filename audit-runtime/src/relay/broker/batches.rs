@@ -2,11 +2,12 @@
 
 use super::stream::consumer;
 use super::{access, asks};
+use crate::privacy::WrappedKey;
 use crate::relay::answers;
 use crate::relay::connections::within;
 use crate::relay::shared::{Shared, stopping};
-use crate::writer::Chain;
 use crate::writer::batch::Batch;
+use crate::writer::bring_back;
 use crate::writer::nats::{ASK, BATCHES, REPLY, of_service, service_of, unpack};
 use crate::writer::wire::{self, Answer, Asked, Question};
 use async_nats::Client;
@@ -46,9 +47,16 @@ pub(super) struct Worker {
 /// A batch, and the way back to its service.
 struct Received {
     message: Message,
+    decoded: Decoded,
+}
+
+/// The content of a message.
+struct Decoded {
     number: u64,
-    reply: String,
+    /// Where its service hears the answer. A batch that a relay has made needs none.
+    reply: Option<String>,
     batch: Batch,
+    keys: Vec<WrappedKey>,
     waits_for_disk: bool,
 }
 
@@ -120,9 +128,7 @@ impl Worker {
         };
         for (message, decoded) in tokio::task::spawn_blocking(decoding).await.unwrap_or_default() {
             match decoded {
-                Ok((number, reply, batch, waits_for_disk)) => {
-                    received.push(Received { message, number, reply, batch, waits_for_disk });
-                }
+                Ok(decoded) => received.push(Received { message, decoded }),
                 Err(error) => {
                     // Its service hears nothing, and sends it again.
                     self.shared.counters.altered.fetch_add(1, Ordering::Relaxed);
@@ -131,7 +137,7 @@ impl Worker {
                 }
             }
         }
-        received.sort_by_key(|received| (received.batch.journal_id, received.batch.first));
+        received.sort_by_key(|received| (received.decoded.batch.journal_id, received.decoded.batch.first));
         // Of copies that came together, the first is stored, and answers for all.
         if !self.together(&received).await {
             for received in &received {
@@ -142,11 +148,15 @@ impl Worker {
 
     /// Stores all of them in one transaction, and returns whether that was possible.
     async fn together(&self, received: &[Received]) -> bool {
-        let mut batches: Vec<&Batch> = received.iter().map(|received| &received.batch).collect();
+        let mut batches: Vec<&Batch> = received.iter().map(|received| &received.decoded.batch).collect();
         batches.dedup_by_key(|batch| (batch.journal_id, batch.first, batch.end, batch.key().root.map(|root| root.0)));
-        let waits_for_disk = received.iter().any(|received| received.waits_for_disk);
+        let waits_for_disk = received.iter().any(|received| received.decoded.waits_for_disk);
+        let mut keys: Vec<WrappedKey> = received.iter().flat_map(|received| received.decoded.keys.clone()).collect();
+        keys.sort_by(|a, b| (&a.subject, a.id).cmp(&(&b.subject, b.id)));
+        keys.dedup();
         let storing = async {
             let mut lease = self.shared.connections.lease().await?;
+            within(bring_back(&mut lease.sink, &keys)).await?;
             within(lease.sink.store_together(&batches, waits_for_disk)).await?;
             lease.give_back();
             Ok::<_, sqlx::Error>(())
@@ -155,7 +165,7 @@ impl Worker {
             return false;
         }
         for received in received {
-            let batch = &received.batch;
+            let batch = &received.decoded.batch;
             let root = batch.key().root.map(|root| hex::encode(root.0));
             let (journal, first, end) = (batch.journal_id, batch.first, batch.end);
             answers::count_stored(&self.shared, batch, 0);
@@ -168,7 +178,8 @@ impl Worker {
     async fn alone(&self, received: &Received) {
         let (mut again, mut told) = (FIRST_AGAIN, Instant::now());
         loop {
-            let answer = answers::store_one(&self.shared, &received.batch, received.waits_for_disk).await;
+            let Decoded { batch, keys, waits_for_disk, .. } = &received.decoded;
+            let answer = answers::store_with_keys(&self.shared, batch, keys, *waits_for_disk).await;
             // PostgreSQL cannot be reached, or waits for something: it is tried again here. All else
             // is for the service to know.
             if !answers::is_passing(&answer) || *self.stopped.borrow() {
@@ -190,7 +201,9 @@ impl Worker {
 
     /// Answers the service, and then tells the stream.
     async fn done(&self, received: &Received, answer: Answer) {
-        asks::send(&self.client, &received.reply, received.number, answer, Vec::new()).await;
+        if let Some(reply) = &received.decoded.reply {
+            asks::send(&self.client, reply, received.decoded.number, answer, Vec::new()).await;
+        }
         // If it is lost, the message comes again, and is stored already.
         let _ = received.message.ack().await;
     }
@@ -204,9 +217,8 @@ async fn give_back(messages: &mut Stream) {
 }
 
 /// Reads a batch, and compares it with the subject that it came on.
-fn decode(message: &Message, settings: &crate::writer::Settings) -> io::Result<(u64, String, Batch, bool)> {
+fn decode(message: &Message, settings: &crate::writer::Settings) -> io::Result<Decoded> {
     let refused = |why: &str| io::Error::new(io::ErrorKind::InvalidData, why);
-    let service = of_service(&message.subject, BATCHES).ok_or_else(|| refused("its subject names no service"))?;
     let headers = message.headers.as_ref().ok_or_else(|| refused("it has no headers"))?;
     let header = |name: &str| headers.get(name).map(|value| value.as_str().to_owned());
     let asked: Asked = serde_json::from_str(&header(ASK).ok_or_else(|| refused("it asks nothing"))?)?;
@@ -216,16 +228,26 @@ fn decode(message: &Message, settings: &crate::writer::Settings) -> io::Result<(
     if !message.subject.ends_with(&format!(".{journal}")) {
         return Err(refused("its subject names another journal"));
     }
-    let batch = wire::decode(&unpack(&message.payload)?, journal, settings, &mut Chain::behind(None))?;
+    let (batch, keys) = wire::decode_with_keys(&unpack(&message.payload)?, journal, settings)?;
+    let reply = match of_service(&message.subject, BATCHES) {
+        Some(service) => Some(reply_of(service, &batch, header(REPLY)).map_err(refused)?),
+        // NATS lets relays alone use this subject.
+        None if batch.interruptions.is_some() => None,
+        None => return Err(refused("its subject names no service")),
+    };
+    Ok(Decoded { number: asked.number, reply, batch, keys, waits_for_disk })
+}
+
+/// Returns where the answer to a service's batch goes, or why the batch is not taken.
+fn reply_of(service: &str, batch: &Batch, reply: Option<String>) -> Result<String, &'static str> {
     let origin = batch.cut.as_ref().map(|cut| service_of(&cut.origin));
     if origin.as_deref() != Some(service) {
-        return Err(refused("its subject names another service than its origin"));
+        return Err("its subject names another service than its origin");
     }
     if batch.interruptions.is_some() {
-        return Err(refused("a relay makes the interruptions of a journal itself, and takes none"));
+        return Err("a relay makes the interruptions of a journal itself, and takes none");
     }
     // An adopter publishes as the journal's service, and hears at an inbox of its own.
-    let reply =
-        header(REPLY).filter(|reply| access::is_inbox_of(service, reply) || access::is_inbox_of("audit-trail", reply));
-    Ok((asked.number, reply.ok_or_else(|| refused("its answer would go to another's inbox"))?, batch, waits_for_disk))
+    let is_own = |reply: &String| access::is_inbox_of(service, reply) || access::is_inbox_of("audit-trail", reply);
+    reply.filter(is_own).ok_or("its answer would go to another's inbox")
 }

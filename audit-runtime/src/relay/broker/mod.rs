@@ -1,8 +1,10 @@
 //! A relay that takes batches from NATS JetStream.
 
 mod access;
+mod arrivals;
 mod asks;
 mod batches;
+mod ended;
 mod setup;
 mod stream;
 mod upkeep;
@@ -16,6 +18,7 @@ use crate::writer::upkeep as partitions;
 use async_nats::Client;
 use async_nats::jetstream;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -63,7 +66,9 @@ impl Relay {
             };
             workers.spawn(batches::run(worker));
         }
-        workers.spawn(asks::run(self.shared.clone(), client.clone(), stopped.clone()));
+        let (shared, arrivals) = (self.shared.clone(), Arc::default());
+        let asks = asks::Asks { shared, client: client.clone(), stream: stream.clone(), arrivals };
+        workers.spawn(asks::run(asks, stopped.clone()));
         workers.spawn(upkeep::run(stream.clone(), stopped));
         let partitions = partitions::run(self.shared.connections.options(), Duration::from_secs(5));
         tokio::pin!(partitions);

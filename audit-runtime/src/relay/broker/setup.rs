@@ -1,7 +1,7 @@
 //! The stream of batches.
 
 use super::stream::{consumer, failed};
-use crate::writer::nats::{BATCHES, STREAM};
+use crate::writer::nats::{BATCHES, MADE, STREAM};
 use async_nats::jetstream::Context;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use std::io;
@@ -36,7 +36,7 @@ impl Default for StreamSettings {
 pub(super) async fn set_up(context: &Context, settings: &StreamSettings) -> io::Result<()> {
     let config = Config {
         name: STREAM.into(),
-        subjects: vec![format!("{BATCHES}.*.*")],
+        subjects: vec![format!("{BATCHES}.*.*"), format!("{MADE}.*")],
         description: Some("Sealed batches of audit events on their way to PostgreSQL".into()),
         storage: StorageType::File,
         retention: RetentionPolicy::Limits,

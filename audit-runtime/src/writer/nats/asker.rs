@@ -109,6 +109,8 @@ impl NatsAsker {
 }
 
 impl Asker for NatsAsker {
+    const SENDS_KEYS: bool = true;
+
     fn ask<'a>(
         &'a mut self,
         ask: Question,

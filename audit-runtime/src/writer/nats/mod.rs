@@ -5,8 +5,10 @@
 //! acknowledged: nats-server #7564, #7545, #7549, #6888.)
 //!
 //! ```text
-//! audit.batch.<service>.<journal>   a batch for the stream: its bytes (see wire/batch.rs), compressed by zstd
+//! audit.batch.<service>.<journal>   a batch for the stream: its bytes (see wire/with_keys.rs), compressed by zstd
 //!                                   headers: Nats-Msg-Id <journal>:<first>, Audit-Ask (the question), Audit-Reply
+//! audit.made.<journal>              a batch that a relay has made, for those who read the stream again:
+//!                                   interruptions; its headers lack Audit-Reply
 //! audit.ask.<service>               any other question, to one of the relays: its header in Audit-Ask
 //! _INBOX.<service>.>                answers: their header in Audit-Answer, ids or nothing as the payload
 //! ```
@@ -20,8 +22,8 @@ mod subject;
 pub(crate) use asker::connect;
 pub(crate) use client::connect as connect_client;
 pub use options::Nats;
-pub(crate) use packed::unpack;
-pub(crate) use subject::{ASKS, BATCHES, of_service, service_of};
+pub(crate) use packed::{pack, unpack};
+pub(crate) use subject::{ASKS, BATCHES, MADE, of_service, service_of};
 
 /// The header of a message that has a question.
 pub(crate) const ASK: &str = "Audit-Ask";

@@ -57,8 +57,9 @@ impl Nats {
 
     /// Sets the most bytes of a message, as `max_payload` of the server sets it. The default is 1 MiB.
     ///
-    /// A batch has three quarters of it at most. An event that fits into no message is refused where
-    /// it is recorded. A server that takes less is refused at the connect.
+    /// A batch has a quarter of it before it is compressed, its last event three eighths at most. A
+    /// larger event is refused where it is recorded. A server that takes less is refused at the
+    /// connect.
     pub fn max_payload(mut self, bytes: usize) -> Self {
         self.max_payload = bytes;
         self
@@ -69,9 +70,10 @@ impl Nats {
         self.max_payload
     }
 
-    /// The most bytes of a batch before it is compressed.
+    /// The most bytes of a batch before it is compressed. The keys of its personal values are smaller
+    /// than the batch.
     pub(crate) fn batch_bytes(&self) -> usize {
-        self.max_payload / 8 * 3
+        self.max_payload / 4
     }
 
     /// The most bytes of one event. It may follow on a batch that is almost full.

@@ -2,6 +2,8 @@
 
 /// The prefix of the subjects of batches.
 pub(crate) const BATCHES: &str = "audit.batch";
+/// The prefix of the subjects of batches that relays have made.
+pub(crate) const MADE: &str = "audit.made";
 /// The prefix of the subjects of other questions.
 pub(crate) const ASKS: &str = "audit.ask";
 

@@ -7,8 +7,6 @@
 //! Payloads are those of the journal, but personal values are encrypted. The receiver makes the rows
 //! of them, seals these again, and compares the root.
 
-#[cfg(feature = "nats")]
-use super::message::Question;
 use super::parts::{Parts, push};
 use crate::journal::Cut;
 use crate::privacy::SubjectKeys;
@@ -54,12 +52,4 @@ pub(crate) fn decode(bytes: &[u8], journal: Uuid, settings: &Settings, chain: &m
         return Err(invalid("the batch was altered on the way: its root is another"));
     }
     Ok(batch)
-}
-
-/// Returns the journal, the position and the origin of the batch in a question's body.
-#[cfg(feature = "nats")]
-pub(crate) fn key_of(question: &Question, body: &[u8]) -> Option<(Uuid, u64, String)> {
-    let Question::Store { journal, .. } = question else { return None };
-    let cut = Parts(body).next()?.ok().and_then(Cut::decode_entry)?;
-    Some((*journal, cut.first, cut.origin))
 }

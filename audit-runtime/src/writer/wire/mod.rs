@@ -13,13 +13,14 @@ mod batch;
 mod frame;
 mod message;
 mod parts;
+mod with_keys;
 
-#[cfg(feature = "nats")]
-pub(crate) use batch::key_of;
 pub(crate) use batch::{decode, encode};
 pub(crate) use frame::{Frame, announced, read, write};
 pub(crate) use message::{Answer, Answered, Asked, KeyText, Question, StoredText};
-pub(crate) use parts::{Parts, push};
+#[cfg(feature = "nats")]
+pub(crate) use with_keys::key_of;
+pub(crate) use with_keys::{decode_with_keys, encode_with_keys};
 
 /// The format of messages and batches that this version speaks.
 pub(crate) const FORMAT: u16 = 1;
