@@ -12,6 +12,7 @@
 
 mod access;
 mod answer;
+mod arrivals;
 mod assets;
 mod catalogue;
 mod connections;
@@ -41,6 +42,7 @@ use crate::server::{ANSWER, Server};
 use crate::signals::Ends;
 use crate::verify::public_key;
 use access::{AccessFile, Limiter, Sessions, Walls, new_token};
+use arrivals::Arrivals;
 use audit_runtime::trail::Trail;
 use audit_runtime::{Audit, MasterKey};
 use clap::Args;
@@ -142,6 +144,7 @@ impl Serve {
             trail,
             walls,
             evidence,
+            arrivals: Arrivals::default(),
             pool,
             recorded,
             access,

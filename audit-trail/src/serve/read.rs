@@ -1,6 +1,7 @@
 //! Lists of events, read page by page in one order of time, and the counts beside them.
 
 use super::access::Viewer;
+use super::arrivals::Arrived;
 use super::question::{Order, PAGE, Question, Side};
 use super::refusal::Refusal;
 use super::state::Site;
@@ -10,11 +11,12 @@ use audit_runtime::trail::{
 };
 use futures_util::TryStreamExt;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Counts may take so long at a first look, and so long if they are asked for.
 const GLANCE: Duration = Duration::from_millis(50);
-const LOOK: Duration = Duration::from_secs(4);
+pub(super) const LOOK: Duration = Duration::from_secs(4);
 /// Values are counted among so many of the newest events.
 pub(crate) const COUNTED: u32 = 5_000;
 const COUNTED_ON_REQUEST: u32 = 1_000_000;
@@ -121,7 +123,7 @@ pub(crate) struct Counts {
 
 /// Counts values and events over time, within a limit of time.
 pub(crate) async fn counts(
-    site: &Site,
+    site: &Arc<Site>,
     viewer: &Viewer,
     filter: &EventFilter,
     question: &Question,
@@ -136,7 +138,7 @@ pub(crate) async fn counts(
 }
 
 async fn histogram(
-    site: &Site,
+    site: &Arc<Site>,
     viewer: &Viewer,
     filter: &EventFilter,
     question: &Question,
@@ -147,10 +149,17 @@ async fn histogram(
     let until = interval.until.unwrap_or_else(|| Timestamp::now().saturating_add(Duration::from_secs(1)));
     // Of the whole trail, the rows of batches show it without a look at events. They say nothing of
     // events that came without a batch.
+    // Of the whole trail, the rows of batches show it without a look at events. They say nothing of
+    // events that came without a batch.
+    let by_arrival = async |since: Option<Timestamp>| match since.and_then(|since| parts(since, until)) {
+        Some(parts) => site.arrivals.counts(site, parts, within).await,
+        None => Ok(Arrived::Nothing),
+    };
     if is_of_all && interval.since.is_none() {
-        let by_arrival = by_arrival(site, first(site, "audit_batches").await?, until, within).await?;
-        if by_arrival.is_some() {
-            return Ok(by_arrival);
+        match by_arrival(first(site, "audit_batches").await?).await? {
+            Arrived::Counted(histogram) => return Ok(Some(histogram)),
+            Arrived::NotInTime => return Ok(None),
+            Arrived::Nothing => {}
         }
     }
     let since = match interval.since {
@@ -162,24 +171,9 @@ async fn histogram(
     };
     match site.trail_of(viewer).histogram(filter, parts, within).await? {
         Some(counts) => Ok(Some(Histogram { counts, end: parts.end(), is_of_arrivals: false })),
-        None if is_of_all => by_arrival(site, since, until, within).await,
+        None if is_of_all => Ok(by_arrival(since).await?.histogram()),
         None => Ok(None),
     }
-}
-
-/// Counts by arrival, unless nothing arrived.
-async fn by_arrival(
-    site: &Site,
-    since: Option<Timestamp>,
-    until: Timestamp,
-    within: Duration,
-) -> Result<Option<Histogram>, Refusal> {
-    let Some(parts) = since.and_then(|since| parts(since, until)) else {
-        return Ok(None);
-    };
-    let counts = site.trail.arrivals(parts, within).await?;
-    let counts = counts.filter(|counts| counts.iter().any(|count| count.events > 0));
-    Ok(counts.map(|counts| Histogram { counts, end: parts.end(), is_of_arrivals: true }))
 }
 
 /// The time of the first event of the viewer's tenants, or of the trail.

@@ -1,6 +1,7 @@
 //! The state that every request works with.
 
 use super::access::{AccessFile, Limiter, Sessions, Viewer, Walls};
+use super::arrivals::Arrivals;
 use super::evidence::Evidence;
 use super::recorded::Recorded;
 use super::tail::Tails;
@@ -22,6 +23,7 @@ pub(crate) struct Site {
     /// The logins of tenants.
     pub(crate) walls: Walls,
     pub(crate) evidence: Evidence,
+    pub(crate) arrivals: Arrivals,
     pub(crate) recorded: Recorded,
     pub(crate) access: Option<AccessFile>,
     pub(crate) limiter: Limiter,
