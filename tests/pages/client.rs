@@ -1,6 +1,5 @@
 //! The server, the release binary beside this program, and requests to it.
 
-use audit_runtime::evidence::SigningKey;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -24,10 +23,10 @@ pub struct Answer {
 }
 
 impl Server {
-    pub fn start(database: &Database, key: &SigningKey, journal: Option<&Path>) -> Self {
+    pub fn start(database: &Database, key: &str, journal: Option<&Path>) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap().with_file_name("audit-trail"));
         command.args(["serve", "--listen", "127.0.0.1:0", "--requests-per-second", "0"]);
-        command.args(["--public-key", &key.public().to_string(), "--database-url", &database.url]);
+        command.args(["--public-key", key, "--database-url", &database.url]);
         if let Some(directory) = journal {
             command.arg("--journal").arg(directory);
         }

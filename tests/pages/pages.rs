@@ -51,6 +51,16 @@ pub fn path(page: &str, sample: &Sample) -> String {
         "search, a rare value of the data" => format!("/?where=recommendation_id%3D{}", recommendation(*number)),
         "search, a frequent value of the data" => format!("/?where=ticker%3DT{}", random(500)),
         "search, a value of the context" => format!("/?context=ip%3D10.0.{}.{}", random(256), random(256)),
+        "search, a value of the context, a day" => {
+            let days = i64::from(random(28)) + 1;
+            format!(
+                "/?context=ip%3D10.0.{}.{}&since={}&until={}",
+                random(256),
+                random(256),
+                ago(days * 24),
+                ago(days * 24 - 24)
+            )
+        }
         "search, since an hour" => format!("/?since={}", ago(1)),
         "search, a day of a type" => {
             let days = i64::from(random(28)) + 1;
@@ -81,7 +91,7 @@ pub fn path(page: &str, sample: &Sample) -> String {
     }
 }
 
-const PAGES: [(&str, usize); 35] = [
+const PAGES: [(&str, usize); 36] = [
     ("search", REPEATS),
     ("search, JSON", REPEATS),
     ("search, an event type", REPEATS),
@@ -96,7 +106,8 @@ const PAGES: [(&str, usize); 35] = [
     ("search, the largest tenant", REPEATS),
     ("search, a rare value of the data", REPEATS),
     ("search, a frequent value of the data", REPEATS),
-    ("search, a value of the context", REPEATS),
+    ("search, a value of the context", FEW),
+    ("search, a value of the context, a day", REPEATS),
     ("search, since an hour", REPEATS),
     ("search, a day of a type", REPEATS),
     ("search, a page from the middle", REPEATS),

@@ -61,6 +61,11 @@ impl Database {
         Self { pool: pool(&url), url, journals: tempfile::tempdir().unwrap() }
     }
 
+    /// The database of this URL.
+    pub fn at(url: &str) -> Self {
+        Self { pool: pool(url), url: url.to_owned(), journals: tempfile::tempdir().unwrap() }
+    }
+
     /// A builder for this database and its journal directory, with small segments.
     pub fn audit(&self) -> Builder {
         Audit::builder()
