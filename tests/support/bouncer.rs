@@ -41,6 +41,11 @@ impl Bouncer {
         Self { child, port, _directory: directory }
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The URL of a database, by way of it.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)

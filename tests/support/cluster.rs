@@ -10,6 +10,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// PostgreSQL refuses to run as root: the user and group `nobody`, the same numbers on every Linux.
@@ -115,7 +116,8 @@ impl Cluster {
             // Ctrl-C in the terminal is for the tests. The server ends when they do.
             .process_group(0);
         self.keeper = Some(keeper.spawn().unwrap());
-        wait::until("the server answers", || {
+        // A server that was killed reads its log first, which takes minutes on a machine with much to do.
+        wait::until_within(Duration::from_secs(300), "the server answers", || {
             // The line by which pg_ctl knows, too.
             let pid_file = fs::read_to_string(self.data().join("postmaster.pid")).ok()?;
             (pid_file.lines().nth(7)?.trim() == "ready").then_some(())
@@ -169,6 +171,11 @@ impl Cluster {
         });
         // Left by SIGKILL, it would report the next server as ready too early.
         let _ = fs::remove_file(self.data().join("postmaster.pid"));
+    }
+
+    /// The server's first process.
+    pub fn postmaster(&self) -> u32 {
+        self.pid().as_raw_pid().cast_unsigned()
     }
 
     /// The data directory.

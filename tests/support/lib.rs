@@ -15,6 +15,7 @@ pub mod filled;
 mod frames;
 pub mod gate;
 pub mod nats;
+pub mod processor;
 pub mod proxy;
 pub mod python;
 pub mod relay;

@@ -175,6 +175,11 @@ impl NatsServer {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
+    /// Its process, if it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
     /// Its URL, with TLS.
     pub fn tls_url(&self) -> String {
         format!("tls://localhost:{}", self.port)

@@ -40,6 +40,11 @@ impl RelayProcess {
         relay
     }
 
+    /// Its process, if it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
     /// The path of its socket.
     pub fn socket(&self) -> PathBuf {
         self.directory.path().join("relay.sock")
