@@ -1,9 +1,10 @@
 //! The search, its pages, and the pages of one thing.
 
-use crate::scene::{accounts, ids, key, morning};
+use crate::scene::{accounts, ids, key, morning, record};
 use crate::server::Page;
+use audit_runtime::Event;
 use reqwest::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The times of a list in JSON.
 fn times(list: &Value) -> Vec<String> {
@@ -85,6 +86,23 @@ async fn every_filter_of_the_form_narrows_the_list() {
         let list = page.json(path).await;
         assert_eq!(list["events"].as_array().unwrap().len(), expected, "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_text_that_is_a_key_is_found_at_once_and_in_values_on_request() {
+    // One event has the text as the key of its invoice, and another as a value.
+    let database = accounts(30, &key()).await;
+    record(&database, |audit| {
+        audit.record(Event::new("note.left").data(&json!({"text": "about INV-17"}))).unwrap();
+    })
+    .await;
+    let page = Page::start(&database, &[]);
+    let shown = page.page("/?find=INV-17").await;
+    assert!(shown.contains("1 event contains") && shown.contains("href=\"/?find=INV-17&amp;count=1\""), "{shown}");
+    let shown = page.page("/?find=INV-17&count=1").await;
+    assert!(shown.contains("2 events contain") && !shown.contains("in all values, too"), "{shown}");
+    // Where no key is the text, values are looked at.
+    assert!(page.page("/?find=about+INV-17").await.contains("1 event contains"));
 }
 
 #[tokio::test]

@@ -119,7 +119,8 @@ async fn found(
     text: &str,
     form: Form,
 ) -> Result<Response, Refusal> {
-    let searched = read::search(&site.trail_of(shown.viewer), filter, text).await?;
+    let in_values = shown.question.count || form == Form::Json;
+    let searched = read::search(&site.trail_of(shown.viewer), filter, text, in_values).await?;
     let events: Vec<TrailEvent> = searched.found.iter().map(|found| found.event.clone()).collect();
     let badges = badges(site, &events, false).await?;
     site.recorded.viewed(shown.viewer, "search", &shown.question.query(), events.len()).await?;

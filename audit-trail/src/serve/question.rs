@@ -44,7 +44,10 @@ pub(crate) const PARAMETERS: [(&str, &str); 24] = [
     ("older", "The events before this cursor."),
     ("newer", "The events after this cursor."),
     ("check", "1 verifies each event of the list."),
-    ("count", "1 counts for up to four seconds what a first look does not count in time."),
+    (
+        "count",
+        "1 counts for up to four seconds what a first look does not count in time, and looks for a text in all values though it was found as a key.",
+    ),
     ("tz", "The time zone in which times are shown, as in Europe/Berlin. UTC by default."),
 ];
 

@@ -77,7 +77,15 @@ pub(crate) struct Searched {
 }
 
 /// Searches for a text, newest first, until a page is full or the time is over.
-pub(crate) async fn search(trail: &Trail, filter: EventFilter, text: &str) -> Result<Searched, Refusal> {
+///
+/// Events that have it as a key, an id or a name are there at once. If there are any, values are
+/// looked at on request alone.
+pub(crate) async fn search(
+    trail: &Trail,
+    filter: EventFilter,
+    text: &str,
+    in_values: bool,
+) -> Result<Searched, Refusal> {
     let mut steps = pin!(trail.find(Find::new(text).filter(filter)));
     let mut searched = Searched::default();
     let mut looked = None;
@@ -90,7 +98,12 @@ pub(crate) async fn search(trail: &Trail, filter: EventFilter, text: &str) -> Re
         };
         match step {
             Some(Found::Event(found)) => searched.found.push(*found),
-            Some(Found::Searched { since }) => looked = Some(since),
+            Some(Found::Searched { since }) => {
+                looked = Some(since);
+                if !in_values && !searched.found.is_empty() && !since.is_finite() {
+                    break;
+                }
+            }
             Some(_) => {}
             None => return Ok(searched),
         }

@@ -61,6 +61,10 @@ pub(crate) fn found(shown: &Shown<'_>, searched: &Searched, badges: &HashMap<uui
                         p { "The search looked at all values since " (time(&shown.zone, since)) ". "
                             a href=(links::search(&question.with(|question| question.selection.until = Some(crate::serve::question::absolute(since))))) { "Look further back" } }
                     }
+                    Some(_) if !question.count && !searched.found.is_empty() => {
+                        p { "They have the text as a key, an id or a name. "
+                            a href=(links::search(&question.with(|question| question.count = true))) { "Look for it in all values, too" } }
+                    }
                     Some(_) => p { "The search ended before it had looked at all values. Narrow the time, or add a condition." }
                     None => p.hint { "The search looked at all values of the range." }
                 }
