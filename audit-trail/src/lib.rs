@@ -16,6 +16,8 @@ mod grid;
 mod history;
 mod journal;
 mod keepalive;
+mod keys;
+mod master_key;
 mod migrate;
 mod named;
 mod pack;
@@ -70,9 +72,10 @@ struct Arguments {
     #[arg(long, value_name = "URL", global = true)]
     database_url: Option<String>,
     /// The file of the master key, or after a `|` a command that prints it. Shows personal data,
-    /// too. By default, AUDIT_MASTER_KEY contains the key itself
+    /// too. By default, AUDIT_MASTER_KEY contains the key itself. While the key is exchanged, give the
+    /// new one and then the old one
     #[arg(long, value_name = "FILE|'|COMMAND'", global = true)]
-    master_key: Option<String>,
+    master_key: Vec<String>,
     #[command(flatten)]
     style: show::Style,
     #[command(subcommand)]
@@ -140,8 +143,8 @@ enum Command {
     Subject(personal::Subject),
     /// Destroys the keys of subjects: their personal data can never be read again, the rows stay
     Forget(personal::Forget),
-    /// Makes a master key
-    MasterKey(personal::NewMasterKey),
+    /// Makes a master key, exchanges it, or tells what it does not open
+    MasterKey(master_key::Master),
     /// Lists, ships or packs the journals on this machine's disk
     #[command(subcommand)]
     Journal(journal::Command),
@@ -211,21 +214,21 @@ fn printed(error: &clap::Error) -> ExitCode {
 }
 
 async fn run_parsed(arguments: Arguments) -> Result<(), Failure> {
-    let Arguments { database_url, master_key, style, command } = arguments;
+    let Arguments { database_url, master_key, mut style, command } = arguments;
     command.check_output(&style)?;
     let url = server::url(database_url);
     let server = match &command {
         Command::Completions { shell } => return print_completions(*shell),
         Command::Man { directory: None } => return print_manual(),
         Command::Man { directory: Some(directory) } => return write_manual(directory),
-        Command::MasterKey(command) => return command.run(),
+        Command::MasterKey(command) if command.is_local() => return command.make(),
         Command::Checkpoint(command) if command.is_local() => return command.make_key(),
         Command::Policy(command) if command.is_local() => return command.explain().map(drop),
         Command::Verify(command) if command.is_local() => return command.verify_proof(&style),
         #[cfg(feature = "serve")]
         Command::Serve(command) if command.is_local() => return command.make_token(),
         Command::Journal(journal::Command::Pack(pack)) => {
-            return pack.run(personal::master_key(master_key.as_deref())?);
+            return pack.run(keys::master_key(&master_key)?);
         }
         Command::Journal(journal::Command::Status { directory }) => {
             let server = url.as_deref().map(|url| Server::new(Some(url))).transpose()?;
@@ -235,7 +238,8 @@ async fn run_parsed(arguments: Arguments) -> Result<(), Failure> {
         _ => Server::new(url.as_deref())?,
     };
     let task = command.task();
-    let master_key = if command.shows_personal() { personal::master_key(master_key.as_deref())? } else { None };
+    let master_key = if command.shows_personal() { keys::master_key(&master_key)? } else { None };
+    style.reveals(master_key.is_some());
     let interrupted = command.interrupted();
     let done = match command {
         // It outlasts lost connections, and ends well when it is interrupted or terminated.
@@ -319,6 +323,9 @@ async fn with_database(
     master_key: Option<MasterKey>,
     style: &show::Style,
 ) -> Result<(), Failure> {
+    if let Command::MasterKey(command) = command {
+        return command.run(pool, master_key).await;
+    }
     let trail = trail(pool, master_key);
     match command {
         Command::Migrate(command) => command.run(pool).await,
@@ -391,7 +398,7 @@ impl Command {
             Self::Prune(_) => ("prune", Role::Owner),
             Self::Forget(_) => ("forget", Role::Eraser),
             Self::Subject(_) => ("subject", Role::Reader),
-            Self::MasterKey(_) => ("master-key", Role::Reader),
+            Self::MasterKey(command) => (command.name(), command.role()),
             Self::Journal(journal::Command::Status { .. }) => ("journal status", Role::Reader),
             Self::Journal(journal::Command::Ship(_)) => ("journal ship", Role::Reader),
             Self::Journal(journal::Command::Pack(_)) => ("journal pack", Role::Reader),
@@ -425,6 +432,7 @@ impl Command {
                 | Self::Events(_)
                 | Self::Export(_)
                 | Self::Subject(_)
+                | Self::MasterKey(_)
                 | Self::Journal(journal::Command::Ship(_))
         )
     }
@@ -469,7 +477,9 @@ impl Command {
             Self::Prune(_) => "interrupted: months that were reported are pruned, all others are unchanged".into(),
             Self::Export(_) | Self::Subject(_) => "interrupted: the export is incomplete".into(),
             Self::Find(_) => "interrupted: the search is incomplete; what it found is printed".into(),
-            Self::Migrate(_) | Self::Partitions(_) => format!("interrupted: run audit-trail {name} again to finish"),
+            Self::Migrate(_) | Self::Partitions(_) | Self::MasterKey(_) => {
+                format!("interrupted: run audit-trail {name} again to finish")
+            }
             Self::Journal(journal::Command::Ship(_)) => {
                 "interrupted: journals that are not shipped stay on the disk".into()
             }

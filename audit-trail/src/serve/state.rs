@@ -2,6 +2,7 @@
 
 use super::access::{AccessFile, Limiter, Sessions, Viewer, Walls};
 use super::evidence::Evidence;
+use super::keys::Keys;
 use super::recorded::Recorded;
 use super::tail::Tails;
 use audit_runtime::trail::Trail;
@@ -19,6 +20,8 @@ pub(crate) struct Site {
     pub(crate) trail: Trail,
     /// With the master key, for viewers who may see personal values.
     pub(crate) revealing: Option<Trail>,
+    /// The same master key, to tell what it does not open.
+    pub(crate) keys: Option<Keys>,
     /// The logins of tenants.
     pub(crate) walls: Walls,
     pub(crate) evidence: Evidence,
