@@ -71,15 +71,23 @@ async fn a_page_with_the_old_public_key_follows_an_exchange_while_it_runs() {
     record(&desk.database, 1).await;
     assert_eq!(run(&desk.database, &["checkpoint", "--key", &old]).0, 0);
     let pages = desk.public.clone().map(|public| Page::start(&desk.database, &["--public-key", &public]));
+    let first = "SELECT id FROM audit_events WHERE event_type = 'order.submitted'";
+    let first: Uuid = sqlx::query_scalar(first).fetch_one(&desk.database.pool).await.unwrap();
+    let verdict = async |page: &Page, event: Uuid| {
+        page.json(&format!("/event/{event}.json")).await["evidence"]["verdict"].as_str().unwrap().to_owned()
+    };
+    // Only the exchange leads back from the new key.
+    assert_eq!(verdict(&pages[0], first).await, "verified");
+    assert_eq!(verdict(&pages[1], first).await, "ALTERED");
     assert_eq!(run(&desk.database, &["checkpoint", "--key", &old, "--rotate", &new]).0, 0);
+    assert_eq!(verdict(&pages[1], first).await, "verified");
     record(&desk.database, 1).await;
     assert_eq!(run(&desk.database, &["checkpoint", "--key", &new]).0, 0);
     let all = "SELECT id FROM audit_events WHERE event_type = 'order.submitted' ORDER BY created_at";
     let events: Vec<Uuid> = sqlx::query_scalar(all).fetch_all(&desk.database.pool).await.unwrap();
     for page in &pages {
         for event in &events {
-            let shown = page.json(&format!("/event/{event}.json")).await;
-            assert_eq!(shown["evidence"]["verdict"], "verified", "{shown}");
+            assert_eq!(verdict(page, *event).await, "verified");
         }
         let checkpoints = page.json("/checkpoints.json").await.to_string();
         assert!(!checkpoints.contains("\"Err\"") && checkpoints.matches("\"Ok\"").count() == 3, "{checkpoints}");
