@@ -137,6 +137,9 @@ pub use recorder::{Health, Reason, Stats};
 #[cfg(feature = "postgres")]
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
 pub use sqlx;
+#[cfg(any(feature = "evidence", feature = "personal"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "evidence", feature = "personal"))))]
+pub use sys::secret::KeySourceError;
 #[cfg(feature = "nats")]
 #[cfg_attr(docsrs, doc(cfg(feature = "nats")))]
 pub use writer::nats::Nats;

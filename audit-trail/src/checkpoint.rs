@@ -1,7 +1,7 @@
 //! `audit-trail checkpoint`
 
-use crate::environment::variable;
 use crate::failure::Failure;
+use crate::keys::{keep_secret, own_signing_key, signing_key};
 use crate::say;
 use crate::text::count;
 use crate::verify::public_key;
@@ -17,13 +17,19 @@ use std::process::{Command, Stdio};
 
 #[derive(Debug, Args)]
 pub(crate) struct Checkpoint {
-    /// The file of the secret key; by default, AUDIT_CHECKPOINT_KEY contains the key itself
-    #[arg(long, value_name = "FILE")]
-    key: Option<PathBuf>,
+    /// The file of the secret key, or after a `|` a command that prints it; by default,
+    /// AUDIT_CHECKPOINT_KEY contains the key itself
+    #[arg(long, value_name = "FILE|'|COMMAND'")]
+    key: Option<String>,
     /// Makes a key of this name instead, in the file of --key, and prints its public key. Name the
     /// trail like a URL: audit.example.com/desk
     #[arg(long, value_name = "NAME", requires = "key", conflicts_with = "to")]
     new_key: Option<String>,
+    /// Exchanges the key of --key for this one, of the same name, from a file or a command: both sign a
+    /// last checkpoint of the old key, and from then on the new key signs. Either public key verifies
+    /// the checkpoints of both
+    #[arg(long, value_name = "NEW-KEY|'|COMMAND'", conflicts_with_all = ["new_key", "restored"])]
+    rotate: Option<String>,
     /// Sends a copy to a file, which is replaced as a whole, or after a `|` to a command that reads
     /// it. May be given several times. If a file has a checkpoint that the database lacks, nothing is
     /// signed: the database went back in time
@@ -39,9 +45,6 @@ pub(crate) struct Checkpoint {
     old_public_key: Option<String>,
 }
 
-/// Where a key is, if no file is named.
-const VARIABLE: &str = "AUDIT_CHECKPOINT_KEY";
-
 impl Checkpoint {
     /// Whether it runs without a database.
     pub(crate) fn is_local(&self) -> bool {
@@ -52,6 +55,10 @@ impl Checkpoint {
         let (Some(name), Some(path)) = (&self.new_key, &self.key) else {
             return Ok(());
         };
+        if path.starts_with('|') {
+            return Err(Failure::Usage("--key: --new-key writes to a file, and this is a command".into()));
+        }
+        let path = Path::new(path);
         let key = SigningKey::generate(name).map_err(|error| Failure::Usage(error.to_string()))?;
         keep_secret(path, key.secret())?;
         say::notice(format!(
@@ -62,11 +69,12 @@ impl Checkpoint {
     }
 
     pub(crate) async fn run(self, pool: &PgPool) -> Result<(), Failure> {
-        let key = secret_key(self.key.as_deref())?;
+        let key = own_signing_key(self.key.as_deref())?;
         let admin = Admin::new(pool.clone());
-        let made = match &self.restored {
-            Some(old) => self.restore(&admin, &key, old).await?,
-            None => admin.checkpoint_behind(&key, &self.saved()).await?,
+        let made = match (&self.restored, &self.rotate) {
+            (Some(old), _) => self.restore(&admin, &key, old).await?,
+            (None, Some(new)) => self.exchange(&admin, &key, &signing_key("--rotate", new)?).await?,
+            (None, None) => admin.checkpoint_behind(&key, &self.saved()).await?,
         };
         let printed = say::bytes(made.note.as_bytes());
         let late = match made.sealed_late {
@@ -96,6 +104,21 @@ impl Checkpoint {
         notes.filter(|note| note.lines().any(|line| line.starts_with("\u{2014} "))).collect()
     }
 
+    async fn exchange(
+        &self,
+        admin: &Admin,
+        old: &SigningKey,
+        new: &SigningKey,
+    ) -> Result<audit_runtime::evidence::Checkpoint, Failure> {
+        let made = admin.rotate_key(old, new, &self.saved()).await?;
+        say::notice(format!(
+            "the key {} signs from now on; keep this checkpoint, give services and timers the new key, and destroy the old one; \
+             audit-trail verify --public-key takes either public key, and only the new one detects misuse of the old key",
+            new.public()
+        ));
+        Ok(made)
+    }
+
     async fn restore(
         &self,
         admin: &Admin,
@@ -123,35 +146,6 @@ impl Checkpoint {
         ));
         Ok(restored.checkpoint)
     }
-}
-
-/// Writes a key to a new file that only its owner may read.
-pub(crate) fn keep_secret(path: &Path, key: &str) -> Result<(), Failure> {
-    let mut file = private_file::create(path).map_err(|error| {
-        let hint = if error.kind() == io::ErrorKind::AlreadyExists { "; a key is never overwritten" } else { "" };
-        Failure::Other(format!("{}: {error}{hint}", path.display()))
-    })?;
-    writeln!(file, "{key}")?;
-    Ok(file.sync_all()?)
-}
-
-fn secret_key(path: Option<&Path>) -> Result<SigningKey, Failure> {
-    let (what, text) = match path {
-        Some(path) => {
-            let text =
-                fs::read_to_string(path).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
-            (path.display().to_string(), text)
-        }
-        None => {
-            let text = variable(VARIABLE).ok_or_else(|| {
-                Failure::Usage(format!(
-                    "missing key: give --key FILE or set {VARIABLE}; audit-trail checkpoint --new-key NAME --key FILE makes one"
-                ))
-            })?;
-            (VARIABLE.to_owned(), text)
-        }
-    };
-    text.parse().map_err(|error| Failure::Usage(format!("{what}: {error}")))
 }
 
 /// Brings a copy of the note to a file or a command, and reports failures.

@@ -5,8 +5,8 @@ use crate::failure::{Failure, Role, Task};
 use crate::serve;
 use crate::show::{self, Output};
 use crate::{
-    catalogue, checkpoint, events, find, history, journal, migrate, named, personal, policy, prune, quarantine, relay,
-    select, verify,
+    catalogue, checkpoint, events, find, history, journal, master_key, migrate, named, personal, policy, prune,
+    quarantine, relay, select, verify,
 };
 use clap::{Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -74,8 +74,8 @@ pub(crate) enum Command {
     Subject(personal::Subject),
     /// Destroys the keys of subjects: their personal data can never be read again, the rows stay
     Forget(personal::Forget),
-    /// Makes a master key
-    MasterKey(personal::NewMasterKey),
+    /// Makes a master key, exchanges it, or tells what it does not open
+    MasterKey(master_key::Master),
     /// Lists, ships or packs the journals on this machine's disk
     #[command(subcommand)]
     Journal(journal::Command),
@@ -137,7 +137,7 @@ impl Command {
             Self::Prune(_) => ("prune", Role::Owner),
             Self::Forget(_) => ("forget", Role::Eraser),
             Self::Subject(_) => ("subject", Role::Reader),
-            Self::MasterKey(_) => ("master-key", Role::Reader),
+            Self::MasterKey(command) => (command.name(), command.role()),
             Self::Journal(journal::Command::Status { .. }) => ("journal status", Role::Reader),
             Self::Journal(journal::Command::Ship(_)) => ("journal ship", Role::Reader),
             Self::Journal(journal::Command::Pack(_)) => ("journal pack", Role::Reader),
@@ -171,6 +171,7 @@ impl Command {
                 | Self::Events(_)
                 | Self::Export(_)
                 | Self::Subject(_)
+                | Self::MasterKey(_)
                 | Self::Journal(journal::Command::Ship(_))
         )
     }
@@ -215,7 +216,9 @@ impl Command {
             Self::Prune(_) => "interrupted: months that were reported are pruned, all others are unchanged".into(),
             Self::Export(_) | Self::Subject(_) => "interrupted: the export is incomplete".into(),
             Self::Find(_) => "interrupted: the search is incomplete; what it found is printed".into(),
-            Self::Migrate(_) | Self::Partitions(_) => format!("interrupted: run audit-trail {name} again to finish"),
+            Self::Migrate(_) | Self::Partitions(_) | Self::MasterKey(_) => {
+                format!("interrupted: run audit-trail {name} again to finish")
+            }
             Self::Journal(journal::Command::Ship(_)) => {
                 "interrupted: journals that are not shipped stay on the disk".into()
             }

@@ -6,7 +6,7 @@ use clap::Arg;
 const SERVE: usize = if cfg!(feature = "serve") { 1 } else { 0 };
 
 /// Options that have no effect on a subcommand, or on all of a group, and are hidden there.
-const HIDDEN: [(&[&str], &[&str]); 20 + SERVE] = [
+const HIDDEN: [(&[&str], &[&str]); 22 + SERVE] = [
     #[cfg(feature = "serve")]
     (&["serve"], &["output", "wide", "raw"]),
     (&["migrate"], &["master_key", "output", "wide", "raw"]),
@@ -19,7 +19,9 @@ const HIDDEN: [(&[&str], &[&str]); 20 + SERVE] = [
     (&["partitions"], &["master_key", "output", "wide", "raw"]),
     (&["prune"], &["master_key", "output", "wide", "raw"]),
     (&["forget"], &["master_key", "output", "wide", "raw"]),
-    (&["master-key"], &["database_url", "master_key", "output", "wide", "raw"]),
+    (&["master-key"], &["output", "wide", "raw"]),
+    (&["master-key", "rotate"], &["output", "wide", "raw"]),
+    (&["master-key", "check"], &["output", "wide", "raw"]),
     (&["journal"], &["wide", "raw"]),
     (&["journal", "status"], &["master_key"]),
     (&["journal", "ship"], &["output"]),

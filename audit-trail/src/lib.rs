@@ -17,6 +17,8 @@ mod grid;
 mod history;
 mod journal;
 mod keepalive;
+mod keys;
+mod master_key;
 mod migrate;
 mod named;
 mod pack;
@@ -70,9 +72,10 @@ struct Arguments {
     #[arg(long, value_name = "URL", global = true)]
     database_url: Option<String>,
     /// The file of the master key, or after a `|` a command that prints it. Shows personal data,
-    /// too. By default, AUDIT_MASTER_KEY contains the key itself
+    /// too. By default, AUDIT_MASTER_KEY contains the key itself. While the key is exchanged, give the
+    /// new one and then the old one
     #[arg(long, value_name = "FILE|'|COMMAND'", global = true)]
-    master_key: Option<String>,
+    master_key: Vec<String>,
     #[command(flatten)]
     style: show::Style,
     #[command(subcommand)]
@@ -121,21 +124,21 @@ fn printed(error: &clap::Error) -> ExitCode {
 }
 
 async fn run_parsed(arguments: Arguments) -> Result<(), Failure> {
-    let Arguments { database_url, master_key, style, command } = arguments;
+    let Arguments { database_url, master_key, mut style, command } = arguments;
     command.check_output(&style)?;
     let url = server::url(database_url);
     let server = match &command {
         Command::Completions { shell } => return print_completions(*shell),
         Command::Man { directory: None } => return print_manual(),
         Command::Man { directory: Some(directory) } => return write_manual(directory),
-        Command::MasterKey(command) => return command.run(),
+        Command::MasterKey(command) if command.is_local() => return command.make(),
         Command::Checkpoint(command) if command.is_local() => return command.make_key(),
         Command::Policy(command) if command.is_local() => return command.explain().map(drop),
         Command::Verify(command) if command.is_local() => return command.verify_proof(&style),
         #[cfg(feature = "serve")]
         Command::Serve(command) if command.is_local() => return command.make_token(),
         Command::Journal(journal::Command::Pack(pack)) => {
-            return pack.run(personal::master_key(master_key.as_deref())?);
+            return pack.run(keys::master_key(&master_key)?);
         }
         Command::Journal(journal::Command::Status { directory }) => {
             let server = url.as_deref().map(|url| Server::new(Some(url))).transpose()?;
@@ -145,7 +148,8 @@ async fn run_parsed(arguments: Arguments) -> Result<(), Failure> {
         _ => Server::new(url.as_deref())?,
     };
     let task = command.task();
-    let master_key = if command.shows_personal() { personal::master_key(master_key.as_deref())? } else { None };
+    let master_key = if command.shows_personal() { keys::master_key(&master_key)? } else { None };
+    style.reveals(master_key.is_some());
     let interrupted = command.interrupted();
     let done = match command {
         // It outlasts lost connections, and ends well when it is interrupted or terminated.
@@ -229,6 +233,9 @@ async fn with_database(
     master_key: Option<MasterKey>,
     style: &show::Style,
 ) -> Result<(), Failure> {
+    if let Command::MasterKey(command) = command {
+        return command.run(pool, master_key).await;
+    }
     let trail = trail(pool, master_key);
     match command {
         Command::Migrate(command) => command.run(pool).await,

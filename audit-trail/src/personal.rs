@@ -1,21 +1,15 @@
-//! `audit-trail subject`, `audit-trail forget` and `audit-trail master-key`
+//! `audit-trail subject` and `audit-trail forget`
 
-use crate::checkpoint::keep_secret;
-use crate::environment::{self, variable};
+use crate::environment;
 use crate::failure::Failure;
 use crate::say;
 use crate::show::{Printer, Style};
 use crate::text::harmless;
-use audit_runtime::MasterKey;
 use audit_runtime::admin::Admin;
 use audit_runtime::trail::Trail;
 use clap::Args;
 use futures_util::TryStreamExt;
 use sqlx::postgres::PgPool;
-use std::path::PathBuf;
-
-/// Where the master key is, if neither a file nor a command is named.
-const VARIABLE: &str = "AUDIT_MASTER_KEY";
 
 /// Finds the events whose entity, target, actor or personal values are the person's, and those whose
 /// data name it, as in `"customer_id": 42`. Personal values of other entities are found by the owner
@@ -38,13 +32,6 @@ pub(crate) struct Forget {
     /// The actor of the events audit.forgotten [env: USER]
     #[arg(long, value_name = "NAME")]
     actor: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct NewMasterKey {
-    /// The file for the key, which must not exist
-    #[arg(value_name = "FILE")]
-    path: PathBuf,
 }
 
 /// Returns the administration in the name of this actor, or of the user.
@@ -111,27 +98,4 @@ impl Forget {
             unknown.join(", ")
         )))
     }
-}
-
-impl NewMasterKey {
-    pub(crate) fn run(&self) -> Result<(), Failure> {
-        keep_secret(&self.path, MasterKey::generate().secret())?;
-        say::line(format!("the master key is in {}; personal data can be read with this key only", self.path.display()))
-    }
-}
-
-/// The master key, if one is given or in the environment.
-pub(crate) fn master_key(given: Option<&str>) -> Result<Option<MasterKey>, Failure> {
-    let key = match given.map(|given| given.strip_prefix('|').ok_or(given)) {
-        Some(Ok(command)) => MasterKey::from_command(command),
-        Some(Err(path)) => MasterKey::from_file(path),
-        None => match variable(VARIABLE) {
-            Some(_) => MasterKey::from_env(VARIABLE),
-            None => return Ok(None),
-        },
-    };
-    key.map(Some).map_err(|error| {
-        let of = if given.is_some() { "--master-key" } else { VARIABLE };
-        Failure::Usage(format!("{of}: {error}"))
-    })
 }

@@ -2,11 +2,13 @@
 
 use crate::failure::Failure;
 use crate::format::{COLUMNS, cloud_event, record};
+use crate::say;
 use crate::table::Table;
-use crate::text::{Guarded, Instead};
+use crate::text::{Guarded, Instead, count};
 use crate::time::Zone;
 use crate::timeline::Timeline;
 use anstream::AutoStream;
+use audit_runtime::Json;
 use audit_runtime::trail::TrailEvent;
 use clap::{Args, ValueEnum};
 use std::io::{self, IsTerminal, StdoutLock, Write};
@@ -38,9 +40,17 @@ pub(crate) struct Style {
     /// apostrophe is put before it
     #[arg(long, global = true)]
     raw: bool,
+    /// Whether a master key was given.
+    #[arg(skip)]
+    has_key: bool,
 }
 
 impl Style {
+    /// States whether a master key opens personal values.
+    pub(crate) fn reveals(&mut self, has_key: bool) {
+        self.has_key = has_key;
+    }
+
     pub(crate) fn output(&self) -> Output {
         let default = if io::stdout().is_terminal() { Output::Timeline } else { Output::Ndjson };
         self.output.unwrap_or(default)
@@ -79,6 +89,9 @@ pub(crate) fn for_programs(instead: Instead) -> Programs {
 pub(crate) struct Printer {
     form: Form,
     printed: u64,
+    /// Whether a master key was given, and how many events have values that it does not open.
+    has_key: bool,
+    encrypted: u64,
 }
 
 enum Form {
@@ -102,19 +115,23 @@ impl Printer {
             Output::Ndjson => Form::Ndjson(for_programs(Instead::Escape)),
             Output::Csv => Form::csv(style.raw),
         };
-        Ok(Self { form, printed: 0 })
+        Ok(Self { has_key: style.has_key, ..Self::of(form) })
+    }
+
+    fn of(form: Form) -> Self {
+        Self { form, printed: 0, has_key: false, encrypted: 0 }
     }
 
     pub(crate) fn cloud_events() -> Self {
-        Self { form: Form::CloudEvents(for_programs(Instead::Escape)), printed: 0 }
+        Self::of(Form::CloudEvents(for_programs(Instead::Escape)))
     }
 
     pub(crate) fn csv(is_raw: bool) -> Self {
-        Self { form: Form::csv(is_raw), printed: 0 }
+        Self::of(Form::csv(is_raw))
     }
 
     pub(crate) fn ndjson() -> Self {
-        Self { form: Form::Ndjson(for_programs(Instead::Escape)), printed: 0 }
+        Self::of(Form::Ndjson(for_programs(Instead::Escape)))
     }
 
     pub(crate) fn printed(&self) -> u64 {
@@ -147,6 +164,7 @@ impl Printer {
             }
         }
         self.printed += 1;
+        self.encrypted += u64::from(self.has_key && holds_encrypted(event));
         Ok(())
     }
 
@@ -175,8 +193,29 @@ impl Printer {
             Form::Csv { writer, .. } if self.printed == 0 => writer.write_record(COLUMNS)?,
             _ => {}
         }
-        self.flush()
+        self.flush()?;
+        if self.encrypted > 0 {
+            say::notice(format!(
+                "{} personal values that the master key does not open, shown as [encrypted]; all other values are as recorded; \
+                 audit-trail master-key check tells which master key is missing, and whose values are lost without it",
+                count(self.encrypted, "event has", "events have")
+            ));
+        }
+        Ok(())
     }
+}
+
+/// Returns whether an event has a value whose key was not opened.
+fn holds_encrypted(event: &TrailEvent) -> bool {
+    fn holds(value: &Json, levels: usize) -> bool {
+        let fields = value.as_object().into_iter().flatten();
+        value.as_str() == Some("[encrypted]")
+            || levels > 0 && fields.into_iter().any(|(_, value)| holds(value, levels - 1))
+    }
+    // Changes are below the data, and so are their parts.
+    event.actor == "[encrypted]"
+        || holds(&event.data, 4)
+        || event.context.as_ref().is_some_and(|context| holds(context, 1))
 }
 
 impl Form {

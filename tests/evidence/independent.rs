@@ -57,6 +57,34 @@ async fn an_independent_verifier_agrees_on_digests_roots_and_signatures() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn both_verifiers_follow_an_exchanged_key_from_either_side() {
+    let mut scene = Scene::new(7).await;
+    let (old, new) = (scene.key.clone(), SigningKey::generate("audit.example.com/test").unwrap());
+    let admin = scene.database.admin();
+    admin.rotate_key(&old, &new, &[]).await.unwrap();
+    let insert = "INSERT INTO audit_events (id, event_type, entity_type) VALUES (gen_random_uuid(), 'a.thing', 'a') RETURNING id";
+    let last: Uuid = sqlx::query_scalar(insert).fetch_one(&scene.database.pool).await.unwrap();
+    admin.checkpoint(&new).await.unwrap();
+    let proof = admin.prove(last).await.unwrap().to_json().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("proof.json");
+    std::fs::write(&path, &proof).unwrap();
+    for key in [&old, &new] {
+        scene.key = key.clone();
+        let Some(found) = trail(&scene) else { return };
+        assert_eq!(found["problems"], serde_json::json!([]), "{found:#}");
+        let (_, report) = scene.database.verify(Some(key.public()), &[]).await;
+        assert_eq!((report.problems, &found["checkpoints"]), (0, &report.checkpoints.into()));
+        let proven = verifier(&["proof", path.to_str().unwrap(), &key.public().to_string()]).unwrap();
+        assert_eq!(String::from_utf8_lossy(&proven.stdout).trim(), last.to_string());
+    }
+    // Without the statement, each key verifies its own checkpoints.
+    as_superuser(&scene.database.pool, "DELETE FROM audit_checkpoints WHERE note LIKE '%rotated %'").await;
+    let found = trail(&scene).unwrap();
+    assert!(found["problems"].to_string().contains("signature: "), "{found:#}");
+}
+
 /// The events whose keys give other ids by the recipe of `uuid5`.
 fn keys(database: &Database) -> Option<Vec<String>> {
     let output = verifier(&["keys", &database.url])?;

@@ -31,6 +31,10 @@ async fn everything_that_waits_is_send() {
     is_send(&admin.forget("x"));
     is_send(&admin.prune(&audit_runtime::admin::Prune::new(chrono::DateTime::UNIX_EPOCH), |_| {}));
     is_send(&admin.checkpoint(&key));
+    is_send(&admin.rotate_key(&key, &key, &[]));
+    let master = audit_runtime::MasterKey::generate();
+    is_send(&admin.rotate_master_key(&master, |_| {}));
+    is_send(&admin.check_master_key(&master));
     is_send(&admin.prove(uuid::Uuid::nil()));
     is_send(&admin.prove_archived(""));
     is_send(&admin.verify(&audit_runtime::evidence::Verification::new(), |_| {}));

@@ -119,9 +119,9 @@ async fn a_replay_brings_back_what_a_promoted_standby_lacked() {
 async fn goes_on_under_another_name(database: &Database, old: &SigningKey, new: &SigningKey, saved: &[String; 2]) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
-    let (key, last) = (file(path, "key", new.secret()), file(path, "last", &saved[1]));
+    let (key, last) = (tests::secret_file(path, "key", new.secret()), file(path, "last", &saved[1]));
     let (old_public, new_public) = (old.public().to_string(), new.public().to_string());
-    let old_key = file(path, "old-key", old.secret());
+    let old_key = tests::secret_file(path, "old-key", old.secret());
     let refused = run(database, &["checkpoint", "--key", &old_key, "--to", &last]);
     assert!(
         refused.status.code() == Some(1) && text(&refused).contains("the database went back"),

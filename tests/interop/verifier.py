@@ -161,6 +161,65 @@ def open_note(note, key):
     raise ValueError("not signed by this key")
 
 
+def stated(note, begin):
+    """What a line of the note states, or None."""
+    lines = note.rsplit("\n\n", 1)[0].splitlines()[3:]
+    return next((line.removeprefix(begin) for line in lines if line.startswith(begin)), None)
+
+
+def number_of(note):
+    return int(stated(note, "number ") or 0)
+
+
+def exchanges(notes):
+    """The exchanges that both keys have signed, in their order: number, the old key, the new one, the note."""
+    found = []
+    for note in notes:
+        try:
+            old, new = stated(note, "rotated ").split(" ")
+            open_note(note, old)
+            open_note(note, new)
+            found.append((number_of(note), old, new, note))
+        except (AttributeError, InvalidSignature, ValueError):
+            pass
+    return sorted(found)
+
+
+def keyring(key, links):
+    """The keys to which exchanges lead, each with the exchange that began its time, and the one that ended it."""
+    ring, grows = {key: [None, None]}, True
+    while grows:
+        grows = False
+        for link in links:
+            if link[2] in ring and link[1] not in ring:
+                ring[link[2]][0], ring[link[1]], grows = link, [None, link], True
+    grows = True
+    while grows:
+        grows = False
+        for link in links:
+            if link[1] in ring and link[2] not in ring and ring[link[1]][1] is None:
+                ring[link[1]][1], ring[link[2]], grows = link, [link, None], True
+    return ring
+
+
+def open_by(note, ring):
+    """The lines of a note that one of these keys signed in its time."""
+    refused = ValueError("not signed by one of these keys")
+    for key, (since, until) in ring.items():
+        try:
+            lines = open_note(note, key)
+        except ValueError as error:
+            refused = error
+            continue
+        if until and note != until[3] and number_of(note) >= until[0]:
+            refused = ValueError("signed by a key that another one had replaced")
+        elif since and number_of(note) < since[0]:
+            refused = ValueError("signed by a key that replaces another one later")
+        else:
+            return lines
+    raise refused
+
+
 def micros(column, table):
     return f"(extract(epoch FROM {table}.{column}) * 1000000)::int8 - {EPOCH} AS {column}"
 
@@ -218,10 +277,11 @@ async def trail(url, key):
         if row["batch_id"] not in batches or batch_leaf(batches[row["batch_id"]]) != row["leaf"]:
             problems.append(f"batch altered: {row['batch_id']}")
         leaves.append(row["leaf"])
-    checkpoints = 0
-    for row in await connection.fetch("SELECT id, note FROM audit_checkpoints ORDER BY id"):
+    checkpoints, rows_of_checkpoints = 0, await connection.fetch("SELECT id, note FROM audit_checkpoints ORDER BY id")
+    ring = keyring(key, exchanges(row["note"] for row in rows_of_checkpoints))
+    for row in rows_of_checkpoints:
         try:
-            size, root = open_note(row["note"], key)
+            size, root = open_by(row["note"], ring)
             if size > len(leaves) or tree_hash(leaves[:size]) != root:
                 problems.append(f"checkpoint: {row['id']}")
             checkpoints += 1
@@ -333,7 +393,7 @@ def proof(file, key):
         row.update({name: int(row[name]) for name in row if isinstance(row[name], Number)})
     for name in ("previous_root", "open_positions", "root"):
         batch[name] = batch[name] and bytes.fromhex(batch[name].removeprefix("\\x"))
-    size, root = open_note(given["checkpoint"], key)
+    size, root = open_by(given["checkpoint"], keyring(key, exchanges(given.get("rotations", []))))
     for leaf, path, top in (
         (leaf_hash(event["id"].bytes + (digest(event, batch.get("leaf_form", 1)) or b"")), given["batch_path"], batch["root"]),
         (batch_leaf(batch), given["tree_path"], root),

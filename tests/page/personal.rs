@@ -12,7 +12,7 @@ async fn registered() -> (Database, tempfile::TempDir, uuid::Uuid) {
     let database = Database::new().await;
     let directory = tempfile::tempdir().unwrap();
     let key = MasterKey::generate();
-    std::fs::write(directory.path().join("master.key"), key.secret()).unwrap();
+    tests::secret_file(directory.path(), "master.key", key.secret());
     let audit = database.audit().master_key(key).start().unwrap();
     let event = Event::new("customer.registered")
         .data(&json!({"plan": "basic"}))

@@ -6,9 +6,10 @@ use crate::evidence::checkpoint::make;
 use crate::evidence::coverage::coverage;
 use crate::evidence::error::Failure;
 use crate::evidence::examine::examine;
-use crate::evidence::key::SignedHead;
+use crate::evidence::head::SignedHead;
 use crate::evidence::proof::{self, prove, prove_archived};
 use crate::evidence::restored::restore;
+use crate::evidence::rotation::rotate;
 use crate::evidence::tree::extend;
 use crate::evidence::unbatched::Lookback;
 use crate::evidence::{
@@ -49,6 +50,31 @@ impl Admin {
             let known: Vec<SignedHead> = notes.iter().filter_map(|note| key.public().open(note).ok()).collect();
             let mut connection = self.pool.acquire().await?;
             make(&mut connection, key, Lookback::All, &known).await
+        };
+        made.await.map_err(Failure::into_public)
+    }
+
+    /// Exchanges the key that signs the log, by a last checkpoint of the old one.
+    ///
+    /// The checkpoint states both public keys, and both keys sign it. From then on, the new key signs,
+    /// and verifiers refuse later checkpoints of the old one. A verifier who has either public key
+    /// accepts the checkpoints of both, each in its time. `notes` are checkpoints as for
+    /// [`checkpoint_behind`](Self::checkpoint_behind).
+    ///
+    /// # Errors
+    /// The keys have different names, the new one was in force before, or the old one is not the key of
+    /// the last checkpoint. Or the database cannot be reached or does not allow it. Then nothing is
+    /// signed.
+    pub async fn rotate_key(
+        &self,
+        old: &SigningKey,
+        new: &SigningKey,
+        notes: &[String],
+    ) -> Result<Checkpoint, EvidenceError> {
+        let made = async {
+            let known: Vec<SignedHead> = notes.iter().filter_map(|note| old.public().open(note).ok()).collect();
+            let mut connection = self.pool.acquire().await?;
+            rotate(&mut connection, old, new, &known).await
         };
         made.await.map_err(Failure::into_public)
     }

@@ -27,7 +27,7 @@ pub use crate::pack::{PackError, PackReport, PackedJournal};
 pub use crate::postgres::Role;
 #[cfg(feature = "personal")]
 #[cfg_attr(docsrs, doc(cfg(feature = "personal")))]
-pub use crate::privacy::ForgetReport;
+pub use crate::privacy::{ForgetReport, MasterKeyCheck, MasterKeyRotation};
 #[cfg(feature = "evidence")]
 #[cfg_attr(docsrs, doc(cfg(feature = "evidence")))]
 pub use crate::retention::{Prune, PruneError, PruneReport};

@@ -3,7 +3,7 @@
 use crate::evidence::SigningKey;
 use crate::evidence::checkpoint::{has_all, last_of, make};
 use crate::evidence::error::Failure;
-use crate::evidence::key::SignedHead;
+use crate::evidence::head::SignedHead;
 use crate::evidence::unbatched::Lookback;
 use crate::postgres::ConnectOptions;
 use crate::writer::upkeep::{once, put_off};

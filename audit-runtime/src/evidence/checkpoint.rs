@@ -6,7 +6,9 @@
 //! with a copy can prove that nothing it covers was changed since.
 
 use super::error::{EvidenceError, Failure};
-use super::key::{NUMBER, SignedHead, SigningKey, TIME};
+use super::head::{NUMBER, SignedHead, TIME};
+use super::key::{KeyError, PublicKey, SigningKey};
+use super::keyring::Rotations;
 use super::unbatched::{self, KNOWS_FORMS, LOCK, Lookback};
 use crate::event::Timestamp;
 use crate::postgres::copy;
@@ -63,8 +65,42 @@ pub(crate) async fn make(
     lookback: Lookback,
     known: &[SignedHead],
 ) -> Result<Checkpoint, Failure> {
-    let open = |note: &str| key.public().open(note).map_err(EvidenceError::LastCheckpoint);
-    make_behind(connection, key, lookback, open, |last| has_all(last, known), "").await
+    let open = |note: &str| in_force(key, note);
+    let made = make_behind(connection, key, lookback, open, |last| has_all(last, known), Statement::default()).await;
+    explained(connection, key, made).await
+}
+
+/// Reads the last checkpoint, which this key must have signed, and must not have handed over to
+/// another one.
+pub(super) fn in_force(key: &SigningKey, note: &str) -> Result<SignedHead, EvidenceError> {
+    let head = key.public().open(note).map_err(EvidenceError::LastCheckpoint)?;
+    match &head.rotated {
+        Some(rotated) if rotated.new != *key.public() => {
+            Err(replaced(key, &rotated.new, head.number.unwrap_or_default()))
+        }
+        _ => Ok(head),
+    }
+}
+
+fn replaced(key: &SigningKey, by: &PublicKey, number: u64) -> EvidenceError {
+    EvidenceError::Replaced { key: key.public().to_string(), by: by.to_string(), number }
+}
+
+/// Names the key that replaced this one, if that is why it did not sign the last checkpoint.
+pub(super) async fn explained<T>(
+    connection: &mut PgConnection,
+    key: &SigningKey,
+    made: Result<T, Failure>,
+) -> Result<T, Failure> {
+    match made {
+        Err(Failure::Own(EvidenceError::LastCheckpoint(KeyError::Signer))) => {
+            let rotations = Rotations::read(connection).await?;
+            let by = rotations.replaced(key.public());
+            let unknown = EvidenceError::LastCheckpoint(KeyError::Signer);
+            Err(by.map_or(unknown, |(by, number)| replaced(key, by, number)).into())
+        }
+        made => made,
+    }
 }
 
 /// Refuses a log whose last checkpoint is older than one of these, or contradicts it.
@@ -93,11 +129,8 @@ pub(crate) async fn last_note(connection: &mut PgConnection) -> Result<Option<St
 
 /// Reads the last checkpoint, if there is one, which this key must have signed.
 pub(crate) async fn last_of(connection: &mut PgConnection, key: &SigningKey) -> Result<Option<SignedHead>, Failure> {
-    Ok(last_note(connection)
-        .await?
-        .map(|note| key.public().open(&note))
-        .transpose()
-        .map_err(EvidenceError::LastCheckpoint)?)
+    let last = last_note(connection).await?.map(|note| in_force(key, &note)).transpose().map_err(Failure::Own);
+    explained(connection, key, last).await
 }
 
 /// The tree as the last checkpoint left it.
@@ -109,15 +142,23 @@ struct Last {
     head: Option<SignedHead>,
 }
 
-/// Makes a checkpoint behind the last one, which `open` reads and `check` may refuse. `lines` are
-/// further lines of the note.
-pub(crate) async fn make_behind(
+/// What a checkpoint states beside the tree.
+#[derive(Default)]
+pub(super) struct Statement<'a> {
+    /// Further lines of the note.
+    pub(super) lines: &'a str,
+    /// The key that signs it as well.
+    pub(super) next: Option<&'a SigningKey>,
+}
+
+/// Makes a checkpoint behind the last one, which `open` reads and `check` may refuse.
+pub(super) async fn make_behind(
     connection: &mut PgConnection,
     key: &SigningKey,
     lookback: Lookback,
     open: impl FnOnce(&str) -> Result<SignedHead, EvidenceError>,
     check: impl FnOnce(Option<&SignedHead>) -> Result<(), EvidenceError>,
-    lines: &str,
+    statement: Statement<'_>,
 ) -> Result<Checkpoint, Failure> {
     let sealed_late = unbatched::seal(connection, lookback).await?;
     let mut transaction = connection.begin().await?;
@@ -129,8 +170,8 @@ pub(crate) async fn make_behind(
     let before = frontier.size();
     while grow(&mut transaction, &mut frontier, lookback).await? == CHUNK {}
     let time = Timestamp::now();
-    let lines = format!("{TIME}{time}\n{NUMBER}{number}\n{lines}");
-    let note = key.sign(frontier.size(), frontier.root(), &lines)?;
+    let lines = format!("{TIME}{time}\n{NUMBER}{number}\n{}", statement.lines);
+    let note = key.sign(frontier.size(), frontier.root(), &lines, statement.next)?;
     sqlx::query("INSERT INTO audit_checkpoints (tree_size, note, frontier) VALUES ($1, $2, $3)")
         .bind(frontier.size().cast_signed())
         .bind(&note)

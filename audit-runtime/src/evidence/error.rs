@@ -11,8 +11,24 @@ pub enum EvidenceError {
     #[error(transparent)]
     Key(#[from] KeyError),
     /// The last checkpoint cannot be extended.
-    #[error("cannot extend the last checkpoint: {0}; nothing is signed; run audit-trail verify")]
+    #[error("cannot extend the last checkpoint: {0}; nothing is signed; {remedy}", remedy = remedy(*.0))]
     LastCheckpoint(#[source] KeyError),
+    /// Another key has replaced this one.
+    #[error(
+        "checkpoint number {number} exchanged the key {key} for {by}, so nothing is signed by the old one; sign with the new key, and \
+         destroy the old one"
+    )]
+    Replaced {
+        /// The public key of the one that was to sign.
+        key: String,
+        /// The public key of the one that signs now.
+        by: String,
+        /// The number of the checkpoint that states it.
+        number: u64,
+    },
+    /// The key cannot be exchanged.
+    #[error("the key cannot be exchanged: {0}; nothing is signed")]
+    Rotation(String),
     /// The database lacks a checkpoint that was made of it: it went back in time.
     #[error(
         "the database went back, as after a failover or a restore: checkpoint {number} of {name} covers {size} batches, and the last \
@@ -38,6 +54,16 @@ pub enum EvidenceError {
     /// The database cannot be reached, does not allow it, or fails.
     #[error(transparent)]
     Database(#[from] DatabaseError),
+}
+
+fn remedy(error: KeyError) -> &'static str {
+    match error {
+        KeyError::Signer => {
+            "sign with the key of the last checkpoint, or exchange that for this one: audit-trail checkpoint --rotate; audit-trail \
+             verify tells more"
+        }
+        _ => "run audit-trail verify",
+    }
 }
 
 /// The error that functions of this layer return.

@@ -9,7 +9,9 @@
 
 use super::checkpoint::{BATCH, batch_leaf};
 use super::coverage::Coverage;
-use super::key::{KeyError, PublicKey, SignedHead};
+use super::head::SignedHead;
+use super::key::PublicKey;
+use super::keyring::Keyring;
 use super::proof::{BatchRow, Path, Proof, bytes};
 use super::row::EventRow;
 use super::tree::Tree;
@@ -124,6 +126,7 @@ struct Loaded {
     tree: Vec<Hash>,
     number: Option<u64>,
     checkpoint: Option<CoveringCheckpoint>,
+    rotations: Vec<String>,
     batch: Check,
     path: Result<Option<Path>, String>,
     signature: Check,
@@ -136,6 +139,7 @@ pub(crate) async fn examine(
     tree: &Tree,
     key: Option<&PublicKey>,
 ) -> Result<Vec<Examination>, sqlx::Error> {
+    let keyring = key.map(|key| tree.keyring(key));
     let mut connection = pool.acquire().await?;
     let mut rows = rows(&mut connection, events).await?;
     let mut batches: HashMap<Uuid, Option<Loaded>> = HashMap::new();
@@ -153,7 +157,7 @@ pub(crate) async fn examine(
         };
         let batch = match batches.entry(batch_id) {
             hash_map::Entry::Occupied(known) => known.into_mut(),
-            hash_map::Entry::Vacant(new) => new.insert(load(&mut connection, batch_id, tree, key).await?),
+            hash_map::Entry::Vacant(new) => new.insert(load(&mut connection, batch_id, tree, keyring.as_ref()).await?),
         };
         examinations.push(match batch {
             Some(batch) => batch.examine(event.id, &text, is_late),
@@ -191,7 +195,7 @@ async fn load(
     connection: &mut PgConnection,
     batch_id: Uuid,
     tree: &Tree,
-    key: Option<&PublicKey>,
+    keyring: Option<&Keyring>,
 ) -> Result<Option<Loaded>, sqlx::Error> {
     let query = format!(
         "SELECT row_to_json(s)::text, b.created_at, b.leaves, t.number, c.id, c.tree_size, c.created_at, c.note FROM audit_batches b \
@@ -223,7 +227,7 @@ async fn load(
         is_late: false,
         checkpoint: checkpoint.as_ref().map(|checkpoint| checkpoint.time),
     };
-    Ok(Some(Loaded::new(sealed, coverage, leaves, number, checkpoint, tree, key)))
+    Ok(Some(Loaded::new(sealed, coverage, leaves, number, checkpoint, tree, keyring)))
 }
 
 impl Loaded {
@@ -234,7 +238,7 @@ impl Loaded {
         number: Option<u64>,
         checkpoint: Option<CoveringCheckpoint>,
         tree: &Tree,
-        key: Option<&PublicKey>,
+        keyring: Option<&Keyring>,
     ) -> Self {
         let previous = row.previous_root.as_deref().and_then(|root| bytes(root).ok());
         let hashes = seal::tree(row.journal_id, previous.as_deref(), &leaves);
@@ -250,16 +254,19 @@ impl Loaded {
             (Some(Err(error)), _) => Err(error.to_string()),
             _ => Ok(None),
         };
-        let signature = match (&checkpoint, key) {
+        let rotations = match &head {
+            Some(Ok(head)) => tree.rotations(&head.name),
+            _ => Vec::new(),
+        };
+        let signature = match (&checkpoint, keyring) {
             (None, _) => Check::Waiting(NOT_COVERED),
             (Some(_), None) => Check::Waiting(NO_KEY),
-            (Some(checkpoint), Some(key)) => {
-                key.open(&checkpoint.note).err().map_or(Check::Passed, |error: KeyError| {
-                    Check::Failed(format!("checkpoint {}: {error}", checkpoint.id))
-                })
-            }
+            (Some(checkpoint), Some(keyring)) => match keyring.open(&checkpoint.note) {
+                Ok(_) => Check::Passed,
+                Err(error) => Check::Failed(format!("checkpoint {}: {error}", checkpoint.id)),
+            },
         };
-        Self { row, coverage, leaves, tree: hashes, number, checkpoint, batch, path, signature }
+        Self { row, coverage, leaves, tree: hashes, number, checkpoint, rotations, batch, path, signature }
     }
 
     fn examine(&self, id: Uuid, text: &str, is_late: bool) -> Examination {
@@ -286,7 +293,7 @@ impl Loaded {
             && let Ok(batch_path) = Path::in_tree(&self.tree, place as u64 + 1)
         {
             let (batch, note) = (self.row.clone(), checkpoint.note.clone());
-            proof = Some(Proof::new(event, batch, batch_path, path.clone(), note));
+            proof = Some(Proof::new(event, batch, batch_path, path.clone(), (note, self.rotations.clone())));
         }
         Examination {
             event_id: id,

@@ -1,11 +1,16 @@
 //! The keys that sign checkpoints: Ed25519, in the text forms of signed notes.
 
 use crate::seal::merkle::Hash;
-use rand_core::OsRng;
-use signed_note::{Note, NoteError, Signer, StandardSigner, StandardVerifier, Verifier, VerifierList};
+use crate::sys::secret::{self, KeySourceError};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rand_core::{OsRng, RngCore};
+use signed_note::{Note, Signer, StandardVerifier, Verifier};
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 use tlog_tiles::Checkpoint as Head;
+use zeroize::Zeroizing;
 
 /// The reason a text is not a key, or a note not a checkpoint of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +40,14 @@ pub enum KeyError {
     /// The signature is wrong.
     #[error("the signature of the checkpoint is wrong: its text was changed, or it was not this key that signed it")]
     Signature,
+    /// The key signed it, although another one had replaced that key.
+    #[error(
+        "the checkpoint is signed by a key that another one had replaced before: somebody who has the old key made it"
+    )]
+    Replaced,
+    /// The key signed it, although that key replaces another one only later.
+    #[error("the checkpoint is signed by a key that replaces another one only later")]
+    Early,
 }
 
 /// A secret key, with which checkpoints are signed.
@@ -50,10 +63,29 @@ pub enum KeyError {
 /// ```
 #[derive(Clone)]
 pub struct SigningKey {
-    signer: StandardSigner,
-    secret: String,
+    signer: Ed25519,
+    /// Overwritten when it is dropped, as the signer's own key is.
+    secret: Zeroizing<String>,
     public: PublicKey,
 }
+
+/// The reason a secret key could not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SigningKeyError {
+    /// The text is not a valid secret key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The text cannot be had.
+    #[error(transparent)]
+    Source(#[from] KeySourceError),
+}
+
+/// Begins the text of a secret key.
+const PRIVATE: &str = "PRIVATE+KEY+";
+/// Begins the bytes of a key of Ed25519.
+const ED25519: u8 = 1;
+const SEED: usize = ed25519_dalek::SECRET_KEY_LENGTH;
 
 impl SigningKey {
     /// Generates a new key.
@@ -67,13 +99,50 @@ impl SigningKey {
         if !signed_note::is_key_name_valid(name) {
             return Err(KeyError::Name);
         }
-        let (secret, public) = signed_note::generate_key(&mut OsRng, name);
-        Self::new(secret, public)
+        let mut seed = Zeroizing::new([0; SEED]);
+        OsRng.fill_bytes(&mut *seed);
+        Self::new(name, &seed)
     }
 
-    fn new(secret: String, public: String) -> Result<Self, KeyError> {
-        let signer = StandardSigner::new(&secret).map_err(|_| KeyError::Secret)?;
-        Ok(Self { signer, secret, public: public.parse()? })
+    fn new(name: &str, seed: &[u8; SEED]) -> Result<Self, KeyError> {
+        let key = ed25519_dalek::SigningKey::from_bytes(seed);
+        let public = signed_note::new_ed25519_verifier_key(name, &key.verifying_key()).parse::<PublicKey>()?;
+        let id = public.verifier.key_id();
+        let mut bytes = Zeroizing::new([ED25519; SEED + 1]);
+        bytes[1..].copy_from_slice(seed);
+        // A text that grew would leave its former memory as it was.
+        let mut secret = Zeroizing::new(String::with_capacity(PRIVATE.len() + name.len() + 2 * SEED));
+        secret.push_str(PRIVATE);
+        secret.push_str(name);
+        secret.push_str(&format!("+{id:08x}+"));
+        STANDARD.encode_string(bytes.as_slice(), &mut secret);
+        Ok(Self { signer: Ed25519 { name: name.to_owned(), id, key }, secret, public })
+    }
+
+    /// Reads the key from a file that its owner alone may read.
+    ///
+    /// # Errors
+    /// The file cannot be read, other users may read or change it, or it does not contain a key.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, SigningKeyError> {
+        Ok(secret::from_file(path.as_ref())?.parse()?)
+    }
+
+    /// Reads the key from an environment variable.
+    ///
+    /// # Errors
+    /// The variable is not set, or does not contain a key.
+    pub fn from_env(name: &str) -> Result<Self, SigningKeyError> {
+        Ok(secret::from_env(name)?.parse()?)
+    }
+
+    /// Reads the key that a shell command prints, such as one of a key management service.
+    ///
+    /// It blocks until the command has ended, for 30 seconds at most.
+    ///
+    /// # Errors
+    /// The command fails, takes too long, or prints something else.
+    pub fn from_command(command: &str) -> Result<Self, SigningKeyError> {
+        Ok(secret::from_command(command)?.parse()?)
     }
 
     /// Returns its text, to be kept secret.
@@ -88,12 +157,37 @@ impl SigningKey {
         &self.public
     }
 
-    /// A note that the tree had this size and root, and the lines that follow.
-    pub(crate) fn sign(&self, size: u64, root: Hash, lines: &str) -> Result<String, KeyError> {
+    /// A note that the tree had this size and root, and the lines that follow. `next` signs it, too.
+    pub(crate) fn sign(&self, size: u64, root: Hash, lines: &str, next: Option<&Self>) -> Result<String, KeyError> {
         let head = Head::new(self.signer.name(), size, root, lines).map_err(|_| KeyError::Malformed)?;
         let mut note = Note::new(&head.to_bytes(), &[]).map_err(|_| KeyError::Malformed)?;
-        note.add_sigs(&[&self.signer]).map_err(|_| KeyError::Secret)?;
+        let signers: Vec<&dyn Signer> =
+            std::iter::once(self).chain(next).map(|key| &key.signer as &dyn Signer).collect();
+        note.add_sigs(&signers).map_err(|_| KeyError::Secret)?;
         String::from_utf8(note.to_bytes()).map_err(|_| KeyError::Malformed)
+    }
+}
+
+/// Signs notes. `ed25519_dalek` overwrites the key when it is dropped.
+#[derive(Clone)]
+struct Ed25519 {
+    name: String,
+    id: u32,
+    key: ed25519_dalek::SigningKey,
+}
+
+impl Signer for Ed25519 {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn key_id(&self) -> u32 {
+        self.id
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, ed25519_dalek::SignatureError> {
+        use ed25519_dalek::Signer as _;
+        Ok(self.key.try_sign(message)?.to_vec())
     }
 }
 
@@ -101,21 +195,22 @@ impl FromStr for SigningKey {
     type Err = KeyError;
 
     fn from_str(secret: &str) -> Result<Self, KeyError> {
-        let secret = secret.trim();
-        let signer = StandardSigner::new(secret).map_err(|_| KeyError::Secret)?;
-        // PRIVATE+KEY+name+id+seed, and the seed's base64 may have further ones.
-        let seed = secret.splitn(5, '+').nth(4).unwrap_or_default();
-        let public = public_of(signer.name(), seed).ok_or(KeyError::Secret)?;
-        Self::new(secret.to_owned(), public)
+        // The name, the id of the public key and the seed, whose base64 may have further `+`.
+        let mut parts = secret.trim().strip_prefix(PRIVATE).ok_or(KeyError::Secret)?.splitn(3, '+');
+        let (Some(name), Some(id), Some(seed)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(KeyError::Secret);
+        };
+        let bytes = Zeroizing::new(STANDARD.decode(seed).map_err(|_| KeyError::Secret)?);
+        let Some((&ED25519, seed)) = bytes.split_first() else {
+            return Err(KeyError::Secret);
+        };
+        let seed = <&[u8; SEED]>::try_from(seed).map_err(|_| KeyError::Secret)?;
+        if !signed_note::is_key_name_valid(name) {
+            return Err(KeyError::Secret);
+        }
+        let key = Self::new(name, seed)?;
+        if id.len() == 8 && u32::from_str_radix(id, 16) == Ok(key.signer.id) { Ok(key) } else { Err(KeyError::Secret) }
     }
-}
-
-/// The public key's text, from the base64 of the secret one: its kind, then its seed.
-fn public_of(name: &str, seed: &str) -> Option<String> {
-    use base64::prelude::{BASE64_STANDARD, Engine};
-    let bytes = BASE64_STANDARD.decode(seed).ok()?;
-    let key = ed25519_dalek::SigningKey::try_from(bytes.get(1..)?).ok()?;
-    Some(signed_note::new_ed25519_verifier_key(name, &key.verifying_key()))
 }
 
 impl fmt::Debug for SigningKey {
@@ -140,24 +235,9 @@ impl PublicKey {
         self.verifier.name()
     }
 
-    /// Verifies that this key signed a checkpoint, and returns the number of batches it covers.
-    ///
-    /// # Errors
-    /// The text is not a checkpoint, or another key signed it, or it was changed.
-    pub fn signed(&self, note: &str) -> Result<u64, KeyError> {
-        self.open(note).map(|head| head.size)
-    }
-
-    /// Reads a checkpoint that this key signed.
-    pub(crate) fn open(&self, note: &str) -> Result<SignedHead, KeyError> {
-        let note = Note::from_bytes(note.as_bytes()).map_err(|_| KeyError::Malformed)?;
-        let head = SignedHead::of(&note)?;
-        let known = VerifierList::new(vec![Box::new(self.verifier.clone())]);
-        match note.verify(&known) {
-            Ok(_) if head.name == self.name() => Ok(head),
-            Ok(_) | Err(NoteError::UnverifiedNote) => Err(KeyError::Signer),
-            Err(_) => Err(KeyError::Signature),
-        }
+    /// Returns what verifies its signatures.
+    pub(super) fn verifier(&self) -> &StandardVerifier {
+        &self.verifier
     }
 }
 
@@ -191,94 +271,39 @@ impl PartialEq for PublicKey {
 
 impl Eq for PublicKey {}
 
-/// The content of a checkpoint.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct SignedHead {
-    pub(crate) name: String,
-    pub(crate) size: u64,
-    pub(crate) root: Hash,
-    /// When it was made, as its text has it.
-    pub(crate) time: Option<String>,
-    /// How many were made before it.
-    pub(crate) number: Option<u64>,
-    /// The last checkpoint under the name before, if this is the first one after a restore.
-    pub(crate) restored: Option<Restored>,
-}
-
-/// The last checkpoint of a log that went back, as the first one under another name states it.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Restored {
-    pub(crate) name: String,
-    pub(crate) size: u64,
-    pub(crate) root: Hash,
-}
-
-impl Restored {
-    /// Reads `name size root`, the root in hexadecimal.
-    fn read(line: &str) -> Option<Self> {
-        let mut words = line.split(' ');
-        let (name, size, root) = (words.next()?, words.next()?, words.next()?);
-        let root = Hash(hex::decode(root).ok()?.try_into().ok()?);
-        words.next().is_none().then_some(Self { name: name.into(), size: size.parse().ok()?, root })
-    }
-}
-
-impl fmt::Display for Restored {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.name, self.size, hex::encode(self.root.0))
-    }
-}
-
-/// Begins the line of a checkpoint that contains its time.
-pub(crate) const TIME: &str = "time ";
-/// Begins the line that contains the number of earlier checkpoints.
-pub(crate) const NUMBER: &str = "number ";
-/// Begins the line that contains the last checkpoint before a restore.
-pub(crate) const RESTORED: &str = "restored ";
-
-impl SignedHead {
-    /// Reads a checkpoint, whichever key signed it.
-    pub(crate) fn read(note: &str) -> Result<Self, KeyError> {
-        Self::of(&Note::from_bytes(note.as_bytes()).map_err(|_| KeyError::Malformed)?)
-    }
-
-    fn of(note: &Note) -> Result<Self, KeyError> {
-        let head = Head::from_bytes(note.text()).map_err(|_| KeyError::Malformed)?;
-        let line = |begin: &str| head.extension().lines().find_map(|line| line.strip_prefix(begin));
-        Ok(Self {
-            name: head.origin().to_owned(),
-            size: head.size(),
-            root: *head.hash(),
-            time: line(TIME).map(str::to_owned),
-            number: line(NUMBER).and_then(|number| number.parse().ok()),
-            restored: line(RESTORED).and_then(Restored::read),
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_checkpoint_is_known_by_its_key_and_by_no_other() {
-        let key = SigningKey::generate("audit.example.com/desk").unwrap();
-        let note = key.sign(7, Hash([3; 32]), "time 2026-11-25T07:00:00Z\n").unwrap();
-        let head = key.public().open(&note).unwrap();
-        assert_eq!((head.size, head.root, head.name.as_str()), (7, Hash([3; 32]), "audit.example.com/desk"));
-        assert_eq!(head.time.as_deref(), Some("2026-11-25T07:00:00Z"));
-        let other = SigningKey::generate("audit.example.com/desk").unwrap();
-        assert_eq!(other.public().open(&note), Err(KeyError::Signer));
-        assert_eq!(key.public().open(&note.replacen("\n7\n", "\n8\n", 1)), Err(KeyError::Signature));
-        assert_eq!(key.public().open("nothing"), Err(KeyError::Malformed));
+    fn a_secret_key_is_read_as_it_was_written() {
         // Every other one has a `+` in its base64.
         for _ in 0..32 {
             let key = SigningKey::generate("audit.example.com/desk").unwrap();
             assert_eq!(key.secret().parse::<SigningKey>().unwrap().public(), key.public());
             assert_eq!(key.public().to_string().parse::<PublicKey>().unwrap(), *key.public());
+            // The house of the format reads it, too.
+            assert_eq!(signed_note::StandardSigner::new(key.secret()).unwrap().key_id(), key.signer.id);
         }
+        let (secret, public) = signed_note::generate_key(&mut OsRng, "trail");
+        let key: SigningKey = secret.parse().unwrap();
+        assert_eq!((key.secret(), key.public().to_string()), (secret.as_str(), public));
         assert_eq!(SigningKey::generate("two words").unwrap_err(), KeyError::Name);
-        assert_eq!("PRIVATE+KEY+x".parse::<SigningKey>().unwrap_err(), KeyError::Secret);
+        for wrong in
+            ["PRIVATE+KEY+x", "PRIVATE+KEY+trail+00000000+", &secret.replace("PRIVATE+KEY+trail", "PRIVATE+KEY+desk")]
+        {
+            assert_eq!(wrong.parse::<SigningKey>().unwrap_err(), KeyError::Secret);
+        }
         assert!(!format!("{key:?}").contains("PRIVATE"));
+    }
+
+    #[test]
+    fn what_holds_a_secret_key_overwrites_it() {
+        fn overwrites<T: zeroize::ZeroizeOnDrop>(_: &T) {}
+        let key = SigningKey::generate("trail").unwrap();
+        overwrites(&key.secret);
+        overwrites(&key.signer.key);
+        // The text was never moved to a larger place, which would have left it in the smaller one.
+        assert!(key.secret.len() <= PRIVATE.len() + "trail".len() + 2 * SEED);
     }
 }

@@ -6,7 +6,9 @@
 //! ```
 
 use super::checkpoint::{BATCH, batch_leaf};
-use super::key::{KeyError, PublicKey, SignedHead};
+use super::head::SignedHead;
+use super::key::{KeyError, PublicKey};
+use super::keyring::Rotations;
 use super::row::{EventRow, time_field};
 use super::unbatched;
 use crate::event::{Timestamp, ids};
@@ -38,6 +40,9 @@ pub struct Proof {
     tree_path: Path,
     /// The signed note.
     checkpoint: String,
+    /// The signed notes that exchange the log's key. Proofs of older programs have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    rotations: Vec<String>,
 }
 
 /// Where a leaf is in a tree, and the hashes from there to the root.
@@ -201,12 +206,20 @@ async fn prove_row(connection: &mut PgConnection, event: EventRow, batch_id: Uui
     let tree = seal::tree(batch.journal_id, previous.as_deref(), &leaves);
     let batch_path = Path::in_tree(&tree, place as u64 + 1).map_err(|_| ProofError::Inconsistent(id))?;
     let tree_path = path_in_database(connection, number.cast_unsigned(), head.size).await?;
-    Ok(Proof { event, batch, batch_path, tree_path, checkpoint })
+    let rotations = Rotations::read(connection).await?.notes(&head.name).map(str::to_owned).collect();
+    Ok(Proof { event, batch, batch_path, tree_path, checkpoint, rotations })
 }
 
 impl Proof {
-    pub(super) fn new(event: EventRow, batch: BatchRow, batch_path: Path, tree_path: Path, checkpoint: String) -> Self {
-        Self { event, batch, batch_path, tree_path, checkpoint }
+    /// The last are the checkpoint, and those that exchange the log's key.
+    pub(super) fn new(
+        event: EventRow,
+        batch: BatchRow,
+        batch_path: Path,
+        tree_path: Path,
+        (checkpoint, rotations): (String, Vec<String>),
+    ) -> Self {
+        Self { event, batch, batch_path, tree_path, checkpoint, rotations }
     }
 
     /// Reads a proof.
@@ -227,10 +240,14 @@ impl Proof {
 
     /// Verifies the proof, without a database.
     ///
+    /// Its checkpoint is signed by this key, or by one to which exchanges in the proof lead from it.
+    ///
     /// # Errors
     /// It fails to prove its claim, or another key signed its checkpoint.
     pub fn verify(&self, key: &PublicKey) -> Result<Proven, ProofError> {
-        let head = key.open(&self.checkpoint)?;
+        let mut rotations = Rotations::default();
+        self.rotations.iter().for_each(|note| rotations.add(note));
+        let head = rotations.keyring(std::slice::from_ref(key)).open(&self.checkpoint)?;
         let entry = self.event.entry(&mut Sealer::default());
         let entry = entry.map_err(|_| ProofError::Malformed("its event is none".into()))?;
         let of_form = "the form of its batch's leaves is not that of the event, or not known to this program";

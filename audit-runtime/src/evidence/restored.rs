@@ -8,9 +8,11 @@
 //! restored audit.example.com/desk 1042 4eccd1..        its name, its size, its root in hexadecimal
 //! ```
 
-use super::checkpoint::{Checkpoint, last_note, make_behind};
+use super::checkpoint::{Checkpoint, Statement, last_note, make_behind};
 use super::error::{EvidenceError, Failure};
-use super::key::{PublicKey, RESTORED, Restored, SignedHead, SigningKey};
+use super::head::{RESTORED, Restored, SignedHead};
+use super::key::{PublicKey, SigningKey};
+use super::keyring::Rotations;
 use super::unbatched::Lookback;
 use crate::event::reserved;
 use crate::event::{Timestamp, clock, ids};
@@ -54,7 +56,11 @@ pub(crate) async fn restore(
     old_key: Option<&PublicKey>,
     actor: Option<&str>,
 ) -> Result<Restoration, Failure> {
-    let open = |note: &str| old_key.map_or_else(|| SignedHead::read(note), |key| key.open(note));
+    // Keys of the old name may have been exchanged, as the database or the checkpoint itself states.
+    let mut rotations = Rotations::read(connection).await?;
+    rotations.add(note);
+    let keyring = old_key.map(|key| rotations.keyring(std::slice::from_ref(key)));
+    let open = |note: &str| keyring.as_ref().map_or_else(|| SignedHead::read(note), |keyring| keyring.open(note));
     let old = open(note)?;
     let name = key.public().name();
     if old.name == name {
@@ -86,7 +92,8 @@ pub(crate) async fn restore(
     };
     let read = |note: &str| SignedHead::read(note).map_err(EvidenceError::LastCheckpoint);
     let lines = format!("{RESTORED}{line}\n");
-    let checkpoint = make_behind(&mut transaction, key, Lookback::All, read, is_the_same, &lines).await?;
+    let statement = Statement { lines: &lines, next: None };
+    let checkpoint = make_behind(&mut transaction, key, Lookback::All, read, is_the_same, statement).await?;
     transaction.commit().await?;
     Ok(Restoration {
         checkpoint,

@@ -1,11 +1,14 @@
 //! The tree of all batches in memory, from which paths are read without the database.
 
+use super::key::{KeyError, PublicKey};
+use super::keyring::{Keyring, Rotations};
 use crate::postgres::copy::decode;
 use crate::seal::merkle::Hash;
 use sqlx::postgres::PgConnection;
 use tlog_tiles::tlog::{self, HashReader, stored_hashes_for_record_hash};
 
-/// Holds the hashes of the tree of all batches, 64 bytes for each batch.
+/// Holds the hashes of the tree of all batches, 64 bytes for each batch, and the checkpoints that
+/// exchange the log's key.
 ///
 /// A program that examines many events keeps one, and
 /// [extends](crate::admin::Admin::extend_tree) it as the tree grows.
@@ -13,6 +16,7 @@ use tlog_tiles::tlog::{self, HashReader, stored_hashes_for_record_hash};
 pub struct Tree {
     size: u64,
     hashes: Vec<Hash>,
+    rotations: Rotations,
 }
 
 impl Tree {
@@ -26,6 +30,25 @@ impl Tree {
     #[must_use]
     pub fn batches(&self) -> u64 {
         self.size
+    }
+
+    /// Verifies that this key signed a checkpoint, or one of the keys to which exchanges lead from it,
+    /// and returns the number of batches it covers.
+    ///
+    /// # Errors
+    /// The text is not a checkpoint, another key signed it, or it was changed. Or the key was not in
+    /// force then.
+    pub fn signed(&self, key: &PublicKey, note: &str) -> Result<u64, KeyError> {
+        self.keyring(key).open(note).map(|head| head.size)
+    }
+
+    pub(super) fn keyring(&self, key: &PublicKey) -> Keyring {
+        self.rotations.keyring(std::slice::from_ref(key))
+    }
+
+    /// Returns the checkpoints of a log that exchange its key.
+    pub(super) fn rotations(&self, name: &str) -> Vec<String> {
+        self.rotations.notes(name).map(str::to_owned).collect()
     }
 
     fn push(&mut self, leaf: Hash) -> Result<(), tlog::Error> {
@@ -45,7 +68,7 @@ impl HashReader for Tree {
 }
 
 /// Adds the batches that the table has beyond those of the tree, up to the first number that is
-/// missing, and returns how many.
+/// missing, and the exchanges of keys, and returns how many batches there were.
 pub(crate) async fn extend(connection: &mut PgConnection, tree: &mut Tree) -> Result<u64, sqlx::Error> {
     let before = tree.size;
     let query = format!("SELECT number, leaf FROM audit_tree WHERE number >= {before} ORDER BY number");
@@ -61,6 +84,7 @@ pub(crate) async fn extend(connection: &mut PgConnection, tree: &mut Tree) -> Re
         Ok::<_, sqlx::Error>(())
     })
     .await?;
+    tree.rotations.extend(connection).await?;
     Ok(tree.size - before)
 }
 

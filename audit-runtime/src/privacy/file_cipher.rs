@@ -8,7 +8,7 @@
 //! Each file has a new key, so a number is no nonce twice. A chunk that is missing, repeated or
 //! swapped is not decrypted, and neither is a file without its last chunk.
 
-use super::master::{KEY, MasterKey, NONCE, random};
+use super::master::{KEY, MasterKey, NONCE, random_key};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use uuid::Uuid;
@@ -29,13 +29,14 @@ pub(crate) struct FileCipher {
 impl FileCipher {
     /// Makes a new key for the file of this id, and returns it with its wrapped form.
     pub(crate) fn new(master: &MasterKey, id: Uuid) -> (Self, Vec<u8>) {
-        let key = random();
+        let key = random_key();
         (Self::of(&key, id), master.wrap(id, &key))
     }
 
     /// Unwraps the key of a file, or returns `None` if another master key wrapped it.
     pub(crate) fn unwrap(master: &MasterKey, id: Uuid, wrapped: &[u8]) -> Option<Self> {
-        Some(Self::of(&master.unwrap(id, wrapped)?, id))
+        let key = master.unwrap(id, wrapped)?;
+        Some(Self::of(&key, id))
     }
 
     fn of(key: &[u8; KEY], id: Uuid) -> Self {

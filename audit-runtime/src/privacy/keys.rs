@@ -1,7 +1,7 @@
 //! The keys of subjects in the database.
 
 use super::key_keeper::{FURTHER, KeyKeeper, WrappedKey, further_name};
-use super::master::{MasterKey, random};
+use super::master::{MasterKey, id_of, random_key};
 use super::value::SubjectKey;
 use crate::sys::RateLimited;
 use sha2::{Digest, Sha256};
@@ -22,6 +22,11 @@ pub(crate) struct SubjectKeys {
     wrapped: Vec<WrappedKey>,
     /// Subjects whose own key cannot be unwrapped.
     unreadable: BTreeSet<String>,
+}
+
+/// Returns the subject of a key, which may be a further one.
+pub(super) fn without_further(name: &str) -> &str {
+    name.split_once(FURTHER).map_or(name, |(subject, _)| subject)
 }
 
 /// A subject as the database knows it.
@@ -70,7 +75,7 @@ impl SubjectKeys {
                 None => {
                     WARNED.warn(|suppressed| {
                         tracing::error!(
-                            key = %id, master_key = wrapped_by(master, &wrapped), suppressed,
+                            key = %id, master_key = id_of(&wrapped), suppressed,
                             "a key in audit_keys was wrapped by another master key than this process has, or somebody planted it: its subject gets a further one. Give every process the same master key; audit-trail forget removes both"
                         );
                     });
@@ -125,16 +130,11 @@ pub(crate) async fn key_ids(pool: &PgPool, subject: &str) -> Result<Vec<Uuid>, s
         .await
 }
 
-/// Names the master key that has wrapped a key, as far as the key tells.
-fn wrapped_by(master: &MasterKey, wrapped: &[u8]) -> String {
-    if master.names(wrapped) { "this one".into() } else { hex::encode(&wrapped[..wrapped.len().min(8)]) }
-}
-
 /// Makes a new key for each of these subjects, to be used where none is kept.
 fn offers(master: &MasterKey, names: impl IntoIterator<Item = String>) -> Vec<WrappedKey> {
     let offer = |subject| {
         let id = Uuid::now_v7();
-        WrappedKey { subject, id, wrapped: master.wrap(id, &random()) }
+        WrappedKey { subject, id, wrapped: master.wrap(id, &random_key()) }
     };
     names.into_iter().map(offer).collect()
 }

@@ -25,6 +25,8 @@ mod master;
 mod no_keys;
 mod reveal;
 #[cfg(feature = "personal")]
+mod rewrap;
+#[cfg(feature = "personal")]
 mod value;
 
 pub(crate) use event::{encrypt, subjects};
@@ -43,3 +45,7 @@ pub use master::{MasterKey, MasterKeyError};
 #[cfg(not(feature = "personal"))]
 pub(crate) use no_keys::{CHUNK_TAG, FileCipher, MasterKey, SubjectKeys, WRAPPED};
 pub(crate) use reveal::reveal;
+#[cfg(feature = "personal")]
+pub use rewrap::{MasterKeyCheck, MasterKeyRotation};
+#[cfg(feature = "personal")]
+pub(crate) use rewrap::{holdings as check_master_key, rotate as rotate_master_key};

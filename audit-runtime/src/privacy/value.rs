@@ -11,7 +11,7 @@
 //! journal makes the rows that were sealed.
 
 use super::encrypted::ENCRYPTED;
-use super::master::{KEY, NONCE};
+use super::master::{NONCE, SecretBytes};
 use crate::capture::json::Json;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -24,11 +24,11 @@ use uuid::Uuid;
 const AAD: &[u8] = b"audit-personal 1\n";
 const NONCE_TAG: &[u8] = b"audit-nonce 1\n";
 
-/// The key of a subject.
+/// The key of a subject, which is overwritten when it is dropped.
 #[derive(Clone)]
 pub(crate) struct SubjectKey {
     id: Uuid,
-    key: [u8; KEY],
+    key: SecretBytes,
 }
 
 impl fmt::Debug for SubjectKey {
@@ -38,16 +38,16 @@ impl fmt::Debug for SubjectKey {
 }
 
 impl SubjectKey {
-    pub(super) fn new(id: Uuid, key: [u8; KEY]) -> Self {
+    pub(super) fn new(id: Uuid, key: SecretBytes) -> Self {
         Self { id, key }
     }
 
     /// A value of this event as it is stored.
     pub(super) fn encrypt(&self, event_id: Uuid, name: &str, value: &str) -> String {
-        let cipher = XChaCha20Poly1305::new(&self.key.into());
+        let cipher = XChaCha20Poly1305::new((&*self.key).into());
         let hash = Sha256::new()
             .chain_update(NONCE_TAG)
-            .chain_update(self.key)
+            .chain_update(self.key.as_slice())
             .chain_update(event_id)
             .chain_update(name)
             .chain_update([0])
@@ -66,7 +66,7 @@ impl SubjectKey {
     pub(super) fn decrypt(&self, event_id: Uuid, name: &str, text: &str) -> Option<Json> {
         let bytes = STANDARD.decode(text).ok()?;
         let (nonce, bytes) = bytes.split_first_chunk::<NONCE>()?;
-        let cipher = XChaCha20Poly1305::new(&self.key.into());
+        let cipher = XChaCha20Poly1305::new((&*self.key).into());
         let payload = Payload { msg: bytes, aad: &aad(event_id, name) };
         String::from_utf8(cipher.decrypt(&XNonce::from(*nonce), payload).ok()?).ok()?.parse().ok()
     }
@@ -80,10 +80,10 @@ fn aad(event_id: Uuid, name: &str) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::privacy::encrypted::encrypted;
-    use crate::privacy::master::random;
+    use crate::privacy::master::random_key;
 
     fn key() -> SubjectKey {
-        SubjectKey::new(Uuid::now_v7(), random())
+        SubjectKey::new(Uuid::now_v7(), random_key())
     }
 
     #[test]
@@ -96,7 +96,7 @@ mod tests {
         // A value copied to another event or field cannot be decrypted there.
         assert_eq!(key.decrypt(Uuid::now_v7(), "email", text), None);
         assert_eq!(key.decrypt(event, "other", text), None);
-        assert_eq!(SubjectKey::new(key.id, random()).decrypt(event, "email", text), None);
+        assert_eq!(SubjectKey::new(key.id, random_key()).decrypt(event, "email", text), None);
     }
 
     #[test]
@@ -106,5 +106,16 @@ mod tests {
         assert_eq!(stored, key.encrypt(event, "a", "1"));
         assert_ne!(stored, key.encrypt(event, "b", "1"));
         assert_ne!(stored, key.encrypt(Uuid::now_v7(), "a", "1"));
+    }
+
+    #[test]
+    fn a_dropped_key_is_overwritten() {
+        let mut key = std::mem::ManuallyDrop::new(key());
+        let place = std::ptr::from_ref(&*key.key).cast::<[u8; 32]>();
+        // SAFETY: it is dropped once, and not used as a key any more.
+        unsafe { std::mem::ManuallyDrop::drop(&mut key) };
+        // SAFETY: the place is that of the local variable, whose bytes stay where they are. Bytes have no
+        // invalid values.
+        assert_eq!(unsafe { place.read_volatile() }, [0; 32]);
     }
 }

@@ -1,11 +1,13 @@
 //! The system, as far as the other layers need it: the platform, forks, waits, private files,
-//! warnings.
+//! secrets, warnings.
 
 mod blocking;
 mod deadline;
 pub(crate) mod fork;
 pub(crate) mod platform;
 pub(crate) mod private_file;
+#[cfg(any(feature = "evidence", feature = "personal"))]
+pub(crate) mod secret;
 mod warning;
 
 pub(crate) use blocking::block_on;

@@ -153,8 +153,13 @@ async fn show(
         };
         return Ok(json(&Document { event, evidence }));
     }
+    let loss = match (&site.keys, reason) {
+        (Some(keys), Some(_)) => keys.loss().await?,
+        _ => None,
+    };
     let content = Content {
         event,
+        loss: loss.as_deref(),
         examination: &examination,
         key: site.evidence.key(),
         related: &related,

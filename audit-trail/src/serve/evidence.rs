@@ -9,7 +9,7 @@ use serde::Serialize;
 use sqlx::postgres::PgPool;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
-use tokio::sync::RwLock;
+use tokio::sync::{RwLock, RwLockReadGuard};
 use uuid::Uuid;
 
 /// Altered events that are remembered for lists.
@@ -73,7 +73,8 @@ impl Evidence {
         let last = self.checkpoints.read().await.last().map_or(0, |last| last.id);
         let sql = "SELECT id, tree_size, created_at FROM audit_checkpoints WHERE id > $1 ORDER BY id";
         let new: Vec<(i64, i64, Timestamp)> = sqlx::query_as(sql).bind(last).fetch_all(&self.pool).await?;
-        if !new.is_empty() {
+        let has_new = !new.is_empty();
+        if has_new {
             let mut known = self.checkpoints.write().await;
             for (id, size, at) in new {
                 // Another request may have added it meanwhile.
@@ -83,11 +84,18 @@ impl Evidence {
             }
         }
         let wanted = self.checkpoints.read().await.iter().map(|checkpoint| checkpoint.size).max().unwrap_or(0);
-        if self.tree.read().await.batches() < wanted {
+        // A checkpoint without new batches may exchange the key.
+        if has_new || self.tree.read().await.batches() < wanted {
             let mut tree = self.tree.write().await;
             self.admin.extend_tree(&mut tree).await?;
         }
         Ok(())
+    }
+
+    /// Returns the tree with all checkpoints that there are now.
+    pub(crate) async fn tree(&self) -> Result<RwLockReadGuard<'_, Tree>, Refusal> {
+        self.refresh().await?;
+        Ok(self.tree.read().await)
     }
 
     /// Returns what is known of events without checking them.
@@ -130,7 +138,8 @@ impl Evidence {
             let tree = self.tree.read().await;
             self.admin.examine(events, &tree, self.key.as_ref()).await?
         };
-        if examinations.iter().any(|examination| matches!(examination.tree, Check::Failed(_))) {
+        let failed = |check: &Check| matches!(check, Check::Failed(_));
+        if examinations.iter().any(|examination| failed(&examination.tree) || failed(&examination.signature)) {
             // The tree in memory may be that of a database which was restored since.
             let mut whole = Tree::new();
             self.admin.extend_tree(&mut whole).await?;

@@ -31,7 +31,10 @@ pub(crate) async fn read(site: &Site) -> Result<Health, Refusal> {
     let status = Status::read(&site.pool).await?;
     let gaps = site.trail.events(&EventFilter::new().event("audit.gap").newest_first().limit(GAPS)).await?.events;
     let altered = site.evidence.altered();
-    let problems = problems(&status, &gaps, altered);
+    let mut problems = problems(&status, &gaps, altered);
+    if let Some(keys) = &site.keys {
+        problems.extend(keys.loss().await?);
+    }
     Ok(Health { status, gaps, altered, problems })
 }
 

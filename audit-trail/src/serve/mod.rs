@@ -5,7 +5,7 @@
 //! router    headers, limits, which path answers what
 //! access    who looks, and which part of the trail they may see
 //! question  the URL as a filter, and back again
-//! lists, events, export, tail, health, sealed, catalogue    what is asked of the trail (read, evidence)
+//! lists, events, export, tail, health, keys, sealed, catalogue    what is asked of the trail (read, evidence)
 //! recorded  who looked is on record before anything is shown
 //! pages     what is shown, as HTML
 //! ```
@@ -21,6 +21,7 @@ mod evidence;
 mod export;
 mod headers;
 mod health;
+mod keys;
 mod links;
 mod listen;
 mod lists;
@@ -140,6 +141,7 @@ impl Serve {
         let (end, ends) = watch::channel(false);
         let trail = Trail::new(pool.clone());
         let site = Arc::new(Site {
+            keys: master_key.clone().map(|key| keys::Keys::new(pool.clone(), key)),
             revealing: master_key.map(|key| trail.clone().master_key(key)),
             trail,
             walls,

@@ -3,7 +3,7 @@
 use super::refusal::Refusal;
 use super::state::Site;
 use audit_runtime::Timestamp;
-use audit_runtime::evidence::PublicKey;
+use audit_runtime::evidence::{PublicKey, Tree};
 use serde::Serialize;
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row};
@@ -104,10 +104,10 @@ pub(crate) struct Checkpoint {
     pub(crate) signature: Option<Result<String, String>>,
 }
 
-fn checkpoint(row: &PgRow, key: Option<&PublicKey>) -> Result<Checkpoint, sqlx::Error> {
+fn checkpoint(row: &PgRow, tree: &Tree, key: Option<&PublicKey>) -> Result<Checkpoint, sqlx::Error> {
     let note: String = row.try_get(3)?;
     let batches = row.try_get::<i64, _>(2)?.cast_unsigned();
-    let signature = key.map(|key| match key.signed(&note) {
+    let signature = key.map(|key| match tree.signed(key, &note) {
         Ok(size) if size == batches => Ok(key.name().to_owned()),
         Ok(size) => Err(format!("the note covers {size} batches, and the row states {batches}")),
         Err(error) => Err(error.to_string()),
@@ -119,5 +119,7 @@ fn checkpoint(row: &PgRow, key: Option<&PublicKey>) -> Result<Checkpoint, sqlx::
 pub(crate) async fn checkpoints(site: &Site, id: Option<i64>) -> Result<Vec<Checkpoint>, Refusal> {
     let sql = "SELECT id, created_at, tree_size, note FROM audit_checkpoints WHERE $1::bigint IS NULL OR id = $1 ORDER BY id DESC LIMIT $2";
     let rows = sqlx::query(sql).bind(id).bind(PAGE).fetch_all(&site.pool).await?;
-    Ok(rows.iter().map(|row| checkpoint(row, site.evidence.key())).collect::<Result<_, _>>()?)
+    // With the exchanges of keys that these checkpoints state.
+    let tree = site.evidence.tree().await?;
+    Ok(rows.iter().map(|row| checkpoint(row, &tree, site.evidence.key())).collect::<Result<_, _>>()?)
 }

@@ -3,6 +3,7 @@
 use super::access::{AccessFile, Limiter, Sessions, Viewer, Walls};
 use super::arrivals::Arrivals;
 use super::evidence::Evidence;
+use super::keys::Keys;
 use super::recorded::Recorded;
 use super::tail::Tails;
 use audit_runtime::trail::Trail;
@@ -20,6 +21,8 @@ pub(crate) struct Site {
     pub(crate) trail: Trail,
     /// With the master key, for viewers who may see personal values.
     pub(crate) revealing: Option<Trail>,
+    /// The same master key, to tell what it does not open.
+    pub(crate) keys: Option<Keys>,
     /// The logins of tenants.
     pub(crate) walls: Walls,
     pub(crate) evidence: Evidence,

@@ -3,7 +3,9 @@
 use super::finding::{Finding, FindingKind, Report};
 use crate::event::Timestamp;
 use crate::evidence::error::Failure;
-use crate::evidence::key::{KeyError, PublicKey, SignedHead};
+use crate::evidence::head::SignedHead;
+use crate::evidence::key::{KeyError, PublicKey};
+use crate::evidence::keyring::{Keyring, Rotations};
 use crate::postgres::copy::decode;
 use crate::seal::merkle::Frontier;
 use sqlx::postgres::PgConnection;
@@ -53,8 +55,14 @@ impl Claims {
         findings: &mut Vec<Finding>,
     ) -> Result<Self, Failure> {
         let mut claims = Self::default();
+        let mut rotations = Rotations::read(connection).await?;
+        saved.iter().for_each(|(_, note)| rotations.add(note));
+        let keyring = rotations.keyring(keys);
+        let found = |kind: FindingKind| move |text: String| Finding::new(kind, None, None, text);
+        findings.extend(keyring.exchanges().into_iter().map(found(FindingKind::Rotated)));
+        findings.extend(keyring.problems().into_iter().map(found(FindingKind::Signature)));
         let read = |called: String, note: &str, is_saved, report: &mut Report| {
-            let head = open(&called, note, keys)?;
+            let head = open(&called, note, &keyring)?;
             report.signatures += u64::from(!keys.is_empty());
             Ok(Claim { called, head, is_saved })
         };
@@ -189,19 +197,15 @@ async fn frontier(connection: &mut PgConnection) -> Result<Option<Finding>, Fail
 }
 
 /// Reads a checkpoint, and reports its problems.
-fn open(called: &str, note: &str, keys: &[PublicKey]) -> Result<SignedHead, Finding> {
+fn open(called: &str, note: &str, keyring: &Keyring) -> Result<SignedHead, Finding> {
     let named = |text: String| Finding::new(FindingKind::Signature, None, None, format!("{called}: {text}"));
-    if keys.is_empty() {
+    if keyring.is_empty() {
         return SignedHead::read(note).map_err(|error| named(error.to_string()));
     }
-    let mut opened = keys.iter().map(|key| key.open(note));
-    // A key of another name says nothing, if one of its name refuses it.
-    let first = opened.find(|opened| !matches!(opened, Err(KeyError::Signer)));
-    let unknown = || match SignedHead::read(note) {
-        Ok(head) if keys.iter().all(|key| key.name() != head.name) => {
-            Err(named(format!("{}; it is of {}: give the public key of that name, too", KeyError::Signer, head.name)))
+    keyring.open(note).map_err(|error| match (error, SignedHead::read(note)) {
+        (KeyError::Signer, Ok(head)) if !keyring.names(&head.name) => {
+            named(format!("{error}; it is of {}: give the public key of that name, too", head.name))
         }
-        _ => Err(named(KeyError::Signer.to_string())),
-    };
-    first.map_or_else(unknown, |opened| opened.map_err(|error| named(error.to_string())))
+        _ => named(error.to_string()),
+    })
 }

@@ -30,6 +30,8 @@ pub enum FindingKind {
     /// The log went back behind a checkpoint that was saved, and goes on under another name, which
     /// states that checkpoint.
     Restored,
+    /// A checkpoint hands the log over to another key, which signs it, too.
+    Rotated,
     /// A checkpoint is not signed as it has to be.
     Signature,
     /// A row or a batch without a seal.
@@ -53,6 +55,7 @@ impl fmt::Display for FindingKind {
             Self::ChainBroken => "chain broken",
             Self::Checkpoint => "checkpoint",
             Self::Restored => "restored",
+            Self::Rotated => "key exchanged",
             Self::Signature => "signature",
             Self::NotSealed => "not sealed",
             Self::Pruned => "pruned",
@@ -91,12 +94,12 @@ impl Finding {
     /// Returns whether the trail differs from the events that were recorded.
     ///
     /// A row by another writer that awaits its checkpoint is only information, and so are a pruned
-    /// month and a restore that a signed checkpoint states.
+    /// month, and a restore or an exchanged key that a signed checkpoint states.
     #[must_use]
     pub fn is_problem(&self) -> bool {
         match self.kind {
             FindingKind::NotSealed => self.batch.is_some(),
-            FindingKind::Pruned | FindingKind::Restored => false,
+            FindingKind::Pruned | FindingKind::Restored | FindingKind::Rotated => false,
             _ => true,
         }
     }

@@ -55,8 +55,9 @@ impl Verification {
 
     /// Adds a key that checkpoints of its name must be signed with.
     ///
-    /// Without a key, signatures prove nothing, and are not checked. A log that was restored has two
-    /// names, and takes two keys.
+    /// Without a key, signatures prove nothing, and are not checked. One key of a name is enough, even
+    /// if it was exchanged: the checkpoint of the exchange leads to the others. A log that was restored
+    /// has two names, and takes two keys.
     #[must_use]
     pub fn public_key(mut self, key: PublicKey) -> Self {
         self.keys.push(key);

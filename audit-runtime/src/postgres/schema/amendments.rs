@@ -12,7 +12,7 @@ pub(super) struct Amendment {
     pub(super) sql: &'static str,
 }
 
-pub(super) const AMENDMENTS: [Amendment; 3] = [
+pub(super) const AMENDMENTS: [Amendment; 4] = [
     Amendment { version: 5, about: "a journal belongs to a role", sql: include_str!("amendments/0005_roles.sql") },
     Amendment {
         version: 6,
@@ -29,6 +29,11 @@ pub(super) const AMENDMENTS: [Amendment; 3] = [
         about: "the catalogue of audited functions",
         sql: include_str!("amendments/0007_catalogue.sql"),
     },
+    Amendment {
+        version: REWRAPS,
+        about: "keys that another master key may wrap",
+        sql: include_str!("amendments/0008_keys.sql"),
+    },
 ];
 
 /// The function that indexes of times use, for tables that are not migrated yet.
@@ -39,6 +44,9 @@ pub(super) const GUARD: &str = include_str!("amendments/guard.sql");
 
 /// The lowest version that the writer needs. Without a later one, it stores all events.
 pub(super) const NEEDED_BY_WRITERS: i32 = 6;
+
+/// The version from which the keys of subjects may be wrapped anew.
+pub(super) const REWRAPS: i32 = 8;
 
 /// The version that this program works with.
 pub(super) const VERSION: i32 = AMENDMENTS[AMENDMENTS.len() - 1].version;

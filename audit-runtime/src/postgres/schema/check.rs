@@ -4,6 +4,8 @@
 //! A database that was restored in part may have all of its rows and none of these. Nothing here
 //! takes more rights than to connect.
 
+#[cfg(feature = "personal")]
+use super::amendments::REWRAPS;
 use super::amendments::{NEEDED_BY_WRITERS, VERSION, version};
 use super::online::{self, Choice};
 use sqlx::postgres::{PgConnection, PgPool};
@@ -217,6 +219,24 @@ pub(crate) async fn problems_of_writers(
     missing: &[Missing],
 ) -> Result<Vec<String>, sqlx::Error> {
     problems_below(NEEDED_BY_WRITERS, connection, missing).await
+}
+
+/// Refuses a schema in which keys can be destroyed only.
+///
+/// # Errors
+/// The schema is older than version 8, or the database cannot be reached.
+#[cfg(feature = "personal")]
+pub(crate) async fn rewraps(pool: &PgPool) -> Result<(), sqlx::Error> {
+    let mut connection = pool.acquire().await?;
+    match version(&mut connection).await? {
+        REWRAPS.. => Ok(()),
+        found => {
+            let text = format!(
+                "the audit schema has version {found}, and keys are wrapped by another master key from version {REWRAPS} on; run audit-trail migrate"
+            );
+            Err(sqlx::Error::Configuration(text.into()))
+        }
+    }
 }
 
 async fn problems_below(

@@ -28,6 +28,8 @@ pub(crate) struct Content<'a> {
     pub(crate) is_revealable: bool,
     /// The reason for which personal values are shown.
     pub(crate) revealed: Option<&'a str>,
+    /// What the server's master key does not open in the whole trail.
+    pub(crate) loss: Option<&'a str>,
 }
 
 /// JSON on several lines, without characters that steer what is around it.
@@ -138,6 +140,12 @@ fn reveal(event: &TrailEvent, content: &Content<'_>, shown: &Shown<'_>) -> Marku
     };
     html! {
         @if holds("[erased]") { p.hint { span.mark { "[erased]" } " stands for values whose keys were destroyed. Events audit.forgotten state when and by whom." } }
+        @if content.revealed.is_some() && holds("[encrypted]") {
+            p.alarm {
+                "The server's master key does not open the values shown as " span.mark { "[encrypted]" } "."
+                @if let Some(loss) = content.loss { " In the whole trail, " (text(loss)) "." }
+            }
+        }
         @if content.revealed.is_none() && holds("[encrypted]") {
             section.reveal {
                 h2 { "Personal values" }
