@@ -135,7 +135,7 @@ pub(crate) fn keep_secret(path: &Path, key: &str) -> Result<(), Failure> {
     Ok(file.sync_all()?)
 }
 
-fn secret_key(path: Option<&Path>) -> Result<SigningKey, Failure> {
+pub(crate) fn secret_key(path: Option<&Path>) -> Result<SigningKey, Failure> {
     let (what, text) = match path {
         Some(path) => {
             let text =

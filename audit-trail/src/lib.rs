@@ -6,6 +6,7 @@
 mod catalogue;
 mod checkpoint;
 mod detail;
+mod doctor;
 mod environment;
 mod events;
 mod failure;
@@ -125,6 +126,9 @@ enum Command {
     Catalogue(catalogue::Catalogue),
     /// Shows writers and their lag, partitions, quarantine and seal
     Status,
+    /// Examines grants, schema, partitions, seals, clocks, journals and keys; exits with 1 if it finds
+    /// something
+    Doctor(Box<doctor::Doctor>),
     /// Seals rows that came without a batch, signs the trail and prints the checkpoint
     Checkpoint(checkpoint::Checkpoint),
     /// Verifies that the trail is unchanged since it was recorded; exits with 1 if it was changed
@@ -220,6 +224,7 @@ async fn run_parsed(arguments: Arguments) -> Result<(), Failure> {
         Command::Man { directory: Some(directory) } => return write_manual(directory),
         Command::MasterKey(command) => return command.run(),
         Command::Checkpoint(command) if command.is_local() => return command.make_key(),
+        Command::Doctor(command) if command.is_local() => return command.print_list(&style),
         Command::Policy(command) if command.is_local() => return command.explain().map(drop),
         Command::Verify(command) if command.is_local() => return command.verify_proof(&style),
         #[cfg(feature = "serve")]
@@ -235,11 +240,16 @@ async fn run_parsed(arguments: Arguments) -> Result<(), Failure> {
         _ => Server::new(url.as_deref())?,
     };
     let task = command.task();
+    let given_key = master_key.clone();
     let master_key = if command.shows_personal() { personal::master_key(master_key.as_deref())? } else { None };
     let interrupted = command.interrupted();
     let done = match command {
         // It outlasts lost connections, and ends well when it is interrupted or terminated.
         Command::Relay(command) => command.run(&server).await,
+        Command::Doctor(command) => {
+            let examining = command.run(&server, given_key.as_deref(), &style);
+            watched(Some(&server), interrupted, examining).await
+        }
         // It ends well when it is interrupted or terminated.
         Command::Journal(journal::Command::Ship(ship)) if ship.path().is_file() => {
             ship_packed::ship(&ship, &server, master_key).await
@@ -347,7 +357,8 @@ async fn with_database(
         Command::Quarantine(command) => command.run(pool, style).await,
         Command::Policy(command) => command.run(pool).await,
         // They run without a pool.
-        Command::Journal(_)
+        Command::Doctor(_)
+        | Command::Journal(_)
         | Command::Relay(_)
         | Command::Completions { .. }
         | Command::Man { .. }
@@ -384,6 +395,7 @@ impl Command {
             Self::Export(_) => ("export", Role::Reader),
             Self::Catalogue(_) => ("catalogue", Role::Reader),
             Self::Status => ("status", Role::Reader),
+            Self::Doctor(_) => ("doctor", Role::Reader),
             Self::Checkpoint(_) => ("checkpoint", Role::Checkpointer),
             Self::Verify(_) => ("verify", Role::Reader),
             Self::Proof(_) => ("proof", Role::Reader),
@@ -444,6 +456,7 @@ impl Command {
             // They refuse them themselves, for they have forms of their own.
             Self::Export(_) | Self::Catalogue(_) => return Ok(()),
             Self::Status
+            | Self::Doctor(_)
             | Self::Verify(_)
             | Self::Proof(_)
             | Self::Journal(journal::Command::Status { .. })
