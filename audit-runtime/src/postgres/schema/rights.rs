@@ -91,6 +91,19 @@ pub(crate) async fn inspect(pool: &PgPool, duties: &[(Role, &str)]) -> Result<Ve
     Ok(problems)
 }
 
+/// A role that exists, and how it stands to the trail.
+#[derive(Debug, sqlx::FromRow)]
+struct Known {
+    quoted: String,
+    is_superuser: bool,
+    is_owner: bool,
+    owner: String,
+    has_usage: bool,
+    connects: bool,
+    schema: String,
+    database: String,
+}
+
 async fn role(
     connection: &mut PgConnection,
     name: &str,
@@ -100,13 +113,14 @@ async fn role(
     let mut problem = |kind, about: String, remedy: String| {
         problems.push(RightsProblem { kind, role: name.to_owned(), about, remedy });
     };
-    let sql = "SELECT quote_ident(r.rolname), r.rolsuper, pg_has_role(r.oid, t.relowner, 'MEMBER'), quote_ident(pg_get_userbyid(t.relowner)), \
-         has_schema_privilege(r.oid, t.relnamespace, 'USAGE'), has_database_privilege(r.oid, current_database(), 'CONNECT'), \
-         quote_ident(n.nspname), quote_ident(current_database()) \
+    let sql = "SELECT quote_ident(r.rolname) AS quoted, r.rolsuper AS is_superuser, pg_has_role(r.oid, t.relowner, 'MEMBER') AS is_owner, \
+         quote_ident(pg_get_userbyid(t.relowner)) AS owner, has_schema_privilege(r.oid, t.relnamespace, 'USAGE') AS has_usage, \
+         has_database_privilege(r.oid, current_database(), 'CONNECT') AS connects, quote_ident(n.nspname) AS schema, \
+         quote_ident(current_database()) AS database \
          FROM pg_roles r, pg_class t JOIN pg_namespace n ON n.oid = t.relnamespace WHERE r.rolname = $1 AND t.oid = 'audit_events'::regclass";
-    let known: Option<(String, bool, bool, String, bool, bool, String, String)> =
+    let known: Option<Known> =
         sqlx::query_as(sql).persistent(false).bind(name).fetch_optional(&mut *connection).await?;
-    let Some((quoted, is_superuser, is_owner, owner, has_usage, connects, schema, database)) = known else {
+    let Some(Known { quoted, is_superuser, is_owner, owner, has_usage, connects, schema, database }) = known else {
         problem(
             RightsProblemKind::NoRole,
             format!("role {name} does not exist"),
