@@ -5,7 +5,7 @@ use crate::failure::{Failure, Role, Task};
 use crate::serve;
 use crate::show::{self, Output};
 use crate::{
-    catalogue, checkpoint, events, find, history, journal, master_key, migrate, named, personal, policy, prune,
+    catalogue, checkpoint, doctor, events, find, history, journal, master_key, migrate, named, personal, policy, prune,
     quarantine, relay, select, verify,
 };
 use clap::{Subcommand, ValueEnum};
@@ -59,6 +59,9 @@ pub(crate) enum Command {
     Catalogue(catalogue::Catalogue),
     /// Shows writers and their lag, partitions, quarantine and seal
     Status,
+    /// Examines grants, schema, partitions, seals, clocks, journals and keys; exits with 1 if it finds
+    /// something
+    Doctor(Box<doctor::Doctor>),
     /// Seals rows that came without a batch, signs the trail and prints the checkpoint
     Checkpoint(checkpoint::Checkpoint),
     /// Verifies that the trail is unchanged since it was recorded; exits with 1 if it was changed
@@ -130,6 +133,7 @@ impl Command {
             Self::Export(_) => ("export", Role::Reader),
             Self::Catalogue(_) => ("catalogue", Role::Reader),
             Self::Status => ("status", Role::Reader),
+            Self::Doctor(_) => ("doctor", Role::Reader),
             Self::Checkpoint(_) => ("checkpoint", Role::Checkpointer),
             Self::Verify(_) => ("verify", Role::Reader),
             Self::Proof(_) => ("proof", Role::Reader),
@@ -191,6 +195,7 @@ impl Command {
             // They refuse them themselves, for they have forms of their own.
             Self::Export(_) | Self::Catalogue(_) => return Ok(()),
             Self::Status
+            | Self::Doctor(_)
             | Self::Verify(_)
             | Self::Proof(_)
             | Self::Journal(journal::Command::Status { .. })

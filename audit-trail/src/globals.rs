@@ -6,12 +6,13 @@ use clap::Arg;
 const SERVE: usize = if cfg!(feature = "serve") { 1 } else { 0 };
 
 /// Options that have no effect on a subcommand, or on all of a group, and are hidden there.
-const HIDDEN: [(&[&str], &[&str]); 22 + SERVE] = [
+const HIDDEN: [(&[&str], &[&str]); 23 + SERVE] = [
     #[cfg(feature = "serve")]
     (&["serve"], &["output", "wide", "raw"]),
     (&["migrate"], &["master_key", "output", "wide", "raw"]),
     (&["catalogue"], &["master_key", "output"]),
     (&["status"], &["master_key", "wide", "raw"]),
+    (&["doctor"], &["wide", "raw"]),
     (&["export"], &["output", "wide"]),
     (&["checkpoint"], &["master_key", "output", "wide", "raw"]),
     (&["verify"], &["master_key", "wide", "raw"]),
@@ -34,7 +35,8 @@ const HIDDEN: [(&[&str], &[&str]); 22 + SERVE] = [
 ];
 
 /// Subcommands that print text, and JSON on request.
-const JSON: [&[&str]; 5] = [&["status"], &["verify"], &["proof"], &["journal", "status"], &["quarantine", "list"]];
+const JSON: [&[&str]; 6] =
+    [&["status"], &["doctor"], &["verify"], &["proof"], &["journal", "status"], &["quarantine", "list"]];
 
 /// Puts the options of every subcommand below a heading of their own, and shows them where they
 /// have an effect.

@@ -118,18 +118,18 @@ impl Ship {
 }
 
 /// A journal, and the events of it that wait, if the database could be asked.
-struct Journal {
+pub(crate) struct Journal {
     all: JournalStatus,
     waiting: Option<JournalStatus>,
 }
 
 impl Journal {
     /// The events that wait: at most these.
-    fn at_most(&self) -> &JournalStatus {
+    pub(crate) fn at_most(&self) -> &JournalStatus {
         self.waiting.as_ref().unwrap_or(&self.all)
     }
 
-    fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.all.state == JournalState::Waiting
     }
 
@@ -213,7 +213,7 @@ async fn stored(server: &Server, ids: Vec<Uuid>) -> Result<HashMap<Uuid, Vec<Ran
 
 /// Returns the journals under a directory, and, if the server can be asked, the events that it
 /// lacks. Journals often wait because it is out of reach.
-async fn look(directory: &Path, server: Option<&Server>) -> Result<Vec<Journal>, Failure> {
+pub(crate) async fn look(directory: &Path, server: Option<&Server>) -> Result<Vec<Journal>, Failure> {
     let journals = read(directory)?;
     let stored = match server {
         Some(server) if !journals.is_empty() => {

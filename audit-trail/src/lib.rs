@@ -7,6 +7,7 @@ mod catalogue;
 mod checkpoint;
 mod command;
 mod detail;
+mod doctor;
 mod environment;
 mod events;
 mod failure;
@@ -133,6 +134,7 @@ async fn run_parsed(arguments: Arguments) -> Result<(), Failure> {
         Command::Man { directory: Some(directory) } => return write_manual(directory),
         Command::MasterKey(command) if command.is_local() => return command.make(),
         Command::Checkpoint(command) if command.is_local() => return command.make_key(),
+        Command::Doctor(command) if command.is_local() => return command.print_list(&style),
         Command::Policy(command) if command.is_local() => return command.explain().map(drop),
         Command::Verify(command) if command.is_local() => return command.verify_proof(&style),
         #[cfg(feature = "serve")]
@@ -148,12 +150,17 @@ async fn run_parsed(arguments: Arguments) -> Result<(), Failure> {
         _ => Server::new(url.as_deref())?,
     };
     let task = command.task();
+    let given_keys = master_key.clone();
     let master_key = if command.shows_personal() { keys::master_key(&master_key)? } else { None };
     style.reveals(master_key.is_some());
     let interrupted = command.interrupted();
     let done = match command {
         // It outlasts lost connections, and ends well when it is interrupted or terminated.
         Command::Relay(command) => command.run(&server).await,
+        Command::Doctor(command) => {
+            let examining = command.run(&server, &given_keys, &style);
+            watched(Some(&server), interrupted, examining).await
+        }
         // It ends well when it is interrupted or terminated.
         Command::Journal(journal::Command::Ship(ship)) if ship.path().is_file() => {
             ship_packed::ship(&ship, &server, master_key).await
@@ -264,7 +271,8 @@ async fn with_database(
         Command::Quarantine(command) => command.run(pool, style).await,
         Command::Policy(command) => command.run(pool).await,
         // They run without a pool.
-        Command::Journal(_)
+        Command::Doctor(_)
+        | Command::Journal(_)
         | Command::Relay(_)
         | Command::Completions { .. }
         | Command::Man { .. }

@@ -48,7 +48,7 @@ pub(crate) struct Partitions {
     compact: bool,
 }
 
-fn assignment(text: &str) -> Result<(String, String), String> {
+pub(crate) fn assignment(text: &str) -> Result<(String, String), String> {
     // A tenant may contain the sign, a role hardly does.
     match text.split_once('=') {
         Some((role, tenant)) if !role.is_empty() && !tenant.is_empty() => Ok((role.into(), tenant.into())),

@@ -23,6 +23,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// A server that does not answer in this time is silent.
 pub(crate) const ANSWER: Duration = Duration::from_secs(10);
+/// A pool for reading waits no longer for a connection.
+const READING: Duration = Duration::from_secs(5);
 const EVERY: Duration = Duration::from_secs(15);
 const ATTEMPTS: u32 = 3;
 /// For the goodbye.
@@ -82,6 +84,22 @@ impl Server {
             .after_connect(|_, _| {
                 keepalive::everywhere();
                 Box::pin(std::future::ready(Ok(())))
+            })
+            .connect_lazy_with(self.options.clone())
+    }
+
+    /// Makes connections that begin with these statements.
+    pub(crate) fn reading(&self, connections: u32, session: &'static str) -> PgPool {
+        PgPoolOptions::new()
+            .max_connections(connections)
+            .min_connections(1)
+            .acquire_timeout(READING)
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    keepalive::everywhere();
+                    sqlx::raw_sql(session).execute(connection).await?;
+                    Ok(())
+                })
             })
             .connect_lazy_with(self.options.clone())
     }

@@ -12,6 +12,8 @@ use std::fmt::Write as _;
 
 /// Below this size, rows are counted. Above it, counting takes too long.
 const COUNTED_BYTES: i64 = 32 << 20;
+/// The longest lag of a writer that needs no attention, in seconds.
+pub(crate) const LAG: f64 = 60.0;
 const PAGE_BYTES: f64 = 8192.0;
 /// The overhead of a page, and of a row in it.
 const PAGE_HEADER: f64 = 24.0;
@@ -122,6 +124,44 @@ where
     sqlx::query_as(AssertSqlSafe(sql)).fetch_one(pool).await
 }
 
+/// Returns the processes that stored events within the last day, the last one first.
+pub(crate) async fn writers(pool: &PgPool) -> Result<Vec<Writer>, sqlx::Error> {
+    rows(
+        pool,
+        format!(
+            "SELECT origin, {at} AS last_batch_at, {age} AS last_batch_age_seconds, events, batches, {lag} AS lag_seconds FROM \
+             (SELECT origin, max(created_at) AS last, max(last_event_at) AS event, sum(rows)::bigint AS events, count(*) AS batches \
+             FROM audit_batches WHERE created_at > now() - interval '1 day' AND journal_id <> '00000000-0000-0000-0000-000000000000' \
+             GROUP BY origin) writers ORDER BY last DESC, origin LIMIT 20",
+            at = iso("last"),
+            age = seconds("last", "now()"),
+            lag = seconds("event", "last"),
+        ),
+    )
+    .await
+}
+
+/// Returns the journals with a gap of the last day.
+pub(crate) async fn gaps(pool: &PgPool) -> Result<Vec<Gap>, sqlx::Error> {
+    rows(
+        pool,
+        format!(
+            "SELECT journal_id::text AS journal, min(origin) AS origin, min(previous_position) AS position, count(*) AS batches, {since} AS since \
+             FROM audit_batches b WHERE created_at > now() - interval '1 day' AND created_at < now() - interval '{LATE}' \
+             AND previous_position IS NOT NULL AND NOT EXISTS (SELECT FROM audit_batches p WHERE p.journal_id = b.journal_id \
+             AND p.first_position = b.previous_position) GROUP BY journal_id ORDER BY min(created_at) LIMIT 20",
+            since = iso("min(created_at)"),
+        ),
+    )
+    .await
+}
+
+/// Returns the number of events in the quarantine.
+pub(crate) async fn quarantine(pool: &PgPool) -> Result<Quarantine, sqlx::Error> {
+    let (events,) = row(pool, "SELECT count(*) FROM audit_quarantine".into()).await?;
+    Ok(Quarantine { events })
+}
+
 impl Status {
     pub(crate) async fn read(pool: &PgPool) -> Result<Self, Failure> {
         let (at, connections) = row(
@@ -132,19 +172,7 @@ impl Status {
             ),
         )
         .await?;
-        let writers = rows(
-            pool,
-            format!(
-                "SELECT origin, {at} AS last_batch_at, {age} AS last_batch_age_seconds, events, batches, {lag} AS lag_seconds FROM \
-                 (SELECT origin, max(created_at) AS last, max(last_event_at) AS event, sum(rows)::bigint AS events, count(*) AS batches \
-                 FROM audit_batches WHERE created_at > now() - interval '1 day' AND journal_id <> '00000000-0000-0000-0000-000000000000' \
-                 GROUP BY origin) writers ORDER BY last DESC, origin LIMIT 20",
-                at = iso("last"),
-                age = seconds("last", "now()"),
-                lag = seconds("event", "last"),
-            ),
-        )
-        .await?;
+        let writers = writers(pool).await?;
         let in_flight = row(
             pool,
             format!(
@@ -155,7 +183,6 @@ impl Status {
             ),
         )
         .await?;
-        let (events,) = row(pool, "SELECT count(*) FROM audit_quarantine".into()).await?;
         let seal = row(
             pool,
             format!(
@@ -169,18 +196,7 @@ impl Status {
             ),
         )
         .await?;
-        let gaps = rows(
-            pool,
-            format!(
-                "SELECT journal_id::text AS journal, min(origin) AS origin, min(previous_position) AS position, count(*) AS batches, {since} AS since \
-                 FROM audit_batches b WHERE created_at > now() - interval '1 day' AND created_at < now() - interval '{LATE}' \
-                 AND previous_position IS NOT NULL AND NOT EXISTS (SELECT FROM audit_batches p WHERE p.journal_id = b.journal_id \
-                 AND p.first_position = b.previous_position) GROUP BY journal_id ORDER BY min(created_at) LIMIT 20",
-                since = iso("min(created_at)"),
-            ),
-        )
-        .await?;
-        let quarantine = Quarantine { events };
+        let (gaps, quarantine) = (gaps(pool).await?, quarantine(pool).await?);
         let partitions = partitions(pool).await?;
         let schema_problems = audit_runtime::admin::Admin::new(pool.clone()).schema_problems().await?;
         Ok(Self { at, connections, writers, in_flight, quarantine, partitions, seal, gaps, schema_problems })

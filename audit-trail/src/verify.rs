@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::say;
 use crate::show::Style;
 use crate::text::{count, harmless};
+use audit_runtime::Timestamp;
 use audit_runtime::admin::{Admin, Progress};
 use audit_runtime::evidence::{Finding, Proof, ProofError, PublicKey, Report, Verification};
 use audit_runtime::trail::Trail;
@@ -17,7 +18,7 @@ use sqlx::postgres::PgPool;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 use uuid::Uuid;
 
 #[derive(Debug, Args)]
@@ -150,7 +151,15 @@ pub(crate) fn public_key(given: Option<&str>) -> Result<Option<PublicKey>, Failu
 #[serde(rename_all = "snake_case")]
 enum Line<'a> {
     Finding(&'a Finding),
-    Report(&'a Report),
+    Report(Finished<'a>),
+}
+
+/// The report, and when it was made.
+#[derive(Serialize)]
+struct Finished<'a> {
+    #[serde(flatten)]
+    report: &'a Report,
+    finished_at: Timestamp,
 }
 
 impl Verify {
@@ -231,11 +240,14 @@ impl Verify {
         });
         let report = verifying.await?;
         bar.finish_and_clear();
-        let took = begin.elapsed().as_secs_f64();
-        let printed = failed.map_or(Ok(()), Err).and_then(|()| self.print(&Line::Report(&report))).and_then(|()| {
-            let rate = report.rows as f64 / took;
-            if self.json { Ok(()) } else { say::line(format!("took          {took:.1} s, {rate:.0} rows/s")) }
-        });
+        let (took, finished_at) = (begin.elapsed().as_secs_f64(), Timestamp::from(SystemTime::now()));
+        let printed = failed
+            .map_or(Ok(()), Err)
+            .and_then(|()| self.print(&Line::Report(Finished { report: &report, finished_at })))
+            .and_then(|()| {
+                let rate = report.rows as f64 / took;
+                if self.json { Ok(()) } else { say::line(format!("took          {took:.1} s, {rate:.0} rows/s")) }
+            });
         match (report.problems, printed) {
             (0, printed) => printed,
             (_, Err(failure)) if !failure.is_closed_pipe() => Err(failure),
@@ -250,7 +262,7 @@ impl Verify {
             _ if self.json => writeln!(output, "{}", serde_json::to_string(line)?)?,
             Line::Finding(finding) if finding.is_problem() => writeln!(output, "{}", harmless(&finding.to_string()))?,
             Line::Finding(finding) => writeln!(output, "note: {}", harmless(&finding.to_string()))?,
-            Line::Report(report) => {
+            Line::Report(Finished { report, .. }) => {
                 writeln!(
                     output,
                     "rows          {} are what was sealed, {} of them sealed late",

@@ -67,12 +67,18 @@ impl Cluster {
     }
 
     fn prepare_with(binaries: PathBuf, config: Config, prepare: impl FnOnce(&Path)) -> Self {
+        Self::prepare_by(binaries, &[], config, prepare)
+    }
+
+    fn prepare_by(binaries: PathBuf, options: &[&str], config: Config, prepare: impl FnOnce(&Path)) -> Self {
         let directory = tempfile::Builder::new().prefix("audit-postgres-").tempdir().unwrap();
         let data = directory.path().join("data");
         let mut initdb = unprivileged(binaries.join("initdb"));
         give_away(directory.path());
         let output = initdb
-            .args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "-D"])
+            .args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"])
+            .args(options)
+            .arg("-D")
             .arg(&data)
             .current_dir(directory.path())
             .output()
@@ -203,20 +209,83 @@ impl Cluster {
     }
 
     /// The server's `psql` on a database.
+    ///
+    /// # Panics
+    /// There is none.
     pub fn psql(&self, url: &str) -> Command {
-        let mut command = Command::new(self.binaries.join("psql"));
+        let mut command = self.program("psql").expect("psql, beside the server or in AUDIT_POSTGRES_CLIENT");
         command.args(["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--dbname", url]);
         command
     }
 
     /// The server's `pg_dump` of a database, if it came with one.
     pub fn pg_dump(&self, url: &str) -> Option<Command> {
-        let program = self.binaries.join("pg_dump");
-        program.exists().then(|| {
-            let mut command = Command::new(program);
-            command.args(["--no-owner", "--no-privileges", "--dbname", url]);
-            command
-        })
+        let mut command = self.program("pg_dump")?;
+        command.args(["--no-owner", "--no-privileges", "--dbname", url]);
+        Some(command)
+    }
+
+    /// A program that came with the server, or is in the directory `AUDIT_POSTGRES_CLIENT`.
+    pub fn program(&self, name: &str) -> Option<Command> {
+        let elsewhere = std::env::var_os("AUDIT_POSTGRES_CLIENT").map(PathBuf::from);
+        let found = std::iter::once(self.binaries.clone()).chain(elsewhere).map(|directory| directory.join(name));
+        found.into_iter().find(|program| program.exists()).map(Command::new)
+    }
+
+    /// The major version of the server.
+    ///
+    /// # Panics
+    /// It cannot be read.
+    pub fn major(&self) -> u32 {
+        fs::read_to_string(self.data().join("PG_VERSION")).unwrap().trim().parse().unwrap()
+    }
+
+    /// Stops the server, and upgrades the cluster with `pg_upgrade`, to the version that `AUDIT_NEWER_POSTGRES`
+    /// has the binaries of, else to the same. Returns `None` if that came without `pg_upgrade`, or
+    /// the old one without the programs that it needs.
+    ///
+    /// # Panics
+    /// It fails.
+    pub fn upgraded(&mut self, config: Config) -> Option<Self> {
+        let newer = std::env::var_os("AUDIT_NEWER_POSTGRES").map_or_else(binaries, PathBuf::from);
+        let needed =
+            [newer.join("pg_upgrade"), self.binaries.join("pg_resetwal"), self.binaries.join("pg_controldata")];
+        if !needed.iter().all(|program| program.exists()) {
+            return None;
+        }
+        // The keeper would cut the shutdown short, which pg_upgrade refuses.
+        self.signal(rustix::process::Signal::INT);
+        let pid_file = self.data().join("postmaster.pid");
+        wait::until("the server has ended", || (!pid_file.exists()).then_some(()));
+        self.wait();
+        // From version 18 on, clusters have checksums by default, and both must agree.
+        let is_checked = Command::new(newer.join("postgres")).arg("--version").output().unwrap();
+        let is_18 = !["14", "15", "16", "17"]
+            .iter()
+            .any(|old| String::from_utf8_lossy(&is_checked.stdout).contains(&format!("(PostgreSQL) {old}")));
+        let options: &[&str] = if is_18 && self.major() < 18 { &["--no-data-checksums"] } else { &[] };
+        let to = Self::prepare_by(newer, options, config, |_| {});
+        let mut upgrade = unprivileged(to.binaries.join("pg_upgrade"));
+        upgrade
+            .arg("-b")
+            .arg(&self.binaries)
+            .arg("-B")
+            .arg(&to.binaries)
+            .arg("-d")
+            .arg(self.data())
+            .arg("-D")
+            .arg(to.data());
+        upgrade.arg("-U").arg("postgres").arg("-s").arg(to.socket()).current_dir(to.socket());
+        let (old, new) = (free_port().to_string(), free_port().to_string());
+        let output = upgrade.args(["-p", &old, "-P", &new]).output().unwrap();
+        let logs = || {
+            let runs = fs::read_dir(to.data().join("pg_upgrade_output.d")).into_iter().flatten().flatten();
+            let files = runs.flat_map(|run| fs::read_dir(run.path().join("log"))).flatten().flatten();
+            let texts = files.filter_map(|file| fs::read_to_string(file.path()).ok());
+            texts.filter(|text| text.contains("error:")).collect::<String>()
+        };
+        assert!(output.status.success(), "pg_upgrade: {}{}", String::from_utf8_lossy(&output.stdout), logs());
+        Some(to.run())
     }
 
     /// The TCP port.

@@ -5,6 +5,8 @@
 mod evidence;
 #[cfg(feature = "postgres")]
 mod handle;
+#[cfg(feature = "postgres")]
+mod inspect;
 mod journals;
 #[cfg(feature = "postgres")]
 mod packs;
@@ -24,7 +26,7 @@ mod tables;
 pub use crate::pack::{PackError, PackReport, PackedJournal};
 #[cfg(feature = "postgres")]
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
-pub use crate::postgres::Role;
+pub use crate::postgres::{RightsProblem, RightsProblemKind, Role, SchemaProblem, SchemaProblemKind};
 #[cfg(feature = "personal")]
 #[cfg_attr(docsrs, doc(cfg(feature = "personal")))]
 pub use crate::privacy::{ForgetReport, MasterKeyCheck, MasterKeyRotation};

@@ -52,7 +52,7 @@ impl Admin {
         Ok(steps.into_iter().map(|step| MigrationStep { sql: step.script(), about: step.about }).collect())
     }
 
-    fn choice(&self) -> Choice {
+    pub(super) fn choice(&self) -> Choice {
         Choice { execution: self.execution, ..Choice::default() }
     }
 

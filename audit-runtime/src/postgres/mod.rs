@@ -13,4 +13,4 @@ mod types;
 pub use connect::{ConnectOptions, FreshOptions, IntoConnectOptions};
 pub(crate) use error::Internal;
 pub use error::{DatabaseError, DatabaseErrorKind};
-pub use schema::Role;
+pub use schema::{RightsProblem, RightsProblemKind, Role, SchemaProblem, SchemaProblemKind};

@@ -67,9 +67,9 @@ impl Arrivals {
     async fn count(&self, trail: &Trail, parts: Parts, within: Duration) -> Result<Option<Vec<TimeCount>>, Refusal> {
         let at = Timestamp::now();
         let mut counts = self.settled(parts);
-        let begins = parts.begins();
+        let mut begins = parts.begins();
         let left = begins.len() - counts.len();
-        let rest = begins.skip(counts.len()).next().and_then(|begin| Parts::new(begin, parts.end(), left as u32));
+        let rest = begins.nth(counts.len()).and_then(|begin| Parts::new(begin, parts.end(), left as u32));
         if let Some(rest) = rest {
             let Some(new) = trail.arrivals(rest, within).await? else { return Ok(None) };
             counts.extend(new);

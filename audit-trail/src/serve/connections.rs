@@ -1,9 +1,7 @@
 //! Connections to the database, for viewers.
 
-use crate::keepalive;
 use crate::server::Server;
-use sqlx::postgres::{PgPool, PgPoolOptions};
-use std::time::Duration;
+use sqlx::postgres::PgPool;
 
 /// Each session reads alone, and no statement of a viewer's takes longer. Compiling a statement would
 /// take longer than most statements.
@@ -12,16 +10,5 @@ const SESSION: &str = "SET default_transaction_read_only = on; SET statement_tim
 
 /// Makes connections that read alone.
 pub(super) fn reading(server: &Server, connections: u32) -> PgPool {
-    PgPoolOptions::new()
-        .max_connections(connections)
-        .min_connections(1)
-        .acquire_timeout(Duration::from_secs(5))
-        .after_connect(|connection, _| {
-            Box::pin(async move {
-                keepalive::everywhere();
-                sqlx::raw_sql(SESSION).execute(connection).await?;
-                Ok(())
-            })
-        })
-        .connect_lazy_with(server.options().clone())
+    server.reading(connections, SESSION)
 }

@@ -2,15 +2,13 @@
 
 use super::refusal::Refusal;
 use super::state::Site;
-use crate::status::Status;
+use crate::status::{LAG, Status};
 use crate::text::count;
 use audit_runtime::trail::{EventFilter, TrailEvent};
 use serde::Serialize;
 
 /// The oldest checkpoint that needs no attention, in seconds.
 const CHECKPOINT_AGE: f64 = 86_400.0;
-/// The longest lag that needs no attention, in seconds.
-const LAG: f64 = 60.0;
 /// Gaps that are listed.
 const GAPS: u32 = 10;
 

@@ -87,7 +87,7 @@ fn unrepaired(missing: &Missing, error: sqlx::Error) -> MigrateError {
 
 /// Returns whether every role may create objects in the schema, as before PostgreSQL 15 in
 /// `public`.
-async fn everybody_creates(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+pub(super) async fn everybody_creates(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar(
         "SELECT has_schema_privilege('public', relnamespace, 'CREATE') FROM pg_class WHERE oid = 'audit_events'::regclass",
     )

@@ -14,6 +14,8 @@ use std::fmt::{self, Write};
 
 /// The oldest PostgreSQL that the suites run on.
 const OLDEST: u32 = 14;
+/// The newest one.
+pub(super) const NEWEST: u32 = 18;
 
 /// The unique keys: a table and the columns of its key, which may stand in any order. The first is the primary key.
 const KEYS: [(&str, &str); 14] = [
@@ -37,7 +39,7 @@ const KEYS: [(&str, &str); 14] = [
 const KEYS_OF_BATCHES: &str = "audit_batches";
 
 /// The triggers: a table, a name, when it fires, and what it calls.
-const TRIGGERS: [(&str, &str, &str, &str); 20] = [
+pub(super) const TRIGGERS: [(&str, &str, &str, &str); 20] = [
     ("audit_events", "audit_events_append_only", CHANGE, REFUSE),
     ("audit_events", NO_TRUNCATE, TRUNCATE, REFUSE),
     ("audit_batches", "audit_batches_append_only", CHANGE, REFUSE),

@@ -36,7 +36,7 @@ const READ: &str = "SELECT ON audit_events, audit_batches, audit_quarantine, aud
 const READ_KEYS: &str = "SELECT (id, wrapped, created_at, destroyed_at) ON audit_keys";
 
 impl Role {
-    fn privileges(self) -> &'static [&'static str] {
+    pub(super) fn privileges(self) -> &'static [&'static str] {
         match self {
             Self::Writer => &[
                 "INSERT ON audit_events, audit_batches, audit_quarantine, audit_catalogue",
@@ -65,14 +65,7 @@ pub(crate) async fn grant(pool: &PgPool, role: Role, name: &str) -> Result<(), s
 pub(crate) async fn assign(pool: &PgPool, name: &str, tenant: &str) -> Result<(), sqlx::Error> {
     let mut transaction = pool.begin().await?;
     privileges(&mut transaction, name, &["SELECT ON audit_tenant_events"]).await?;
-    let sees_all: bool = sqlx::query_scalar(
-        "SELECT EXISTS (SELECT FROM pg_roles r, pg_class c WHERE pg_has_role($1, r.oid, 'MEMBER') \
-         AND has_any_column_privilege(r.oid, c.oid, 'SELECT') AND (c.oid IN ('audit_events'::regclass, 'audit_tenants'::regclass) \
-         OR c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'audit_events'::regclass)))",
-    )
-    .bind(name)
-    .fetch_one(&mut *transaction)
-    .await?;
+    let sees_all = sees_all(&mut transaction, name).await?;
     if sees_all {
         let text = format!(
             "role {name} may read audit_events or audit_tenants itself, or is a member of a role that may: a tenant's login \
@@ -86,6 +79,18 @@ pub(crate) async fn assign(pool: &PgPool, name: &str, tenant: &str) -> Result<()
         .execute(&mut *transaction)
         .await?;
     transaction.commit().await
+}
+
+/// Returns whether a role may read events, or assignments, of all tenants.
+pub(super) async fn sees_all(connection: &mut PgConnection, name: &str) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM pg_roles r, pg_class c WHERE pg_has_role($1, r.oid, 'MEMBER') \
+         AND has_any_column_privilege(r.oid, c.oid, 'SELECT') AND (c.oid IN ('audit_events'::regclass, 'audit_tenants'::regclass) \
+         OR c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'audit_events'::regclass)))",
+    )
+    .bind(name)
+    .fetch_one(connection)
+    .await
 }
 
 /// Grants privileges to a role that exists.

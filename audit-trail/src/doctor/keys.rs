@@ -1,0 +1,132 @@
+//! Key files: whether they can be read, by whom, and whether the database has what they made.
+
+use super::Doctor;
+use super::finding::{Findings, KEY_MISMATCH, KEY_MODE, KEY_UNREADABLE, MASTER_KEY_MISMATCH};
+use crate::failure::plain;
+use crate::keys::{master_key, one_master_key, signing_key};
+use crate::verify;
+use audit_runtime::MasterKey;
+use audit_runtime::evidence::PublicKey;
+use sqlx::postgres::PgPool;
+use std::path::Path;
+
+/// The keys that could be read.
+#[derive(Debug, Default)]
+pub(super) struct Keys {
+    /// The public keys of checkpoints, with the options that named them.
+    public: Vec<(&'static str, PublicKey)>,
+    /// The master keys, the one in force first.
+    master: Vec<MasterKey>,
+}
+
+/// Reads the keys.
+pub(super) fn read(doctor: &Doctor, master_keys: &[String], findings: &mut Findings) -> Keys {
+    let mut keys = Keys::default();
+    match verify::public_key(doctor.public_key.as_deref()) {
+        Ok(Some(key)) => keys.public.push(("--public-key", key)),
+        Ok(None) => findings.not_checked("the public key", "give --public-key"),
+        Err(error) => findings.push(
+            &KEY_UNREADABLE,
+            error.to_string(),
+            "give the line that audit-trail checkpoint --new-key NAME --key FILE has printed, or its file",
+        ),
+    }
+    if let Some(path) = doctor.public_key.as_deref().filter(|path| Path::new(path).is_file()) {
+        mode(path, OTHERS_WRITE, "go-w", findings);
+    }
+    if let Some(given) = &doctor.signing_key
+        && mode(given, OTHERS, "go-rwx", findings)
+    {
+        match signing_key("--signing-key", given) {
+            Ok(key) => keys.public.push(("--signing-key", key.public().clone())),
+            Err(error) => findings.push(
+                &KEY_UNREADABLE,
+                error.to_string(),
+                "audit-trail checkpoint --new-key NAME makes a key; one that is lost is replaced as docs/operations.md has it",
+            ),
+        }
+    }
+    let given = if master_keys.is_empty() {
+        vec![master_key(&[])]
+    } else {
+        // A file that others may read is refused, which its mode tells already.
+        let private = master_keys.iter().filter(|given| mode(given, OTHERS, "go-rwx", findings)).collect::<Vec<_>>();
+        private.into_iter().map(|given| one_master_key("--master-key", given).map(Some)).collect()
+    };
+    for key in given {
+        match key {
+            Ok(key) => keys.master.extend(key),
+            Err(error) => findings.push(
+                &KEY_UNREADABLE,
+                error.to_string(),
+                "give the file that audit-trail master-key FILE has made, or a copy of it from your backup of keys",
+            ),
+        }
+    }
+    keys
+}
+
+/// Bits of a mode: all that others and the group may do, and their right to write.
+const OTHERS: u32 = 0o077;
+const OTHERS_WRITE: u32 = 0o022;
+
+/// Compares the mode of a key's file, and returns whether it is as it should be. As for keys of
+/// PostgreSQL, the group of a file of root may read it, unless the process runs as root.
+fn mode(given: &str, forbidden: u32, change: &str, findings: &mut Findings) -> bool {
+    #[cfg(unix)]
+    if !given.starts_with('|')
+        && let Ok(metadata) = Path::new(given).metadata()
+    {
+        use std::os::unix::fs::MetadataExt;
+        let of_root = metadata.uid() == 0 && !rustix::process::geteuid().is_root();
+        let forbidden = if of_root { forbidden & !0o040 } else { forbidden };
+        let mode = metadata.mode() & 0o7777;
+        if mode & forbidden != 0 {
+            findings.push(&KEY_MODE, format!("{given} has the mode {mode:o}"), format!("chmod {change} {given}"));
+            return false;
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = (given, forbidden, change, findings);
+    true
+}
+
+impl Keys {
+    /// Compares them with the last checkpoint, and with the last key of a subject.
+    pub(super) async fn compare(&self, pool: &PgPool, findings: &mut Findings) {
+        if !self.public.is_empty() {
+            let sql = "SELECT note FROM audit_checkpoints ORDER BY id DESC LIMIT 1";
+            match sqlx::query_scalar::<_, String>(sql).persistent(false).fetch_optional(pool).await {
+                Ok(note) => note.iter().for_each(|note| self.signed(note, findings)),
+                Err(error) => findings.not_checked("whose the last checkpoint is", plain(&error)),
+            }
+        }
+        let Some(master) = self.master.first() else { return };
+        // A wrapped key begins with the id of its master key.
+        let sql = "SELECT encode(substring(wrapped FROM 1 FOR 8), 'hex') FROM audit_keys WHERE wrapped IS NOT NULL ORDER BY id DESC LIMIT 1";
+        match sqlx::query_scalar::<_, String>(sql).persistent(false).fetch_optional(pool).await {
+            Ok(Some(id)) if self.master.iter().all(|key| key.id() != id) => findings.push(
+                &MASTER_KEY_MISMATCH,
+                format!(
+                    "the last key of a subject is wrapped by master key {id}, and the one given is {}",
+                    master.id()
+                ),
+                format!("give the master key {id} to --master-key and to the services"),
+            ),
+            Ok(_) => {}
+            Err(error) => findings.not_checked("whose the last key of a subject is", plain(&error)),
+        }
+    }
+
+    fn signed(&self, note: &str, findings: &mut Findings) {
+        for (option, key) in &self.public {
+            if let Err(error) = key.signed(note) {
+                findings.push(
+                    &KEY_MISMATCH,
+                    format!("{option}: the last checkpoint is not of the key {key}: {error}"),
+                    "sign with the key of the last checkpoint; if it is lost, see docs/operations.md, \"A lost key\"",
+                );
+            }
+        }
+    }
+}
