@@ -1,6 +1,6 @@
 //! The functions of the schema, compared with the migrations that make them.
 
-use super::{SchemaProblem, SchemaProblemKind};
+use super::problem::{SchemaProblem, SchemaProblemKind};
 use crate::postgres::schema::amendments::{AMENDMENTS, in_schema};
 use crate::postgres::schema::migrations::MIGRATOR;
 use sqlx::postgres::PgConnection;

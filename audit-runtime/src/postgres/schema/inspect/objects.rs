@@ -1,6 +1,6 @@
 //! Tables with their columns, triggers, rules and indexes.
 
-use super::{SchemaProblem, SchemaProblemKind};
+use super::problem::{SchemaProblem, SchemaProblemKind};
 use crate::postgres::schema::check::TRIGGERS;
 use sqlx::postgres::PgConnection;
 

@@ -1,6 +1,6 @@
 //! The months ahead, and rows that lie in the default partition.
 
-use super::{SchemaProblem, SchemaProblemKind};
+use super::problem::{SchemaProblem, SchemaProblemKind};
 use crate::postgres::schema::partitions::are_missing;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
