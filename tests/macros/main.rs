@@ -26,6 +26,5 @@ mod shapes;
 mod silence;
 mod sizes;
 mod support;
-mod ui;
 mod unrecorded;
 mod wrappers;

@@ -2,5 +2,5 @@
 
 #[test]
 fn misuse_is_one_error_on_the_right_token() {
-    trybuild::TestCases::new().compile_fail("macros/ui/*.rs");
+    trybuild::TestCases::new().compile_fail("misuse/*.rs");
 }
