@@ -79,6 +79,8 @@ step "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features --locked
 
 step "tests"
+# Many of them wait for a server, a process or a limit of time, so that more than one a processor runs at once.
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((2 * $(nproc)))}
 cargo test --workspace --all-features --locked
 
 step "instructions and stack of captured calls"

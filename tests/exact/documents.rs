@@ -16,7 +16,7 @@ use std::time::Duration;
 use tests::Database;
 use uuid::Uuid;
 
-const CASES: usize = 10_000;
+const CASES: usize = 4_000;
 
 /// A number as JSON has it: doubles by their bits, integers of up to 300 digits, exponents of up
 /// to 500.
