@@ -1,9 +1,9 @@
 //! Messages that no service of the trail sends: refused, counted, and in nobody's way.
 
-use crate::scene::Scene;
+use crate::scene::{Scene, service};
 use async_nats::HeaderMap;
 use async_nats::jetstream;
-use audit_runtime::Event;
+use audit_runtime::{Event, Nats};
 use std::time::Duration;
 use tests::eventually;
 use uuid::Uuid;
@@ -35,6 +35,30 @@ async fn junk_and_batches_on_anothers_subject_are_refused() {
     audit.flush().await.unwrap();
     assert_eq!(scene.database.events().await, 1);
     audit.shutdown(Duration::from_secs(10)).await.unwrap();
+    relay.end().await;
+    scene.database.is_unharmed().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_journal_of_another_service_is_left_to_it_and_holds_up_no_other() {
+    let Some(scene) = Scene::new().await else { return };
+    let path = scene.database.journals.path();
+    // Neither process has reached the broker.
+    for name in ["other", "broker"] {
+        let audit = service(&Nats::new("nats://127.0.0.1:1"), path).service(name).start().unwrap();
+        audit.record(Event::new(format!("{name}.ended"))).unwrap();
+        scene.database.abandon(audit).await;
+    }
+    let relay = scene.relay();
+    let adopter = scene.service().start().unwrap();
+    eventually("its own is stored", || async { scene.database.events_of("broker.ended").await == 1 }).await;
+    adopter.record(Event::new("order.submitted")).unwrap().stored().await.unwrap();
+    assert_eq!((scene.database.events_of("other.ended").await, scene.database.journal_directories()), (0, 2));
+    adopter.shutdown(Duration::from_secs(10)).await.unwrap();
+    // A program of this name may send for all.
+    let shipper = scene.service().service("audit-trail").start().unwrap();
+    eventually("the other is stored", || async { scene.database.events_of("other.ended").await == 1 }).await;
+    shipper.shutdown(Duration::from_secs(10)).await.unwrap();
     relay.end().await;
     scene.database.is_unharmed().await;
 }

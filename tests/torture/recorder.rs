@@ -87,7 +87,7 @@ pub(crate) fn record(run: &str, url: &str, journals: &Path, returned: &Path) {
 
 /// Makes a few calls, of a trail that ends with the process.
 pub(crate) fn record_few(run: &str, url: &str, journals: &Path, returned: &Path) {
-    let builder = destination(url).journal(journals).service("one-shot");
+    let builder = destination(url).journal(journals).service("torture");
     let audit = builder.on_exit(Duration::from_millis(500)).start().unwrap();
     audit.install().unwrap();
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(returned).unwrap();

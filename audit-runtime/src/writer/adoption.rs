@@ -327,17 +327,26 @@ impl<'a> Adoption<'a> {
                                start one that has Builder::master_key";
                     return Ok(Adopted::Left(why.into()));
                 }
-                Some(batch) => self.ship(&mut plan, batch).await?,
+                Some(batch) => {
+                    if let Some(why) = self.ship(&mut plan, batch).await? {
+                        return Ok(Adopted::Left(why));
+                    }
+                }
                 None => return self.end(plan).await,
             }
         }
     }
 
-    async fn ship(&mut self, plan: &mut OrphanPlan, mut batch: Batch) -> Result<(), sqlx::Error> {
+    /// Sends a batch, or returns the reason why this process may not.
+    async fn ship(&mut self, plan: &mut OrphanPlan, mut batch: Batch) -> Result<Option<String>, sqlx::Error> {
         self.encrypt(&mut batch).await?;
         // The log was synced when the journal was opened.
         let is_noted = batch.cut.is_some();
         batch.close(&self.parts.settings, &mut plan.chain);
+        let origin = batch.cut.as_ref().map(|cut| cut.origin.as_str());
+        if let Some(why) = origin.and_then(|origin| self.link.refuses(origin)) {
+            return Ok(Some(why));
+        }
         if self.link.may_hold_back() && !is_noted {
             plan.chain.sync_note(batch.first).await;
         }
@@ -345,7 +354,7 @@ impl<'a> Adoption<'a> {
         plan.chain.stored(batch.first);
         self.parts.counters.adopted.fetch_add(batch.rows.len() as u64, Ordering::Relaxed);
         plan.chain.recycle(batch);
-        Ok(())
+        Ok(None)
     }
 
     /// All of it is stored.

@@ -48,6 +48,22 @@ impl Destination {
         !matches!(self, Self::Postgres(_))
     }
 
+    /// Returns the reason why this process may not send a batch of this origin, if there is one.
+    ///
+    /// NATS lets a service speak for itself alone, and no relay answers to another's inbox.
+    pub(super) fn refuses(&self, origin: &str) -> Option<String> {
+        match self {
+            #[cfg(feature = "nats")]
+            Self::Nats { origin: own, .. } if !nats::may_speak_for(own, origin) => Some(format!(
+                "it is of {origin}, and NATS lets a service send its own events alone; start that service, or run audit-trail journal ship where PostgreSQL can be reached"
+            )),
+            _ => {
+                let _ = origin;
+                None
+            }
+        }
+    }
+
     /// Returns whether the interruptions of a journal are recorded there, and not by its adopter.
     pub(super) fn makes_interruptions(&self) -> bool {
         !matches!(self, Self::Postgres(_))

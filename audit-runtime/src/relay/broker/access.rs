@@ -3,12 +3,9 @@
 
 use crate::relay::connections::within;
 use crate::relay::shared::Shared;
-use crate::writer::nats::service_of;
+use crate::writer::nats::{SHIPPER, service_of};
 use crate::writer::wire::Question;
 use uuid::Uuid;
-
-/// The service that may adopt the journals of all others: `audit-trail journal ship`.
-const SHIPPER: &str = "audit-trail";
 
 /// Returns whether an answer may go to this subject: an inbox of the service.
 pub(super) fn is_inbox_of(service: &str, subject: &str) -> bool {

@@ -8,7 +8,7 @@ use crate::relay::connections::within;
 use crate::relay::shared::{Shared, stopping};
 use crate::writer::batch::Batch;
 use crate::writer::bring_back;
-use crate::writer::nats::{ASK, BATCHES, REPLY, of_service, service_of, unpack};
+use crate::writer::nats::{ASK, BATCHES, REPLY, SHIPPER, of_service, service_of, unpack};
 use crate::writer::wire::{self, Answer, Asked, Question};
 use async_nats::Client;
 use async_nats::jetstream::consumer::pull::Stream;
@@ -248,6 +248,6 @@ fn reply_of(service: &str, batch: &Batch, reply: Option<String>) -> Result<Strin
         return Err("a relay makes the interruptions of a journal itself, and takes none");
     }
     // An adopter publishes as the journal's service, and hears at an inbox of its own.
-    let is_own = |reply: &String| access::is_inbox_of(service, reply) || access::is_inbox_of("audit-trail", reply);
+    let is_own = |reply: &String| access::is_inbox_of(service, reply) || access::is_inbox_of(SHIPPER, reply);
     reply.filter(is_own).ok_or("its answer would go to another's inbox")
 }

@@ -23,7 +23,7 @@ pub(crate) use asker::connect;
 pub(crate) use client::connect as connect_client;
 pub use options::Nats;
 pub(crate) use packed::{pack, unpack};
-pub(crate) use subject::{ASKS, BATCHES, MADE, of_service, service_of};
+pub(crate) use subject::{ASKS, BATCHES, MADE, SHIPPER, may_speak_for, of_service, service_of};
 
 /// The header of a message that has a question.
 pub(crate) const ASK: &str = "Audit-Ask";

@@ -30,6 +30,15 @@ pub(crate) fn service_of(origin: &str) -> String {
     token(origin.rsplit_once('@').map_or(origin, |(service, _)| service))
 }
 
+/// The name of a program that may send the batches of all services.
+pub(crate) const SHIPPER: &str = "audit-trail";
+
+/// Returns whether the process of one origin may send the batches of another.
+pub(crate) fn may_speak_for(own: &str, origin: &str) -> bool {
+    let service = service_of(own);
+    service == SHIPPER || service == service_of(origin)
+}
+
 /// Returns the token of the service whose subject this is.
 pub(crate) fn of_service<'a>(subject: &'a str, prefix: &str) -> Option<&'a str> {
     let rest = subject.strip_prefix(prefix)?.strip_prefix('.')?;
@@ -53,6 +62,8 @@ mod tests {
             assert_eq!(token(name), expected);
         }
         assert_eq!(service_of("order@service@host:7"), "order=40service");
+        assert!(may_speak_for("desk@a:1", "desk@b:2") && may_speak_for("audit-trail@a:1", "desk@b:2"));
+        assert!(!may_speak_for("desk@a:1", "desk2@a:1"));
         assert_eq!(of_service("audit.batch.broker.0190", BATCHES), Some("broker"));
         assert_eq!(of_service("audit.ask.broker", ASKS), Some("broker"));
         assert_eq!(of_service("audit.batches.broker", BATCHES), None);
