@@ -149,7 +149,7 @@ async fn no_connection_left() {
 #[tokio::test]
 async fn timeouts_that_a_database_has_for_its_own_queries() {
     let database = Database::new().await;
-    for setting in ["statement_timeout = '1ms'", "lock_timeout = '1ms'", "synchronous_commit = off"] {
+    for setting in ["statement_timeout = '20ms'", "lock_timeout = '1ms'", "synchronous_commit = off"] {
         execute(&database, format!("ALTER DATABASE {} SET {setting}", name(&database))).await;
     }
     // The test's own pool was connected before.
