@@ -80,7 +80,7 @@ RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features --lock
 
 step "tests"
 # Many of them wait for a server, a process or a limit of time, so that more than one a processor runs at once.
-export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((2 * $(nproc)))}
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) + 1))}
 cargo test --workspace --all-features --locked
 
 step "instructions and stack of captured calls"
