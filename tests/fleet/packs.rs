@@ -88,12 +88,13 @@ async fn several_journals_with_personal_data_are_packed_with_a_key_only() {
 #[tokio::test]
 async fn a_file_is_shipped_to_a_relay_without_a_way_to_the_database() {
     let (database, places) = (Database::new().await, tempfile::tempdir().unwrap());
+    let temporary = tempfile::tempdir().unwrap();
     let relay = RelayProcess::start(&database.url);
     database.orphan(4).await;
     let file = places.path().join("one");
-    succeeds(&database, places.path(), &["journal", "pack", path(database.journals.path()), path(&file)]);
+    succeeds(&database, temporary.path(), &["journal", "pack", path(database.journals.path()), path(&file)]);
     let away = ["--database-url", "postgres://127.0.0.1:1/x", "journal", "ship", path(&file)];
-    let shipped = succeeds(&database, places.path(), &[&away[..], &["--relay", &relay.address()]].concat());
+    let shipped = succeeds(&database, temporary.path(), &[&away[..], &["--relay", &relay.address()]].concat());
     assert_eq!((shipped.as_str(), database.events().await), ("4 events of 1 journal shipped\n", 4));
     database.is_unharmed().await;
 }
