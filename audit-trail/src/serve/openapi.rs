@@ -95,7 +95,11 @@ pub(crate) fn document() -> Value {
     path("/status.json", operation("Returns the state of the trail.", with(vec![], &plain), "Status"));
     path(
         "/catalogue.json",
-        operation("Lists the functions that services audit, with their fields and rules.", with(vec![], &plain), "Any"),
+        operation(
+            "Lists the functions that services audit, with their fields and rules.",
+            with(vec![], &plain),
+            "Catalogue",
+        ),
     );
     for (form, kind) in
         [("ndjson", "application/x-ndjson"), ("csv", "text/csv"), ("cloudevents", "application/x-ndjson")]
@@ -173,6 +177,17 @@ fn schemas() -> Value {
             },
         },
         "Checkpoints": list("Checkpoint"),
+        "Catalogue": {"type": "array", "items": {
+            "type": "object",
+            "required": ["service", "first_version", "last_version", "is_current", "rules"],
+            "properties": {
+                "service": {"type": "string"},
+                "first_version": {"type": "string"},
+                "last_version": {"type": "string"},
+                "is_current": {"type": "boolean"},
+                "rules": {"type": "array", "items": {"type": "string"}},
+            },
+        }},
         "Status": {
             "type": "object",
             "required": ["status", "gaps", "altered", "problems"],
@@ -243,4 +258,31 @@ fn schemas() -> Value {
             },
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+        match value {
+            Value::Object(fields) => {
+                found.extend(fields.get("$ref").and_then(Value::as_str));
+                fields.values().for_each(|value| references(value, found));
+            }
+            Value::Array(values) => values.iter().for_each(|value| references(value, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn each_reference_leads_to_a_part_of_the_document() {
+        let document = document();
+        let mut found = Vec::new();
+        references(&document, &mut found);
+        assert!(found.len() > 10, "{found:?}");
+        for reference in found {
+            assert!(document.pointer(&reference[1..]).is_some(), "{reference}");
+        }
+    }
 }
