@@ -32,12 +32,18 @@ async fn verifies(database: &Database, key: &SigningKey, saved: &str) {
     assert!(report.rows > 0 && report.signatures > 0, "{report:?}");
 }
 
-/// Requires that doctor finds nothing.
-fn is_well(database: &Database, options: &[&str]) {
+/// Returns whether doctor finds nothing, and what it says.
+fn doctor(database: &Database, options: &[&str]) -> (bool, String) {
     let mut command = Command::new(audit_trail());
     let output = command.arg("doctor").args(options).env("DATABASE_URL", &database.url).output().unwrap();
-    let (found, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{found}{said}");
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+}
+
+/// Requires that doctor finds nothing.
+fn is_well(database: &Database, options: &[&str]) {
+    let (is_well, said) = doctor(database, options);
+    assert!(is_well, "{said}");
 }
 
 /// Dumps a database, with owners and rights, as statements.
