@@ -19,8 +19,12 @@ use uuid::Uuid;
 /// An answer and its body.
 type Answering = Result<(Answer, Vec<u8>), sqlx::Error>;
 
-/// Answers one request.
-pub(super) async fn answer(shared: &Shared, question: Frame<Question>) -> (Answer, Vec<u8>) {
+/// Answers one request. Each batch of interruptions that it makes is announced before it is stored.
+pub(super) async fn answer<F: Future<Output = Result<(), sqlx::Error>>>(
+    shared: &Shared,
+    question: Frame<Question>,
+    announce: impl Fn(&Batch) -> F,
+) -> (Answer, Vec<u8>) {
     let Frame { header, body } = question;
     let answered = match header {
         Question::Hello { format: FORMAT, .. } => hello(),
@@ -33,7 +37,7 @@ pub(super) async fn answer(shared: &Shared, question: Frame<Question>) -> (Answe
         Question::Durable { batches } => durable(shared, batches).await,
         Question::Interrupt { journal, end, at_shutdown } => {
             let noticed = if at_shutdown { Noticed::AtShutdown } else { Noticed::ByAdopter };
-            interrupt(shared, EndedJournal { journal, end, noticed }).await
+            interrupt(shared, EndedJournal { journal, end, noticed }, announce).await
         }
         Question::Keys { offers } => keys(shared, offers).await,
         Question::Catalogue { service, version, functions, origin } => {
@@ -127,9 +131,13 @@ async fn durable(shared: &Shared, batches: Vec<(Uuid, u64)>) -> Answering {
     Ok((Answer::Durable { batches }, Vec::new()))
 }
 
-async fn interrupt(shared: &Shared, ended: EndedJournal) -> Answering {
+async fn interrupt<F: Future<Output = Result<(), sqlx::Error>>>(
+    shared: &Shared,
+    ended: EndedJournal,
+    announce: impl Fn(&Batch) -> F,
+) -> Answering {
     let mut lease = shared.connections.lease().await?;
-    let made = within(interruptions::record(&mut lease.sink, ended, &shared.settings, |_| async { Ok(()) })).await?;
+    let made = within(interruptions::record(&mut lease.sink, ended, &shared.settings, announce)).await?;
     lease.give_back();
     Ok((Answer::Interrupted { made }, Vec::new()))
 }

@@ -46,7 +46,7 @@ async fn serve(stream: &mut dyn Stream, shared: &Arc<Shared>, stopped: &mut watc
         let mebibytes = (COPIES * announced.bytes()).div_ceil(1 << 20).clamp(1, MEMORY);
         let _memory = shared.memory.acquire_many(mebibytes as u32).await.map_err(io::Error::other)?;
         let Frame { header: Asked { number, ask }, body } = in_time(announced.read(stream)).await?;
-        let (answer, body) = answers::answer(shared, Frame { header: ask, body }).await;
+        let (answer, body) = answers::answer(shared, Frame { header: ask, body }, |_| async { Ok(()) }).await;
         in_time(wire::write(stream, &Answered { number, answer }, &body)).await?;
     }
 }

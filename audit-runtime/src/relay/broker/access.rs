@@ -1,5 +1,5 @@
-//! The limits of what a service may ask for. NATS lets it use its own subjects alone, and the relay compares its
-//! messages with these.
+//! The limits of what a service may ask for. NATS lets it use its own subjects alone, and the relay
+//! compares its messages with these.
 
 use crate::relay::connections::within;
 use crate::relay::shared::Shared;

@@ -1,13 +1,12 @@
 //! Questions that are no batches: one relay answers each.
 
 use super::arrivals::Arrivals;
-use super::{access, ended};
-use crate::journal::Noticed;
+use super::{access, made};
 use crate::postgres::failure::{Failure, Told};
 use crate::relay::answers;
 use crate::relay::shared::{Shared, stopping};
+use crate::writer::batch::Batch;
 use crate::writer::nats::{ANSWER, ASK, ASKS, of_service};
-use crate::writer::sink::EndedJournal;
 use crate::writer::wire::{Answer, Answered, Asked, Frame, Question, StoredText};
 use async_nats::jetstream::Context;
 use async_nats::{Client, HeaderMap, Message};
@@ -67,11 +66,10 @@ async fn answer(Asks { shared, client, stream, arrivals }: &Asks, message: Messa
     let Some(Asked { number, ask }) = asked.and_then(|asked| serde_json::from_str(asked.as_str()).ok()) else { return };
     let (answer, body) = match access::refusal(shared, service, &ask).await {
         Ok(None) if let Some(answer) = not_yet(shared, stream, arrivals, &ask).await => (answer, Vec::new()),
-        Ok(None) if let Question::Interrupt { journal, end, at_shutdown } = ask => {
-            let noticed = if at_shutdown { Noticed::AtShutdown } else { Noticed::ByAdopter };
-            (ended::interrupt(shared, stream, EndedJournal { journal, end, noticed }).await, Vec::new())
+        Ok(None) => {
+            let announce = |batch: &Batch| made::publish(stream.clone(), batch);
+            answers::answer(shared, Frame { header: ask, body: message.payload.to_vec() }, announce).await
         }
-        Ok(None) => answers::answer(shared, Frame { header: ask, body: message.payload.to_vec() }).await,
         Ok(Some(text)) => (Answer::Failed { failure: Failure::NotAllowed, is_full: false, text }, Vec::new()),
         Err(error) => (answers::failed(shared, &error), Vec::new()),
     };

@@ -4,7 +4,7 @@ mod access;
 mod arrivals;
 mod asks;
 mod batches;
-mod ended;
+mod made;
 mod setup;
 mod stream;
 mod upkeep;

@@ -1,16 +1,10 @@
-//! Interruptions of a journal that has ended, also for those who read the stream again.
+//! Batches that a relay makes, for those who read the stream again: interruptions.
 //!
-//! A relay publishes the batches of interruptions that it makes. So they come back with all others
-//! when a restored database is filled from the stream.
+//! They come back with all others when a restored database is filled from the stream.
 
-use crate::relay::answers;
-use crate::relay::connections::within;
-use crate::relay::interruptions::record;
-use crate::relay::shared::Shared;
 use crate::writer::batch::Batch;
 use crate::writer::nats::{ASK, MADE, STREAM, pack};
-use crate::writer::sink::EndedJournal;
-use crate::writer::wire::{Answer, Asked, Question, encode_with_keys};
+use crate::writer::wire::{Asked, Question, encode_with_keys};
 use async_nats::HeaderMap;
 use async_nats::jetstream::Context;
 use std::fmt;
@@ -20,20 +14,8 @@ fn failed(why: impl fmt::Display) -> sqlx::Error {
     sqlx::Error::Io(io::Error::other(why.to_string()))
 }
 
-/// Records the interruptions of a journal, and returns the answer for its adopter.
-pub(super) async fn interrupt(shared: &Shared, stream: &Context, ended: EndedJournal) -> Answer {
-    let interrupting = async {
-        let mut lease = shared.connections.lease().await?;
-        let announce = |batch: &Batch| publish(stream.clone(), batch);
-        let made = within(record(&mut lease.sink, ended, &shared.settings, announce)).await?;
-        lease.give_back();
-        Ok::<_, sqlx::Error>(Answer::Interrupted { made })
-    };
-    interrupting.await.unwrap_or_else(|error| answers::failed(shared, &error))
-}
-
 /// Publishes a batch that this relay has made, before the database has it.
-fn publish(stream: Context, batch: &Batch) -> impl Future<Output = Result<(), sqlx::Error>> + use<> {
+pub(super) fn publish(stream: Context, batch: &Batch) -> impl Future<Output = Result<(), sqlx::Error>> + use<> {
     let message = message(batch);
     async move {
         let (subject, headers, payload) = message?;
