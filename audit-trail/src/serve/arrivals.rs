@@ -83,20 +83,13 @@ impl Arrivals {
     fn settled(&self, parts: Parts) -> Vec<TimeCount> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(Known { counts, at }) = &*known else { return Vec::new() };
+        // The first two begins tell where parts lie, for all of them have the same length.
+        if counts.iter().take(2).map(|count| count.begin).ne(parts.begins().take(2)) {
+            return Vec::new();
+        }
         let until = at.saturating_sub(LONGEST_TRANSACTION);
         // Each part ends where the next begins; the last one may still be filled.
         let settled = counts.windows(2).take_while(|pair| pair[1].begin <= until).map(|pair| pair[0]);
-        let mut begins = parts.begins();
-        let same: Vec<TimeCount> = settled
-            .zip(&mut begins)
-            .take_while(|(count, begin)| count.begin == *begin)
-            .map(|(count, _)| count)
-            .collect();
-        // Equal begins of two parts in a row mean equal lengths, for parts have all the same.
-        let mut after = parts.begins().skip(same.len());
-        match (counts.get(same.len()), after.next()) {
-            (Some(known), Some(begin)) if known.begin == begin => same,
-            _ => Vec::new(),
-        }
+        settled.take(parts.begins().len()).collect()
     }
 }
