@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tests::Database;
+use tests::programs::beside;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -24,7 +25,7 @@ pub struct Answer {
 
 impl Server {
     pub fn start(database: &Database, key: &str, journal: Option<&Path>) -> Self {
-        let mut command = Command::new(std::env::current_exe().unwrap().with_file_name("audit-trail"));
+        let mut command = Command::new(beside("audit-trail"));
         command.args(["serve", "--listen", "127.0.0.1:0", "--requests-per-second", "0"]);
         command.args(["--public-key", key, "--database-url", &database.url]);
         if let Some(directory) = journal {

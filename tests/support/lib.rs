@@ -16,6 +16,7 @@ mod frames;
 pub mod gate;
 pub mod nats;
 pub mod processor;
+pub mod programs;
 pub mod proxy;
 pub mod python;
 pub mod relay;

@@ -1,13 +1,14 @@
 //! The process that is killed: it makes calls, and notes each that returned where SIGKILL cannot
 //! take it.
 
-use audit_runtime::{Audit, Builder, Nats, Overflow, audited};
+use audit_runtime::{Overflow, audited};
 use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tests::programs::destination;
 use uuid::Uuid;
 
 /// The same for all processes.
@@ -29,15 +30,6 @@ fn call(run: &str, thread: usize, number: u64, padding: &str) -> Result<u64, std
 )]
 fn meant(run: &str, thread: usize, number: u64) {
     std::thread::sleep(Duration::from_millis(2));
-}
-
-/// A trail that goes to a database, to a relay, or to a broker.
-fn destination(url: &str) -> Builder {
-    match url.split_once(':') {
-        Some(("unix", _)) => Audit::builder().relay(url),
-        Some(("nats", _)) => Audit::builder().nats(Nats::new(url)),
-        _ => Audit::builder().postgres(url),
-    }
 }
 
 /// Makes calls until standard input ends, then shuts down.

@@ -4,7 +4,7 @@
 use audit_runtime::Nats;
 use audit_runtime::relay::{Relay, StreamSettings};
 use rand::prelude::*;
-use std::path::PathBuf;
+use tests::programs::beside;
 use tests::{Double, NatsServer, RelayProcess, wait};
 use tokio::runtime::Runtime;
 
@@ -204,9 +204,4 @@ async fn repeat(urls: &str) -> Result<(), async_nats::Error> {
         context.publish_with_headers(message.subject, headers, message.payload).await?.await?;
     }
     Ok(())
-}
-
-/// A program that was built beside this one.
-fn beside(name: &str) -> PathBuf {
-    std::env::current_exe().unwrap().with_file_name(name)
 }

@@ -9,6 +9,7 @@ use audit_runtime::sqlx::{self, PgPool};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
+use tests::programs::beside;
 use tests::{Cluster, Config, processor};
 use way::{Kind, Way};
 
@@ -53,7 +54,7 @@ async fn measure(kind: Kind, cluster: &Cluster, services: u32, seconds: u32) {
         .map(|number| {
             let directory = journals.path().join(number.to_string());
             std::fs::create_dir(&directory).unwrap();
-            let mut program = Command::new(way::beside("way-program"));
+            let mut program = Command::new(beside("way-program"));
             program.arg(way.url()).arg(directory).args([EVENTS.to_string(), seconds.to_string()]);
             program.stdout(Stdio::piped()).spawn().unwrap()
         })

@@ -1,16 +1,9 @@
 //! A small service that records some events a second by one of the ways to PostgreSQL, and awaits one
 //! of them each second: `scripts/ways.sh` runs many of it.
 
-use audit_runtime::{Audit, Builder, Event, Nats};
+use audit_runtime::Event;
 use std::time::{Duration, Instant};
-
-fn destination(url: &str) -> Builder {
-    match url.split_once(':') {
-        Some(("unix", _)) => Audit::builder().relay(url),
-        Some(("nats", _)) => Audit::builder().nats(Nats::new(url)),
-        _ => Audit::builder().postgres(url),
-    }
-}
+use tests::programs::destination;
 
 /// Prints how long each awaited event took until PostgreSQL had it, in microseconds.
 fn main() {

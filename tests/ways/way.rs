@@ -2,10 +2,9 @@
 
 use audit_runtime::Nats;
 use audit_runtime::relay::{Relay, StreamSettings};
-use std::path::PathBuf;
 use std::time::Duration;
-use tests::bouncer::Bouncer;
-use tests::{Cluster, NatsServer, RelayProcess, processor};
+use tests::programs::beside;
+use tests::{Bouncer, Cluster, NatsServer, RelayProcess, processor};
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
@@ -84,9 +83,4 @@ impl Way {
             relay.terminate();
         }
     }
-}
-
-/// A program that was built beside this one.
-pub(crate) fn beside(name: &str) -> PathBuf {
-    std::env::current_exe().unwrap().with_file_name(name)
 }
