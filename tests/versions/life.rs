@@ -1,6 +1,6 @@
 //! From the first migration to the first month that is pruned.
 
-use crate::{dump, is_well, last_month, record, verifies};
+use crate::{dump, fill_old_month, is_well, last_month, record, verifies};
 use audit_runtime::admin::{Prune, Role};
 use audit_runtime::evidence::SigningKey;
 use std::io::Write;
@@ -26,10 +26,7 @@ async fn a_trail_is_made_recorded_sealed_verified_restored_and_pruned() {
     record(&database, 2_000).await;
     // Rows of others, of the last 40 days and of a month that had no partition yet.
     before::fill(&database, 2_000).await;
-    let old = "INSERT INTO audit_events (id, event_type, entity_type, created_at) \
-               SELECT gen_random_uuid(), 'order.filled', 'order', date_trunc('month', now()) - interval '3 months' + n * interval '1 hour' \
-               FROM generate_series(1, 500) n";
-    sqlx::query(old).execute(&database.pool).await.unwrap();
+    fill_old_month(&database, 500).await;
     database.admin().make_partitions(|_| {}).await.unwrap();
     step("recorded");
     let key = SigningKey::generate("audit.example.com/life").unwrap();

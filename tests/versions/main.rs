@@ -25,6 +25,14 @@ async fn record(database: &Database, events: i64) {
     audit.shutdown(Duration::from_secs(60)).await.unwrap();
 }
 
+/// Inserts so many rows of another program into a month that had no partition.
+async fn fill_old_month(database: &Database, rows: i64) {
+    let old = "INSERT INTO audit_events (id, event_type, entity_type, created_at) \
+               SELECT gen_random_uuid(), 'order.filled', 'order', date_trunc('month', now()) - interval '3 months' + n * interval '1 hour' \
+               FROM generate_series(1, $1) n";
+    sqlx::query(old).bind(rows).execute(&database.pool).await.unwrap();
+}
+
 /// Verifies a trail with its key and a checkpoint that was kept.
 async fn verifies(database: &Database, key: &SigningKey, saved: &str) {
     let (findings, report) = database.verify(Some(key.public()), &[saved.to_owned()]).await;

@@ -1,6 +1,6 @@
 //! Logical replication of the tables to another server, where an auditor verifies.
 
-use crate::{doctor, last_month, record, verifies};
+use crate::{doctor, fill_old_month, last_month, record, verifies};
 use audit_runtime::admin::Prune;
 use audit_runtime::evidence::SigningKey;
 use audit_runtime::{Event, MasterKey};
@@ -32,10 +32,7 @@ async fn a_subscriber_verifies_what_the_publisher_signed() {
     let key = SigningKey::generate("audit.example.com/replica").unwrap();
     record(&from, 500).await;
     before::fill(&from, 200).await;
-    let old = "INSERT INTO audit_events (id, event_type, entity_type, created_at) \
-               SELECT gen_random_uuid(), 'order.filled', 'order', date_trunc('month', now()) - interval '3 months' + n * interval '1 hour' \
-               FROM generate_series(1, 100) n";
-    sqlx::query(old).execute(&from.pool).await.unwrap();
+    fill_old_month(&from, 100).await;
     from.admin().make_partitions(|_| {}).await.unwrap();
     from.admin().checkpoint(&key).await.unwrap();
 
