@@ -9,6 +9,7 @@ use audit_runtime::{Audit, audited};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+use tests::programs::beside;
 use tests::{Cluster, Config, Database};
 use uuid::Uuid;
 
