@@ -3,8 +3,8 @@
 use crate::environment::variable;
 use crate::failure::Failure;
 use audit_runtime::__private::private_file;
-use audit_runtime::MasterKey;
-use audit_runtime::evidence::SigningKey;
+use audit_runtime::evidence::{SigningKey, SigningKeyError};
+use audit_runtime::{MasterKey, MasterKeyError};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -13,13 +13,25 @@ const SIGNING: &str = "AUDIT_CHECKPOINT_KEY";
 /// Where the master key is, if none is named.
 const MASTER: &str = "AUDIT_MASTER_KEY";
 
-/// Reads a signing key that an option names.
-pub(crate) fn signing_key(option: &str, given: &str) -> Result<SigningKey, Failure> {
-    let key = match given.strip_prefix('|') {
+/// Reads a signing key from a file, or from a command behind a `|`.
+pub(crate) fn read_signing_key(given: &str) -> Result<SigningKey, SigningKeyError> {
+    match given.strip_prefix('|') {
         Some(command) => SigningKey::from_command(command),
         None => SigningKey::from_file(given),
-    };
-    key.map_err(|error| Failure::Usage(format!("{option} {given}: {error}")))
+    }
+}
+
+/// Reads a master key from a file, or from a command behind a `|`.
+pub(crate) fn read_master_key(given: &str) -> Result<MasterKey, MasterKeyError> {
+    match given.strip_prefix('|') {
+        Some(command) => MasterKey::from_command(command),
+        None => MasterKey::from_file(given),
+    }
+}
+
+/// Reads a signing key that an option names.
+pub(crate) fn signing_key(option: &str, given: &str) -> Result<SigningKey, Failure> {
+    read_signing_key(given).map_err(|error| Failure::Usage(format!("{option} {given}: {error}")))
 }
 
 /// Reads the signing key of `--key`, or of the environment.
@@ -35,11 +47,7 @@ pub(crate) fn own_signing_key(given: Option<&str>) -> Result<SigningKey, Failure
 
 /// Reads a master key that an option or an argument names.
 pub(crate) fn one_master_key(option: &str, given: &str) -> Result<MasterKey, Failure> {
-    let key = match given.strip_prefix('|') {
-        Some(command) => MasterKey::from_command(command),
-        None => MasterKey::from_file(given),
-    };
-    key.map_err(|error| Failure::Usage(format!("{option}: {error}")))
+    read_master_key(given).map_err(|error| Failure::Usage(format!("{option}: {error}")))
 }
 
 /// Reads the master keys of `--master-key`, the one in force first, or that of the environment.

@@ -3,10 +3,10 @@
 use super::Doctor;
 use super::finding::{Findings, KEY_MISMATCH, KEY_MODE, KEY_UNREADABLE, MASTER_KEY_MISMATCH};
 use crate::failure::plain;
-use crate::keys::{master_key, one_master_key, signing_key};
+use crate::keys::{master_key, read_master_key, read_signing_key};
 use crate::verify;
-use audit_runtime::MasterKey;
-use audit_runtime::evidence::PublicKey;
+use audit_runtime::evidence::{PublicKey, SigningKeyError};
+use audit_runtime::{KeySourceError, MasterKey, MasterKeyError};
 use sqlx::postgres::PgPool;
 use std::path::Path;
 
@@ -32,63 +32,55 @@ pub(super) fn read(doctor: &Doctor, master_keys: &[String], findings: &mut Findi
         ),
     }
     if let Some(path) = doctor.public_key.as_deref().filter(|path| Path::new(path).is_file()) {
-        mode(path, OTHERS_WRITE, "go-w", findings);
+        others_write(path, findings);
     }
-    if let Some(given) = &doctor.signing_key
-        && mode(given, OTHERS, "go-rwx", findings)
-    {
-        match signing_key("--signing-key", given) {
+    if let Some(given) = &doctor.signing_key {
+        match read_signing_key(given) {
             Ok(key) => keys.public.push(("--signing-key", key.public().clone())),
+            Err(SigningKeyError::Source(KeySourceError::Shared { path, mode })) => shared(&path, mode, findings),
             Err(error) => findings.push(
                 &KEY_UNREADABLE,
-                error.to_string(),
+                format!("--signing-key {given}: {error}"),
                 "audit-trail checkpoint --new-key NAME makes a key; one that is lost is replaced as docs/operations.md has it",
             ),
         }
     }
-    let given = if master_keys.is_empty() {
-        vec![master_key(&[])]
-    } else {
-        // A file that others may read is refused, which its mode tells already.
-        let private = master_keys.iter().filter(|given| mode(given, OTHERS, "go-rwx", findings)).collect::<Vec<_>>();
-        private.into_iter().map(|given| one_master_key("--master-key", given).map(Some)).collect()
-    };
-    for key in given {
-        match key {
+    let remedy = "give the file that audit-trail master-key FILE has made, or a copy of it from your backup of keys";
+    for given in master_keys {
+        match read_master_key(given) {
+            Ok(key) => keys.master.push(key),
+            Err(MasterKeyError::Source(KeySourceError::Shared { path, mode })) => shared(&path, mode, findings),
+            Err(error) => findings.push(&KEY_UNREADABLE, format!("--master-key: {error}"), remedy),
+        }
+    }
+    if master_keys.is_empty() {
+        match master_key(&[]) {
             Ok(key) => keys.master.extend(key),
-            Err(error) => findings.push(
-                &KEY_UNREADABLE,
-                error.to_string(),
-                "give the file that audit-trail master-key FILE has made, or a copy of it from your backup of keys",
-            ),
+            Err(error) => findings.push(&KEY_UNREADABLE, error.to_string(), remedy),
         }
     }
     keys
 }
 
-/// Bits of a mode: all that others and the group may do, and their right to write.
-const OTHERS: u32 = 0o077;
-const OTHERS_WRITE: u32 = 0o022;
+/// Reports a secret key that others may read or change, which is refused everywhere.
+fn shared(path: &str, mode: u32, findings: &mut Findings) {
+    findings.push(&KEY_MODE, format!("{path} has the mode {mode:o}"), format!("chmod go-rwx {path}"));
+}
 
-/// Compares the mode of a key's file, and returns whether it is as it should be. As for keys of
-/// PostgreSQL, the group of a file of root may read it, unless the process runs as root.
-fn mode(given: &str, forbidden: u32, change: &str, findings: &mut Findings) -> bool {
+/// Reports the file of a public key that others may change.
+fn others_write(path: &str, findings: &mut Findings) {
     #[cfg(unix)]
-    if !given.starts_with('|')
-        && let Ok(metadata) = Path::new(given).metadata()
     {
         use std::os::unix::fs::MetadataExt;
-        let of_root = metadata.uid() == 0 && !rustix::process::geteuid().is_root();
-        let forbidden = if of_root { forbidden & !0o040 } else { forbidden };
+        const OTHERS_WRITE: u32 = 0o022;
+        let Ok(metadata) = Path::new(path).metadata() else { return };
         let mode = metadata.mode() & 0o7777;
-        if mode & forbidden != 0 {
-            findings.push(&KEY_MODE, format!("{given} has the mode {mode:o}"), format!("chmod {change} {given}"));
-            return false;
+        if mode & OTHERS_WRITE != 0 {
+            findings.push(&KEY_MODE, format!("{path} has the mode {mode:o}"), format!("chmod go-w {path}"));
         }
     }
     #[cfg(not(unix))]
-    let _ = (given, forbidden, change, findings);
-    true
+    let _ = (path, findings);
 }
 
 impl Keys {
