@@ -56,7 +56,7 @@ fn command(database: &Database, arguments: &[&str]) -> Command {
     command
 }
 
-/// What a run of the command ended with, and all that it printed.
+/// The exit code of a run of the command, and all that it printed.
 fn run(database: &Database, arguments: &[&str]) -> (i32, String) {
     ended(&command(database, arguments).output().unwrap())
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tests::{Database, RelayProcess, secret_file};
 use uuid::Uuid;
 
-/// What somebody who owns the tables may have put there: of the right length, short, empty, long.
+/// Bytes that an owner of the tables may have put there: of the right length, short, empty, long.
 const GARBAGE: [&str; 4] =
     ["sha256('x') || sha256('y') || '12345678'::bytea", "'\\x00'", "''", "convert_to(repeat('x', 300000), 'UTF8')"];
 

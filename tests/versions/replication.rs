@@ -46,7 +46,7 @@ async fn a_subscriber_verifies_what_the_publisher_signed() {
     let arrived = async || counts(&to).await == counts(&from).await;
     eventually("the tables are copied", arrived).await;
 
-    // What comes later arrives as well: rows, seals and checkpoints.
+    // Later rows, seals and checkpoints arrive as well.
     record(&from, 300).await;
     let checkpoint = from.admin().checkpoint(&key).await.unwrap();
     eventually("later rows arrive", arrived).await;

@@ -142,7 +142,7 @@ struct Last {
     head: Option<SignedHead>,
 }
 
-/// What a checkpoint states beside the tree.
+/// The statements of a checkpoint beside the tree.
 #[derive(Default)]
 pub(super) struct Statement<'a> {
     /// Further lines of the note.

@@ -135,7 +135,7 @@ impl Doctor {
         let (begin, mut findings) = (Instant::now(), Findings::default());
         let keys = keys::read(&self, master_keys, &mut findings);
         evidence::verification(&self, &mut findings);
-        // What is known without the database is printed even if it is out of reach.
+        // Findings that need no database are printed even if it is out of reach.
         if let Err(unreachable) = server.greet(ANSWER).await {
             journals::check(&self, None, &mut findings).await;
             findings.not_checked("the database", &unreachable);

@@ -9,7 +9,7 @@ use sqlx::Connection;
 use sqlx::postgres::{PgConnection, PgPool};
 use tokio::time::timeout;
 
-/// What a session finds: the table's number, its database, and whether it may only read.
+/// The view of a session: the table's number, its database, and whether it may only read.
 type Seen = (Option<i64>, String, bool);
 
 const LOOK: &str = "SELECT to_regclass('audit_events')::oid::bigint, current_database()::text, current_setting('transaction_read_only') = 'on'";

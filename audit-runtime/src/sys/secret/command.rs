@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 /// How often the command is asked whether it has ended.
 const LOOK: Duration = Duration::from_millis(5);
-/// What it printed may be on its way for so long after its end.
+/// Its output may be on its way for so long after its end.
 const LINGER: Duration = Duration::from_secs(1);
 /// The most characters of its standard error that are shown.
 const SHOWN: usize = 2_000;
@@ -23,7 +23,7 @@ const SHOWN: usize = 2_000;
 pub(super) fn output(command: &str, patience: Duration) -> Result<Zeroizing<Vec<u8>>, String> {
     let mut shell = Command::new("sh");
     shell.arg("-c").arg(command).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // What the shell starts is killed with it.
+    // All that the shell starts is killed with it.
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut shell, 0);
     let mut child = shell.spawn().map_err(|error| error.to_string())?;

@@ -149,7 +149,7 @@ mod tests {
         assert_eq!(from_command("echo a key").unwrap().as_str(), "a key\n");
         let error = from_command("echo permission denied >&2; exit 3").unwrap_err().to_string();
         assert!(error.contains("exit status: 3") && error.contains("permission denied"), "{error}");
-        // A part of a key is none.
+        // A part of a key is refused.
         assert!(from_command("echo a key; exit 1").is_err());
         assert!(from_command("head -c 100000 /dev/zero").unwrap_err().to_string().contains("too long"));
     }

@@ -28,7 +28,7 @@ pub(crate) struct Content<'a> {
     pub(crate) is_revealable: bool,
     /// The reason for which personal values are shown.
     pub(crate) revealed: Option<&'a str>,
-    /// What the server's master key does not open in the whole trail.
+    /// The keys of the whole trail that the server's master key does not open, in words.
     pub(crate) loss: Option<&'a str>,
 }
 
