@@ -41,6 +41,8 @@ installed mkfs.btrfs || optional+=(btrfs-progs)
 installed promtool || optional+=(prometheus)
 installed chromium || optional+=(chromium)
 installed chromedriver || optional+=(chromium-driver)
+# The same for feeds to syslog.
+compgen -G '/usr/lib/*/rsyslog/lmnsd_gtls.so' >/dev/null || optional+=(rsyslog rsyslog-gnutls)
 
 wanted=("${missing[@]}" "${optional[@]}")
 if [ ${#wanted[@]} -gt 0 ]; then
@@ -77,6 +79,9 @@ cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
 
 step "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features --locked
+
+step "the examples, as README's first command compiles them"
+cargo check --package examples --bins --locked
 
 step "tests"
 # Many of them wait for a server, a process or a limit of time, so that more than one a processor runs at once.

@@ -29,6 +29,7 @@
 //! | the root | what every user touches: [`audited`], [`Audit`], [`Context`], [`Event`], [`Json`], [`Timestamp`], and their errors |
 //! | [`trail`] | reading back: [`trail::Trail`] and the [`trail::TrailEvent`]s that it returns |
 //! | [`admin`] | [`admin::Admin`]: tables, roles, partitions, retention, the quarantine; [`admin::journals`] |
+//! | [`feed`] | events in the order in which they arrived, and the positions of feeds |
 //! | [`evidence`] | keys, checkpoints, verification and proofs |
 //! | [`mod@catalogue`] | what [`catalogue()`] lists: each annotated function, and what it records |
 //! | [`policy`] | the rules of a [`Builder::policy`]: which events are recorded, and how much of each |
@@ -48,6 +49,7 @@
 //! | `postgres` (default) | the writer, reading back, administration, `tx` by sqlx. Pools and connections are those of sqlx 0.9, which is exported as [`sqlx`] |
 //! | `tls` (default) | TLS connections to PostgreSQL, by rustls and the system's certificates. Implies `postgres` |
 //! | `evidence` | signed checkpoints, verification, proofs, and retention, which verifies what it prunes. Implies `postgres` |
+//! | `timestamp` | time stamps of checkpoints by RFC 3161. Implies `evidence` |
 //! | `personal` | encryption of `personal(..)` values by keys of their subjects. Without it, such values are recorded as `"[redacted]"`. Implies `postgres` |
 //! | `actix-web` | HTTP responses (actix-web 4): the status is the result of a call and decides its outcome |
 //! | `axum` | HTTP responses (axum 0.8, `http` 1): the status is the result of a call and decides its outcome. Extractors are [`Captured`] |
@@ -79,6 +81,9 @@ mod event;
 #[cfg(feature = "evidence")]
 #[cfg_attr(docsrs, doc(cfg(feature = "evidence")))]
 pub mod evidence;
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+pub mod feed;
 #[cfg(all(feature = "postgres", any(fuzzing, test)))]
 #[cfg_attr(fuzzing, doc(hidden))]
 pub mod fuzz;
@@ -196,6 +201,19 @@ pub mod __private {
     /// Files that only their owner may read, for the command.
     pub mod private_file {
         pub use crate::sys::private_file::{beside, create};
+    }
+
+    /// Texts that are secrets, from a private file or a command, for the command.
+    #[cfg(any(feature = "evidence", feature = "personal"))]
+    pub mod secret {
+        pub use crate::sys::secret::{from_command, from_file};
+    }
+
+    /// The sealed trail in parts, for the command's lake.
+    #[cfg(feature = "evidence")]
+    pub mod detached {
+        pub use crate::evidence::detached::*;
+        pub use crate::retention::{Kept, KeptRows};
     }
 
     /// The calendar of all times that PostgreSQL can store, for the command.

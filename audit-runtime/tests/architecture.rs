@@ -44,6 +44,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("relay", &["writer"]),
     ("trail", &["catalogue", "record", "postgres", "privacy"]),
     ("evidence", &["seal", "postgres"]),
+    ("feed", &["seal", "trail", "postgres"]),
     ("retention", &["evidence", "privacy", "postgres"]),
     ("pack", &["journal", "record", "privacy"]),
     ("admin", &["journal", "pack", "evidence", "retention", "privacy", "postgres", "writer"]),
@@ -67,13 +68,20 @@ const FEATURES: &[(&str, &str)] = &[
     ("privacy", "postgres"),
     ("writer", "postgres"),
     ("relay", "postgres"),
+    ("feed", "postgres"),
     ("pack", "postgres"),
     ("evidence", "evidence"),
     ("retention", "evidence"),
 ];
 
 /// Features that imply others.
-const IMPLIED: &[(&str, &str)] = &[("evidence", "postgres"), ("nats", "postgres"), ("personal", "postgres")];
+const IMPLIED: &[(&str, &str)] = &[
+    ("evidence", "postgres"),
+    ("nats", "postgres"),
+    ("personal", "postgres"),
+    ("timestamp", "evidence"),
+    ("timestamp", "postgres"),
+];
 
 #[test]
 fn imports_follow_the_arrows() {

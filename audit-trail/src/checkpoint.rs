@@ -4,9 +4,15 @@ use crate::failure::Failure;
 use crate::keys::{keep_secret, own_signing_key, signing_key};
 use crate::say;
 use crate::text::count;
+#[cfg(feature = "timestamp")]
+use crate::text::harmless;
+#[cfg(feature = "timestamp")]
+use crate::timestamp;
 use crate::verify::public_key;
 use audit_runtime::__private::private_file;
 use audit_runtime::admin::Admin;
+#[cfg(feature = "timestamp")]
+use audit_runtime::evidence::Authorities;
 use audit_runtime::evidence::SigningKey;
 use clap::Args;
 use sqlx::postgres::PgPool;
@@ -43,6 +49,17 @@ pub(crate) struct Checkpoint {
     /// The public key of the old name, or its file, which must have signed the old checkpoints
     #[arg(long, value_name = "KEY|FILE", requires = "restored")]
     old_public_key: Option<String>,
+    /// Lets the time-stamping authority at this URL (RFC 3161) sign when the checkpoint existed, and
+    /// stores that with it. May be given several times. If an authority does not answer, the
+    /// checkpoint stays, and the exit status is 1; the next checkpoint with a time stamp proves the
+    /// same rows
+    #[cfg(feature = "timestamp")]
+    #[arg(long, value_name = "URL", value_parser = timestamp::authority, conflicts_with = "new_key")]
+    timestamp: Vec<reqwest::Url>,
+    /// The CA certificates, in PEM, one of which must lead to the certificate of the authority
+    #[cfg(feature = "timestamp")]
+    #[arg(long, value_name = "FILE", requires = "timestamp")]
+    timestamp_ca: Option<PathBuf>,
 }
 
 impl Checkpoint {
@@ -69,6 +86,8 @@ impl Checkpoint {
     }
 
     pub(crate) async fn run(self, pool: &PgPool) -> Result<(), Failure> {
+        #[cfg(feature = "timestamp")]
+        let authorities = timestamp::authorities(self.timestamp_ca.as_deref())?;
         let key = own_signing_key(self.key.as_deref())?;
         let admin = Admin::new(pool.clone());
         let made = match (&self.restored, &self.rotate) {
@@ -83,14 +102,17 @@ impl Checkpoint {
         };
         say::notice(format!("{}, {} of them new{late}", count(made.batches, "batch", "batches"), made.new_batches));
         let failed: Vec<String> = self.to.iter().filter_map(|to| deliver(to, &made.note).err()).collect();
-        if failed.is_empty() {
+        let mut lacks = Vec::new();
+        if !failed.is_empty() {
+            lacks.push(format!("these copies failed: {}", failed.join("; ")));
+        }
+        #[cfg(feature = "timestamp")]
+        lacks.extend(self.stamp(&admin, &made, authorities.as_ref()).await);
+        if lacks.is_empty() {
             // Copies are made even if the reader of this one is gone.
             printed
         } else {
-            Err(Failure::Other(format!(
-                "the checkpoint is in the database, but these copies failed: {}",
-                failed.join("; ")
-            )))
+            Err(Failure::Other(format!("the checkpoint is in the database, but {}", lacks.join("; and "))))
         }
     }
 }
@@ -102,6 +124,40 @@ impl Checkpoint {
         let notes = files.filter_map(|path| fs::read_to_string(path).ok());
         // Another file in that place is replaced.
         notes.filter(|note| note.lines().any(|line| line.starts_with("\u{2014} "))).collect()
+    }
+
+    /// Asks the authorities for time stamps and stores them. Returns what is missing then.
+    #[cfg(feature = "timestamp")]
+    async fn stamp(
+        &self,
+        admin: &Admin,
+        made: &audit_runtime::evidence::Checkpoint,
+        authorities: Option<&Authorities>,
+    ) -> Option<String> {
+        if authorities.is_none() && !self.timestamp.is_empty() {
+            say::notice("the authority's certificate is not verified without --timestamp-ca");
+        }
+        let mut failed = Vec::new();
+        for url in &self.timestamp {
+            let shown = timestamp::shown(url);
+            let stamped = match timestamp::ask(url, &made.note, authorities).await {
+                Ok((token, existence)) => {
+                    let stored = admin.store_time_stamp(made, &shown, &token).await;
+                    stored.map(|()| existence).map_err(|error| Failure::from(error).to_string())
+                }
+                Err(why) => Err(why),
+            };
+            match stamped {
+                Ok(existence) => say::notice(format!("existed at {}", harmless(&existence.to_string()))),
+                Err(why) => failed.push(format!("{shown}: {}", harmless(&why))),
+            }
+        }
+        (!failed.is_empty()).then(|| {
+            format!(
+                "without a time stamp of {}; run audit-trail checkpoint --timestamp again, for the next checkpoint proves the same rows",
+                failed.join("; ")
+            )
+        })
     }
 
     async fn exchange(
@@ -166,7 +222,7 @@ fn deliver(to: &str, note: &str) -> Result<(), String> {
 
 /// Replaces a file as a whole: a reader finds the old note or the new one. A file that others may
 /// read stays so, and a link is replaced.
-fn replace(path: &Path, note: &str) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, note: &str) -> io::Result<()> {
     let beside = private_file::beside(path, "new");
     let before = path.symlink_metadata().ok().filter(fs::Metadata::is_file);
     let replaced = (|| {

@@ -1,12 +1,17 @@
 //! The subcommands: their arguments, their roles, and what of them is special.
 
+use crate::cold::Cold;
 use crate::failure::{Failure, Role, Task};
+#[cfg(feature = "forward")]
+use crate::forward;
+#[cfg(feature = "lake")]
+use crate::lake;
 #[cfg(feature = "serve")]
 use crate::serve;
 use crate::show::{self, Output};
 use crate::{
-    catalogue, checkpoint, doctor, events, find, history, journal, master_key, migrate, named, personal, policy, prune,
-    quarantine, relay, select, verify,
+    catalogue, checkpoint, doctor, events, find, history, hold, journal, master_key, migrate, named, personal, policy,
+    prune, quarantine, relay, restore, retain, select, verify,
 };
 use clap::{Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -30,6 +35,8 @@ pub(crate) enum Command {
     Entity {
         #[command(flatten)]
         entity: named::Named,
+        #[command(flatten)]
+        cold: Cold,
     },
     /// Shows how the fields of an entity changed, by whom and why, or its state as of a moment
     History(history::History),
@@ -50,6 +57,8 @@ pub(crate) enum Command {
         /// The event
         #[arg(value_parser = select::id)]
         id: Uuid,
+        #[command(flatten)]
+        cold: Cold,
     },
     /// Shows the newest events, or those that match
     Events(events::Events),
@@ -70,9 +79,20 @@ pub(crate) enum Command {
     Proof(verify::Prove),
     /// Creates monthly partitions ahead, and for rows of the default partition
     Partitions(migrate::Partitions),
-    /// Removes months that are older than a date, archives them on request, and records that in the
+    /// Removes events that are older than a date, archives them on request, and records that in the
     /// trail
     Prune(prune::Prune),
+    /// Prints what a file of retention rules would remove, or removes it, for a timer
+    Retain(retain::Retain),
+    /// Imports rows of an archive that a prune removed, after comparing them with their seals
+    Restore(restore::Restore),
+    /// Adds, lists or lifts legal holds, whose events are neither pruned nor forgotten
+    #[command(subcommand)]
+    Hold(hold::Command),
+    /// Keeps the sealed trail as Parquet in a directory or an object store
+    #[cfg(feature = "lake")]
+    #[command(subcommand)]
+    Lake(lake::Command),
     /// Shows all that is on record about a person, oldest first, for a subject access request
     Subject(personal::Subject),
     /// Destroys the keys of subjects: their personal data can never be read again, the rows stay
@@ -90,6 +110,13 @@ pub(crate) enum Command {
     /// Explains the file of a policy, and what it would have kept
     #[command(subcommand)]
     Policy(policy::Command),
+    /// Sends events to another system, each at least once, in the order of their arrival
+    #[cfg(feature = "forward")]
+    Forward(Box<forward::command::Command>),
+    /// Lists, pauses, rewinds or removes feeds that `forward` made
+    #[cfg(feature = "forward")]
+    #[command(subcommand)]
+    Feed(forward::FeedCommand),
     /// Serves the page for auditors
     #[cfg(feature = "serve")]
     Serve(Box<serve::Serve>),
@@ -111,6 +138,10 @@ impl Command {
     pub(crate) fn runtime(&self) -> tokio::runtime::Builder {
         #[cfg(feature = "serve")]
         if matches!(self, Self::Serve(_)) {
+            return tokio::runtime::Builder::new_multi_thread();
+        }
+        #[cfg(feature = "forward")]
+        if matches!(self, Self::Forward(_)) {
             return tokio::runtime::Builder::new_multi_thread();
         }
         if matches!(self, Self::Relay(_)) {
@@ -139,6 +170,13 @@ impl Command {
             Self::Proof(_) => ("proof", Role::Reader),
             Self::Partitions(_) => ("partitions", Role::Owner),
             Self::Prune(_) => ("prune", Role::Owner),
+            Self::Retain(_) => ("retain", Role::Owner),
+            Self::Restore(_) => ("restore", Role::Owner),
+            Self::Hold(hold::Command::Add(_)) => ("hold add", Role::Owner),
+            Self::Hold(hold::Command::List { .. }) => ("hold list", Role::Reader),
+            Self::Hold(hold::Command::Lift(_)) => ("hold lift", Role::Owner),
+            #[cfg(feature = "lake")]
+            Self::Lake(lake::Command::Sync(_)) => ("lake sync", Role::Reader),
             Self::Forget(_) => ("forget", Role::Eraser),
             Self::Subject(_) => ("subject", Role::Reader),
             Self::MasterKey(command) => (command.name(), command.role()),
@@ -150,12 +188,26 @@ impl Command {
             Self::Quarantine(quarantine::Command::Retry(_)) => ("quarantine retry", Role::Owner),
             Self::Policy(_) => ("policy check", Role::Reader),
             Self::Relay(_) => ("relay", Role::Reader),
+            #[cfg(feature = "forward")]
+            Self::Forward(_) => ("forward", Role::Forwarder),
+            #[cfg(feature = "forward")]
+            Self::Feed(command) => (command.name(), Role::Forwarder),
             #[cfg(feature = "serve")]
             Self::Serve(_) => ("serve", Role::Reader),
             Self::Completions { .. } => ("completions", Role::Reader),
             Self::Man { .. } => ("man", Role::Reader),
         };
         Task { name, role }
+    }
+
+    /// Whether it needs a lake, and no database.
+    #[cfg(feature = "lake")]
+    pub(crate) fn reads_lake_alone(&self) -> bool {
+        match self {
+            Self::Verify(command) => command.lake().is_some(),
+            Self::Proof(command) => command.lake().is_some(),
+            _ => false,
+        }
     }
 
     /// Whether a master key changes its result. A bad one stops no other.
@@ -199,7 +251,10 @@ impl Command {
             | Self::Verify(_)
             | Self::Proof(_)
             | Self::Journal(journal::Command::Status { .. })
-            | Self::Quarantine(quarantine::Command::List) => JSON,
+            | Self::Quarantine(quarantine::Command::List)
+            | Self::Hold(hold::Command::List { .. }) => JSON,
+            #[cfg(feature = "forward")]
+            Self::Feed(command) if command.has_rows() => JSON,
             _ => &[],
         };
         if !style.is_given() || offered.contains(&style.output()) {
@@ -218,7 +273,13 @@ impl Command {
         let name = self.task().name;
         match self {
             Self::Verify(_) => "interrupted: the trail is not verified".into(),
+            #[cfg(feature = "lake")]
+            Self::Lake(_) => "interrupted: run audit-trail lake sync again to finish".into(),
             Self::Prune(_) => "interrupted: months that were reported are pruned, all others are unchanged".into(),
+            Self::Retain(_) => {
+                "interrupted: what events audit.pruned report is removed, all else is unchanged; run audit-trail retain again".into()
+            }
+            Self::Restore(_) => "interrupted: run audit-trail restore again, it leaves what was imported".into(),
             Self::Export(_) | Self::Subject(_) => "interrupted: the export is incomplete".into(),
             Self::Find(_) => "interrupted: the search is incomplete; what it found is printed".into(),
             Self::Migrate(_) | Self::Partitions(_) | Self::MasterKey(_) => {

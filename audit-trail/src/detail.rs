@@ -42,6 +42,8 @@ pub(crate) fn print(
         ("origin", event.origin.clone()),
         ("batch", id(event.batch_id)),
         ("evidence", Some(evidence(&zone, coverage))),
+        #[cfg(feature = "timestamp")]
+        ("existed", coverage.and_then(|coverage| existed(&zone, event, coverage))),
     ] {
         if let Some(value) = value {
             writeln!(output, "{name:<12}{}", harmless(&value))?;
@@ -75,6 +77,19 @@ fn evidence(zone: &Zone, coverage: Option<&Coverage>) -> String {
         || format!("{sealed}, not under a checkpoint yet"),
         |time| format!("{sealed}, under the checkpoint of {}", shown(zone, time)),
     )
+}
+
+/// Tells at which instant a time stamp proves that the event existed.
+#[cfg(feature = "timestamp")]
+fn existed(zone: &Zone, event: &TrailEvent, coverage: &Coverage) -> Option<String> {
+    let stamp = coverage.time_stamp.as_ref()?;
+    Some(match stamp.verify(None) {
+        Ok(existence) => {
+            let (at, recorded) = (shown(zone, existence.at), shown(zone, event.created_at));
+            format!("at {at} ({}), recorded as {recorded}", existence.source())
+        }
+        Err(error) => format!("not proven by the time stamp of checkpoint {}: {error}", stamp.checkpoint),
+    })
 }
 
 /// JSON on several lines, each of which is harmless to a terminal and begins below the first.

@@ -1,5 +1,6 @@
 //! `audit-trail events`, and the trails of one thing.
 
+use crate::cold::Cold;
 use crate::failure::Failure;
 use crate::say;
 use crate::select::Selection;
@@ -13,6 +14,7 @@ use clap::Args;
 use futures_util::{FutureExt, Stream, StreamExt, TryStreamExt};
 use sqlx::postgres::PgPool;
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use std::pin::pin;
 use uuid::Uuid;
 
@@ -35,6 +37,13 @@ pub(crate) struct Events {
     /// Goes on with what arrives, until it is interrupted
     #[arg(long)]
     follow: bool,
+    /// The file of a cursor, with --follow: it begins behind what was printed before, in the order of
+    /// arrival, and with a new file with what arrives from now on. Rows that came without a batch arrive
+    /// with the checkpoint that seals them
+    #[arg(long, value_name = "FILE", requires = "follow")]
+    cursor: Option<PathBuf>,
+    #[command(flatten)]
+    cold: Cold,
 }
 
 impl Events {
@@ -44,13 +53,23 @@ impl Events {
     }
 
     /// The newest events in their order, or those after or before one.
-    pub(crate) async fn run(self, trail: &Trail, style: &Style) -> Result<(), Failure> {
+    pub(crate) async fn run(self, trail: &Trail, pool: &PgPool, style: &Style) -> Result<(), Failure> {
         let filter = self.selection.filter()?;
+        if self.cold.is_given() {
+            if self.follow {
+                return Err(Failure::Usage("--follow: what arrives is not in a lake yet; leave --lake out".into()));
+            }
+            let events = self.cold.page(trail, filter, (self.after, self.before), self.limit).await?;
+            return print_all(&events, style, || self.nothing());
+        }
         if self.follow {
             if style.output() == Output::Table {
                 return Err(Failure::Usage(
                     "a table has an end, and --follow has none: use --output timeline, ndjson or csv".into(),
                 ));
+            }
+            if let Some(path) = &self.cursor {
+                return crate::follow::follow(trail, pool, filter, path, style).await;
             }
             return follow(trail, filter.limit(self.limit.min(PAGE)), style).await;
         }
@@ -167,7 +186,7 @@ async fn follow(trail: &Trail, filter: EventFilter, style: &Style) -> Result<(),
 
 /// Returns whether the connection is lost, or the server will be there again. An answer that cannot
 /// be read will be the same next time.
-fn is_passing(error: &sqlx::Error) -> bool {
+pub(crate) fn is_passing(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code());
     match code {
         Some(code) => ["08", "53", "57"].iter().any(|class| code.starts_with(class)),
@@ -261,8 +280,16 @@ pub(crate) async fn print_trail(
 }
 
 /// The trail of an entity, by its id or its own key.
-pub(crate) async fn print_entity(trail: &Trail, style: &Style, what: &str, key: &str) -> Result<(), Failure> {
+pub(crate) async fn print_entity(
+    trail: &Trail,
+    cold: &Cold,
+    style: &Style,
+    what: &str,
+    key: &str,
+) -> Result<(), Failure> {
     let events = trail.entity(what, key).await?;
+    let any = vec![EventFilter::new().entity(what, key), EventFilter::new().target(what, key)];
+    let events = cold.with(trail, events, any, false, usize::MAX).await?;
     if let (Ok(id), []) = (Uuid::parse_str(key), &*events) {
         return print_trail(trail, style, what, id, events).await;
     }
@@ -345,8 +372,16 @@ fn in_order(events: &mut Vec<TrailEvent>) {
 }
 
 /// One event by its id, with all that it has.
-pub(crate) async fn print_event(trail: &Trail, pool: &PgPool, style: &Style, id: Uuid) -> Result<(), Failure> {
-    let events = trail.events(&EventFilter::new().id(id)).await?.events;
+pub(crate) async fn print_event(
+    trail: &Trail,
+    pool: &PgPool,
+    cold: &Cold,
+    style: &Style,
+    id: Uuid,
+) -> Result<(), Failure> {
+    let filter = EventFilter::new().id(id);
+    let events = trail.events(&filter).await?.events;
+    let events = cold.with(trail, events, vec![filter], false, usize::MAX).await?;
     if let ([event], Output::Timeline) = (&*events, style.output()) {
         let relations = crate::relations::of(trail, event).await?;
         let coverage = Admin::new(pool.clone()).coverage(event).await?;

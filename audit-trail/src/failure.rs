@@ -3,7 +3,7 @@
 use crate::say;
 use crate::server::Server;
 use audit_runtime::DatabaseError;
-use audit_runtime::admin::PruneError;
+use audit_runtime::admin::{HoldError, PruneError, ReimportError};
 use audit_runtime::evidence::{EvidenceError, ProofError};
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgDatabaseError;
@@ -53,6 +53,9 @@ pub(crate) enum Role {
     Owner,
     /// A role that may forget subjects.
     Eraser,
+    /// A role that may send events to other systems.
+    #[cfg_attr(not(feature = "forward"), expect(dead_code, reason = "its subcommands are missing"))]
+    Forwarder,
     /// The owner, who makes the tables first.
     Migrator,
 }
@@ -65,6 +68,7 @@ impl Role {
                 "connect as a role that may seal: audit-trail migrate --checkpointer ROLE grants that"
             }
             Self::Eraser => "connect as a role that may forget: audit-trail migrate --eraser ROLE grants that",
+            Self::Forwarder => "connect as a role that may forward: audit-trail migrate --forwarder ROLE grants that",
             Self::Owner => "connect as the owner of the audit tables",
             Self::Migrator => {
                 "connect as the owner of the audit tables; for new tables, as a role that may create tables in the schema"
@@ -123,6 +127,29 @@ impl From<PruneError> for Failure {
             PruneError::Database(error) => error.into(),
             PruneError::Evidence(error) => error.into(),
             PruneError::Future(_) => Self::Usage(format!("--before: {error}")),
+            PruneError::Pattern(_) => Self::Usage(error.to_string()),
+            other => Self::Other(other.to_string()),
+        }
+    }
+}
+
+impl From<HoldError> for Failure {
+    fn from(error: HoldError) -> Self {
+        match error {
+            HoldError::Database(error) => error.into(),
+            HoldError::Unknown(_) => Self::Nothing(error.to_string()),
+            HoldError::Unconditional | HoldError::Nothing | HoldError::NoReason => Self::Usage(error.to_string()),
+            other => Self::Other(other.to_string()),
+        }
+    }
+}
+
+impl From<ReimportError> for Failure {
+    fn from(error: ReimportError) -> Self {
+        match error {
+            ReimportError::Database(error) => error.into(),
+            ReimportError::Evidence(error) => error.into(),
+            ReimportError::Archive { .. } => Self::Usage(error.to_string()),
             other => Self::Other(other.to_string()),
         }
     }

@@ -4,11 +4,15 @@ use clap::Arg;
 
 /// The page is a feature.
 const SERVE: usize = if cfg!(feature = "serve") { 1 } else { 0 };
+/// The lake is one, too.
+const LAKE: usize = if cfg!(feature = "lake") { 1 } else { 0 };
 
 /// Options that have no effect on a subcommand, or on all of a group, and are hidden there.
-const HIDDEN: [(&[&str], &[&str]); 23 + SERVE] = [
+const HIDDEN: [(&[&str], &[&str]); 28 + SERVE + LAKE] = [
     #[cfg(feature = "serve")]
     (&["serve"], &["output", "wide", "raw"]),
+    #[cfg(feature = "lake")]
+    (&["lake"], &["master_key", "output", "wide", "raw"]),
     (&["migrate"], &["master_key", "output", "wide", "raw"]),
     (&["catalogue"], &["master_key", "output"]),
     (&["status"], &["master_key", "wide", "raw"]),
@@ -19,6 +23,11 @@ const HIDDEN: [(&[&str], &[&str]); 23 + SERVE] = [
     (&["proof"], &["master_key", "wide", "raw"]),
     (&["partitions"], &["master_key", "output", "wide", "raw"]),
     (&["prune"], &["master_key", "output", "wide", "raw"]),
+    (&["retain"], &["master_key", "output", "wide", "raw"]),
+    (&["restore"], &["master_key", "output", "wide", "raw"]),
+    (&["hold"], &["master_key", "wide", "raw"]),
+    (&["hold", "add"], &["output"]),
+    (&["hold", "lift"], &["output"]),
     (&["forget"], &["master_key", "output", "wide", "raw"]),
     (&["master-key"], &["output", "wide", "raw"]),
     (&["master-key", "rotate"], &["output", "wide", "raw"]),
@@ -35,8 +44,15 @@ const HIDDEN: [(&[&str], &[&str]); 23 + SERVE] = [
 ];
 
 /// Subcommands that print text, and JSON on request.
-const JSON: [&[&str]; 6] =
-    [&["status"], &["doctor"], &["verify"], &["proof"], &["journal", "status"], &["quarantine", "list"]];
+const JSON: [&[&str]; 7] = [
+    &["status"],
+    &["doctor"],
+    &["verify"],
+    &["proof"],
+    &["journal", "status"],
+    &["quarantine", "list"],
+    &["hold", "list"],
+];
 
 /// Puts the options of every subcommand below a heading of their own, and shows them where they
 /// have an effect.

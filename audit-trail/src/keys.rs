@@ -13,6 +13,18 @@ const SIGNING: &str = "AUDIT_CHECKPOINT_KEY";
 /// Where the master key is, if none is named.
 const MASTER: &str = "AUDIT_MASTER_KEY";
 
+/// Reads a secret that an option names: from a file of mode 0600, or from a command behind a `|`.
+#[cfg(feature = "forward")]
+pub(crate) fn secret(option: &str, given: &str) -> Result<String, Failure> {
+    let read = match given.strip_prefix('|') {
+        Some(command) => audit_runtime::__private::secret::from_command(command),
+        None => audit_runtime::__private::secret::from_file(Path::new(given)),
+    };
+    let text = read.map_err(|error| Failure::Usage(format!("{option} {given}: {error}")))?;
+    let text = text.trim();
+    if text.is_empty() { Err(Failure::Usage(format!("{option} {given}: it is empty"))) } else { Ok(text.to_owned()) }
+}
+
 /// Reads a signing key from a file, or from a command behind a `|`.
 pub(crate) fn read_signing_key(given: &str) -> Result<SigningKey, SigningKeyError> {
     match given.strip_prefix('|') {
@@ -43,6 +55,12 @@ pub(crate) fn own_signing_key(given: Option<&str>) -> Result<SigningKey, Failure
         ))),
         None => SigningKey::from_env(SIGNING).map_err(|error| Failure::Usage(format!("{SIGNING}: {error}"))),
     }
+}
+
+/// Returns whether the environment has a signing key.
+#[cfg(feature = "lake")]
+pub(crate) fn has_signing_key() -> bool {
+    variable(SIGNING).is_some()
 }
 
 /// Reads a master key that an option or an argument names.

@@ -5,24 +5,37 @@
 
 mod catalogue;
 mod checkpoint;
+mod cold;
 mod command;
+#[cfg(feature = "forward")]
+mod copies;
 mod detail;
 mod doctor;
 mod environment;
 mod events;
 mod failure;
 mod find;
+mod follow;
 mod format;
+#[cfg(feature = "forward")]
+pub mod forward;
 mod globals;
 mod grid;
 mod history;
+mod hold;
 mod journal;
 mod keepalive;
 mod keys;
+#[cfg(feature = "lake")]
+mod lake;
 mod master_key;
+#[cfg(any(feature = "forward", feature = "serve"))]
+mod metrics;
 mod migrate;
 mod named;
 mod pack;
+#[cfg(any(feature = "forward", feature = "serve"))]
+mod pem;
 mod personal;
 mod policy;
 mod prune;
@@ -30,6 +43,8 @@ mod quarantine;
 mod relations;
 mod relay;
 mod replay;
+mod restore;
+mod retain;
 mod say;
 mod select;
 #[cfg(feature = "serve")]
@@ -44,6 +59,8 @@ mod table;
 mod text;
 mod time;
 mod timeline;
+#[cfg(feature = "timestamp")]
+mod timestamp;
 mod verify;
 mod watch;
 
@@ -127,6 +144,9 @@ fn printed(error: &clap::Error) -> ExitCode {
 async fn run_parsed(arguments: Arguments) -> Result<(), Failure> {
     let Arguments { database_url, master_key, mut style, command } = arguments;
     command.check_output(&style)?;
+    if let Command::Retain(retain) = &command {
+        retain.check()?;
+    }
     let url = server::url(database_url);
     let server = match &command {
         Command::Completions { shell } => return print_completions(*shell),
@@ -137,6 +157,12 @@ async fn run_parsed(arguments: Arguments) -> Result<(), Failure> {
         Command::Doctor(command) if command.is_local() => return command.print_list(&style),
         Command::Policy(command) if command.is_local() => return command.explain().map(drop),
         Command::Verify(command) if command.is_local() => return command.verify_proof(&style),
+        #[cfg(feature = "lake")]
+        Command::Verify(_) | Command::Proof(_) if command.reads_lake_alone() => {
+            let (task, interrupted) = (command.task(), command.interrupted());
+            let done = watched(None, interrupted, with_lake(command, &style)).await;
+            return done.map_err(|failure| failure.of(task, None));
+        }
         #[cfg(feature = "serve")]
         Command::Serve(command) if command.is_local() => return command.make_token(),
         Command::Journal(journal::Command::Pack(pack)) => {
@@ -157,6 +183,8 @@ async fn run_parsed(arguments: Arguments) -> Result<(), Failure> {
     let done = match command {
         // It outlasts lost connections, and ends well when it is interrupted or terminated.
         Command::Relay(command) => command.run(&server).await,
+        #[cfg(feature = "forward")]
+        Command::Forward(command) => command.run(&server).await,
         Command::Doctor(command) => {
             let examining = command.run(&server, &given_keys, &style);
             watched(Some(&server), interrupted, examining).await
@@ -192,7 +220,7 @@ async fn run_parsed(arguments: Arguments) -> Result<(), Failure> {
         Command::Events(events) if events.follows() => {
             server.greet(ANSWER).await?;
             let pool = server.pool();
-            events.run(&trail(&pool, master_key), &style).await
+            events.run(&trail(&pool, master_key), &pool, &style).await
         }
         command => {
             let asking = async {
@@ -234,6 +262,16 @@ fn trail(pool: &PgPool, master_key: Option<MasterKey>) -> Trail {
     master_key.into_iter().fold(Trail::new(pool.clone()), Trail::master_key)
 }
 
+/// Runs a command that needs a lake, and no database.
+#[cfg(feature = "lake")]
+async fn with_lake(command: Command, style: &show::Style) -> Result<(), Failure> {
+    match command {
+        Command::Verify(command) => command.run_on_lake(style).await,
+        Command::Proof(command) => command.run_on_lake().await,
+        _ => Ok(()),
+    }
+}
+
 async fn with_database(
     command: Command,
     pool: &PgPool,
@@ -247,29 +285,38 @@ async fn with_database(
     match command {
         Command::Migrate(command) => command.run(pool).await,
         Command::Order { key, recommendation } => events::print_order(&trail, style, &key, recommendation).await,
-        Command::Entity { entity } => {
+        Command::Entity { entity, cold } => {
             let (kind, key) = entity.of("entity")?;
-            print_entity(&trail, style, &kind, &key).await
+            print_entity(&trail, &cold, style, &kind, &key).await
         }
         Command::History(command) => command.run(&trail, style).await,
         Command::Find(command) => command.run(&trail, style).await,
         Command::Execution { id, recommendation } => {
             print_trail(&trail, style, "execution", id, trail.execution(id, recommendation).await?).await
         }
-        Command::Event { id } => events::print_event(&trail, pool, style, id).await,
-        Command::Events(command) => command.run(&trail, style).await,
+        Command::Event { id, cold } => events::print_event(&trail, pool, &cold, style, id).await,
+        Command::Events(command) => command.run(&trail, pool, style).await,
         Command::Export(command) => command.run(&trail, style).await,
         Command::Catalogue(command) => command.run(&trail, style).await,
         Command::Status => status::run(pool, style).await,
         Command::Partitions(command) => command.run(pool).await,
         Command::Prune(command) => command.run(pool).await,
+        Command::Hold(command) => command.run(pool, style).await,
+        Command::Retain(command) => command.run(pool).await,
+        Command::Restore(command) => command.run(pool).await,
         Command::Checkpoint(command) => command.run(pool).await,
         Command::Verify(command) => command.run(pool, style).await,
         Command::Proof(command) => command.run(pool).await,
+        #[cfg(feature = "lake")]
+        Command::Lake(lake::Command::Sync(command)) => command.run(pool).await,
         Command::Subject(command) => command.run(&trail, style).await,
         Command::Forget(command) => command.run(pool).await,
         Command::Quarantine(command) => command.run(pool, style).await,
         Command::Policy(command) => command.run(pool).await,
+        #[cfg(feature = "forward")]
+        Command::Feed(command) => command.run(pool, style).await,
+        #[cfg(feature = "forward")]
+        Command::Forward(_) => Ok(()),
         // They run without a pool.
         Command::Doctor(_)
         | Command::Journal(_)

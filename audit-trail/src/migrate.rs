@@ -30,6 +30,9 @@ pub(crate) struct Migrate {
     /// Grants this role the right to forget subjects, and no other
     #[arg(long, value_name = "ROLE")]
     eraser: Vec<String>,
+    /// Grants this role the rights to send events to other systems
+    #[arg(long, value_name = "ROLE")]
+    forwarder: Vec<String>,
     /// Grants this role the right to read the events of one tenant, in the view audit_tenant_events
     #[arg(long, value_name = "ROLE=TENANT", value_parser = assignment)]
     tenant: Vec<(String, String)>,
@@ -77,6 +80,7 @@ impl Migrate {
             (admin::Role::Reader, self.reader),
             (admin::Role::Checkpointer, self.checkpointer),
             (admin::Role::Eraser, self.eraser),
+            (admin::Role::Forwarder, self.forwarder),
         ] {
             for role in roles {
                 admin.grant(duty, &role).await?;

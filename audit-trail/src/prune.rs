@@ -3,25 +3,44 @@
 use crate::failure::Failure;
 use crate::personal;
 use crate::say::{self, Steps};
+use audit_runtime::admin::{self, PruneFilter};
 use audit_runtime::trail::{EventFilter, Trail};
-use audit_runtime::{Json, Timestamp, admin};
+use audit_runtime::{Json, Timestamp};
 use clap::Args;
 use sqlx::postgres::PgPool;
-use std::path::PathBuf;
 
-/// Requires the owner of the audit tables. Others may read and write meanwhile. The next prune
-/// clears away what an interrupted one leaves.
+/// Requires the owner of the audit tables. Others may read and write meanwhile. Events of holds stay
+/// (audit-trail hold). The next prune clears away what an interrupted one leaves.
 #[derive(Debug, Args)]
 pub(crate) struct Prune {
-    /// Prunes the months that end by the beginning of this day (UTC), as in 2020-01-01
+    /// Prunes the months that end by the beginning of this day (UTC), as in 2020-01-01; with a
+    /// condition, the events that match and began before the day
     #[arg(long, value_name = "DATE", value_parser = date)]
     before: Timestamp,
+    /// Prunes events of this type only; `*` stands for any text: 'customer.viewed'. May be given
+    /// several times
+    #[arg(long, value_name = "TYPE", allow_hyphen_values = true)]
+    event: Vec<String>,
+    /// Prunes events about data of this tenant only
+    #[arg(long, allow_hyphen_values = true)]
+    tenant: Option<String>,
+    /// Prunes events about entities of this type only
+    #[arg(long, value_name = "TYPE", allow_hyphen_values = true)]
+    entity_type: Option<String>,
+    /// Prunes events about this entity only, by its id or its own key
+    #[arg(long, value_name = "TYPE:KEY", value_parser = crate::select::entity)]
+    entity: Option<(String, String)>,
     /// Exports the rows to this file first, which must not exist, as lines of JSON, and reads it
-    /// again
-    #[arg(long, value_name = "FILE")]
-    archive: Option<PathBuf>,
+    /// again. Or a lake, as s3://bucket/prefix or a directory: brings it up to date, and compares each
+    /// row that goes with the one there
+    #[arg(long, value_name = "FILE|URL|DIRECTORY")]
+    archive: Option<String>,
+    #[cfg(feature = "lake")]
+    #[command(flatten)]
+    signing: crate::lake::Signing,
     /// Keeps the events of this entity, by its id or its own key, those that have it as a further
-    /// one, and those whose data name it as `<type>_id`. May be given several times; a hold lasts for one prune
+    /// one, and those whose data name it as `<type>_id`. May be given several times; it lasts for this
+    /// prune, and audit-trail hold add for all
     #[arg(long, value_name = "TYPE:KEY", value_parser = crate::select::entity)]
     hold: Vec<(String, String)>,
     /// The actor of the event audit.pruned [env: USER]
@@ -38,19 +57,46 @@ pub(crate) struct Prune {
 impl Prune {
     pub(crate) async fn run(self, pool: &PgPool) -> Result<(), Failure> {
         self.explain_holds(pool).await?;
+        let filter = self.filter();
         let mut prune = admin::Prune::new(self.before).ignore_findings(self.despite_problems).dry_run(self.dry_run);
-        prune = self.archive.into_iter().fold(prune, admin::Prune::archive);
         prune = self.hold.into_iter().fold(prune, |prune, (entity_type, id)| prune.hold(entity_type, id));
+        prune = filter.iter().fold(prune, |prune, filter| prune.only(filter.clone()));
         let mut steps = Steps::default();
+        #[cfg(feature = "lake")]
+        let archive = match self.archive {
+            Some(lake) if crate::lake::is_lake(&lake) => {
+                if !self.dry_run {
+                    let kept = crate::lake::confirmed(pool, &lake, &self.signing, |step| steps.step(step)).await?;
+                    prune = prune.kept(kept);
+                }
+                None
+            }
+            archive => archive,
+        };
+        #[cfg(not(feature = "lake"))]
+        let archive = self.archive;
+        prune = archive.into_iter().fold(prune, admin::Prune::archive);
         personal::admin(pool, self.actor).prune(&prune, |step| steps.step(&step.to_string())).await?;
-        steps.or(&format!(
-            "no month of the trail ended before {}; nothing to prune",
-            self.before.to_string().split('T').next().unwrap_or_default()
-        ))
+        let before = self.before.to_string();
+        let before = before.split('T').next().unwrap_or_default();
+        steps.or(&match filter {
+            None => format!("no month of the trail ended before {before}; nothing to prune"),
+            Some(filter) => format!("{filter}: no event before {before} is to go; nothing to prune"),
+        })
     }
 }
 
 impl Prune {
+    /// Returns the conditions, if there are any.
+    fn filter(&self) -> Option<PruneFilter> {
+        let mut filter = PruneFilter::new();
+        filter = self.event.iter().fold(filter, PruneFilter::event);
+        filter = self.tenant.iter().fold(filter, PruneFilter::tenant);
+        filter = self.entity_type.iter().fold(filter, PruneFilter::entity_type);
+        filter = self.entity.iter().fold(filter, |filter, (kind, key)| filter.entity(kind, key));
+        (filter != PruneFilter::new()).then_some(filter)
+    }
+
     /// Warns of a hold that no event is about: its type or key may be misspelled.
     async fn explain_holds(&self, pool: &PgPool) -> Result<(), Failure> {
         let trail = Trail::new(pool.clone());

@@ -1,6 +1,8 @@
 //! `audit-trail relay`: takes batches from services, and stores them in PostgreSQL.
 
 use crate::failure::Failure;
+#[cfg(any(feature = "forward", feature = "serve"))]
+use crate::metrics::Metric;
 use crate::say;
 use crate::server::Server;
 use crate::signals::Ends;
@@ -11,6 +13,8 @@ use audit_runtime::Nats;
 use audit_runtime::relay::StreamSettings;
 use audit_runtime::relay::{Relay, RelayAddress, RelayListener, RelayStats};
 use clap::Args;
+#[cfg(any(feature = "forward", feature = "serve"))]
+use std::net::SocketAddr;
 #[cfg(feature = "nats")]
 use std::path::PathBuf;
 #[cfg(feature = "nats")]
@@ -33,6 +37,10 @@ pub(crate) struct Command {
     /// may
     #[arg(long, value_name = "ID")]
     group: Option<u32>,
+    /// The address of a server of metrics for Prometheus, at /metrics
+    #[cfg(any(feature = "forward", feature = "serve"))]
+    #[arg(long, value_name = "HOST:PORT")]
+    metrics: Option<SocketAddr>,
 }
 
 impl Command {
@@ -46,6 +54,12 @@ impl Command {
         }
         let relay = Relay::new(server.options().clone(), usize::from(self.connections))
             .map_err(|error| Failure::Usage(error.to_string()))?;
+        #[cfg(any(feature = "forward", feature = "serve"))]
+        if let Some(address) = self.metrics {
+            let relay = relay.clone();
+            let bound = crate::metrics::serve(address, move || metrics(relay.stats())).await?;
+            say::notice(format!("metrics are at http://{bound}/metrics"));
+        }
         let (stopping, stopped) = watch::channel(false);
         let ended = async {
             ends.next().await;
@@ -143,6 +157,24 @@ impl Broker {
         Relay::set_up(&nats, &settings).await.map_err(|error| Failure::Other(error.to_string()))?;
         say::line(format!("the stream has {}", count(self.replicas as u64, "replica", "replicas")))
     }
+}
+
+#[cfg(any(feature = "forward", feature = "serve"))]
+fn metrics(stats: RelayStats) -> String {
+    [
+        Metric::gauge("audit_relay_services", "Connections of services.", stats.services),
+        Metric::counter("audit_relay_batches_total", "Batches that PostgreSQL has committed.", stats.batches),
+        Metric::counter("audit_relay_events_total", "Events in these batches.", stats.events),
+        Metric::counter("audit_relay_quarantined_total", "Events that PostgreSQL refused.", stats.quarantined),
+        Metric::counter(
+            "audit_relay_altered_total",
+            "Messages that were no batch, or one with another root.",
+            stats.altered,
+        ),
+        Metric::counter("audit_relay_failures_total", "Requests that failed and are sent again.", stats.failures),
+    ]
+    .map(|metric| metric.text(None))
+    .concat()
 }
 
 fn told(stats: RelayStats) -> String {

@@ -4,6 +4,7 @@ use crate::failure::Failure;
 use crate::say;
 use crate::show::Style;
 use crate::text::{count, harmless, padded};
+use audit_runtime::feed::{FeedState, Feeds, Lag, Position};
 use serde::Serialize;
 use sqlx::postgres::PgPool;
 use sqlx::{AssertSqlSafe, FromRow};
@@ -32,8 +33,24 @@ pub(crate) struct Status {
     pub(crate) seal: Seal,
     /// Journals of which a batch is not stored, though one behind it is.
     pub(crate) gaps: Vec<Gap>,
+    /// Feeds to other systems.
+    pub(crate) feeds: Vec<FedTo>,
     /// Triggers and keys that are missing.
     pub(crate) schema_problems: Vec<String>,
+}
+
+/// A feed, and how far it is behind.
+#[derive(Debug, Serialize)]
+pub(crate) struct FedTo {
+    pub(crate) name: String,
+    pub(crate) target: String,
+    pub(crate) sent: i64,
+    pub(crate) set_aside: i64,
+    pub(crate) paused: bool,
+    pub(crate) waits_for: Option<String>,
+    pub(crate) behind_events: u64,
+    pub(crate) behind_seconds: Option<f64>,
+    pub(crate) held_back_by: Option<String>,
 }
 
 /// A process that stored events within the last day.
@@ -162,6 +179,59 @@ pub(crate) async fn quarantine(pool: &PgPool) -> Result<Quarantine, sqlx::Error>
     Ok(Quarantine { events })
 }
 
+impl FedTo {
+    /// The feed in words.
+    pub(crate) fn line(&self) -> String {
+        let behind = match (self.behind_events, self.behind_seconds) {
+            (0, _) => ", behind by none".into(),
+            (events, seconds) => format!(", behind by {}, {}", count(events, "event", "events"), time(seconds)),
+        };
+        let aside = match self.set_aside {
+            0 => String::new(),
+            some => format!(", {} set aside", count(some, "event", "events")),
+        };
+        let held = self.held_back_by.as_ref().map_or_else(String::new, |by| format!(", held back by {by}"));
+        let waits = match (&self.waits_for, self.paused) {
+            (_, true) => ", paused".into(),
+            (Some(why), false) => format!(", waits: {why}"),
+            (None, false) => String::new(),
+        };
+        let sent = count(self.sent, "event", "events");
+        harmless(&format!("{} to {}: {sent} sent{aside}{behind}{held}{waits}", self.name, self.target))
+    }
+}
+
+/// Returns the feeds. A schema before version 11 has none.
+pub(crate) async fn feeds(pool: &PgPool) -> Result<Vec<FedTo>, Failure> {
+    let (has_feeds,): (bool,) = row(pool, "SELECT to_regclass('audit_feeds') IS NOT NULL".into()).await?;
+    let mut fed = Vec::new();
+    if !has_feeds {
+        return Ok(fed);
+    }
+    for FeedState { name, target, position, sent, set_aside, paused, waits_for, .. } in
+        Feeds::new(pool.clone()).list().await?
+    {
+        let lag = match position.parse::<Position>() {
+            Ok(position) => Some(Lag::read(pool, &position).await?),
+            Err(_) => None,
+        };
+        let (behind_events, behind_seconds, held_back_by) =
+            lag.map_or((0, None, None), |lag| (lag.events, lag.seconds, lag.held_back_by));
+        fed.push(FedTo {
+            name,
+            target,
+            sent,
+            set_aside,
+            paused,
+            waits_for,
+            behind_events,
+            behind_seconds,
+            held_back_by,
+        });
+    }
+    Ok(fed)
+}
+
 impl Status {
     pub(crate) async fn read(pool: &PgPool) -> Result<Self, Failure> {
         let (at, connections) = row(
@@ -198,8 +268,9 @@ impl Status {
         .await?;
         let (gaps, quarantine) = (gaps(pool).await?, quarantine(pool).await?);
         let partitions = partitions(pool).await?;
+        let feeds = feeds(pool).await?;
         let schema_problems = audit_runtime::admin::Admin::new(pool.clone()).schema_problems().await?;
-        Ok(Self { at, connections, writers, in_flight, quarantine, partitions, seal, gaps, schema_problems })
+        Ok(Self { at, connections, writers, in_flight, quarantine, partitions, seal, gaps, feeds, schema_problems })
     }
 
     fn text(&self) -> String {
@@ -262,6 +333,9 @@ impl Status {
                 if gap.batches > 1 { format!(" (and {} others)", gap.batches - 1) } else { String::new() },
                 gap.since,
             )?;
+        }
+        for feed in &self.feeds {
+            writeln!(text, "feed          {}", feed.line())?;
         }
         for problem in &self.schema_problems {
             writeln!(text, "schema        {}: audit-trail migrate", harmless(problem))?;

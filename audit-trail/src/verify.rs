@@ -35,6 +35,20 @@ pub(crate) struct Verify {
     /// Verifies this proof instead, without the database
     #[arg(long, value_name = "FILE", conflicts_with = "checkpoint")]
     proof: Option<PathBuf>,
+    /// Verifies the events of this file instead, as another system has them: lines that audit-trail
+    /// forward sent, or `-` for standard input
+    #[cfg(feature = "forward")]
+    #[arg(long, value_name = "FILE", conflicts_with = "proof")]
+    feed: Option<PathBuf>,
+    /// The CA certificates, in PEM, one of which must lead to the certificate of each time stamp's
+    /// authority
+    #[cfg(feature = "timestamp")]
+    #[arg(long, value_name = "FILE")]
+    timestamp_ca: Option<PathBuf>,
+    /// Verifies this lake instead, without the database: s3://bucket/prefix or a directory
+    #[cfg(feature = "lake")]
+    #[arg(long, value_name = "URL|DIRECTORY", conflicts_with_all = ["proof", "threads"])]
+    lake: Option<String>,
     /// The number of connections that read rows; by default, one for each core of this machine
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
@@ -52,6 +66,10 @@ pub(crate) struct Prove {
     /// The file that a prune exported the event to, if the database no longer contains it
     #[arg(long, value_name = "FILE")]
     archive: Option<PathBuf>,
+    /// Makes the proof of this lake's files, without the database
+    #[cfg(feature = "lake")]
+    #[arg(long, value_name = "URL|DIRECTORY", conflicts_with = "archive")]
+    lake: Option<String>,
 }
 
 /// The events that are to be proven.
@@ -68,6 +86,52 @@ fn proven(text: &str) -> Result<Proven, String> {
             "expected the id of an event, a UUID, or an entity as in account:42; audit-trail find looks for other texts"
                 .to_owned()
         }),
+    }
+}
+
+#[cfg(feature = "lake")]
+impl Prove {
+    pub(crate) fn lake(&self) -> Option<&str> {
+        self.lake.as_deref()
+    }
+
+    pub(crate) async fn run_on_lake(self) -> Result<(), Failure> {
+        match (&self.of, &self.lake) {
+            (Proven::Event(id), Some(lake)) => say::line(crate::lake::prove(lake, *id).await?.to_json()?),
+            _ => Err(Failure::Usage("--lake: name one event by its id".into())),
+        }
+    }
+}
+
+#[cfg(feature = "lake")]
+impl Verify {
+    pub(crate) fn lake(&self) -> Option<&str> {
+        self.lake.as_deref()
+    }
+
+    pub(crate) async fn run_on_lake(mut self, style: &Style) -> Result<(), Failure> {
+        self.json |= style.is_given();
+        let keys = self.keys()?;
+        self.warn_without(&keys);
+        let saved = self.saved()?;
+        let lake = self.lake.clone().unwrap_or_default();
+        let shown = Shown::new(&self);
+        let (begin, mut failed) = (Instant::now(), None);
+        #[cfg(feature = "timestamp")]
+        let authorities = crate::timestamp::authorities(self.timestamp_ca.as_deref())?;
+        let verifying = crate::lake::verify(
+            &lake,
+            &keys,
+            &saved,
+            #[cfg(feature = "timestamp")]
+            authorities.as_ref(),
+            |step| match step {
+                crate::lake::Step::Rows { done, of } => shown.at(done, of),
+                crate::lake::Step::Found(finding) => shown.found(&finding, &mut failed),
+            },
+        );
+        let report = verifying.await?;
+        shown.end(&report, begin, failed)
     }
 }
 
@@ -178,17 +242,34 @@ impl Verify {
                 "missing --public-key: a proof is verified by the key that the checkpoint's author published".into(),
             ));
         }
+        #[cfg(feature = "timestamp")]
+        let authorities = crate::timestamp::authorities(self.timestamp_ca.as_deref())?;
         let proofs = proofs(&read(path)?).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
         for proof in proofs {
             let by_any = keys.iter().map(|key| proof.verify(key)).reduce(Result::or);
             let Some(proven) = by_any.transpose()? else { continue };
             let by = proven.by.map(|by| by.to_string());
+            #[cfg(feature = "timestamp")]
+            let existence = proof.existence(authorities.as_ref())?;
             if self.json || style.is_given() {
-                say::line(json!({"proven": {"event_id": proven.event_id, "name": proven.name, "by": by}}))?;
+                let mut line = json!({"proven": {"event_id": proven.event_id, "name": proven.name, "by": by}});
+                #[cfg(feature = "timestamp")]
+                if let Some(existence) = &existence {
+                    line["proven"]["existed"] = json!({
+                        "at": existence.at, "authority": existence.authority, "is_trusted": existence.is_trusted,
+                    });
+                }
+                say::line(line)?;
                 continue;
             }
             let by = by.map_or_else(String::new, |by| format!(" by {by}"));
             say::line(format!("event {} was in the trail of {}{by}", proven.event_id, harmless(&proven.name)))?;
+            #[cfg(feature = "timestamp")]
+            if let Some(existence) = existence {
+                let recorded = proven.recorded_at.map_or_else(String::new, |at| format!(", recorded as {at}"));
+                let existed = harmless(&existence.to_string());
+                say::line(format!("event {} existed at {existed}{recorded}", proven.event_id))?;
+            }
         }
         Ok(())
     }
@@ -200,60 +281,53 @@ impl Verify {
         }
     }
 
-    pub(crate) async fn run(mut self, pool: &PgPool, style: &Style) -> Result<(), Failure> {
-        self.json |= style.is_given();
-        let keys = self.keys()?;
+    fn warn_without(&self, keys: &[PublicKey]) {
         if keys.is_empty() && !self.json {
             say::notice(
                 "signatures are not verified without --public-key; an attacker who can change the trail can forge checkpoints too",
             );
         }
+    }
+
+    /// The checkpoints that were kept elsewhere: their names, and their notes.
+    fn saved(&self) -> Result<Vec<(String, String)>, Failure> {
+        self.checkpoint.iter().map(|path| Ok((path.display().to_string(), read(path)?))).collect()
+    }
+
+    pub(crate) async fn run(mut self, pool: &PgPool, style: &Style) -> Result<(), Failure> {
+        self.json |= style.is_given();
+        let keys = self.keys()?;
+        self.warn_without(&keys);
+        #[cfg(feature = "forward")]
+        if let Some(feed) = &self.feed {
+            let note = match &*self.checkpoint {
+                [] => None,
+                [path] => Some(read(path)?),
+                _ => return Err(Failure::Usage("--checkpoint: --feed takes one".into())),
+            };
+            return crate::copies::verify(pool, feed, &keys, note.as_deref(), self.json).await;
+        }
         let mut verification = Verification::new();
         verification = keys.into_iter().fold(verification, Verification::public_key);
         verification =
             self.threads.into_iter().fold(verification, |verification, threads| verification.threads(threads.into()));
-        for path in &self.checkpoint {
-            verification = verification.checkpoint(path.display().to_string(), read(path)?);
+        #[cfg(feature = "timestamp")]
+        if let Some(authorities) = crate::timestamp::authorities(self.timestamp_ca.as_deref())? {
+            verification = verification.authorities(authorities);
         }
-        let begin = Instant::now();
-        let bar =
-            ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_finish(ProgressFinish::AndClear);
-        if !io::stderr().is_terminal() {
-            bar.set_draw_target(ProgressDrawTarget::hidden());
+        for (name, note) in self.saved()? {
+            verification = verification.checkpoint(name, note);
         }
-        if let Ok(style) = ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} rows, {per_sec}, {eta} left")
-        {
-            bar.set_style(style);
-        }
-        let mut failed = None;
+        let shown = Shown::new(&self);
+        let (begin, mut failed) = (Instant::now(), None);
         let admin = Admin::new(pool.clone());
         let verifying = admin.verify(&verification, |step| match step {
-            Progress::Rows { done, of } => {
-                bar.set_length(of);
-                bar.set_position(done);
-            }
-            Progress::Found(finding) => {
-                let printed = bar.suspend(|| self.print(&Line::Finding(&finding)));
-                failed = failed.take().or(printed.err());
-            }
+            Progress::Rows { done, of } => shown.at(done, of),
+            Progress::Found(finding) => shown.found(&finding, &mut failed),
             _ => {}
         });
         let report = verifying.await?;
-        bar.finish_and_clear();
-        let (took, finished_at) = (begin.elapsed().as_secs_f64(), Timestamp::from(SystemTime::now()));
-        let printed = failed
-            .map_or(Ok(()), Err)
-            .and_then(|()| self.print(&Line::Report(Finished { report: &report, finished_at })))
-            .and_then(|()| {
-                let rate = report.rows as f64 / took;
-                if self.json { Ok(()) } else { say::line(format!("took          {took:.1} s, {rate:.0} rows/s")) }
-            });
-        match (report.problems, printed) {
-            (0, printed) => printed,
-            (_, Err(failure)) if !failure.is_closed_pipe() => Err(failure),
-            // The exit status reports problems even if their output is not read to the end.
-            (problems, _) => Err(Failure::Other(format!("{problems} problems: the trail is not what was recorded"))),
-        }
+        shown.end(&report, begin, failed)
     }
 
     fn print(&self, line: &Line<'_>) -> Result<(), Failure> {
@@ -286,11 +360,67 @@ impl Verify {
                     report.checkpoints,
                     count(report.signatures, "signature", "signatures")
                 )?;
+                if report.time_stamps > 0 {
+                    writeln!(output, "time stamps   {} of checkpoints verified", report.time_stamps)?;
+                }
                 let verdict = if report.problems == 0 { "nothing was changed" } else { "NOT what was recorded" };
                 writeln!(output, "problems      {}: {verdict}", report.problems)?;
             }
         }
         Ok(())
+    }
+}
+
+/// A verification under way, as it is shown.
+struct Shown<'a> {
+    command: &'a Verify,
+    bar: ProgressBar,
+}
+
+impl<'a> Shown<'a> {
+    fn new(command: &'a Verify) -> Self {
+        let bar =
+            ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_finish(ProgressFinish::AndClear);
+        if !io::stderr().is_terminal() {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        if let Ok(style) = ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} rows, {per_sec}, {eta} left")
+        {
+            bar.set_style(style);
+        }
+        Self { command, bar }
+    }
+
+    fn at(&self, done: u64, of: u64) {
+        self.bar.set_length(of);
+        self.bar.set_position(done);
+    }
+
+    fn found(&self, finding: &Finding, failed: &mut Option<Failure>) {
+        let printed = self.bar.suspend(|| self.command.print(&Line::Finding(finding)));
+        *failed = failed.take().or(printed.err());
+    }
+
+    fn end(&self, report: &Report, begin: Instant, failed: Option<Failure>) -> Result<(), Failure> {
+        self.bar.finish_and_clear();
+        let (took, finished_at) = (begin.elapsed().as_secs_f64(), Timestamp::from(SystemTime::now()));
+        let printed = failed
+            .map_or(Ok(()), Err)
+            .and_then(|()| self.command.print(&Line::Report(Finished { report, finished_at })))
+            .and_then(|()| {
+                let rate = report.rows as f64 / took;
+                if self.command.json {
+                    Ok(())
+                } else {
+                    say::line(format!("took          {took:.1} s, {rate:.0} rows/s"))
+                }
+            });
+        match (report.problems, printed) {
+            (0, printed) => printed,
+            (_, Err(failure)) if !failure.is_closed_pipe() => Err(failure),
+            // The exit status reports problems even if their output is not read to the end.
+            (problems, _) => Err(Failure::Other(format!("{problems} problems: the trail is not what was recorded"))),
+        }
     }
 }
 

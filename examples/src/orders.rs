@@ -33,7 +33,7 @@ pub enum OrderType {
     Limit,
 }
 
-/// What somebody wants traded.
+/// An order, as its sender wants it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Request {
     /// The instrument.
@@ -50,7 +50,7 @@ pub struct Request {
     pub idempotency_key: String,
     /// How sure the model is, from 0 to 1.
     pub confidence: f64,
-    /// Who asks.
+    /// The sender.
     pub requested_by: String,
 }
 
@@ -65,9 +65,9 @@ pub enum InvalidRequest {
     OutOfRange {
         /// Which number.
         what: &'static str,
-        /// What it is.
+        /// The value.
         value: f64,
-        /// What it should be.
+        /// The values that are allowed.
         expected: &'static str,
     },
     /// A limit order needs its limit.
@@ -82,7 +82,7 @@ impl Request {
     /// Checks what the types do not.
     ///
     /// # Errors
-    /// What is wrong.
+    /// The mistake.
     pub fn check(self) -> Result<Self, InvalidRequest> {
         let out_of_range = |what, value, expected| Err(InvalidRequest::OutOfRange { what, value, expected });
         if self.ticker.is_empty() {

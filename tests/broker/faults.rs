@@ -1,8 +1,10 @@
 //! The broker loses, repeats and reorders; everything is killed. Nothing is lost, nothing is doubled.
 
-use crate::scene::{Scene, Taking};
+use crate::scene::{Scene, Taking, service};
 use async_nats::HeaderMap;
 use async_nats::jetstream;
+use audit_runtime::relay::Relay;
+use audit_runtime::{Event, Nats};
 use futures_util::StreamExt;
 use std::time::Duration;
 use tests::nats::small_stream;
@@ -156,4 +158,42 @@ async fn answers_that_are_lost_are_asked_for_again() {
     audit.flush().await.unwrap();
     audit.shutdown(Duration::from_secs(10)).await.unwrap();
     relay.end().await;
+}
+
+#[tokio::test]
+async fn a_journal_with_many_stored_batches_is_adopted_by_small_messages() {
+    let Some(server) = tests::NatsServer::start("max_payload: 65536") else { return };
+    let nats = Nats::new(server.url()).max_payload(64 << 10);
+    Relay::set_up(&nats, &small_stream()).await.unwrap();
+    let database = Database::new().await;
+    let relay = Taking::start(&database.url, &nats);
+    let audit = service(&nats, database.journals.path()).batch_rows(1).data_limit(1 << 10).start().unwrap();
+    for _ in 0..1_500 {
+        audit.record(Event::new("order.submitted")).unwrap();
+    }
+    eventually("they are stored", || async { database.events().await == 1_500 }).await;
+    relay.end().await;
+    // A message that answers the last request of that relay would come again after a minute.
+    let stream = jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    eventually("its requests are over", || async {
+        let consumer: jetstream::consumer::PullConsumer =
+            stream.get_consumer_from_stream("audit-relay", "AUDIT").await.unwrap();
+        consumer.get_info().await.unwrap().num_waiting == 0
+    })
+    .await;
+    for _ in 0..10 {
+        audit.record(Event::new("order.submitted")).unwrap();
+    }
+    database.abandon(audit).await;
+    // The answer that tells an adopter of these batches is larger than a message, and so would be the
+    // question whether the disk has them.
+    let relay = Taking::start(&database.url, &nats);
+    let audit = service(&nats, database.journals.path()).data_limit(1 << 10).start().unwrap();
+    eventually("the journal is adopted", || async {
+        database.events().await == 1_510 && database.journal_directories() == 1
+    })
+    .await;
+    audit.shutdown(Duration::from_secs(10)).await.unwrap();
+    relay.end().await;
+    database.is_unharmed().await;
 }

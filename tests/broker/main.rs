@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod adoption;
 mod faults;
 mod permissions;
 mod restored;

@@ -9,14 +9,15 @@ use std::path::Path;
 use tests::Database;
 use uuid::Uuid;
 
-struct Desk {
-    database: Database,
+/// A trail with a signing key.
+pub(crate) struct Desk {
+    pub(crate) database: Database,
     directory: tempfile::TempDir,
     public: String,
 }
 
 impl Desk {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let database = morning().await;
         let directory = tempfile::tempdir().unwrap();
         let made =
@@ -25,7 +26,7 @@ impl Desk {
         Self { database, directory, public: made.stdout.trim().to_owned() }
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         path(&self.directory, name)
     }
 
@@ -33,12 +34,12 @@ impl Desk {
         std::fs::read_to_string(self.directory.path().join(name)).unwrap()
     }
 
-    fn checkpoint(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn checkpoint(&self, arguments: &[&str]) -> Ran {
         let key = self.path("key");
         run(&self.database, &[&["checkpoint", "--key", key.as_str()], arguments].concat())
     }
 
-    fn verify(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn verify(&self, arguments: &[&str]) -> Ran {
         run(&self.database, &[&["verify", "--public-key", self.public.as_str()], arguments].concat())
     }
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod authority;
 mod catalogue;
 mod evidence;
 mod find;
@@ -18,6 +19,7 @@ mod pipes;
 mod policy;
 mod silence;
 mod status;
+mod timestamps;
 
 use std::process::{Command, Output};
 use tests::Database;

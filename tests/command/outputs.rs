@@ -24,6 +24,10 @@ fn a_form_that_a_subcommand_lacks_is_refused_with_those_it_has() {
         (&["proof", id], "timeline", "audit-trail proof offers json and ndjson"),
         (&["partitions"], "json", "audit-trail partitions prints text only"),
         (&["prune", "--before", "2019-01-01"], "json", "audit-trail prune prints text only"),
+        (&["retain", "/nowhere"], "json", "audit-trail retain prints text only"),
+        (&["restore", "/nowhere"], "json", "audit-trail restore prints text only"),
+        (&["hold", "add", "customer:42", "--reason", "x"], "json", "audit-trail hold add prints text only"),
+        (&["hold", "list"], "table", "audit-trail hold list offers json and ndjson"),
         (&["forget", "customer:42"], "json", "audit-trail forget prints text only"),
         (&["master-key", "/nowhere"], "json", "audit-trail master-key prints text only"),
         (&["journal", "status", "/tmp"], "csv", "audit-trail journal status offers json and ndjson"),
@@ -100,6 +104,11 @@ fn options_of_all_subcommands_are_shown_apart_and_only_where_they_have_an_effect
         (&["status"], [true, false, true, false]),
         (&["export"], [true, true, false, false]),
         (&["prune"], [true, false, false, false]),
+        (&["retain"], [true, false, false, false]),
+        (&["restore"], [true, false, false, false]),
+        (&["hold", "add"], [true, false, false, false]),
+        (&["hold", "list"], [true, false, true, false]),
+        (&["hold", "lift"], [true, false, false, false]),
         (&["journal", "ship"], [true, true, false, false]),
         (&["journal", "status"], [true, false, true, false]),
         (&["quarantine", "list"], [true, false, true, false]),
@@ -112,7 +121,9 @@ fn options_of_all_subcommands_are_shown_apart_and_only_where_they_have_an_effect
         let apart = help.split_once("Global options:").map_or("", |(_, apart)| apart);
         assert_eq!(options.map(|option| apart.contains(option)), visible, "{arguments:?}: {help}");
     }
-    for arguments in [&["status"][..], &["verify"], &["proof"], &["journal", "status"], &["quarantine", "list"]] {
+    for arguments in
+        [&["status"][..], &["verify"], &["proof"], &["journal", "status"], &["quarantine", "list"], &["hold", "list"]]
+    {
         let help = shown(arguments);
         assert!(help.contains("json or ndjson instead of text") && !help.contains("timeline"), "{help}");
     }

@@ -1,6 +1,7 @@
 //! Trails without a finding, and the ends of the command.
 
 use crate::scene::{Trail, ran};
+use audit_runtime::evidence::SigningKey;
 use serde_json::json;
 use tests::Database;
 
@@ -16,6 +17,25 @@ async fn a_healthy_trail_has_no_finding_and_no_check_is_left_out() {
     let text = provoked.text();
     assert!(text.code == 0 && text.stdout.starts_with("nothing found in "), "{}", text.stdout);
     audit.shutdown(std::time::Duration::from_secs(10)).await.unwrap();
+}
+
+#[tokio::test]
+async fn after_an_exchange_the_old_public_key_verifies_and_the_old_secret_key_is_named() {
+    let trail = Trail::healthy().await;
+    let new = SigningKey::generate("audit.example.com/doctor").unwrap();
+    trail.database.admin().rotate_key(&trail.key, &new, &[]).await.unwrap();
+    // At once, and once the new key has signed.
+    for _ in 0..2 {
+        let ran = ran(trail.command().args(["doctor", "--json"]).args(trail.options()));
+        assert_eq!(ran.names(), ["key-mismatch"], "{}", ran.stdout);
+        let finding = ran.finding("key-mismatch").unwrap();
+        assert!(finding["about"].as_str().unwrap().starts_with("--signing-key: the key "), "{finding}");
+        trail.database.admin().checkpoint(&new).await.unwrap();
+    }
+    trail.secret("signing.key", new.secret());
+    trail.verify();
+    let ran = ran(trail.command().args(["doctor", "--json"]).args(trail.options()));
+    assert_eq!((ran.code, ran.names()), (0, Vec::new()), "{}{}", ran.stdout, ran.stderr);
 }
 
 #[tokio::test]

@@ -2,7 +2,8 @@
 
 use crate::scene::{Scene, as_superuser};
 use audit_runtime::MasterKey;
-use audit_runtime::evidence::{Proof, ProofError, SigningKey};
+use audit_runtime::evidence::{Proof, ProofError, SigningKey, Tree};
+use audit_runtime::trail::{EventFilter, Trail};
 use serde_json::Value;
 use std::process::Output;
 use tests::Database;
@@ -144,6 +145,13 @@ async fn every_event_has_a_proof_that_both_verify_and_none_that_was_changed() {
             assert!(!verifier(&["proof", path.to_str().unwrap(), &key.to_string()]).unwrap().status.success());
         }
     }
+    // Each row is found as it was sealed, too.
+    let mut tree = Tree::new();
+    scene.database.admin().extend_tree(&mut tree).await.unwrap();
+    let events =
+        Trail::new(scene.database.pool.clone()).events(&EventFilter::new().limit(10_000)).await.unwrap().events;
+    let examined = scene.database.admin().examine(&events, &tree, Some(key)).await.unwrap();
+    assert!(examined.len() == ids.len() && examined.iter().all(|examination| examination.is_proven()), "{examined:#?}");
     let error = scene.database.admin().prove(Uuid::nil()).await.unwrap_err();
     assert!(matches!(error, ProofError::NotFound(_)), "{error}");
     let insert = "INSERT INTO audit_events (id, event_type, entity_type) VALUES ($1, 'a.thing', 'a')";

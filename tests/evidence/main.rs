@@ -30,6 +30,11 @@ async fn everything_that_waits_is_send() {
     is_send(&admin.grant(audit_runtime::admin::Role::Reader, "x"));
     is_send(&admin.forget("x"));
     is_send(&admin.prune(&audit_runtime::admin::Prune::new(chrono::DateTime::UNIX_EPOCH), |_| {}));
+    let hold = audit_runtime::admin::Hold::new();
+    is_send(&admin.add_hold(&hold, ""));
+    is_send(&admin.holds(true));
+    is_send(&admin.lift_hold(uuid::Uuid::nil(), ""));
+    is_send(&admin.reimport("", true, |_| {}));
     is_send(&admin.checkpoint(&key));
     is_send(&admin.rotate_key(&key, &key, &[]));
     let master = audit_runtime::MasterKey::generate();

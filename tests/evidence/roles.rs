@@ -42,7 +42,7 @@ pub async fn is_refused(pool: &PgPool, sql: &str) {
     assert_eq!(code, Some("42501".to_owned()), "{sql}: {error}");
 }
 
-const TABLES: [&str; 7] = [
+const TABLES: [&str; 8] = [
     "audit_events",
     "audit_batches",
     "audit_quarantine",
@@ -50,6 +50,7 @@ const TABLES: [&str; 7] = [
     "audit_tree",
     "audit_checkpoints",
     "audit_pruned",
+    "audit_timestamps",
 ];
 
 #[tokio::test(flavor = "multi_thread")]

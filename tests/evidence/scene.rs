@@ -71,9 +71,13 @@ async fn record(audit: &Audit, database: &Database, random: &mut StdRng) {
                 tx.commit().await.unwrap();
             }
             1 => {
-                let old = "INSERT INTO audit_events (id, event_type, entity_type, entity_id, actor, data, created_at) \
-                     VALUES ($1, 'order.filled', 'order', $2, 'python', '{\"price\": 12.50, \"n\": 1e3}', now() - interval '40 days')";
-                sqlx::query(old).bind(Uuid::new_v4()).bind(Uuid::new_v4()).execute(&database.pool).await.unwrap();
+                let old = "INSERT INTO audit_events (id, event_type, entity_type, entity_id, actor, data, created_at, context, targets) \
+                     VALUES ($1, 'order.filled', 'order', $2, 'python', '{\"price\": 12.50, \"n\": 1e3}', now() - interval '40 days', $3, $4)";
+                // The JSON value null is not a column without a value.
+                let mut null = || random.random::<bool>().then_some(serde_json::Value::Null);
+                let (context, targets) = (null(), null());
+                let old = sqlx::query(old).bind(Uuid::new_v4()).bind(Uuid::new_v4());
+                old.bind(context).bind(targets).execute(&database.pool).await.unwrap();
             }
             5 => {
                 let mut tx = database.pool.begin().await.unwrap();

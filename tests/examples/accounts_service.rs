@@ -41,6 +41,7 @@ impl Service {
         let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
         let listening = stdout.next().unwrap().unwrap();
         let url = listening.strip_prefix("listening on ").unwrap().to_owned();
+        tests::tls::ready();
         Self { child, stdout, url, client: Client::builder().no_proxy().build().unwrap(), master_key }
     }
 

@@ -1,4 +1,4 @@
-//! What the example services audit, as each stores it: a change of an attribute changes the snapshot.
+//! The catalogues of the example services, as each stores its own: a change of an attribute changes the snapshot.
 
 use audit_runtime::trail::{StoredCatalogue, Trail};
 use insta::assert_snapshot;

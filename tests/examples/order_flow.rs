@@ -94,6 +94,7 @@ async fn the_page_of_its_own_server_opens_the_three_orders_without_a_warning() {
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_secs(13) {
         for path in &paths {
+            tests::tls::ready();
             let shown = reqwest::get(format!("{address}{path}")).await.unwrap();
             // One viewer asks more than the server allows.
             let is_limited = shown.status() == 429;

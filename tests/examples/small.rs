@@ -98,6 +98,7 @@ async fn axum_records_who_asked_and_the_status() {
     let mut stdout = BufReader::new(server.stdout.take().unwrap()).lines();
     let listening = stdout.next().unwrap().unwrap();
     let address = listening.strip_prefix("listening on ").unwrap();
+    tests::tls::ready();
     let client = Client::builder().no_proxy().build().unwrap();
     for (order, status) in [(uuid::Uuid::now_v7(), StatusCode::NO_CONTENT), (uuid::Uuid::nil(), StatusCode::NOT_FOUND)]
     {

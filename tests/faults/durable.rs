@@ -1,11 +1,13 @@
 //! A server that crashes loses transactions that it has committed and not yet written. No adopter
 //! removes the journal of such events.
 
-use audit_runtime::Audit;
+use audit_runtime::{Audit, Event, audited};
 use sqlx::{Connection, PgConnection};
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tests::{Cluster, Config, Database, Proxy, eventually};
+use tests::{Cluster, Config, Database, Gate, Held, Proxy, RelayProcess, eventually};
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 /// Events of the journal that is adopted.
@@ -54,7 +56,8 @@ struct Busy {
 async fn busy(server: &Lazy, database: &Database) -> Busy {
     let journal = database.orphan(EVENTS as usize).await;
     let mut holder = PgConnection::connect(&database.url).await.unwrap();
-    sqlx::raw_sql("BEGIN").execute(&mut holder).await.unwrap();
+    // An idle process stores its catalogue after a while, and waits for the disk.
+    sqlx::raw_sql("BEGIN; LOCK TABLE audit_catalogue").execute(&mut holder).await.unwrap();
     let mut held = Vec::new();
     for _ in 0..HELD {
         let path = database.orphan(1).await;
@@ -122,5 +125,47 @@ async fn events_that_an_earlier_adopter_has_stored_are_on_the_disk_of_the_server
     server.crash(&mut database);
     assert_eq!(database.events().await, EVENTS);
     next.shutdown(Duration::from_secs(30)).await.unwrap();
+    database.is_unharmed().await;
+}
+
+#[audited(event = "job.done", id = none, intent)]
+async fn job(ends: oneshot::Receiver<()>) {
+    let _ = ends.await;
+}
+
+/// Behind a relay, the adopter's own connection lasts while the server crashes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_whose_end_the_server_loses_in_a_crash_is_not_taken_for_interrupted() {
+    let (server, mut database) = Lazy::start(QUIET).await;
+    let mut relay = RelayProcess::start(&database.url);
+    let journals = database.journals.path().to_owned();
+    let behind = |relay: &str| Audit::builder().relay(relay).journal(&journals).segment_bytes(1 << 20);
+    let audit = behind(&relay.address()).start().unwrap();
+    let (end, ends) = oneshot::channel();
+    let working = tokio::spawn(audit.scope(job(ends)));
+    eventually("the intent is stored", || async { database.events_of("job.done").await == 1 }).await;
+    relay.kill();
+    end.send(()).unwrap();
+    working.await.unwrap();
+    database.abandon(audit).await;
+    relay.up();
+    let cluster = Arc::new(Mutex::new(server.cluster));
+    let crashing = cluster.clone();
+    let (others, address) = (tempfile::tempdir().unwrap(), relay.address());
+    let gate = Gate::before(relay.socket(), Held::End, move || {
+        let mut cluster = crashing.lock().unwrap();
+        cluster.kill();
+        cluster.up();
+        // Another service has the relay connect again.
+        let other = Audit::builder().relay(&address).journal(others.path()).segment_bytes(1 << 20).start().unwrap();
+        other.record(Event::new("order.submitted")).unwrap().stored_blocking().unwrap();
+        other.shutdown_blocking(Duration::from_secs(10)).unwrap();
+    });
+    let next = behind(&gate.address()).start().unwrap();
+    eventually("it is adopted", || async { database.journal_directories() == 1 }).await;
+    next.shutdown(Duration::from_secs(30)).await.unwrap();
+    database.reconnect();
+    assert_eq!((database.events_of("job.done").await, database.events_of("audit.interrupted").await), (2, 0));
+    assert_eq!(database.count("SELECT count(*) FROM audit_quarantine").await, 0);
     database.is_unharmed().await;
 }

@@ -165,3 +165,52 @@ async fn an_adopter_sends_the_batches_that_a_dead_process_had_cut() {
     assert!(batches.iter().all(|(.., origin)| origin.starts_with("dead@")), "{batches:?}");
     database.is_unharmed().await;
 }
+
+/// The whole entries of a cut log, each of which contains its root.
+fn entries(log: &[u8]) -> Vec<Vec<u8>> {
+    let (mut rest, mut entries) = (log.get(32..).unwrap_or_default(), Vec::new());
+    while let Some((length, _)) = rest.split_first_chunk::<4>()
+        && let Some((entry, behind)) = rest.split_at_checked(8 + u32::from_le_bytes(*length) as usize)
+    {
+        entries.push(entry.to_vec());
+        rest = behind;
+    }
+    entries
+}
+
+#[tokio::test]
+async fn batches_that_the_cut_log_lacks_are_cut_as_the_next_one_states() {
+    let database = Database::new().await;
+    let proxy = Proxy::start(Cluster::shared().port());
+    proxy.rule(Rule::Stall);
+    let url = proxy.url(database.url.rsplit('/').next().unwrap());
+    let audit = database.audit().postgres(&*url).batch_rows(10).connections(8).start().unwrap();
+    let data = serde_json::json!({ "text": "x".repeat(4_000) });
+    (0..2_000).for_each(|_| drop(audit.record(Event::new("call.made").data(&data)).unwrap()));
+    let all = || -> Vec<Vec<u8>> {
+        database.cut_files().iter().flat_map(|file| entries(&std::fs::read(file).unwrap_or_default())).collect()
+    };
+    eventually("connections have a batch each", || async { all().len() >= 4 }).await;
+    database.abandon(audit).await;
+    // The directory was away for a time, or the disk full: the first and the last one are left.
+    let cuts = all();
+    for file in database.cut_files() {
+        let log = std::fs::read(&file).unwrap();
+        let kept = entries(&log).into_iter().filter(|entry| *entry == cuts[0] || Some(entry) == cuts.last());
+        std::fs::write(file, [log[..32].to_vec()].into_iter().chain(kept).flatten().collect::<Vec<_>>()).unwrap();
+    }
+    proxy.rule(Rule::Pass);
+    let next = database.audit().batch_rows(500).start().unwrap();
+    eventually("it is shipped", || async { database.journal_directories() == 1 }).await;
+    next.shutdown(Duration::from_secs(30)).await.unwrap();
+    assert_eq!(database.events().await, 2_000);
+    let roots: Vec<Vec<u8>> = sqlx::query_scalar("SELECT root FROM audit_batches ORDER BY first_position LIMIT $1")
+        .bind(cuts.len() as i64)
+        .fetch_all(&database.pool)
+        .await
+        .unwrap();
+    for (root, cut) in roots.iter().zip(cuts) {
+        assert!(cut.windows(32).any(|bytes| bytes == root));
+    }
+    database.is_unharmed().await;
+}

@@ -6,9 +6,13 @@ use serde_json::json;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+
+static BEGUN: Notify = Notify::const_new();
 
 #[audited(event = "report.made", id = none, intent)]
 async fn make_report() {
+    BEGUN.notify_one();
     std::future::pending::<()>().await;
 }
 
@@ -34,6 +38,7 @@ fn main() -> ExitCode {
             .expect("the trail starts");
         audit.install().expect("the first one");
         tokio::spawn(make_report());
+        BEGUN.notified().await;
         let recording = audit.clone();
         // Not the runtime's, which would wait for the next line.
         std::thread::spawn(move || record(&recording));

@@ -74,8 +74,11 @@ def field(value):
     return struct.pack(">i", len(data)) + data
 
 
+JSON_NULL = object()  # the JSON value null, where None is a column without a value
+
+
 def json_field(value):
-    return field(None if value is None else canonical(value))
+    return field(None if value is None else canonical(None if value is JSON_NULL else value))
 
 
 def sha(*parts):
@@ -257,7 +260,7 @@ async def trail(url, key):
     ):
         row = dict(row)
         for name in JSON:
-            row[name] = row[name] and loads(row[name])
+            row[name] = row[name] and (loads(row[name]) if row[name] != "null" else JSON_NULL)
         if row["batch"] is None:
             problems.append(f"not sealed: {row['id']}")
         else:
@@ -266,11 +269,11 @@ async def trail(url, key):
             if sealed is None or sealed != digest(row, batch["leaf_form"]):
                 problems.append(f"altered: {row['id']}")
         rows += 1
-    pruned = await prune_accounts(connection, problems)
+    pruned = await prune_accounts(connection, problems, batches)
     refused = {row["id"].bytes for row in await connection.fetch("SELECT id FROM audit_quarantine")}
     for batch in batches.values():
         gone = pruned.get(batch["id"], set())
-        for left in set(batch["entries"]) - refused - (set(batch["entries"]) if None in gone else gone):
+        for left in set(batch["entries"]) - refused - gone:
             problems.append(f"missing: {uuid.UUID(bytes=left)}")
     leaves = []
     for row in await connection.fetch("SELECT batch_id, leaf FROM audit_tree ORDER BY number"):
@@ -291,8 +294,13 @@ async def trail(url, key):
     print(json.dumps({"rows": rows, "batches": len(leaves), "checkpoints": checkpoints, "problems": problems}))
 
 
-async def prune_accounts(connection, problems):
-    """Which rows of which batches events say were pruned; None stands for all."""
+def stated_time(id):
+    """The begin of the millisecond that an id of version 7 states."""
+    return int.from_bytes(id[:6], "big") * 1000 - EPOCH
+
+
+async def prune_accounts(connection, problems, batches):
+    """Which rows of which batches events say were pruned, but those whose ids state a later time."""
     pruned = {}
     for event in await connection.fetch("SELECT id, data FROM audit_events WHERE event_type = 'audit.pruned'"):
         told = json.loads(event["data"])
@@ -307,8 +315,12 @@ async def prune_accounts(connection, problems):
         if sha(*fields).hex() != told.get("account") or sum(row["rows"] for row in account) != told.get("rows"):
             problems.append(f"not pruned: {event['id']}")
             continue
+        to = time(told["to"])
         for row in account:
-            ids = [None] if row["ids"] is None else [row["ids"][at : at + 16] for at in range(0, len(row["ids"]), 16)]
+            batch = batches[row["batch_id"]]
+            given = row["ids"] and [row["ids"][at : at + 16] for at in range(0, len(row["ids"]), 16)]
+            late = not batch["journal_id"].int
+            ids = [id for id in given or batch["entries"] if late or id[6] >> 4 != 7 or stated_time(id) < to]
             pruned.setdefault(row["batch_id"], set()).update(ids)
     return pruned
 
@@ -384,6 +396,13 @@ def time(written):
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
+def with_nulls(event):
+    """The rows of which this may be the text: null is a column without a value, or the JSON value null."""
+    for context in (None, JSON_NULL) if event["context"] is None else (event["context"],):
+        for targets in (None, JSON_NULL) if event.get("targets") is None else (event["targets"],):
+            yield event | {"context": context, "targets": targets, "data": JSON_NULL if event["data"] is None else event["data"]}
+
+
 def proof(file, key):
     given = loads(open(file).read())
     event, batch = given["event"], given["batch"]
@@ -394,12 +413,12 @@ def proof(file, key):
     for name in ("previous_root", "open_positions", "root"):
         batch[name] = batch[name] and bytes.fromhex(batch[name].removeprefix("\\x"))
     size, root = open_by(given["checkpoint"], keyring(key, exchanges(given.get("rotations", []))))
-    for leaf, path, top in (
-        (leaf_hash(event["id"].bytes + (digest(event, batch.get("leaf_form", 1)) or b"")), given["batch_path"], batch["root"]),
-        (batch_leaf(batch), given["tree_path"], root),
-    ):
+    leaves = (
+        leaf_hash(event["id"].bytes + (digest(row, batch.get("leaf_form", 1)) or b"")) for row in with_nulls(event)
+    )
+    for candidates, path, top in ((leaves, given["batch_path"], batch["root"]), ([batch_leaf(batch)], given["tree_path"], root)):
         hashes = [bytes.fromhex(node) for node in path["hashes"]]
-        if not path_leads(int(path["number"]), int(path["size"]), hashes, leaf, top):
+        if not any(path_leads(int(path["number"]), int(path["size"]), hashes, leaf, top) for leaf in candidates):
             sys.exit("the proof proves nothing")
     if int(given["tree_path"]["size"]) != size:
         sys.exit("the proof is for another checkpoint")
@@ -411,7 +430,7 @@ async def keys(url):
     wrong = []
     for row in await connection.fetch("SELECT id, entity_type, entity_id, entity_key, targets FROM audit_events"):
         named = [(row["entity_type"], row["entity_id"], row["entity_key"])]
-        for target in json.loads(row["targets"] or "[]"):
+        for target in json.loads(row["targets"] or "[]") or []:
             named.append((target["type"], uuid.UUID(target["id"]), target.get("key")))
         for kind, identity, key in named:
             if key is not None and uuid.uuid5(uuid.uuid5(uuid.NAMESPACE_URL, f"urn:audit:{kind}"), key) != identity:
@@ -420,11 +439,12 @@ async def keys(url):
     print(json.dumps(wrong))
 
 
-if sys.argv[1] == "keys":
-    asyncio.run(keys(*sys.argv[2:]))
-elif sys.argv[1] == "trail":
-    asyncio.run(trail(*sys.argv[2:]))
-elif sys.argv[1] == "personal":
-    asyncio.run(personal(*sys.argv[2:]))
-else:
-    proof(*sys.argv[2:])
+if __name__ == "__main__":
+    if sys.argv[1] == "keys":
+        asyncio.run(keys(*sys.argv[2:]))
+    elif sys.argv[1] == "trail":
+        asyncio.run(trail(*sys.argv[2:]))
+    elif sys.argv[1] == "personal":
+        asyncio.run(personal(*sys.argv[2:]))
+    else:
+        proof(*sys.argv[2:])

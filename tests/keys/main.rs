@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod chain;
+mod cut;
 mod exchange;
 mod files;
 mod loss;

@@ -224,6 +224,7 @@ async fn axum_handlers() {
             recorded.scope(next.run(request))
         }))
         .with_state(Users::from("users"));
+    tests::tls::ready();
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let placeholder = "http://127.0.0.1/";
     let (status, _) = serve(router.clone(), client.get(placeholder), &format!("/users/{ID}")).await;

@@ -81,7 +81,7 @@ impl Adopter {
                 let ends_here = self.stored.first().is_some_and(|stored| stored.cut.first <= at)
                     || (*is_again && made.cut.end <= at)
                     || cut_of(at).is_some_and(|cut| first < cut.first)
-                    || self.original_start(at).is_some_and(|original| first < original);
+                    || (!*is_again && self.original_start(at).is_some_and(|original| first < original));
                 if ends_here {
                     break;
                 }
@@ -133,7 +133,7 @@ impl Adopter {
         Ok(())
     }
 
-    /// Syncs the log before the batch leaves: `Adoption::ship`.
+    /// Syncs the log before the batch leaves: `Adoption::send`.
     pub fn sync_log(&mut self, disk: &mut Disk, rules: &Rules) {
         let Some(carried) = &mut self.carried else { return };
         let segment = match rules.sync_of {
@@ -144,7 +144,7 @@ impl Adopter {
         carried.phase = Phase::MayLeave;
     }
 
-    /// The batch in hand is stored: the end of `Adoption::ship`.
+    /// The batch in hand is stored: `Adoption::next_stored`.
     pub fn stored(&mut self) {
         let shipped = self.carried.take().map(|carried| one(carried.batch.cut.first));
         self.firsts |= shipped.unwrap_or(0);

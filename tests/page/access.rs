@@ -1,4 +1,4 @@
-//! Who may see what.
+//! The rights of each user.
 
 use crate::scene::{accounts, ids, key};
 use crate::server::{Page, sent};

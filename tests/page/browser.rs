@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// What a browser is started with.
+/// The settings with which a browser starts.
 #[derive(Clone, Copy)]
 pub struct Settings {
     pub width: u32,

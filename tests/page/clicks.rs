@@ -1,4 +1,4 @@
-//! What people do on the page: with clicks alone, without script, by keyboard, while events arrive.
+//! Uses of the page: with clicks alone, without script, by keyboard, while events arrive.
 
 use crate::browser::{Browser, Settings, is_there};
 use crate::scene::{accounts, as_superuser, ids, key, record};

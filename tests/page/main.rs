@@ -8,6 +8,7 @@ mod catalogue;
 mod clicks;
 mod evidence;
 mod exports;
+mod further;
 mod fuzz;
 mod hostile;
 mod looks;

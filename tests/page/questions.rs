@@ -10,7 +10,7 @@ use fantoccini::key::Key;
 use serde_json::{Value, json};
 use tests::Database;
 
-/// What the accounts service records, with another tenant's events between, older than a page shows.
+/// Events of the accounts service, with another tenant's events between, older than a page shows.
 async fn accounts_service() -> (Database, audit_runtime::evidence::SigningKey) {
     let (database, key) = (Database::new().await, key());
     let by = |audit: &Audit, second: i64, event: Event, actor: &str, data: &Value| {

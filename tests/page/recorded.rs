@@ -1,4 +1,4 @@
-//! Who looked at what is on record before anything is shown.
+//! Each view is on record before anything is shown.
 
 use crate::scene::{accounts, ids, key};
 use crate::server::Page;

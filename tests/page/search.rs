@@ -98,11 +98,26 @@ async fn a_text_that_is_a_key_is_found_at_once_and_in_values_on_request() {
     .await;
     let page = Page::start(&database, &[]);
     let shown = page.page("/?find=INV-17").await;
-    assert!(shown.contains("1 event contains") && shown.contains("href=\"/?find=INV-17&amp;count=1\""), "{shown}");
-    let shown = page.page("/?find=INV-17&count=1").await;
-    assert!(shown.contains("2 events contain") && !shown.contains("in all values, too"), "{shown}");
+    let link = "href=\"/?find=INV-17&amp;in=values\"";
+    assert!(shown.contains("1 event has the text as a key") && shown.contains(link), "{shown}");
+    let shown = page.page("/?find=INV-17&in=values").await;
+    assert!(shown.contains("1 event has the text in a value") && !shown.contains(link), "{shown}");
+    // The condition goes with its part of events.
+    assert!(shown.contains("href=\"/?\" aria-label=\"Remove the condition find\""), "{shown}");
+    let list = page.json("/events.json?find=INV-17").await;
+    assert_eq!((&list["values"], &list["older"]), (&json!("/events.json?find=INV-17&in=values"), &Value::Null));
     // Where no key is the text, values are looked at.
-    assert!(page.page("/?find=about+INV-17").await.contains("1 event contains"));
+    assert!(page.page("/?find=about+INV-17").await.contains("1 event has the text in a value"));
+    let list = page.json("/events.json?find=about+INV-17").await;
+    assert_eq!((list["events"].as_array().unwrap().len(), &list["values"]), (1, &Value::Null));
+    for (query, named) in [
+        ("find=INV-17&newer=1764000000123456.000000000000700080000000000000cc", "newer: events that contain"),
+        ("find=INV-17&older=1764000000123456.000000000000700080000000000000cc", "older: with find, write in="),
+        ("in=values", "in: it states where"),
+    ] {
+        let answer = page.answer(&format!("/events.json?{query}")).await;
+        assert!(answer.status == StatusCode::BAD_REQUEST && answer.text.contains(named), "{query}: {}", answer.text);
+    }
 }
 
 #[tokio::test]

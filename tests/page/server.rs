@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use tests::Database;
 use tests::examples::audit_trail;
+use tests::tls;
 
 /// A server that ends with the test.
 pub struct Page {
@@ -38,6 +39,10 @@ impl Page {
         if !arguments.contains(&"--requests-per-second") {
             command.args(["--requests-per-second", "0"]);
         }
+        // Those tests that are not about it wait for the whole list, however busy the machine is.
+        if !arguments.contains(&"--look-for") {
+            command.args(["--look-for", "4000"]);
+        }
         command.env("DATABASE_URL", url).env("USER", "ann").env("TZ", "UTC");
         command.env_remove("AUDIT_CHECKPOINT_PUBLIC_KEY").env_remove("AUDIT_MASTER_KEY").env_remove("AUDIT_WRITER_URL");
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
@@ -61,6 +66,7 @@ impl Page {
                 further.lock().unwrap().push(line);
             }
         });
+        tls::ready();
         Self { child, url, client: Client::builder().redirect(Policy::none()).build().unwrap(), said }
     }
 

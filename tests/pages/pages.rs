@@ -74,6 +74,7 @@ pub fn path(page: &str, sample: &Sample) -> String {
         "search, a key as text" => format!("/?find={}", order(*number)),
         "search, a text in values" => "/?find=the+desk+is+closed".into(),
         "search, a text that is nowhere" => "/?find=no+such+text".into(),
+        "search, a text that is nowhere, further" => "/?find=no+such+text&look=1".into(),
         "entity" => format!("/entity/order/{}", order(*number)),
         "entity of many events" => format!("/entity/account/{}", account(*number)),
         "event, verified" => format!("/event/{id}"),
@@ -91,7 +92,7 @@ pub fn path(page: &str, sample: &Sample) -> String {
     }
 }
 
-const PAGES: [(&str, usize); 36] = [
+const PAGES: [(&str, usize); 37] = [
     ("search", REPEATS),
     ("search, JSON", REPEATS),
     ("search, an event type", REPEATS),
@@ -106,14 +107,15 @@ const PAGES: [(&str, usize); 36] = [
     ("search, the largest tenant", REPEATS),
     ("search, a rare value of the data", REPEATS),
     ("search, a frequent value of the data", REPEATS),
-    ("search, a value of the context", FEW),
+    ("search, a value of the context", REPEATS),
     ("search, a value of the context, a day", REPEATS),
     ("search, since an hour", REPEATS),
     ("search, a day of a type", REPEATS),
     ("search, a page from the middle", REPEATS),
-    ("search, a key as text", FEW),
-    ("search, a text in values", FEW),
-    ("search, a text that is nowhere", FEW),
+    ("search, a key as text", REPEATS),
+    ("search, a text in values", REPEATS),
+    ("search, a text that is nowhere", REPEATS),
+    ("search, a text that is nowhere, further", FEW),
     ("search, counted on request", FEW),
     ("entity", REPEATS),
     ("entity of many events", REPEATS),

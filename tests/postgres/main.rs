@@ -14,6 +14,7 @@ mod history;
 mod interop;
 mod keys;
 mod library;
+mod look;
 mod plans;
 mod policy;
 mod runtimes;

@@ -46,10 +46,10 @@ fn main() {
     charts::draw(&measured, &docs.join("charts"));
     let mut text = String::from(include_str!("introduction.md"));
     let _ = writeln!(text, "\n## The machine\n\n```text\n{}```\n", std::fs::read_to_string(machine).unwrap());
-    text.push_str("## What was to be reached\n\n");
+    text.push_str("## Goals\n\n");
     let rows = goals::goals(&measured).into_iter().map(goals::Goal::cells);
     table(&mut text, &["what", "against", "measured", "at least", ""], rows);
-    text.push_str("## What a call pays\n\n![nanoseconds a call](charts/capture.svg)\n\n");
+    text.push_str("## Cost of a call\n\n![nanoseconds a call](charts/capture.svg)\n\n");
     let rows = measured.capture.iter().map(|(name, figures)| {
         vec![name.clone(), short(figures.median), format!("{} to {}", short(figures.lower), short(figures.upper))]
     });

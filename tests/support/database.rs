@@ -151,10 +151,17 @@ impl Database {
     /// # Panics
     /// The directory of journals cannot be read.
     pub fn cut_logs(&self) -> Vec<u8> {
+        self.cut_files().iter().flat_map(|log| std::fs::read(log).unwrap_or_default()).collect()
+    }
+
+    /// The files of cut logs, those of one journal in their order.
+    pub fn cut_files(&self) -> Vec<PathBuf> {
         let journals = std::fs::read_dir(self.journals.path()).unwrap().flatten().map(|entry| entry.path());
         let files = journals.flat_map(std::fs::read_dir).flatten().flatten().map(|file| file.path());
-        let logs = files.filter(|file| file.extension().is_some_and(|extension| extension == "cuts"));
-        logs.flat_map(|log| std::fs::read(log).unwrap_or_default()).collect()
+        let mut files: Vec<_> =
+            files.filter(|file| file.extension().is_some_and(|extension| extension == "cuts")).collect();
+        files.sort();
+        files
     }
 
     /// Leaves a journal of so many events, like a process that dies while PostgreSQL is away, and

@@ -5,15 +5,17 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
-/// As the first command of the README compiles them.
-const OF_EXAMPLES: &[&str] = &["--package", "examples"];
+/// As `cargo test --workspace --all-features` has compiled all that programs stand on: beside a test, crates
+/// have the features that dev-dependencies ask for, and would be compiled once more without one.
+/// `scripts/test.sh` checks the examples with the features that the README's first command gives them.
+const AS_TESTS: &[&str] = &["--workspace", "--all-features", "--test", "architecture"];
 
 /// The binary of an example. The whole workspace is built before tests run.
 ///
 /// # Panics
 /// It cannot be built.
 pub fn binary(name: &str) -> PathBuf {
-    built("--bin", name, OF_EXAMPLES)
+    built("--bin", name)
 }
 
 /// The command `audit-trail`.
@@ -21,8 +23,7 @@ pub fn binary(name: &str) -> PathBuf {
 /// # Panics
 /// It cannot be built.
 pub fn audit_trail() -> PathBuf {
-    // As `cargo test --workspace --all-features` has compiled all it stands on.
-    built("--bin", "audit-trail", &["--workspace", "--all-features"])
+    built("--bin", "audit-trail")
 }
 
 /// One of the small examples.
@@ -30,11 +31,11 @@ pub fn audit_trail() -> PathBuf {
 /// # Panics
 /// It cannot be built.
 pub fn example(name: &str) -> PathBuf {
-    built("--example", name, OF_EXAMPLES)
+    built("--example", name)
 }
 
 /// Builds a program once for all tests of this process.
-fn built(kind: &str, name: &str, packages: &[&str]) -> PathBuf {
+fn built(kind: &str, name: &str) -> PathBuf {
     static BUILT: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let mut done = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     if !done.contains(name) {
@@ -42,7 +43,7 @@ fn built(kind: &str, name: &str, packages: &[&str]) -> PathBuf {
         // Up to date in a workspace test run, where this costs a moment. A lone `-p tests` builds
         // it here.
         let mut build = Command::new(cargo);
-        build.args(["build", "--quiet", kind, name]).args(packages);
+        build.args(["build", "--quiet", kind, name]).args(AS_TESTS);
         // Variables of the test's own package make build scripts run again, and all that depends on
         // them.
         let of_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");

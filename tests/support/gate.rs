@@ -17,16 +17,19 @@ pub enum Held {
     Batch,
     /// The answer to a batch: the database has committed it.
     Stored,
+    /// A question about a journal of which every batch is answered.
+    End,
 }
 
 impl Held {
     fn stops(self, message: &Message) -> bool {
-        let key: &[u8] = match self {
-            Self::Greeting => b"\"ask\":{\"hello\"",
-            Self::Batch => b"\"ask\":{\"store\"",
-            Self::Stored => b"\"answer\":{\"stored\"",
+        let keys: &[&[u8]] = match self {
+            Self::Greeting => &[b"\"ask\":{\"hello\""],
+            Self::Batch => &[b"\"ask\":{\"store\""],
+            Self::Stored => &[b"\"answer\":{\"stored\""],
+            Self::End => &[b"\"ask\":{\"durable\"", b"\"ask\":{\"interrupt\""],
         };
-        message.header.windows(key.len()).any(|bytes| bytes == key)
+        keys.iter().any(|key| message.header.windows(key.len()).any(|bytes| bytes == *key))
     }
 }
 
@@ -53,6 +56,21 @@ impl Gate {
             Ok(Onward::Go)
         });
         Self { proxy, held }
+    }
+
+    /// A gate that stops nothing, and does something before the first message of this kind goes on.
+    pub fn before(target: PathBuf, kind: Held, act: impl FnOnce() + Send + 'static) -> Self {
+        let act = Mutex::new(Some(act));
+        let proxy = FrameProxy::start(target, move |_, message, to| {
+            if kind.stops(&message)
+                && let Some(act) = locked(&act).take()
+            {
+                act();
+            }
+            to.write_all(&message.bytes())?;
+            Ok(Onward::Go)
+        });
+        Self { proxy, held: Arc::default() }
     }
 
     /// The address of its socket.

@@ -25,6 +25,7 @@ pub mod silence;
 pub mod small_disk;
 mod standby;
 pub mod terminal;
+pub mod tls;
 pub mod wait;
 
 pub use bouncer::Bouncer;

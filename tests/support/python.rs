@@ -16,17 +16,23 @@ pub fn python() -> Option<&'static Path> {
 }
 
 fn find() -> Option<PathBuf> {
+    with("python", &["asyncpg>=0.29,<1", "cryptography>=42"], "import asyncpg, cryptography")
+}
+
+/// A Python with packages, in a virtual environment of this name below the target directory. Returns
+/// `None`, and prints a loud line, where Python is missing.
+///
+/// # Panics
+/// There is Python, but the packages cannot be installed, or what they offer cannot be imported.
+pub fn with(name: &str, packages: &[&str], import: &str) -> Option<PathBuf> {
     if !Command::new("python3").arg("--version").output().is_ok_and(|output| output.status.success()) {
-        eprintln!("LEFT OUT: there is no python3 here, so nothing is known about the existing system's side");
+        eprintln!("LEFT OUT: there is no python3 here, so nothing is known about other programs that read this");
         return None;
     }
     let target = std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned();
-    let environment = target.join("python");
+    let environment = target.join(name);
     let python = environment.join("bin/python");
-    let has_all = || {
-        let output = Command::new(&python).args(["-c", "import asyncpg, cryptography"]).output();
-        output.is_ok_and(|output| output.status.success())
-    };
+    let has_all = || Command::new(&python).args(["-c", import]).output().is_ok_and(|output| output.status.success());
     if !has_all() {
         let run = |command: &mut Command| {
             let output = command.output().unwrap();
@@ -34,10 +40,30 @@ fn find() -> Option<PathBuf> {
             assert!(output.status.success(), "{command:?} (on Debian, install python3-venv): {errors}");
         };
         run(Command::new("python3").args(["-m", "venv"]).arg(&environment));
-        run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "asyncpg>=0.29,<1", "cryptography>=42"]));
-        assert!(has_all(), "asyncpg and cryptography are installed, and cannot be imported");
+        run(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(packages));
+        assert!(has_all(), "{packages:?} are installed, and {import:?} fails");
     }
     Some(python)
+}
+
+/// A Python that has `duckdb` as well, for lakes.
+///
+/// # Panics
+/// There is Python, and `duckdb` cannot be installed.
+pub fn with_duckdb() -> Option<&'static Path> {
+    static PYTHON: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let find = || {
+        let python = python()?;
+        let has_it =
+            || Command::new(python).args(["-c", "import duckdb"]).output().is_ok_and(|output| output.status.success());
+        if !has_it() {
+            let install = ["-m", "pip", "install", "--quiet", "duckdb>=1.1,<2"];
+            let output = Command::new(python).args(install).output().unwrap();
+            assert!(has_it(), "duckdb cannot be installed: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Some(python.to_owned())
+    };
+    PYTHON.get_or_init(find).as_deref()
 }
 
 /// A program of these tests.

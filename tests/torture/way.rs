@@ -32,6 +32,8 @@ pub(crate) struct Broker {
     purges: usize,
     /// A backup may be restored, so that the stream has to keep what was stored.
     keeps_all: bool,
+    /// The relays have still to read the stream as far as this message.
+    reads_until: Option<u64>,
 }
 
 impl Way {
@@ -47,7 +49,14 @@ impl Way {
                 let servers =
                     if nodes == 3 { NatsServer::cluster("") } else { NatsServer::start("").map(|one| vec![one]) };
                 let servers = servers.expect("a NATS server; see scripts/test.sh --install");
-                let broker = Broker { servers, relays: Vec::new(), kills: [0; 2], purges: 0, keeps_all: false };
+                let broker = Broker {
+                    servers,
+                    relays: Vec::new(),
+                    kills: [0; 2],
+                    purges: 0,
+                    keeps_all: false,
+                    reads_until: None,
+                };
                 broker.set_up(runtime);
                 let relay = || RelayProcess::start_nats(beside("audit-trail"), url, &broker.urls());
                 let relays = vec![relay(), relay()];
@@ -95,9 +104,10 @@ impl Way {
     }
 
     /// Has the relays read the stream from its beginning.
-    pub(crate) fn read_again(&self, runtime: &Runtime) {
+    pub(crate) fn read_again(&mut self, runtime: &Runtime) {
         if let Self::Broker(broker) = self {
-            wait::until("the consumer is gone", || runtime.block_on(forget_consumer(&broker.urls())).ok());
+            let last = wait::until("the consumer is gone", || runtime.block_on(forget_consumer(&broker.urls())).ok());
+            broker.reads_until = Some(last);
         }
     }
 
@@ -137,6 +147,15 @@ impl Broker {
         wait::until("the stream is made", || runtime.block_on(Relay::set_up(&Nats::new(self.urls()), &settings)).ok());
     }
 
+    /// Returns whether the relays have read what the stream had when a backup was restored.
+    fn has_read_again(&mut self, runtime: &Runtime) -> bool {
+        let has_read = |last| runtime.block_on(read_to(&self.urls())).is_ok_and(|read| read >= last);
+        if self.reads_until.is_some_and(has_read) {
+            self.reads_until = None;
+        }
+        self.reads_until.is_none()
+    }
+
     fn interfere(&mut self, random: &mut StdRng, runtime: &Runtime) {
         match random.random_range(0..10) {
             0 | 1 => {
@@ -154,7 +173,7 @@ impl Broker {
                 }
             }
             // Everything that waits in the broker is lost. A lone server loses its disk, a cluster its stream.
-            3 if !self.keeps_all => {
+            3 if !self.keeps_all && self.has_read_again(runtime) => {
                 self.purges += 1;
                 if let [server] = &mut self.servers[..] {
                     server.kill();
@@ -177,13 +196,21 @@ async fn stream(urls: &str) -> Result<async_nats::jetstream::stream::Stream, asy
     Ok(async_nats::jetstream::new(client).get_stream("AUDIT").await?)
 }
 
-async fn forget_consumer(urls: &str) -> Result<(), async_nats::Error> {
-    let stream = stream(urls).await?;
+/// Removes the consumer, and returns the number of the stream's last message.
+async fn forget_consumer(urls: &str) -> Result<u64, async_nats::Error> {
+    let mut stream = stream(urls).await?;
     let gone = stream.delete_consumer("audit-relay").await;
     if stream.get_consumer::<async_nats::jetstream::consumer::pull::Config>("audit-relay").await.is_ok() {
         gone?;
     }
-    Ok(())
+    Ok(stream.info().await?.state.last_sequence)
+}
+
+/// Returns the number of the last message of which all before it are stored, too.
+async fn read_to(urls: &str) -> Result<u64, async_nats::Error> {
+    let stream = stream(urls).await?;
+    let consumer = stream.get_consumer::<async_nats::jetstream::consumer::pull::Config>("audit-relay").await;
+    Ok(consumer?.cached_info().ack_floor.stream_sequence)
 }
 
 async fn purge(urls: &str) -> Result<(), async_nats::Error> {

@@ -11,7 +11,7 @@ use tests::{Cluster, Config, Database, before, eventually};
 /// The tables with what is recorded and its evidence. Partitions are published as their parent, so
 /// that those of the subscriber may differ.
 const PUBLISH: &str = "CREATE PUBLICATION audit FOR TABLE audit_events, audit_batches, audit_quarantine, audit_late, audit_tree, \
-     audit_checkpoints, audit_pruned, audit_keys, audit_catalogue, audit_journals WITH (publish_via_partition_root = true)";
+     audit_checkpoints, audit_pruned, audit_keys, audit_catalogue, audit_timestamps, audit_journals, audit_holds WITH (publish_via_partition_root = true)";
 
 /// The rows of each table. Each is copied by a worker of its own.
 async fn counts(database: &Database) -> Vec<i64> {

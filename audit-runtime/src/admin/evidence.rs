@@ -7,18 +7,19 @@ use crate::evidence::coverage::coverage;
 use crate::evidence::error::Failure;
 use crate::evidence::examine::examine;
 use crate::evidence::head::SignedHead;
-use crate::evidence::proof::{self, prove, prove_archived};
+use crate::evidence::proof::{prove, prove_archived};
+use crate::evidence::proof_error;
 use crate::evidence::restored::restore;
-use crate::evidence::rotation::rotate;
+use crate::evidence::rotation::{key_in_force, rotate};
+use crate::evidence::stamp;
 use crate::evidence::tree::extend;
-use crate::evidence::unbatched::Lookback;
+use crate::evidence::unbatched::{Lookback, seal};
 use crate::evidence::{
-    Checkpoint, Coverage, EvidenceError, Examination, Proof, ProofError, PublicKey, Report, Restoration, SigningKey,
-    Tree, Verification,
+    Checkpoint, Coverage, EventCopies, EvidenceError, Examination, KeyError, Proof, ProofError, PublicKey, Report,
+    Restoration, SigningKey, Tree, Verification,
 };
 use crate::postgres::DatabaseError;
 use crate::record::TrailEvent;
-use crate::retention::{Prune, PruneError, PruneReport};
 use uuid::Uuid;
 
 #[cfg_attr(docsrs, doc(cfg(feature = "evidence")))]
@@ -54,6 +55,32 @@ impl Admin {
         made.await.map_err(Failure::into_public)
     }
 
+    /// Returns whether the role may seal rows that came without a batch.
+    ///
+    /// # Errors
+    /// The database cannot be reached, or lacks the tables.
+    pub async fn may_seal(&self) -> Result<bool, DatabaseError> {
+        let may = "SELECT has_table_privilege('audit_late', 'INSERT') AND has_table_privilege('audit_batches', 'INSERT') \
+             AND NOT pg_is_in_recovery()";
+        sqlx::query_scalar(may).fetch_one(&self.pool).await.map_err(DatabaseError::of)
+    }
+
+    /// Seals rows that came without a batch, as a checkpoint does first, and returns how many: all of
+    /// them, or those of the last day.
+    ///
+    /// # Errors
+    /// The database cannot be reached or does not allow it.
+    pub async fn seal_rows(&self, all: bool) -> Result<u64, DatabaseError> {
+        let sealed = async {
+            let mut connection = self.pool.acquire().await?;
+            seal(&mut connection, if all { Lookback::All } else { Lookback::Recent }).await
+        };
+        sealed.await.map_err(|failure| match failure.into_public() {
+            EvidenceError::Database(error) => error,
+            other => DatabaseError::of(sqlx::Error::Protocol(other.to_string())),
+        })
+    }
+
     /// Exchanges the key that signs the log, by a last checkpoint of the old one.
     ///
     /// The checkpoint states both public keys, and both keys sign it. From then on, the new key signs,
@@ -79,6 +106,20 @@ impl Admin {
         made.await.map_err(Failure::into_public)
     }
 
+    /// Returns the key that signs the log today, for somebody who has this one: itself, or the one for
+    /// which it was exchanged.
+    ///
+    /// # Errors
+    /// The database cannot be reached or does not allow it. The inner error is that of the last
+    /// checkpoint: another key signed it, or it was changed.
+    pub async fn key_in_force(&self, key: &PublicKey) -> Result<Result<PublicKey, KeyError>, DatabaseError> {
+        let found = async {
+            let mut connection = self.pool.acquire().await?;
+            key_in_force(&mut connection, key).await
+        };
+        found.await.map_err(DatabaseError::of)
+    }
+
     /// Continues the log under the name of another key, after the database went back in time.
     ///
     /// `last` is the last checkpoint that was saved under the old name, and `old_key` verifies it. An
@@ -102,6 +143,27 @@ impl Admin {
             restore(&mut connection, key, last, old_key, self.actor.as_deref()).await
         };
         restored.await.map_err(Failure::into_public)
+    }
+
+    /// Stores a time stamp of a checkpoint: the URL of the authority, and its token.
+    ///
+    /// The token must have been verified, as [`TokenRequest::accept`](crate::evidence::TokenRequest)
+    /// of the feature `timestamp` does. [`verify`](Self::verify) verifies it again.
+    ///
+    /// # Errors
+    /// The schema is older than version 10, the checkpoint has a time stamp from this URL, or the
+    /// database cannot be reached or does not allow it.
+    pub async fn store_time_stamp(
+        &self,
+        checkpoint: &Checkpoint,
+        authority: &str,
+        token: &[u8],
+    ) -> Result<(), EvidenceError> {
+        let stored = async {
+            let mut connection = self.pool.acquire().await?;
+            stamp::store(&mut connection, checkpoint.id, authority, token).await
+        };
+        stored.await.map_err(Failure::into_public)
     }
 
     /// Verifies the trail.
@@ -136,7 +198,7 @@ impl Admin {
     /// # Errors
     /// The event does not exist, no checkpoint covers it, or it differs from its seal.
     pub async fn prove(&self, event_id: Uuid) -> Result<Proof, ProofError> {
-        prove(&self.pool, event_id).await.map_err(proof::Failure::into_public)
+        prove(&self.pool, event_id).await.map_err(proof_error::Failure::into_public)
     }
 
     /// Adds the batches to a tree that the trail's tree has beyond them, and returns how many.
@@ -169,30 +231,28 @@ impl Admin {
         examine(&self.pool, events, tree, key).await.map_err(DatabaseError::of)
     }
 
+    /// Prepares a check of events that another system has, by keys, and by a checkpoint that was kept
+    /// elsewhere, if there is one.
+    ///
+    /// Without a checkpoint, the first one of the trail that covers an event is used. Without a key, its
+    /// signature is not checked.
+    ///
+    /// # Errors
+    /// The checkpoint is none of these keys, or the database cannot be reached or does not allow it.
+    pub async fn event_copies(
+        &self,
+        keys: &[PublicKey],
+        checkpoint: Option<&str>,
+    ) -> Result<EventCopies, EvidenceError> {
+        EventCopies::new(&self.pool, keys, checkpoint).await.map_err(Failure::into_public)
+    }
+
     /// Proves that a pruned event was in the trail, by its line in the archive.
     ///
     /// # Errors
     /// The line does not belong to an archive, no checkpoint covers the event, or it differs from
     /// its seal.
     pub async fn prove_archived(&self, line: &str) -> Result<Proof, ProofError> {
-        prove_archived(&self.pool, line).await.map_err(proof::Failure::into_public)
-    }
-
-    /// Removes the months that were kept for long enough, and reports each step.
-    ///
-    /// Other sessions may write meanwhile. If a prune is interrupted, the next one cleans up after
-    /// it. An event `audit.pruned` names the [`actor`](Self::actor).
-    ///
-    /// # Errors
-    /// The trail differs from its seals, or the archive cannot be written. The database cannot be
-    /// reached, or refuses the role, which has to own the tables. Months before the one that failed
-    /// are pruned, and their events report it.
-    pub async fn prune(
-        &self,
-        prune: &Prune,
-        mut progress: impl FnMut(Progress<'_>),
-    ) -> Result<PruneReport, PruneError> {
-        let pruned = prune.run(&self.pool, self.actor.as_deref(), |step| progress(Progress::Step(step))).await;
-        pruned.map_err(crate::postgres::Internal::into_public)
+        prove_archived(&self.pool, line).await.map_err(proof_error::Failure::into_public)
     }
 }

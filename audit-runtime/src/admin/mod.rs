@@ -18,6 +18,8 @@ mod progress;
 mod quarantine;
 #[cfg(feature = "postgres")]
 mod replay;
+#[cfg(feature = "evidence")]
+mod retention;
 #[cfg(feature = "postgres")]
 mod tables;
 
@@ -32,7 +34,10 @@ pub use crate::postgres::{RightsProblem, RightsProblemKind, Role, SchemaProblem,
 pub use crate::privacy::{ForgetReport, MasterKeyCheck, MasterKeyRotation};
 #[cfg(feature = "evidence")]
 #[cfg_attr(docsrs, doc(cfg(feature = "evidence")))]
-pub use crate::retention::{Prune, PruneError, PruneReport};
+pub use crate::retention::{
+    AddedHold, Hold, HoldError, HoldStatus, LiftedHold, Prune, PruneError, PruneFilter, PruneReport, ReimportError,
+    ReimportReport,
+};
 #[cfg(feature = "postgres")]
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
 pub use handle::Admin;

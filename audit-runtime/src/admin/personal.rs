@@ -21,6 +21,7 @@ impl Admin {
     /// The role owns the tables, or is an [`Eraser`](super::Role::Eraser).
     ///
     /// # Errors
+    /// A [hold](Self::add_hold) is about the subject, or keeps an event with a value of the subject.
     /// The database cannot be reached, or the role may not forget.
     pub async fn forget(&self, subject: &str) -> Result<Option<ForgetReport>, DatabaseError> {
         forget(&self.pool, subject, self.actor.as_deref()).await.map_err(DatabaseError::of)

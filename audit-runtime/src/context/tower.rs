@@ -36,7 +36,7 @@ type Fact = dyn Fn(&Parts, Context) -> Context + Send + Sync;
 /// Of each header, 256 bytes are kept.
 ///
 /// [`tenant`](Self::tenant) and [`attribute`](Self::attribute) add what else the application knows
-/// of the request. Whatever such a function returns is kept as it is.
+/// of the request. The context keeps the values of such a function as they are.
 ///
 /// ```
 /// use audit_runtime::tower::ContextLayer;

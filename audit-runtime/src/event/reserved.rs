@@ -16,5 +16,14 @@ pub(crate) const FORGOTTEN: &str = "audit.forgotten";
 /// The database went back in time, and the log goes on under another name.
 pub(crate) const RESTORED: &str = "audit.restored";
 #[cfg(feature = "evidence")]
-/// Months were pruned.
+/// Rows were pruned.
 pub(crate) const PRUNED: &str = "audit.pruned";
+#[cfg(feature = "evidence")]
+/// Events may be neither pruned nor forgotten from now on.
+pub(crate) const HELD: &str = "audit.held";
+#[cfg(feature = "evidence")]
+/// A hold was lifted.
+pub(crate) const RELEASED: &str = "audit.released";
+#[cfg(feature = "evidence")]
+/// Pruned rows came back from an archive.
+pub(crate) const REIMPORTED: &str = "audit.reimported";

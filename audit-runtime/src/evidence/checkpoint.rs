@@ -19,7 +19,7 @@ use sqlx::{Connection, Executor, Row as _};
 use uuid::Uuid;
 
 /// The columns that a batch's row is hashed from, in this order.
-pub(crate) const BATCH: &str = "b.id, b.journal_id, b.first_position, b.end_position, b.rows, b.origin, b.created_at, \
+pub const BATCH: &str = "b.id, b.journal_id, b.first_position, b.end_position, b.rows, b.origin, b.created_at, \
      b.first_event_at, b.last_event_at, b.previous_position, b.previous_root, b.open_positions, b.root, b.leaf_form";
 
 const TAG: &[u8] = b"audit-batch 1\n";
@@ -43,6 +43,8 @@ pub(crate) fn batch_leaf(row: Row<'_>) -> Hash {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Checkpoint {
+    /// Its id in `audit_checkpoints`.
+    pub id: i64,
     /// The signed note, to be kept elsewhere.
     pub note: String,
     /// The number of batches that the checkpoint covers.
@@ -172,15 +174,16 @@ pub(super) async fn make_behind(
     let time = Timestamp::now();
     let lines = format!("{TIME}{time}\n{NUMBER}{number}\n{}", statement.lines);
     let note = key.sign(frontier.size(), frontier.root(), &lines, statement.next)?;
-    sqlx::query("INSERT INTO audit_checkpoints (tree_size, note, frontier) VALUES ($1, $2, $3)")
+    let insert = "INSERT INTO audit_checkpoints (tree_size, note, frontier) VALUES ($1, $2, $3) RETURNING id";
+    let id = sqlx::query_scalar(insert)
         .bind(frontier.size().cast_signed())
         .bind(&note)
         .bind(frontier.to_bytes())
-        .execute(&mut *transaction)
+        .fetch_one(&mut *transaction)
         .await?;
     transaction.commit().await?;
     let batches = frontier.size();
-    Ok(Checkpoint { note, batches, new_batches: batches - before, sealed_late, time })
+    Ok(Checkpoint { id, note, batches, new_batches: batches - before, sealed_late, time })
 }
 
 /// Reads the tree as the last checkpoint left it.

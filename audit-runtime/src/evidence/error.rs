@@ -51,6 +51,9 @@ pub enum EvidenceError {
     /// The database's contents contradict each other.
     #[error("{0} differs from what was stored; nothing is signed; run audit-trail verify for details")]
     Inconsistent(&'static str),
+    /// The schema is too old for time stamps.
+    #[error("the audit schema is older than version 10 and has no place for time stamps; run audit-trail migrate")]
+    NoTimestamps,
     /// The database cannot be reached, does not allow it, or fails.
     #[error(transparent)]
     Database(#[from] DatabaseError),

@@ -12,15 +12,18 @@ use super::coverage::Coverage;
 use super::head::SignedHead;
 use super::key::PublicKey;
 use super::keyring::Keyring;
-use super::proof::{BatchRow, Path, Proof, bytes};
+use super::path::Path;
+use super::proof::{BatchRow, Proof, StampPart};
+use super::proof_error::bytes;
 use super::row::EventRow;
+use super::stamp::{self, TimeStamp};
 use super::tree::Tree;
 use super::unbatched;
 use crate::event::Timestamp;
 use crate::postgres::copy::Row;
 use crate::record::TrailEvent;
 use crate::seal::merkle::{self, Hash};
-use crate::seal::{self, Entry, Sealer};
+use crate::seal::{self, Entry, Sealed, Sealer};
 use sqlx::postgres::{PgConnection, PgPool, PgRow};
 use sqlx::{AssertSqlSafe, Row as _};
 use std::collections::HashMap;
@@ -119,7 +122,8 @@ impl Examination {
 }
 
 /// A batch as it was loaded for one or more of its events.
-struct Loaded {
+#[derive(Debug)]
+pub(super) struct Loaded {
     row: BatchRow,
     coverage: Coverage,
     leaves: Vec<u8>,
@@ -127,6 +131,7 @@ struct Loaded {
     number: Option<u64>,
     checkpoint: Option<CoveringCheckpoint>,
     rotations: Vec<String>,
+    time_stamp: Option<StampPart>,
     batch: Check,
     path: Result<Option<Path>, String>,
     signature: Check,
@@ -157,7 +162,9 @@ pub(crate) async fn examine(
         };
         let batch = match batches.entry(batch_id) {
             hash_map::Entry::Occupied(known) => known.into_mut(),
-            hash_map::Entry::Vacant(new) => new.insert(load(&mut connection, batch_id, tree, keyring.as_ref()).await?),
+            hash_map::Entry::Vacant(new) => {
+                new.insert(load(&mut connection, batch_id, tree, keyring.as_ref(), None).await?)
+            }
         };
         examinations.push(match batch {
             Some(batch) => batch.examine(event.id, &text, is_late),
@@ -190,19 +197,20 @@ async fn rows(connection: &mut PgConnection, events: &[TrailEvent]) -> Result<Fo
     query.fetch_all(connection).await?.into_iter().map(row).collect()
 }
 
-/// Reads a batch, with its place in the tree and the first checkpoint that covers it.
-async fn load(
+/// Reads a batch, with its place in the tree and the first checkpoint that covers it, or this one if it does.
+pub(super) async fn load(
     connection: &mut PgConnection,
     batch_id: Uuid,
     tree: &Tree,
     keyring: Option<&Keyring>,
+    kept: Option<&CoveringCheckpoint>,
 ) -> Result<Option<Loaded>, sqlx::Error> {
     let query = format!(
         "SELECT row_to_json(s)::text, b.created_at, b.leaves, t.number, c.id, c.tree_size, c.created_at, c.note FROM audit_batches b \
          LEFT JOIN audit_tree t ON t.batch_id = b.id LEFT JOIN LATERAL (SELECT * FROM audit_checkpoints c WHERE c.tree_size > t.number \
          ORDER BY c.id LIMIT 1) c ON true, LATERAL (SELECT {BATCH}) s WHERE b.id = $1 AND b.root IS NOT NULL AND b.leaves IS NOT NULL"
     );
-    let row = sqlx::query(AssertSqlSafe(query)).bind(batch_id).fetch_optional(connection).await?;
+    let row = sqlx::query(AssertSqlSafe(query)).bind(batch_id).fetch_optional(&mut *connection).await?;
     let Some(row) = row else {
         return Ok(None);
     };
@@ -213,6 +221,7 @@ async fn load(
     let leaves: Vec<u8> = row.try_get(2)?;
     let number = row.try_get::<Option<i64>, _>(3)?.map(i64::cast_unsigned);
     let checkpoint = match row.try_get::<Option<i64>, _>(4)? {
+        _ if kept.is_some() => kept.filter(|kept| number.is_some_and(|number| number < kept.batches)).cloned(),
         Some(id) => Some(CoveringCheckpoint {
             id,
             batches: row.try_get::<i64, _>(5)?.cast_unsigned(),
@@ -226,6 +235,10 @@ async fn load(
         sealed_at: row.try_get(1)?,
         is_late: false,
         checkpoint: checkpoint.as_ref().map(|checkpoint| checkpoint.time),
+        time_stamp: match number {
+            Some(number) => stamp::covering(connection, number.cast_signed()).await?,
+            None => None,
+        },
     };
     Ok(Some(Loaded::new(sealed, coverage, leaves, number, checkpoint, tree, keyring)))
 }
@@ -254,6 +267,10 @@ impl Loaded {
             (Some(Err(error)), _) => Err(error.to_string()),
             _ => Ok(None),
         };
+        let time_stamp = match (&coverage.time_stamp, &checkpoint, number) {
+            (Some(stamp), Some(checkpoint), Some(number)) => stamped(&row, stamp, checkpoint, number, tree),
+            _ => None,
+        };
         let rotations = match &head {
             Some(Ok(head)) => tree.rotations(&head.name),
             _ => Vec::new(),
@@ -266,18 +283,32 @@ impl Loaded {
                 Err(error) => Check::Failed(format!("checkpoint {}: {error}", checkpoint.id)),
             },
         };
-        Self { row, coverage, leaves, tree: hashes, number, checkpoint, rotations, batch, path, signature }
+        Self { row, coverage, leaves, tree: hashes, number, checkpoint, rotations, time_stamp, batch, path, signature }
     }
 
-    fn examine(&self, id: Uuid, text: &str, is_late: bool) -> Examination {
+    /// The leaves of the batch, one behind another.
+    pub(super) fn leaves(&self) -> &[u8] {
+        &self.leaves
+    }
+
+    /// The first step that failed from the batch on.
+    pub(super) fn failure(&self) -> Option<String> {
+        match (&self.batch, &self.path, &self.signature) {
+            (Check::Failed(why), ..) | (_, Err(why), _) | (_, _, Check::Failed(why)) => Some(why.clone()),
+            _ => None,
+        }
+    }
+
+    pub(super) fn examine(&self, id: Uuid, text: &str, is_late: bool) -> Examination {
         let event = serde_json::from_str::<EventRow>(text).ok();
-        let sealed = event.as_ref().and_then(|event| event.entry(&mut Sealer::default()).ok());
-        let place = Entry::all(&self.leaves).position(|entry| entry.id == id);
+        let (place, known) = Entry::all(&self.leaves).enumerate().find(|(_, entry)| entry.id == id).unzip();
+        let is_known = |row: &Sealed| known.as_ref() == Some(&row.entry);
+        let sealed = event.as_ref().and_then(|event| event.sealed_entry(&mut Sealer::default(), is_known).ok());
         let row = match (sealed, place) {
             (_, None) => Check::Failed("the batch was sealed without this row".into()),
             (None, _) => Check::Failed("the row cannot be read as an event".into()),
-            (Some(sealed), Some(place)) => match self.row.sealed(sealed) {
-                Some(entry) if Entry::all(&self.leaves).nth(place) == Some(entry) => Check::Passed,
+            (Some((sealed, _)), Some(_)) => match self.row.sealed(sealed) {
+                Some(entry) if known == Some(entry) => Check::Passed,
                 Some(_) => Check::Failed("the row is not what was sealed".into()),
                 None => Check::Failed("the batch has leaves of a form that this row cannot have".into()),
             },
@@ -293,7 +324,8 @@ impl Loaded {
             && let Ok(batch_path) = Path::in_tree(&self.tree, place as u64 + 1)
         {
             let (batch, note) = (self.row.clone(), checkpoint.note.clone());
-            proof = Some(Proof::new(event, batch, batch_path, path.clone(), (note, self.rotations.clone())));
+            let notes = (note, self.rotations.clone());
+            proof = Some(Proof::new(event, batch, batch_path, path.clone(), notes, self.time_stamp.clone()));
         }
         Examination {
             event_id: id,
@@ -308,6 +340,22 @@ impl Loaded {
             proof,
         }
     }
+}
+
+/// The time stamp of a batch for its proofs. One of a checkpoint that the tree does not lead to is
+/// left out, and `verify` reports that checkpoint.
+fn stamped(
+    batch: &BatchRow,
+    stamp: &TimeStamp,
+    checkpoint: &CoveringCheckpoint,
+    number: u64,
+    tree: &Tree,
+) -> Option<StampPart> {
+    if stamp.checkpoint == checkpoint.id {
+        return Some(StampPart::new(stamp, None));
+    }
+    let head = SignedHead::read(&stamp.note).ok()?;
+    Some(StampPart::new(stamp, Some(path(batch, &head, number, tree).ok()?)))
 }
 
 /// The path from a batch to the root in a checkpoint, or the reason that it leads elsewhere.

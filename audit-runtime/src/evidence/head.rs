@@ -119,6 +119,17 @@ impl PublicKey {
             Err(_) => Err(KeyError::Signature),
         }
     }
+
+    /// Reads a statement that this key signed, and that is no checkpoint.
+    pub(crate) fn statement(&self, note: &str) -> Result<String, KeyError> {
+        let note = Note::from_bytes(note.as_bytes()).map_err(|_| KeyError::Malformed)?;
+        let known = VerifierList::new(vec![Box::new(self.verifier().clone())]);
+        match note.verify(&known) {
+            Ok(_) => String::from_utf8(note.text().to_vec()).map_err(|_| KeyError::Malformed),
+            Err(NoteError::UnverifiedNote) => Err(KeyError::Signer),
+            Err(_) => Err(KeyError::Signature),
+        }
+    }
 }
 
 #[cfg(test)]

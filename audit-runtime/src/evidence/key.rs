@@ -166,6 +166,20 @@ impl SigningKey {
         note.add_sigs(&signers).map_err(|_| KeyError::Secret)?;
         String::from_utf8(note.to_bytes()).map_err(|_| KeyError::Malformed)
     }
+
+    /// Signs a statement that cannot be taken for a checkpoint, because its second line is no number.
+    ///
+    /// # Errors
+    /// The text is not one of a signed note, or could be taken for a checkpoint.
+    #[doc(hidden)]
+    pub fn sign_statement(&self, text: &str) -> Result<String, KeyError> {
+        if Head::from_bytes(text.as_bytes()).is_ok() {
+            return Err(KeyError::Malformed);
+        }
+        let mut note = Note::new(text.as_bytes(), &[]).map_err(|_| KeyError::Malformed)?;
+        note.add_sigs(&[&self.signer as &dyn Signer]).map_err(|_| KeyError::Secret)?;
+        String::from_utf8(note.to_bytes()).map_err(|_| KeyError::Malformed)
+    }
 }
 
 /// Signs notes. `ed25519_dalek` overwrites the key when it is dropped.

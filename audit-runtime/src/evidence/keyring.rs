@@ -186,6 +186,22 @@ impl Keyring {
         Err(refused)
     }
 
+    /// Reads a statement that one of these keys signed, which was in force at this checkpoint.
+    ///
+    /// # Errors
+    /// None of them did, or the note was changed.
+    pub(crate) fn statement(&self, note: &str, at: &SignedHead) -> Result<String, KeyError> {
+        let mut refused = KeyError::Signer;
+        for known in &self.keys {
+            match known.key.statement(note).and_then(|text| known.allows(at).map(|()| text)) {
+                Ok(text) => return Ok(text),
+                Err(error) if refused == KeyError::Signer => refused = error,
+                Err(_) => {}
+            }
+        }
+        Err(refused)
+    }
+
     /// Returns whether there is no key.
     pub(crate) fn is_empty(&self) -> bool {
         self.keys.is_empty()

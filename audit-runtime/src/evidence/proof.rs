@@ -7,23 +7,26 @@
 
 use super::checkpoint::{BATCH, batch_leaf};
 use super::head::SignedHead;
-use super::key::{KeyError, PublicKey};
+use super::key::PublicKey;
 use super::keyring::Rotations;
+use super::path::{Path, path_in_database};
+use super::proof_error::{Failure, ProofError, bytes};
 use super::row::{EventRow, time_field};
+use super::stamp::{self, TimeStamp};
+#[cfg(feature = "timestamp")]
+use super::tsp::{self, Authorities, Existence};
 use super::unbatched;
 use crate::event::{Timestamp, ids};
+use crate::postgres::copy::Row;
 use crate::postgres::copy::push_field;
-use crate::postgres::copy::{Row, decode};
-use crate::postgres::{DatabaseError, Internal};
-use crate::seal::merkle::{self, Frontier, Hash, leaf_hash};
+use crate::seal::merkle::{Hash, leaf_hash};
 use crate::seal::{self, Entry, LeafForm, Sealed, Sealer};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use sqlx::AssertSqlSafe;
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgPool};
-use std::cell::RefCell;
-use std::collections::HashMap;
-use tlog_tiles::tlog::{self, HashReader, check_record, prove_record, split_stored_hash_index};
 use uuid::Uuid;
 
 /// A proof that an event is in the trail that a checkpoint covers.
@@ -43,15 +46,35 @@ pub struct Proof {
     /// The signed notes that exchange the log's key. Proofs of older programs have none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     rotations: Vec<String>,
+    /// Proofs of older programs have none, and neither have those of rows that no time stamp covers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    time_stamp: Option<StampPart>,
 }
 
-/// Where a leaf is in a tree, and the hashes from there to the root.
+/// The time stamp of the first checkpoint that covers the batch and has one.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Path {
-    number: u64,
-    size: u64,
-    /// Hexadecimal.
-    hashes: Vec<String>,
+pub(super) struct StampPart {
+    /// The URL that the token came from.
+    authority: String,
+    /// In base64.
+    token: String,
+    /// The checkpoint that is stamped, if it is a later one than that of the proof.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    later: Option<Later>,
+}
+
+/// A later checkpoint, and the path to its root.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Later {
+    checkpoint: String,
+    tree_path: Path,
+}
+
+impl StampPart {
+    pub(super) fn new(stamp: &TimeStamp, later: Option<Path>) -> Self {
+        let later = later.map(|tree_path| Later { checkpoint: stamp.note.clone(), tree_path });
+        Self { authority: stamp.authority.clone(), token: STANDARD.encode(&stamp.token), later }
+    }
 }
 
 /// The row of a batch, as PostgreSQL's `row_to_json` writes it, with hashes as `\x` and
@@ -94,48 +117,8 @@ pub struct Proven {
     pub by: Option<Timestamp>,
     /// The name of the trail whose checkpoint it is.
     pub name: String,
-}
-
-/// The reason a proof is not valid.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ProofError {
-    /// The trail does not contain the event.
-    #[error("event {0} not found")]
-    NotFound(Uuid),
-    /// The trail contains the event, and no checkpoint covers it.
-    #[error("no checkpoint covers event {0} yet; make one: audit-trail checkpoint")]
-    NotCovered(Uuid),
-    /// The event in the database differs from the one that was sealed.
-    #[error("event {0} is not what was sealed; audit-trail verify says more")]
-    Inconsistent(Uuid),
-    /// The text is not a proof.
-    #[error("invalid proof: {0}")]
-    Malformed(String),
-    /// The checkpoint in it is not of this key.
-    #[error("the proof proves nothing: {0}")]
-    Key(#[from] KeyError),
-    /// A hash does not lead where it should.
-    #[error("the proof proves nothing: {0}")]
-    Wrong(&'static str),
-    /// The database cannot be reached, does not allow it, or fails.
-    #[error(transparent)]
-    Database(#[from] DatabaseError),
-}
-
-/// The error that functions return that query the database.
-pub(crate) type Failure = Internal<ProofError>;
-
-impl From<ProofError> for Failure {
-    fn from(error: ProofError) -> Self {
-        Self::Own(error)
-    }
-}
-
-impl From<KeyError> for Failure {
-    fn from(error: KeyError) -> Self {
-        Self::Own(error.into())
-    }
+    /// The time that the event states.
+    pub recorded_at: Option<Timestamp>,
 }
 
 /// Proves that an event is in the trail, by the first checkpoint that covers it.
@@ -199,27 +182,35 @@ async fn prove_row(connection: &mut PgConnection, event: EventRow, batch_id: Uui
     let checkpoint: String = row.try_get::<Option<String>, _>(3)?.ok_or(ProofError::NotCovered(id))?;
     let head = SignedHead::read(&checkpoint)?;
 
-    let entry = event.entry(&mut Sealer::default()).map_err(|_| ProofError::Inconsistent(id))?;
-    let entry = batch.sealed(entry).ok_or(ProofError::Inconsistent(id))?;
-    let place = Entry::all(&leaves).position(|sealed| sealed == entry).ok_or(ProofError::Inconsistent(id))?;
+    let place = batch.place(&event, &leaves).ok_or(ProofError::Inconsistent(id))?;
     let previous = batch.previous_root.as_deref().map(bytes).transpose()?;
     let tree = seal::tree(batch.journal_id, previous.as_deref(), &leaves);
     let batch_path = Path::in_tree(&tree, place as u64 + 1).map_err(|_| ProofError::Inconsistent(id))?;
     let tree_path = path_in_database(connection, number.cast_unsigned(), head.size).await?;
     let rotations = Rotations::read(connection).await?.notes(&head.name).map(str::to_owned).collect();
-    Ok(Proof { event, batch, batch_path, tree_path, checkpoint, rotations })
+    let time_stamp = match stamp::covering(connection, number).await? {
+        Some(stamp) if stamp.note == checkpoint => Some(StampPart::new(&stamp, None)),
+        Some(stamp) => {
+            let size = SignedHead::read(&stamp.note)?.size;
+            let path = path_in_database(connection, number.cast_unsigned(), size).await?;
+            Some(StampPart::new(&stamp, Some(path)))
+        }
+        None => None,
+    };
+    Ok(Proof { event, batch, batch_path, tree_path, checkpoint, rotations, time_stamp })
 }
 
 impl Proof {
-    /// The last are the checkpoint, and those that exchange the log's key.
+    /// The last but one are the checkpoint, and those that exchange the log's key.
     pub(super) fn new(
         event: EventRow,
         batch: BatchRow,
         batch_path: Path,
         tree_path: Path,
         (checkpoint, rotations): (String, Vec<String>),
+        time_stamp: Option<StampPart>,
     ) -> Self {
-        Self { event, batch, batch_path, tree_path, checkpoint, rotations }
+        Self { event, batch, batch_path, tree_path, checkpoint, rotations, time_stamp }
     }
 
     /// Reads a proof.
@@ -248,21 +239,54 @@ impl Proof {
         let mut rotations = Rotations::default();
         self.rotations.iter().for_each(|note| rotations.add(note));
         let head = rotations.keyring(std::slice::from_ref(key)).open(&self.checkpoint)?;
-        let entry = self.event.entry(&mut Sealer::default());
-        let entry = entry.map_err(|_| ProofError::Malformed("its event is none".into()))?;
-        let of_form = "the form of its batch's leaves is not that of the event, or not known to this program";
-        let entry = self.batch.sealed(entry).ok_or(ProofError::Wrong(of_form))?;
-        let root = self.batch.root.as_str();
-        let root = Hash(bytes(root)?.try_into().map_err(|_| ProofError::Malformed("a root has 32 bytes".into()))?);
-        if !self.batch_path.leads(leaf_hash(&entry.to_bytes()), root)? {
-            return Err(ProofError::Wrong("the event is not one of its batch"));
-        }
-        let fields = self.batch.fields()?;
-        if self.tree_path.size != head.size || !self.tree_path.leads(batch_leaf(Row(&fields)), head.root)? {
+        let (entry, leaf) = self.leaf()?;
+        if self.tree_path.size != head.size || !self.tree_path.leads(leaf, head.root)? {
             return Err(ProofError::Wrong("the batch is not one that the checkpoint covers"));
         }
         let by = head.time.as_deref().and_then(|time| time.parse().ok());
-        Ok(Proven { event_id: entry.id, by, name: head.name })
+        Ok(Proven { event_id: entry.id, by, name: head.name, recorded_at: self.event.created_at() })
+    }
+
+    /// Verifies the time stamp in the proof, without a database, and returns the instant at which the
+    /// event existed. Returns `None` if the proof has no time stamp.
+    ///
+    /// Without `authorities`, the token must be signed by the certificate in it, which anybody could
+    /// have made. Whose trail it is, [`verify`](Self::verify) tells.
+    ///
+    /// # Errors
+    /// The time stamp is not one of this event, or its signature or its certificate does not verify.
+    #[cfg(feature = "timestamp")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "timestamp")))]
+    pub fn existence(&self, authorities: Option<&Authorities>) -> Result<Option<Existence>, ProofError> {
+        let Some(StampPart { token, later, .. }) = &self.time_stamp else {
+            return Ok(None);
+        };
+        let (note, path) = match later {
+            Some(Later { checkpoint, tree_path }) => (checkpoint, tree_path),
+            None => (&self.checkpoint, &self.tree_path),
+        };
+        let head = SignedHead::read(note)?;
+        let (_, leaf) = self.leaf()?;
+        if path.size != head.size || !path.leads(leaf, head.root)? {
+            return Err(ProofError::Wrong("the time stamp is of a checkpoint that does not cover the batch"));
+        }
+        let token = STANDARD.decode(token).map_err(|error| ProofError::Malformed(error.to_string()))?;
+        Ok(Some(tsp::verify(&token, note, authorities)?))
+    }
+
+    /// The event's entry, and the leaf of its batch, in which the entry is.
+    fn leaf(&self) -> Result<(Entry, Hash), ProofError> {
+        let root = self.batch.root.as_str();
+        let root = Hash(bytes(root)?.try_into().map_err(|_| ProofError::Malformed("a root has 32 bytes".into()))?);
+        let leads = |entry: &Entry| self.batch_path.leads(leaf_hash(&entry.to_bytes()), root);
+        let entry = self.event.sealed_entry(&mut Sealer::default(), |sealed| leads(&sealed.entry).unwrap_or_default());
+        let (entry, _) = entry.map_err(|_| ProofError::Malformed("its event is none".into()))?;
+        let of_form = "the form of its batch's leaves is not that of the event, or not known to this program";
+        let entry = self.batch.sealed(entry).ok_or(ProofError::Wrong(of_form))?;
+        if !leads(&entry)? {
+            return Err(ProofError::Wrong("the event is not one of its batch"));
+        }
+        Ok((entry, batch_leaf(Row(&self.batch.fields()?))))
     }
 }
 
@@ -270,15 +294,17 @@ fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, ProofError> {
     serde_json::from_str(text).map_err(|error| ProofError::Malformed(error.to_string()))
 }
 
-/// The bytes that PostgreSQL wrote as `\x` and hexadecimal.
-pub(super) fn bytes(text: &str) -> Result<Vec<u8>, ProofError> {
-    hex::decode(text.trim_start_matches("\\x")).map_err(|error| ProofError::Malformed(error.to_string()))
-}
-
 impl BatchRow {
     /// The entry of a row, if leaves of the batch's form can be such.
     pub(super) fn sealed(&self, row: Sealed) -> Option<Entry> {
         LeafForm(self.leaf_form).allows(row.form).then_some(row.entry)
+    }
+
+    /// Returns the place of a row among the leaves of the batch.
+    pub(super) fn place(&self, event: &EventRow, leaves: &[u8]) -> Option<usize> {
+        let (place, sealed) = Entry::all(leaves).enumerate().find(|(_, entry)| entry.id == event.id())?;
+        let (entry, _) = event.sealed_entry(&mut Sealer::default(), |row| row.entry == sealed).ok()?;
+        (self.sealed(entry)? == sealed).then_some(place)
     }
 
     /// As it is hashed.
@@ -305,74 +331,4 @@ impl BatchRow {
         }
         Ok(row)
     }
-}
-
-impl Path {
-    pub(super) fn new(number: u64, size: u64, hashes: &[Hash]) -> Self {
-        Self { number, size, hashes: hashes.iter().map(|hash| hex::encode(hash.0)).collect() }
-    }
-
-    /// Of a tree whose leaves are all here.
-    pub(super) fn in_tree(leaves: &[Hash], number: u64) -> Result<Self, tlog::Error> {
-        struct Leaves<'a>(&'a [Hash]);
-        impl HashReader for Leaves<'_> {
-            fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<Hash>, tlog::Error> {
-                let part = |index: &u64| {
-                    let (begin, end) = range(*index);
-                    merkle::root(self.0[begin as usize..end as usize].to_vec())
-                };
-                Ok(indexes.iter().map(part).collect())
-            }
-        }
-        let size = leaves.len() as u64;
-        Ok(Self::new(number, size, &prove_record(size, number, &Leaves(leaves))?))
-    }
-
-    /// Whether it leads from this leaf to this root.
-    pub(super) fn leads(&self, leaf: Hash, root: Hash) -> Result<bool, ProofError> {
-        let hash = |text: &String| {
-            bytes(text)?.try_into().map(Hash).map_err(|_| ProofError::Malformed("a hash has 32 bytes".into()))
-        };
-        let hashes = self.hashes.iter().map(hash).collect::<Result<Vec<_>, _>>()?;
-        Ok(self.number < self.size && check_record(&hashes, self.size, root, self.number, leaf).is_ok())
-    }
-}
-
-/// Which leaves a full part of a tree has, by its number among those that [`tlog`] knows.
-fn range(index: u64) -> (u64, u64) {
-    let (level, number) = split_stored_hash_index(index);
-    (number << level, (number + 1) << level)
-}
-
-/// The path in the tree of all batches, of whose leaves each is read once and none is kept.
-async fn path_in_database(connection: &mut PgConnection, number: u64, size: u64) -> Result<Path, Failure> {
-    /// Says which hashes are needed before they are there.
-    #[derive(Default)]
-    struct Known {
-        asked: RefCell<Vec<u64>>,
-        hashes: HashMap<u64, Hash>,
-    }
-    impl HashReader for Known {
-        fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<Hash>, tlog::Error> {
-            self.asked.borrow_mut().extend(indexes);
-            Ok(indexes.iter().map(|index| self.hashes.get(index).copied().unwrap_or_default()).collect())
-        }
-    }
-    let wrong = |_| ProofError::Wrong("the tree is smaller than its checkpoint says");
-    let mut known = Known::default();
-    prove_record(size, number, &known).map_err(wrong)?;
-    for index in known.asked.take() {
-        let (begin, end) = range(index);
-        let mut part = Frontier::default();
-        let query = format!("SELECT leaf FROM audit_tree WHERE number >= {begin} AND number < {end} ORDER BY number");
-        decode::rows(connection, &query, |row| {
-            let leaf = row.fields().next()?.and_then(|leaf| leaf.try_into().ok()).unwrap_or_default();
-            part.push(Hash(leaf));
-            Ok::<_, sqlx::Error>(())
-        })
-        .await?;
-        known.hashes.insert(index, part.root());
-    }
-    let hashes = prove_record(size, number, &known).map_err(wrong)?;
-    Ok(Path::new(number, size, &hashes))
 }

@@ -13,13 +13,33 @@
 use super::checkpoint::{Checkpoint, Statement, explained, has_all, in_force, make_behind};
 use super::error::{EvidenceError, Failure};
 use super::head::{ROTATED, Rotated, SignedHead};
-use super::key::SigningKey;
+use super::key::{KeyError, PublicKey, SigningKey};
 use super::keyring::Rotations;
 use super::unbatched::Lookback;
 use sqlx::postgres::PgConnection;
 
 fn refused(why: impl Into<String>) -> EvidenceError {
     EvidenceError::Rotation(why.into())
+}
+
+/// Returns the key that signs today, for somebody who has this one, or the error of the last checkpoint.
+pub(crate) async fn key_in_force(
+    connection: &mut PgConnection,
+    key: &PublicKey,
+) -> Result<Result<PublicKey, KeyError>, sqlx::Error> {
+    let rotations = Rotations::read(connection).await?;
+    let last = "SELECT note FROM audit_checkpoints ORDER BY id DESC LIMIT 1";
+    let last: Option<String> = sqlx::query_scalar(last).persistent(false).fetch_optional(&mut *connection).await?;
+    if let Some(Err(error)) = last.map(|note| rotations.keyring(std::slice::from_ref(key)).open(&note)) {
+        return Ok(Err(error));
+    }
+    let mut known = vec![key];
+    while let Some((next, _)) = known.last().and_then(|key| rotations.replaced(key))
+        && !known.contains(&next)
+    {
+        known.push(next);
+    }
+    Ok(Ok(known.pop().unwrap_or(key).clone()))
 }
 
 /// Makes the last checkpoint of a key, which hands the log over to another one.

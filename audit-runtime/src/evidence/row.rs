@@ -1,12 +1,19 @@
 //! Rows as lossless JSON, which proofs and archives contain.
 
 use crate::event::Timestamp;
-use crate::postgres::copy::{Columns, push_field};
+use crate::postgres::copy::{Columns, Row, push_field};
 use crate::seal::canonical::NotJson;
-use crate::seal::{Sealed, Sealer};
+use crate::seal::{SEALED, Sealed, Sealer};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 use uuid::Uuid;
+
+/// The JSON value `null`, as binary COPY has it.
+const JSON_NULL: &[u8] = b"\x01null";
+/// Their numbers among the columns that are sealed.
+const CONTEXT: usize = 11;
+const TARGETS: usize = 14;
 
 /// A row of `audit_events`, as PostgreSQL's `row_to_json` writes it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -35,14 +42,58 @@ pub(crate) struct EventRow {
     pub(super) batch_id: Option<Uuid>,
 }
 
+/// The columns that have the JSON value `null`. The text of a row has the same word where a column has
+/// no value.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct JsonNulls {
+    pub(crate) context: bool,
+    pub(crate) targets: bool,
+}
+
 impl EventRow {
     pub(crate) fn id(&self) -> Uuid {
         self.id
     }
 
-    /// Its entry, as it was sealed, and the form that its batch has at least.
+    /// The time that it states.
+    pub(super) fn created_at(&self) -> Option<Timestamp> {
+        self.created_at.parse().ok()
+    }
+
+    /// Returns the batch that brought it, if it came with one.
+    pub(crate) fn batch_id(&self) -> Option<Uuid> {
+        self.batch_id
+    }
+
+    /// Its entry, as it was sealed, and the form that its batch has at least, if no column has the JSON
+    /// value `null`.
     pub(crate) fn entry(&self, sealer: &mut Sealer) -> Result<Sealed, NotJson> {
+        self.entry_with(sealer, JsonNulls::default())
+    }
+
+    /// Returns the entry that was sealed, as `is_sealed` tells, among those of which this is the text. If
+    /// all of them are others, returns that of the text as it stands.
+    pub(crate) fn sealed_entry(
+        &self,
+        sealer: &mut Sealer,
+        is_sealed: impl Fn(&Sealed) -> bool,
+    ) -> Result<(Sealed, JsonNulls), NotJson> {
+        let first = self.entry(sealer)?;
+        if !is_sealed(&first) {
+            for (context, targets) in [(true, false), (false, true), (true, true)] {
+                let nulls = JsonNulls { context, targets };
+                let may_be = (!context || self.context.is_none()) && (!targets || self.targets.is_none());
+                if may_be && let Some(sealed) = Some(self.entry_with(sealer, nulls)?).filter(&is_sealed) {
+                    return Ok((sealed, nulls));
+                }
+            }
+        }
+        Ok((first, JsonNulls::default()))
+    }
+
+    fn entry_with(&self, sealer: &mut Sealer, nulls: JsonNulls) -> Result<Sealed, NotJson> {
         let json = |json: &RawValue| [b"\x01", json.get().as_bytes()].concat();
+        let null = |is_null: bool| is_null.then(|| JSON_NULL.to_vec());
         let mut row = Vec::new();
         for field in [
             Some(self.id.as_bytes().to_vec()),
@@ -56,16 +107,31 @@ impl EventRow {
             self.duration_us.map(|micros| micros.to_be_bytes().to_vec()),
             self.correlation_id.map(|id| id.as_bytes().to_vec()),
             self.causation_id.map(|id| id.as_bytes().to_vec()),
-            self.context.as_deref().map(json),
+            self.context.as_deref().map(json).or_else(|| null(nulls.context)),
             self.origin.clone().map(Into::into),
             self.entity_key.clone().map(Into::into),
-            self.targets.as_deref().map(json),
+            self.targets.as_deref().map(json).or_else(|| null(nulls.targets)),
             self.tenant.clone().map(Into::into),
         ] {
             push_field(&mut row, field.as_deref());
         }
         sealer.row(&row, Columns::All)
     }
+}
+
+/// Returns a row of binary COPY without the JSON values `null` of its context and targets, as its text
+/// would be read.
+pub(crate) fn without_nulls(row: Row<'_>) -> Result<Cow<'_, [u8]>, sqlx::Error> {
+    if !row.0.windows(JSON_NULL.len()).any(|bytes| bytes == JSON_NULL) {
+        return Ok(Cow::Borrowed(row.0));
+    }
+    let (mut fields, mut plain) = (row.fields(), Vec::new());
+    for column in 0..SEALED {
+        let value = fields.next()?;
+        let is_null = [CONTEXT, TARGETS].contains(&column) && value == Some(JSON_NULL);
+        push_field(&mut plain, value.filter(|_| !is_null));
+    }
+    Ok(Cow::Owned(plain))
 }
 
 /// A time that PostgreSQL wrote into JSON, as binary COPY has it.

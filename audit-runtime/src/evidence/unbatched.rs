@@ -38,13 +38,13 @@ pub(super) const KNOWS_FORMS: &str = "SET LOCAL audit.leaf_form = '2'";
 pub(super) const LOCK: &str = "SELECT pg_advisory_xact_lock(7022364302122319875)";
 
 /// The journal of batches that were sealed late.
-pub(crate) const JOURNAL: Uuid = Uuid::nil();
+pub const JOURNAL: Uuid = Uuid::nil();
 
 /// The most rows of such a batch.
 const ROWS: usize = 5_000;
 
 /// The columns that are sealed, in their order.
-pub(crate) const COLUMNS: &str = "e.id, e.event_type, e.entity_type, e.entity_id, e.actor, e.data, e.created_at, e.outcome, \
+pub const COLUMNS: &str = "e.id, e.event_type, e.entity_type, e.entity_id, e.actor, e.data, e.created_at, e.outcome, \
      e.duration_us, e.correlation_id, e.causation_id, e.context, e.origin, e.entity_key, e.targets, e.tenant";
 
 /// Rows that no batch has sealed.

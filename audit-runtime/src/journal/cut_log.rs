@@ -19,8 +19,12 @@
 //! bytes  = first u64 | end u64 | batch id [16] | kind u8 | root [32] | previous first u64 | previous root [32]
 //!        | opens u32 | open u64 * opens | origin (UTF-8, to the end)
 //! kind   = 1 it is sealed | 2 it has a batch before | 4 it contains interruptions
-//!        | 8 which the process itself noticed at its shutdown
+//!        | 8 which the process itself noticed at its shutdown | 16 keys of the entry before
 //! ```
+//!
+//! An entry of kind 16 has the wrapped keys of the entry before in place of an origin, in hexadecimal
+//! (`privacy/key_bytes.rs`). A program of an older version takes it for a second entry of the same range,
+//! which it leaves out.
 //!
 //! Integers are little endian. Bytes behind the first incomplete entry were being written when the
 //! machine stopped.
@@ -43,8 +47,9 @@ const SEALED: u8 = 1;
 const HAS_PREVIOUS: u8 = 2;
 const INTERRUPTIONS: u8 = 4;
 const AT_SHUTDOWN: u8 = 8;
-/// The most bytes read of one file: a segment cannot have more batches than that.
-const MOST: u64 = 64 << 20;
+const KEYS: u8 = 16;
+/// The most bytes read of one file. The keys of a batch may take nearly as much as its records.
+const MOST: u64 = 1 << 30;
 
 /// The process that noticed interrupted calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,29 +76,47 @@ pub(crate) struct Cut {
     pub(crate) open: Vec<u64>,
     /// The batch contains interruptions, and its positions are behind the journal's records.
     pub(crate) interruptions: Option<Noticed>,
+    /// The wrapped keys of its personal values (`privacy/key_bytes.rs`): a database that went back may
+    /// lack them.
+    pub(crate) keys: Vec<u8>,
 }
 
 impl Cut {
-    /// Returns it as an entry of the log.
+    /// Returns it as an entry of the log, without its keys.
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut bytes = vec![0; 8];
-        bytes.extend_from_slice(&self.first.to_le_bytes());
-        bytes.extend_from_slice(&self.end.to_le_bytes());
-        bytes.extend_from_slice(self.id.as_bytes());
         let flags = [
             (SEALED, self.root.is_some()),
             (HAS_PREVIOUS, self.previous.is_some()),
             (INTERRUPTIONS, self.interruptions.is_some()),
             (AT_SHUTDOWN, self.interruptions == Some(Noticed::AtShutdown)),
         ];
-        bytes.push(flags.iter().filter(|(_, is_set)| *is_set).fold(0, |kind, (flag, _)| kind | flag));
+        let kind = flags.iter().filter(|(_, is_set)| *is_set).fold(0, |kind, (flag, _)| kind | flag);
+        self.entry(kind, &self.origin)
+    }
+
+    /// Returns its entries of the log.
+    fn entries(&self) -> Vec<u8> {
+        let mut entries = self.encode();
+        if !self.keys.is_empty() {
+            let keys = Self { first: self.first, end: self.end, id: self.id, ..Self::default() };
+            entries.extend(keys.entry(KEYS, &hex::encode(&self.keys)));
+        }
+        entries
+    }
+
+    fn entry(&self, kind: u8, text: &str) -> Vec<u8> {
+        let mut bytes = vec![0; 8];
+        bytes.extend_from_slice(&self.first.to_le_bytes());
+        bytes.extend_from_slice(&self.end.to_le_bytes());
+        bytes.extend_from_slice(self.id.as_bytes());
+        bytes.push(kind);
         bytes.extend_from_slice(&self.root.unwrap_or_default());
         let (first, root) = self.previous.unwrap_or_default();
         bytes.extend_from_slice(&first.to_le_bytes());
         bytes.extend_from_slice(&root);
         bytes.extend_from_slice(&(self.open.len() as u32).to_le_bytes());
         self.open.iter().for_each(|open| bytes.extend_from_slice(&open.to_le_bytes()));
-        bytes.extend_from_slice(self.origin.as_bytes());
+        bytes.extend_from_slice(text.as_bytes());
         let crc = crc32c::crc32c(&bytes[8..]);
         let length = (bytes.len() - 8) as u32;
         bytes[..4].copy_from_slice(&length.to_le_bytes());
@@ -113,11 +136,17 @@ impl Cut {
         let kind = *bytes.get(32)?;
         let opens = read_u32(bytes, 105)? as usize;
         let behind = 109 + opens.checked_mul(8)?;
+        let origin = String::from_utf8(bytes.get(behind..)?.to_vec()).ok()?;
+        let (origin, keys) = match kind & KEYS {
+            0 => (origin, Vec::new()),
+            _ => (String::new(), hex::decode(origin).ok()?),
+        };
         Some(Self {
             first: read_u64(bytes, 0)?,
             end: read_u64(bytes, 8)?,
             id: Uuid::from_slice(bytes.get(16..32)?).ok()?,
-            origin: String::from_utf8(bytes.get(behind..)?.to_vec()).ok()?,
+            origin,
+            keys,
             root: (kind & SEALED != 0).then(|| array(33)).flatten(),
             previous: (kind & HAS_PREVIOUS != 0).then(|| Some((read_u64(bytes, 65)?, array(73)?))).flatten(),
             open: bytes.get(109..behind)?.chunks_exact(8).map(|open| read_u64(open, 0)).collect::<Option<_>>()?,
@@ -132,7 +161,7 @@ impl Cut {
 
 /// The entries of a file, and where the last whole one ends.
 fn decode(bytes: &[u8], journal: Uuid) -> (Vec<Cut>, usize) {
-    let mut cuts = Vec::new();
+    let mut cuts = Vec::<Cut>::new();
     if bytes.get(..HEADER) != Some(&header(journal)) {
         return (cuts, 0);
     }
@@ -142,7 +171,11 @@ fn decode(bytes: &[u8], journal: Uuid) -> (Vec<Cut>, usize) {
         let Some(cut) = entry.filter(|entry| crc32c::crc32c(entry) == crc).and_then(Cut::decode) else {
             break;
         };
-        cuts.push(cut);
+        match cuts.last_mut() {
+            _ if cut.keys.is_empty() => cuts.push(cut),
+            Some(last) if last.first == cut.first => last.keys = cut.keys,
+            _ => {}
+        }
         at += 8 + length as usize;
     }
     (cuts, at)
@@ -246,9 +279,11 @@ impl CutLog {
             Some(open) if open.base == base => open,
             _ => Open { base, file: self.file(base)?, is_named: Arc::default() },
         };
-        let written = open.file.write_all(&cut.encode());
+        // Where the disk is full, a torn entry is behind the last whole one. The next note opens the file
+        // anew, and takes its place.
+        open.file.write_all(&cut.entries())?;
         self.open = Some(open);
-        written
+        Ok(())
     }
 
     /// Returns the file in which a batch is noted that begins at this position.
@@ -302,6 +337,7 @@ mod tests {
                 30 => Some(Noticed::AtShutdown),
                 _ => None,
             },
+            keys: vec![7; first as usize],
         }
     }
 
@@ -337,6 +373,19 @@ mod tests {
     }
 
     #[test]
+    fn a_note_that_failed_leaves_no_torn_entry_before_the_next() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut log, file) = (log(directory.path()), path(directory.path(), 0));
+        log.append(&cut(0)).unwrap();
+        // As a full disk leaves it.
+        OpenOptions::new().append(true).open(&file).unwrap().write_all(b"torn").unwrap();
+        log.open.as_mut().unwrap().file = File::open(&file).unwrap();
+        log.append(&cut(10)).unwrap_err();
+        log.append(&cut(10)).unwrap();
+        assert_eq!(read(directory.path(), Uuid::nil()).unwrap(), [0, 10].map(cut));
+    }
+
+    #[test]
     fn an_entry_that_was_torn_is_none_and_the_next_is_written_in_its_place() {
         let directory = tempfile::tempdir().unwrap();
         let mut before = log(directory.path());
@@ -346,17 +395,17 @@ mod tests {
         let whole = std::fs::read(&file).unwrap();
         for length in 0..whole.len() {
             std::fs::write(&file, &whole[..length]).unwrap();
-            let left = read(directory.path(), Uuid::nil()).unwrap().len();
-            assert!(left < 2);
+            let left = read(directory.path(), Uuid::nil()).unwrap();
+            assert_ne!(left, [0, 10].map(cut));
             log(directory.path()).append(&cut(20)).unwrap();
             let after = read(directory.path(), Uuid::nil()).unwrap();
-            assert_eq!((after.len(), after.last()), (left + 1, Some(&cut(20))), "{length}");
+            assert_eq!((after.len(), after.last()), (left.len() + 1, Some(&cut(20))), "{length}");
         }
         for at in HEADER..whole.len() {
             let mut flipped = whole.clone();
             flipped[at] ^= 1;
             std::fs::write(&file, flipped).unwrap();
-            assert!(read(directory.path(), Uuid::nil()).unwrap().len() < 2, "byte {at}");
+            assert_ne!(read(directory.path(), Uuid::nil()).unwrap(), [0, 10].map(cut), "byte {at}");
         }
     }
 }

@@ -4,6 +4,7 @@ mod connect;
 pub(crate) mod copy;
 mod error;
 pub(crate) mod failure;
+pub(crate) mod glob;
 pub(crate) mod schema;
 mod sockets;
 #[cfg(feature = "evidence")]

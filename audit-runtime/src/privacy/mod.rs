@@ -15,6 +15,7 @@ mod event;
 mod file_cipher;
 #[cfg(feature = "personal")]
 mod forget;
+mod key_bytes;
 mod key_desk;
 mod key_keeper;
 #[cfg(feature = "personal")]
@@ -36,6 +37,7 @@ pub(crate) use file_cipher::{CHUNK_TAG, FileCipher, WRAPPED};
 pub use forget::ForgetReport;
 #[cfg(feature = "personal")]
 pub(crate) use forget::forget;
+pub(crate) use key_bytes::{encode_keys, split_keys};
 pub(crate) use key_desk::{KeyDesk, KeyRequests};
 pub(crate) use key_keeper::{KeyKeeper, TakingKeys, WrappedKey, further_name};
 #[cfg(feature = "personal")]

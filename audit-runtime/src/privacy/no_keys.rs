@@ -83,6 +83,13 @@ impl SubjectKeys {
         match *master {}
     }
 
+    pub(crate) fn unwrapped(master: &MasterKey, _: Vec<WrappedKey>) -> Self {
+        match *master {}
+    }
+
+    #[allow(clippy::unused_self, reason = "the keys of the feature have others")]
+    pub(crate) fn extend(&mut self, _: Self) {}
+
     pub(crate) fn of(&self, _: &str) -> Option<&SubjectKey> {
         None
     }

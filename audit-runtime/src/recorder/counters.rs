@@ -110,6 +110,13 @@ impl Counters {
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
     }
 
+    /// Counts a conflict whose cause a reader of the count finds in `last_error`.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn conflict(&self, error: String) {
+        self.set_last_error(Some(error));
+        self.conflicts.fetch_add(1, Ordering::Release);
+    }
+
     /// Records that were appended. (A record is counted before it is published, so those that are
     /// stored are among them.)
     pub(crate) fn appended(&self) -> u64 {

@@ -108,7 +108,7 @@ impl Stats {
             quarantined: counters.quarantined.load(Ordering::Relaxed),
             batches: counters.batches.load(Ordering::Relaxed),
             retries: counters.retries.load(Ordering::Relaxed),
-            conflicts: counters.conflicts.load(Ordering::Relaxed),
+            conflicts: counters.conflicts.load(Ordering::Acquire),
             rekeyed: counters.rekeyed.load(Ordering::Relaxed),
             journal_bytes: journal.bytes(),
             journal_used: journal.used(),

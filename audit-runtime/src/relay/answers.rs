@@ -12,17 +12,19 @@ use crate::writer::batch::Batch;
 use crate::writer::bring_back;
 use crate::writer::sink::{EndedJournal, How, Sink, Taken};
 use crate::writer::wire::{self, Answer, FORMAT, Frame, KeyText, Question, StoredText};
-use crate::writer::{Chain, Claim, ServiceCatalogue, StoreOutcome, Stored};
+use crate::writer::{Chain, Claim, Part, ServiceCatalogue, StoreOutcome, Stored};
 use std::sync::atomic::Ordering;
 use uuid::Uuid;
 
 /// An answer and its body.
 type Answering = Result<(Answer, Vec<u8>), sqlx::Error>;
 
-/// Answers one request. Each batch of interruptions that it makes is announced before it is stored.
+/// Answers one request, in parts of about so many bytes where it is long. Each batch of interruptions that
+/// it makes is announced before it is stored.
 pub(super) async fn answer<F: Future<Output = Result<(), sqlx::Error>>>(
     shared: &Shared,
     question: Frame<Question>,
+    most: usize,
     announce: impl Fn(&Batch) -> F,
 ) -> (Answer, Vec<u8>) {
     let Frame { header, body } = question;
@@ -33,7 +35,7 @@ pub(super) async fn answer<F: Future<Output = Result<(), sqlx::Error>>>(
             Err(refused(format!("{relay}; upgrade whichever is older")))
         }
         Question::Store { journal, waits_for_disk } => store(shared, journal, waits_for_disk, body).await,
-        Question::Claim { journal, start } => claim(shared, journal, start).await,
+        Question::Claim { journal, start, behind } => claim(shared, journal, start, behind, most).await,
         Question::Durable { batches } => durable(shared, batches).await,
         Question::Interrupt { journal, end, at_shutdown } => {
             let noticed = if at_shutdown { Noticed::AtShutdown } else { Noticed::ByAdopter };
@@ -117,9 +119,9 @@ pub(super) fn failed(shared: &Shared, error: &sqlx::Error) -> Answer {
     Answer::Failed { failure, is_full, text: failure::describe(error) }
 }
 
-async fn claim(shared: &Shared, journal: Uuid, start: u64) -> Answering {
+async fn claim(shared: &Shared, journal: Uuid, start: u64, behind: Option<u64>, most: usize) -> Answering {
     let mut lease = shared.connections.lease().await?;
-    let claim = within(lease.sink.claim(journal, start)).await?;
+    let claim = within(lease.sink.claim_part(journal, start, Part { behind, most })).await?;
     lease.give_back();
     Ok(claimed(claim))
 }
@@ -149,6 +151,7 @@ async fn catalogue(shared: &Shared, catalogue: &ServiceCatalogue, origin: &str) 
     stored.map(|()| (Answer::Done, Vec::new()))
 }
 
+/// Returns a part of the stored batches. An empty one has none behind it.
 fn claimed(claim: Claim) -> (Answer, Vec<u8>) {
     let mut body = Vec::new();
     let mut text = |stored: Stored| StoredText {
@@ -162,7 +165,10 @@ fn claimed(claim: Claim) -> (Answer, Vec<u8>) {
         }),
     };
     let answer = match claim {
-        Claim::Stored(stored) => Answer::Claimed { stored: stored.into_iter().map(&mut text).collect() },
+        Claim::Stored(stored) => {
+            let more = !stored.is_empty();
+            Answer::Claimed { stored: stored.into_iter().map(&mut text).collect(), more }
+        }
         Claim::UnderWay => Answer::UnderWay,
         Claim::Refused(why) => Answer::LeftToItsRole { why },
     };

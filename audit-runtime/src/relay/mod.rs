@@ -21,8 +21,8 @@
 //! # Guarantees
 //!
 //! A relay is trusted with progress alone. A journal lets go of a batch when the relay answers with
-//! the batch's key and root, which it does once PostgreSQL has committed the batch. What a relay
-//! loses is sent again, and what arrives twice meets the unique key. A relay makes the rows of a
+//! the batch's key and root, which it does once PostgreSQL has committed the batch. Batches that
+//! a relay loses are sent again, and those that arrive twice meet the unique key. A relay makes the rows of a
 //! batch from the journal's bytes, seals them again, and refuses a batch whose root is another.
 //!
 //! Personal values are encrypted before they leave their service. A relay hands out the wrapped keys

@@ -10,6 +10,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::watch;
 
+/// About the most bytes of one answer. A longer one comes in parts.
+const PART: usize = 4 << 20;
+
 /// Mebibytes of messages that a relay reads and stores at once.
 pub(super) const MEMORY: usize = 256;
 /// A message takes its bytes so often while it is stored: as it came, as rows, and as they are sent.
@@ -46,7 +49,7 @@ async fn serve(stream: &mut dyn Stream, shared: &Arc<Shared>, stopped: &mut watc
         let mebibytes = (COPIES * announced.bytes()).div_ceil(1 << 20).clamp(1, MEMORY);
         let _memory = shared.memory.acquire_many(mebibytes as u32).await.map_err(io::Error::other)?;
         let Frame { header: Asked { number, ask }, body } = in_time(announced.read(stream)).await?;
-        let (answer, body) = answers::answer(shared, Frame { header: ask, body }, |_| async { Ok(()) }).await;
+        let (answer, body) = answers::answer(shared, Frame { header: ask, body }, PART, |_| async { Ok(()) }).await;
         in_time(wire::write(stream, &Answered { number, answer }, &body)).await?;
     }
 }

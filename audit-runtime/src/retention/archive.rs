@@ -1,22 +1,102 @@
 //! The file that rows are exported to before they go.
 
 use super::error::{Failure, PruneError};
-use super::month::Month;
-use crate::evidence::row::EventRow;
+use super::going::Going;
+use super::settings::Target;
+use super::target::confirm;
+use crate::evidence::row::{EventRow, without_nulls};
 use crate::evidence::unbatched::COLUMNS;
 use crate::postgres::copy::decode;
 use crate::seal::Sealer;
 use crate::sys::private_file;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use sqlx::postgres::PgConnection;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+impl Target {
+    /// Returns the archive's name for a month, as in `2026-08`.
+    ///
+    /// # Errors
+    /// The pattern has another part.
+    fn name(pattern: &str, month: &str) -> Result<PathBuf, PruneError> {
+        let (year, month) = month.split_once('-').unwrap_or((month, ""));
+        let (mut name, mut rest) = (String::new(), pattern.chars());
+        while let Some(c) = rest.next() {
+            match (c, (c == '%').then(|| rest.next()).flatten()) {
+                ('%', Some('Y')) => name.push_str(year),
+                ('%', Some('m')) => name.push_str(month),
+                ('%', Some('%')) => name.push('%'),
+                ('%', _) => return Err(PruneError::Pattern(pattern.to_owned())),
+                (c, _) => name.push(c),
+            }
+        }
+        Ok(name.into())
+    }
+
+    /// Refuses a pattern with an unknown part.
+    pub(super) fn check(&self) -> Result<(), PruneError> {
+        match self {
+            Self::One(_) | Self::Kept(_) => Ok(()),
+            Self::ByMonth(pattern) => Self::name(pattern, "").map(drop),
+        }
+    }
+
+    /// Makes sure that the rows which go are kept, and returns what the events of each month state of it.
+    pub(super) async fn keep(
+        &self,
+        connection: &mut PgConnection,
+        going: &[Going],
+        tell: &mut impl FnMut(&str),
+    ) -> Result<Vec<Value>, Failure> {
+        let told = |archive: &Archive| format!("{}: {} rows, read again", archive.path.display(), archive.rows);
+        match self {
+            Self::One(path) => {
+                let archive = Archive::write(connection, path, going).await?;
+                tell(&told(&archive));
+                Ok(vec![archive.as_json(); going.len()])
+            }
+            Self::Kept(kept) => confirm(connection, going, kept.as_ref(), tell).await,
+            Self::ByMonth(pattern) => {
+                let mut archives = Vec::new();
+                for month in going {
+                    let date = month.month.begin.date();
+                    let path = free(Self::name(pattern, date.get(..7).unwrap_or(&date))?);
+                    let archive = Archive::write(connection, &path, std::slice::from_ref(month)).await?;
+                    tell(&told(&archive));
+                    archives.push(archive.as_json());
+                }
+                Ok(archives)
+            }
+        }
+    }
+}
+
+/// Returns the name, or with a number if something of that name is there.
+fn free(path: PathBuf) -> PathBuf {
+    let is_taken = |path: &Path| path.symlink_metadata().is_ok();
+    if !is_taken(&path) {
+        return path;
+    }
+    let stem = path.file_stem().unwrap_or_default().to_os_string();
+    let numbered = |number: u32| {
+        let mut name = stem.clone();
+        name.push(format!("-{number}"));
+        if let Some(extension) = path.extension() {
+            name.push(".");
+            name.push(extension);
+        }
+        path.with_file_name(name)
+    };
+    (2..).map(numbered).find(|path| !is_taken(path)).unwrap_or(path)
+}
+
 /// Rows that are on disk, and were found there as they are in the database.
 #[derive(Debug)]
 pub(super) struct Archive {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     pub(super) rows: u64,
     sha256: [u8; 32],
 }
@@ -39,7 +119,7 @@ impl Rows {
 
 impl Archive {
     /// Exports these months' rows that go, and reads them again.
-    pub(super) async fn write(connection: &mut PgConnection, path: &Path, months: &[Month]) -> Result<Self, Failure> {
+    async fn write(connection: &mut PgConnection, path: &Path, months: &[Going]) -> Result<Self, Failure> {
         let failed = |error: io::Error| PruneError::Archive { path: path.into(), error };
         // It gets its name once it is whole.
         let beside = private_file::beside(path, "part");
@@ -86,12 +166,11 @@ impl From<sqlx::Error> for Failed {
     }
 }
 
-async fn write(connection: &mut PgConnection, path: &Path, months: &[Month]) -> Result<Rows, Failed> {
+async fn write(connection: &mut PgConnection, path: &Path, months: &[Going]) -> Result<Rows, Failed> {
     let mut file = BufWriter::new(private_file::create(path).map_err(Failed::File)?);
     let (mut written, mut sealer, mut line) = (Rows::default(), Sealer::default(), Vec::new());
     for month in months {
-        let query =
-            format!("SELECT {COLUMNS}, row_to_json(e)::text FROM {} ORDER BY e.created_at, e.id", month.going());
+        let query = format!("SELECT {COLUMNS}, row_to_json(e)::text FROM {} ORDER BY e.created_at, e.id", month.rows());
         decode::rows(connection, &query, |row| {
             let mut fields = row.fields();
             let mut json = None;
@@ -101,7 +180,7 @@ async fn write(connection: &mut PgConnection, path: &Path, months: &[Month]) -> 
             line.clear();
             line.extend_from_slice(json.unwrap_or_default());
             line.push(b'\n');
-            written.add(&line, sealer.stored(row.0).entry.to_bytes());
+            written.add(&line, sealer.stored(&without_nulls(row)?).entry.to_bytes());
             file.write_all(&line).map_err(Failed::File)
         })
         .await?;
@@ -126,4 +205,28 @@ fn read(path: &Path) -> io::Result<Rows> {
 fn sync_directory(path: &Path) -> io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(directory)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_archive_is_named_after_its_month_and_replaces_no_other() {
+        for (pattern, expected) in
+            [("/archive/%Y-%m.ndjson", "/archive/2026-08.ndjson"), ("%%%Y/%m%m", "%2026/0808"), ("old", "old")]
+        {
+            assert_eq!(Target::name(pattern, "2026-08").unwrap(), Path::new(expected));
+        }
+        for pattern in ["%d", "%", "a%Y%"] {
+            let error = Target::ByMonth(pattern.into()).check().unwrap_err().to_string();
+            assert!(error.contains(pattern) && error.contains("write Y or m"), "{error}");
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        assert_eq!(free(path("8.ndjson")), path("8.ndjson"));
+        fs::write(path("8.ndjson"), "").unwrap();
+        fs::write(path("8-2.ndjson"), "").unwrap();
+        assert_eq!(free(path("8.ndjson")), path("8-3.ndjson"));
+    }
 }

@@ -1,4 +1,4 @@
-//! Errors of a prune.
+//! Errors of prunes, holds and archives.
 
 use crate::event::Timestamp;
 use crate::evidence::EvidenceError;
@@ -6,6 +6,7 @@ use crate::evidence::error;
 use crate::postgres::{DatabaseError, Internal};
 use sqlx::migrate::MigrateError;
 use std::path::PathBuf;
+use uuid::Uuid;
 
 /// The reason a prune stopped. The events of the months already pruned report those.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +29,79 @@ pub enum PruneError {
         /// The system's error.
         error: std::io::Error,
     },
+    /// A hold was added while the prune ran.
+    #[error(
+        "hold {0} was added meanwhile, so nothing further is pruned; run it again, and it keeps the events of that hold"
+    )]
+    HoldAdded(Uuid),
+    /// Rows changed between the moment they were listed and the moment they were to go.
+    #[error("{gone} of {listed} rows were there to be pruned, so these stay; run audit-trail verify for details")]
+    Changed {
+        /// The number of rows that were listed.
+        listed: u64,
+        /// The number of rows that were still there.
+        gone: u64,
+    },
+    /// The pattern of an archive's name has an unknown part.
+    #[error("invalid archive {0:?}: after `%`, write Y or m for year and month of the events, or another `%`")]
+    Pattern(String),
+    /// The lake lacks rows that would go, or cannot be read.
+    #[error("{0}; nothing is pruned")]
+    Lake(String),
     /// Rows cannot be sealed or verified.
+    #[error(transparent)]
+    Evidence(#[from] EvidenceError),
+    /// The database cannot be reached, does not allow it, or fails.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+}
+
+/// The reason a hold could not be added or lifted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HoldError {
+    /// The hold has no condition.
+    #[error(
+        "the hold has no condition, and would keep every event; name an entity, a tenant, an event type or an actor"
+    )]
+    Unconditional,
+    /// The entity or the tenant of the hold is empty.
+    #[error("the entity or the tenant of the hold is empty, and no event is about it; name one")]
+    Nothing,
+    /// The reason is empty.
+    #[error("the reason is empty; say why, as in \"case 2026-17\"")]
+    NoReason,
+    /// The hold does not exist.
+    #[error("hold {0} does not exist; audit-trail hold list shows those in force")]
+    Unknown(Uuid),
+    /// The hold was lifted before.
+    #[error("hold {id} was lifted already, at {at} by {by}")]
+    Lifted {
+        /// The id of the hold.
+        id: Uuid,
+        /// The time.
+        at: Timestamp,
+        /// The actor who lifted it.
+        by: String,
+    },
+    /// The database cannot be reached, does not allow it, or fails.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+}
+
+/// The reason an archive could not be imported.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReimportError {
+    /// The archive cannot be read, or changed while it was read.
+    #[error("cannot read archive {}: {error}; nothing further is imported", path.display())]
+    Archive {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        error: std::io::Error,
+    },
+    /// Rows cannot be sealed.
     #[error(transparent)]
     Evidence(#[from] EvidenceError),
     /// The database cannot be reached, does not allow it, or fails.

@@ -1,25 +1,13 @@
 //! A month that goes: its partition, and the table beside it that holds what stays.
 
 use crate::event::Timestamp;
-use crate::event::reserved::{FORGOTTEN, PRUNED};
-use crate::postgres::copy::decode;
 use crate::postgres::schema::ddl::{LockRetry, batch, execute, no_truncate};
 use crate::postgres::schema::online;
-use crate::postgres::schema::partitions::{COLUMNS, mirror};
-use sha2::{Digest, Sha256};
+use crate::postgres::schema::partitions::mirror;
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor};
 use std::fmt;
-use uuid::Uuid;
-
-/// The entities whose events are held: their types, their ids, and what others call them in data.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Holds {
-    pub(super) types: Vec<String>,
-    pub(super) ids: Vec<Uuid>,
-    pub(super) names: Vec<String>,
-}
 
 /// A partition of `audit_events`.
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -32,16 +20,8 @@ pub(super) struct Month {
     condition: String,
     pub(super) begin: Timestamp,
     pub(super) end: Timestamp,
-    /// The name of the table of the rows that stay.
+    /// The name of the table of the rows that stay, or of the list of those that go.
     pub(super) kept: String,
-}
-
-/// The rows and batches that a prune removes.
-#[derive(Debug)]
-pub(super) struct Account {
-    pub(super) rows: u64,
-    pub(super) batches: u64,
-    pub(super) hash: String,
 }
 
 impl fmt::Display for Month {
@@ -50,22 +30,48 @@ impl fmt::Display for Month {
     }
 }
 
-/// Returns the months that end by then. Rows in the default partition belong to no month.
-pub(super) async fn before(connection: &mut PgConnection, time: Timestamp) -> Result<Vec<Month>, sqlx::Error> {
+/// Returns the months that end by then, or those that begin before it. Rows in the default partition
+/// belong to no month.
+pub(super) async fn before(
+    connection: &mut PgConnection,
+    time: Timestamp,
+    with_part: bool,
+) -> Result<Vec<Month>, sqlx::Error> {
     sqlx::query_as(
         "SELECT c.oid::regclass::text AS name, bound, pg_get_partition_constraintdef(c.oid) AS condition, \
          b[1]::timestamptz AS begin, b[2]::timestamptz AS end, 'audit_keep_' || row_number() OVER (ORDER BY b[1]::timestamptz) + taken.last AS kept \
          FROM (SELECT coalesce(max(substring(name FROM '^audit_keep_([0-9]{1,9})$')::bigint), 0) AS last FROM \
          (SELECT relname::text FROM pg_class UNION ALL SELECT proname::text FROM pg_proc) AS names (name)) taken, pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid, LATERAL pg_get_expr(c.relpartbound, c.oid) AS bound, \
          LATERAL regexp_match(bound, $$FROM \\('([^']+)'\\) TO \\('([^']+)'\\)$$) AS b \
-         WHERE i.inhparent = 'audit_events'::regclass AND b[2]::timestamptz <= $1 ORDER BY begin",
+         WHERE i.inhparent = 'audit_events'::regclass AND (b[2]::timestamptz <= $1 OR $2 AND b[1]::timestamptz < $1) ORDER BY begin",
     )
     .bind(time)
+    .bind(with_part)
     .fetch_all(connection)
     .await
 }
 
-/// Whether the default partition holds rows that may be of such a month.
+/// Returns the months of rows in the default partition, which a prune makes partitions for: those that
+/// end by then, or those that begin before it. They can be counted, and nothing else.
+pub(super) async fn in_default(
+    connection: &mut PgConnection,
+    time: Timestamp,
+    with_part: bool,
+) -> Result<Vec<Month>, sqlx::Error> {
+    sqlx::query_as(
+        "SELECT format('(SELECT * FROM audit_events_default WHERE created_at >= %L AND created_at < %L)', m.begin, m.end) AS name, \
+         '' AS bound, '' AS condition, m.begin, m.end, '' AS kept FROM \
+         (SELECT month AT TIME ZONE 'UTC' AS begin, (month + interval '1 month') AT TIME ZONE 'UTC' AS end FROM \
+         (SELECT DISTINCT date_trunc('month', created_at AT TIME ZONE 'UTC') AS month FROM audit_events_default \
+         WHERE created_at >= '2000-01-01' AND created_at < $1) months) m WHERE m.end <= $1 OR $2 ORDER BY m.begin",
+    )
+    .bind(time)
+    .bind(with_part)
+    .fetch_all(connection)
+    .await
+}
+
+/// Returns whether the default partition holds rows that may be of such a month.
 pub(super) async fn are_in_default(connection: &mut PgConnection, time: Timestamp) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar(
         "SELECT EXISTS (SELECT FROM audit_events_default WHERE created_at >= '2000-01-01' AND created_at < $1)",
@@ -98,29 +104,20 @@ pub(super) async fn clear(connection: &mut PgConnection) -> Result<(), MigrateEr
     Ok(())
 }
 
-/// Which rows are held: those of the entities in `$1`, `$2` and `$3`, be they further ones of an event, and the trail's own accounts.
-fn held() -> String {
-    format!(
-        "(e.event_type IN ('{PRUNED}', '{FORGOTTEN}') OR EXISTS (SELECT FROM unnest($1::text[], $2::uuid[], $3::text[]) AS h (kind, id, name) \
-         WHERE e.entity_type = h.kind AND (e.entity_id = h.id OR e.entity_id IS NULL AND e.data ->> '$entity_id' = h.name) \
-         OR e.data ->> (h.kind || '_id') = h.name OR e.targets @> jsonb_build_array(jsonb_build_object('type', h.kind, 'id', h.id))))"
-    )
+/// Takes the lock of a statement, and tries again if another session is in the way. Rows that are
+/// inserted afterwards are those of the transaction itself, as triggers expect.
+pub(super) async fn lock(connection: &mut PgConnection, statement: &'static str) -> Result<(), MigrateError> {
+    let mut retry = LockRetry::default();
+    connection.execute("SAVEPOINT moment").await?;
+    while let Err(error) = connection.execute(statement).await {
+        connection.execute("ROLLBACK TO moment").await?;
+        retry.wait_or_fail(error.into()).await?;
+    }
+    connection.execute("RELEASE moment").await?;
+    Ok(())
 }
 
 impl Month {
-    /// How many rows would go, and how many would stay.
-    pub(super) async fn count(&self, connection: &mut PgConnection, holds: &Holds) -> Result<(i64, i64), sqlx::Error> {
-        let held = held();
-        let count =
-            format!("SELECT count(*) FILTER (WHERE NOT {held}), count(*) FILTER (WHERE {held}) FROM {} e", self.name);
-        sqlx::query_as(AssertSqlSafe(count))
-            .bind(&holds.types)
-            .bind(&holds.ids)
-            .bind(&holds.names)
-            .fetch_one(connection)
-            .await
-    }
-
     /// The table for what stays, which gets what arrives in this month from now on.
     pub(super) async fn prepare(&self, connection: &mut PgConnection) -> Result<(), MigrateError> {
         let Self { kept, condition, .. } = self;
@@ -134,67 +131,20 @@ impl Month {
         mirror(connection, &self.name, kept, kept).await
     }
 
-    /// Copies what is held.
-    pub(super) async fn hold(&self, connection: &mut PgConnection, holds: &Holds) -> Result<(), sqlx::Error> {
-        let copy = format!(
-            "INSERT INTO {} ({COLUMNS}) SELECT {COLUMNS} FROM {} e WHERE {} ON CONFLICT DO NOTHING",
-            self.kept,
-            self.name,
-            held()
+    /// Makes the list of the rows that go.
+    pub(super) async fn make_list(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let kept = &self.kept;
+        let table = format!(
+            "CREATE TABLE {kept} (number bigint PRIMARY KEY, id uuid NOT NULL, created_at timestamptz NOT NULL, batch_id uuid NOT NULL); \
+             COMMENT ON TABLE {kept} IS '{MARK}'"
         );
-        sqlx::query(AssertSqlSafe(copy))
-            .bind(&holds.types)
-            .bind(&holds.ids)
-            .bind(&holds.names)
-            .execute(&mut *connection)
-            .await?;
-        batch(connection, &format!("ANALYZE {}", self.kept)).await
+        batch(connection, &table).await
     }
 
-    /// The rows that go, as what follows on `FROM`: these are the same from the moment that what is
-    /// held is copied.
-    pub(super) fn going(&self) -> String {
-        format!(
-            "{} e LEFT JOIN audit_late l ON e.batch_id IS NULL AND l.event_id = e.id AND l.created_at = e.created_at \
-             WHERE NOT EXISTS (SELECT FROM {} k WHERE k.id = e.id AND k.created_at = e.created_at)",
-            self.name, self.kept
-        )
-    }
-
-    /// Says in `audit_pruned` which rows of which batches go.
-    pub(super) async fn account(&self, connection: &mut PgConnection, event_id: Uuid) -> Result<Account, sqlx::Error> {
-        let insert = format!(
-            "INSERT INTO audit_pruned (batch_id, event_id, rows, ids) \
-             SELECT p.batch_id, '{event_id}', p.rows, CASE WHEN p.rows = b.rows THEN NULL ELSE p.ids END \
-             FROM (SELECT coalesce(e.batch_id, l.batch_id) AS batch_id, count(*)::integer AS rows, \
-             string_agg(uuid_send(e.id), '' ORDER BY e.id) AS ids FROM {} GROUP BY 1) p LEFT JOIN audit_batches b ON b.id = p.batch_id",
-            self.going()
-        );
-        batch(connection, &insert).await?;
-        let query =
-            format!("SELECT batch_id, rows, ids FROM audit_pruned WHERE event_id = '{event_id}' ORDER BY batch_id");
-        let (mut rows, mut batches, mut hash) = (0, 0, Sha256::new());
-        decode::rows(connection, &query, |row| {
-            let mut fields = row.fields();
-            fields.uuid()?;
-            rows += u64::try_from(fields.i32()?).unwrap_or(0);
-            batches += 1;
-            hash.update(row.0);
-            Ok::<_, sqlx::Error>(())
-        })
-        .await?;
-        Ok(Account { rows, batches, hash: hex::encode(hash.finalize()) })
-    }
-
-    /// Runs the moment under the lock, and returns how many rows stay.
+    /// Puts what stays in the place of the partition, under the lock of the tables, and returns how many
+    /// rows stay.
     pub(super) async fn exchange(&self, connection: &mut PgConnection) -> Result<u64, MigrateError> {
         let Self { name, kept, bound, .. } = self;
-        let mut retry = LockRetry::default();
-        connection.execute("SAVEPOINT moment").await?;
-        while let Err(error) = connection.execute("LOCK TABLE audit_events IN ACCESS EXCLUSIVE MODE").await {
-            connection.execute("ROLLBACK TO moment").await?;
-            retry.wait_or_fail(error.into()).await?;
-        }
         let count = format!("SELECT count(*) FROM {kept}");
         let held: i64 = sqlx::query_scalar(AssertSqlSafe(count)).fetch_one(&mut *connection).await?;
         let mut sql =

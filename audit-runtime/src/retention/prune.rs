@@ -1,105 +1,49 @@
-//! A prune: its settings and its steps.
+//! The steps of a prune.
 
-use super::archive::Archive;
 use super::error::{Failure, PruneError};
-use super::month::{self, Holds};
+use super::going::{Account, Going, Selection, Way};
+use super::settings::Prune;
+use super::{holds, month};
 use crate::event::reserved::PRUNED;
-use crate::event::{IntoEntityId, Timestamp, clock, ids};
+use crate::event::{Timestamp, clock, ids};
 use crate::evidence::{Verification, VerificationStep, unbatched};
 use crate::postgres::schema::ddl::{LOCK_TIMEOUT, connect_with_advisory_lock};
 use crate::postgres::schema::partitions::{self, LOCK};
 use crate::postgres::system_event;
-use crate::record::Entity;
+use serde_json::{Value, json};
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{Connection, Executor};
-use std::path::PathBuf;
 use uuid::Uuid;
 
-/// The settings of a prune, which [`Admin::prune`](crate::admin::Admin::prune) runs.
-///
-/// ```no_run
-/// use audit_runtime::Timestamp;
-/// use audit_runtime::admin::{Admin, Prune, PruneError};
-/// # async fn prune(pool: sqlx::PgPool) -> Result<(), PruneError> {
-/// let before: Timestamp = "2020-01-01T00:00:00Z".parse().expect("a time");
-/// let prune = Prune::new(before).archive("/archive/2019.ndjson");
-/// let report = Admin::new(pool).actor("retention job").prune(&prune, |step| println!("{step}")).await?;
-/// println!("{} rows in {} months", report.rows, report.months);
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Debug, Clone)]
-pub struct Prune {
-    before: Timestamp,
-    archive: Option<PathBuf>,
-    holds: Holds,
-    ignore_findings: bool,
-    dry_run: bool,
-}
+/// The most rows that one transaction deletes.
+const AT_ONCE: u64 = 20_000;
 
 /// The result of a prune.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PruneReport {
-    /// Months from which rows were removed.
+    /// Months from which rows were removed, or from which a dry run would remove rows.
     pub months: u64,
-    /// Rows that were removed.
+    /// Rows that were removed, or that a dry run would remove.
     pub rows: u64,
-    /// Rows of these months that stay, because they are held or arrived meanwhile.
+    /// Rows that stay, because they are held. Without a filter, also rows of these months that arrived
+    /// meanwhile.
     pub held: u64,
-    /// The events that report the prune, one for each month.
+    /// The events that report the prune: one for each month, or for 20,000 rows that were deleted.
     pub events: Vec<Uuid>,
 }
 
+/// The facts that each event of a prune states.
+struct Stated<'a> {
+    prune: &'a Prune,
+    user: String,
+    actor: String,
+    problems: u64,
+    /// The holds that were in force when the rows were chosen.
+    known: Vec<Uuid>,
+}
+
 impl Prune {
-    /// Selects all months that end at this time or before.
-    ///
-    /// A part of a month is not pruned. Months are those of UTC.
-    #[must_use]
-    pub fn new(before: impl Into<Timestamp>) -> Self {
-        Self { before: before.into(), archive: None, holds: Holds::default(), ignore_findings: false, dry_run: false }
-    }
-
-    /// Exports the rows to this file first, which must not exist.
-    ///
-    /// Each row is a line of JSON in the form of PostgreSQL's `row_to_json`. The file is read again
-    /// before anything is removed.
-    #[must_use]
-    pub fn archive(mut self, path: impl Into<PathBuf>) -> Self {
-        self.archive = Some(path.into());
-        self
-    }
-
-    /// Keeps the events of this entity, be it a further one of an event, and those whose data name it
-    /// as `<entity_type>_id`.
-    ///
-    /// An id is a `Uuid` or any key. They are kept only by prunes with this setting: repeat it for each prune.
-    #[must_use]
-    pub fn hold(mut self, entity_type: impl Into<String>, id: impl IntoEntityId) -> Self {
-        let Entity { kind, id, key, .. } = Entity::new(entity_type.into(), &id);
-        // No entity has no events.
-        if let Some(id) = id {
-            self.holds.types.push(kind);
-            self.holds.ids.push(id);
-            self.holds.names.push(key.unwrap_or_else(|| id.to_string()));
-        }
-        self
-    }
-
-    /// Prunes although verification finds problems. The event records how many.
-    #[must_use]
-    pub fn ignore_findings(mut self, yes: bool) -> Self {
-        self.ignore_findings = yes;
-        self
-    }
-
-    /// Reports the rows that a prune would remove, and changes nothing.
-    #[must_use]
-    pub fn dry_run(mut self, yes: bool) -> Self {
-        self.dry_run = yes;
-        self
-    }
-
     /// Prunes as this actor, or as the role of the session, and reports each step.
     pub(crate) async fn run(
         &self,
@@ -110,18 +54,9 @@ impl Prune {
         if self.before > Timestamp::now() {
             return Err(PruneError::Future(self.before).into());
         }
+        self.archive.iter().try_for_each(|target| target.check())?;
         if self.dry_run {
-            let mut connection = pool.acquire().await?;
-            for month in month::before(&mut connection, self.before).await? {
-                let (rows, held) = month.count(&mut connection, &self.holds).await?;
-                tell(&format!("{month}: {rows} rows would be pruned, {held} kept"));
-            }
-            if month::are_in_default(&mut connection, self.before).await? {
-                tell(
-                    "the default partition holds rows that are as old: they would get partitions first, and be pruned with these",
-                );
-            }
-            return Ok(PruneReport::default());
+            return self.rehearse(&mut *pool.acquire().await?, &mut tell).await;
         }
         let mut connection = connect_with_advisory_lock(pool, LOCK).await?;
         connection.execute(LOCK_TIMEOUT).await?;
@@ -134,6 +69,39 @@ impl Prune {
         Ok(pruned)
     }
 
+    /// Reports the rows that would go.
+    async fn rehearse(
+        &self,
+        connection: &mut PgConnection,
+        tell: &mut impl FnMut(&str),
+    ) -> Result<PruneReport, Failure> {
+        let selection = Selection::of(self);
+        let mut report = PruneReport::default();
+        let unplaced = month::in_default(connection, self.before, self.is_filtered()).await?;
+        if !unplaced.is_empty() {
+            tell("the default partition holds rows that are as old: they would get partitions first");
+        }
+        let mut months = month::before(connection, self.before, self.is_filtered()).await?;
+        months.extend(unplaced);
+        months.sort_by_key(|month| month.begin);
+        for month in months {
+            let counts = selection.count(connection, &month).await?;
+            if self.is_filtered() && counts.going + counts.held == 0 {
+                continue;
+            }
+            tell(&format!("{month}: {} rows would be pruned, {} kept", counts.going, counts.held));
+            if counts.held > 0 {
+                for (hold, rows) in selection.held_by(connection, &month).await? {
+                    tell(&format!("{month}: hold {hold} keeps {rows} rows"));
+                }
+            }
+            report.months += u64::from(counts.going > 0);
+            report.rows += counts.going;
+            report.held += counts.held;
+        }
+        Ok(report)
+    }
+
     async fn prune(
         &self,
         pool: &PgPool,
@@ -144,55 +112,71 @@ impl Prune {
         if month::are_in_default(connection, self.before).await? {
             partitions::make(connection, tell).await?;
         }
-        let months = month::before(connection, self.before).await?;
-        if months.is_empty() {
+        let known = holds::in_force(connection).await?;
+        let selection = Selection::of(self);
+        let mut going = self.choose(connection, &selection).await?;
+        if going.is_empty() {
             return Ok(PruneReport::default());
         }
-        for month in &months {
-            month.prepare(connection).await?;
+        for going in going.iter().filter(|going| going.way == Way::Exchange) {
+            going.month.prepare(connection).await?;
         }
         // Rows that came before have a seal now, and rows that come from now on stay.
         unbatched::seal_all(connection).await?;
-        let problems = self.verify(pool, tell).await?;
-        for month in &months {
-            month.hold(connection, &self.holds).await?;
+        for going in going.iter_mut().filter(|going| going.way == Way::Delete) {
+            going.month.make_list(connection).await?;
+            going.list(connection, &selection).await?;
         }
-        let archive = match &self.archive {
-            Some(path) => {
-                let archive = Archive::write(connection, path, &months).await?;
-                tell(&format!("{}: {} rows, read again", path.display(), archive.rows));
-                Some(archive)
-            }
-            None => None,
+        let problems = self.verify(pool, tell).await?;
+        for going in going.iter().filter(|going| going.way == Way::Exchange) {
+            going.keep(connection, &selection).await?;
+        }
+        let archives = match &self.archive {
+            Some(target) => target.keep(connection, &going, tell).await?,
+            None => Vec::new(),
         };
         let user: String = sqlx::query_scalar("SELECT session_user::text").fetch_one(&mut *connection).await?;
-        let actor = actor.unwrap_or(&user);
+        let actor = actor.unwrap_or(&user).to_owned();
+        let stated = Stated { prune: self, user, actor, problems, known };
         let mut pruned = PruneReport::default();
-        for month in &months {
-            let event_id = ids::event_id(clock::micros_now());
-            let mut transaction = connection.begin().await?;
-            let account = month.account(&mut transaction, event_id).await?;
-            if account.rows == 0 {
-                tell(&format!("{month}: nothing goes"));
-                continue;
+        for (place, going) in going.iter().enumerate() {
+            let archive = archives.get(place);
+            let before = pruned.rows;
+            let held = match going.way {
+                Way::Exchange => stated.exchange(connection, going, archive, &mut pruned).await?,
+                Way::Delete => stated.delete(connection, going, archive, &mut pruned).await?,
+            };
+            let month = &going.month;
+            match pruned.rows - before {
+                0 => tell(&format!("{month}: nothing goes")),
+                rows => {
+                    tell(&format!("{month}: {rows} rows pruned, {held} kept"));
+                    pruned.months += 1;
+                    pruned.held += held;
+                }
             }
-            let held = month.exchange(&mut transaction).await?;
-            let data = serde_json::json!({
-                "from": month.begin, "to": month.end, "rows": account.rows, "batches": account.batches, "held": held,
-                "account": account.hash, "archive": archive.as_ref().map(Archive::as_json), "problems": problems,
-                "database_user": user,
-            });
-            system_event::record(&mut transaction, event_id, PRUNED, actor, &data).await?;
-            transaction.commit().await?;
-            tell(&format!("{month}: {} rows pruned, {held} kept", account.rows));
-            pruned.months += 1;
-            pruned.rows += account.rows;
-            pruned.held += held;
-            pruned.events.push(event_id);
         }
         // The events came without a batch.
         unbatched::seal_all(connection).await?;
         Ok(pruned)
+    }
+
+    /// Returns the months of which rows go, each with its way.
+    async fn choose(&self, connection: &mut PgConnection, selection: &Selection) -> Result<Vec<Going>, Failure> {
+        let months = month::before(connection, self.before, self.is_filtered()).await?;
+        if !self.is_filtered() {
+            let whole = |month| Going { month, way: Way::Exchange, held: 0, listed: 0 };
+            return Ok(months.into_iter().map(whole).collect());
+        }
+        let mut going = Vec::new();
+        for month in months {
+            let counts = selection.count(connection, &month).await?;
+            if counts.going > 0 {
+                let way = counts.way(&month, Timestamp::now());
+                going.push(Going { month, way, held: counts.held, listed: 0 });
+            }
+        }
+        Ok(going)
     }
 
     /// Verifies the trail before the prune, because problems in pruned rows cannot be found
@@ -213,5 +197,90 @@ impl Prune {
             problems if problems > 0 && !self.ignore_findings => Err(PruneError::Problems(problems).into()),
             problems => Ok(problems),
         }
+    }
+}
+
+impl Stated<'_> {
+    /// Exchanges a partition, and returns how many of its rows are kept.
+    async fn exchange(
+        &self,
+        connection: &mut PgConnection,
+        going: &Going,
+        archive: Option<&Value>,
+        pruned: &mut PruneReport,
+    ) -> Result<u64, Failure> {
+        let event_id = ids::event_id(clock::micros_now());
+        let mut transaction = connection.begin().await?;
+        transaction.execute(holds::KNOWS_HOLDS).await?;
+        let account = going.account(&mut transaction, event_id, None).await?;
+        if account.rows == 0 {
+            return Ok(0);
+        }
+        month::lock(&mut transaction, "LOCK TABLE audit_events IN ACCESS EXCLUSIVE MODE").await?;
+        // A hold comes with an event, which this lock would have waited for.
+        self.check_holds(&mut transaction).await?;
+        let kept = going.month.exchange(&mut transaction).await?;
+        let held = if self.prune.is_filtered() { going.held } else { kept };
+        let data = self.data(going, &account, held, archive);
+        system_event::record(&mut transaction, event_id, PRUNED, &self.actor, &data).await?;
+        transaction.commit().await?;
+        pruned.rows += account.rows;
+        pruned.events.push(event_id);
+        Ok(held)
+    }
+
+    /// Deletes the rows that are listed, and returns how many are held.
+    async fn delete(
+        &self,
+        connection: &mut PgConnection,
+        going: &Going,
+        archive: Option<&Value>,
+        pruned: &mut PruneReport,
+    ) -> Result<u64, Failure> {
+        for behind in (0..going.listed).step_by(AT_ONCE as usize) {
+            let (event_id, numbers) = (ids::event_id(clock::micros_now()), (behind, behind + AT_ONCE));
+            let mut transaction = connection.begin().await?;
+            month::lock(&mut transaction, "LOCK TABLE audit_holds IN SHARE MODE").await?;
+            self.check_holds(&mut transaction).await?;
+            transaction.execute(holds::KNOWS_HOLDS).await?;
+            let account = going.account(&mut transaction, event_id, Some(numbers)).await?;
+            if account.rows == 0 {
+                continue;
+            }
+            // The trigger asks for the event.
+            let data = self.data(going, &account, going.held, archive);
+            system_event::record(&mut transaction, event_id, PRUNED, &self.actor, &data).await?;
+            let gone = going.delete(&mut transaction, numbers).await?;
+            if gone != account.rows {
+                return Err(PruneError::Changed { listed: account.rows, gone }.into());
+            }
+            transaction.commit().await?;
+            pruned.rows += account.rows;
+            pruned.events.push(event_id);
+        }
+        Ok(going.held)
+    }
+
+    /// Refuses to go on if a hold was added since the rows were chosen.
+    async fn check_holds(&self, connection: &mut PgConnection) -> Result<(), Failure> {
+        match holds::added(connection, &self.known).await? {
+            Some(hold) => Err(PruneError::HoldAdded(hold).into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the data of an event.
+    fn data(&self, going: &Going, account: &Account, held: u64, archive: Option<&Value>) -> Value {
+        let Going { month, .. } = going;
+        let mut data = json!({
+            "from": month.begin, "to": month.end.min(self.prune.before), "rows": account.rows, "batches": account.batches,
+            "held": held, "account": account.hash, "archive": archive, "problems": self.problems,
+            "database_user": self.user,
+        });
+        if self.prune.is_filtered() {
+            data["filter"] = self.prune.only.clone().unwrap_or_default().stated();
+            data["except"] = self.prune.except.iter().map(|except| except.stated()).collect();
+        }
+        data
     }
 }

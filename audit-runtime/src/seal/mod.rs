@@ -4,6 +4,6 @@ mod batch;
 pub(crate) mod canonical;
 pub(crate) mod merkle;
 
+pub(crate) use batch::{ENTRY, Entry, LeafForm, Link, Seal, Sealer, payload_entry};
 #[cfg(feature = "evidence")]
-pub(crate) use batch::{ENTRY, SEALED, Sealed, root, tree};
-pub(crate) use batch::{Entry, LeafForm, Link, Seal, Sealer, payload_entry};
+pub(crate) use batch::{SEALED, Sealed, root, tree};

@@ -6,6 +6,7 @@ use super::places::{Containing, Indexed};
 use crate::capture::Json;
 use crate::capture::nul::{without_nul, without_nul_escapes};
 use crate::event::{Timestamp, ids};
+use crate::postgres::glob::like;
 use crate::record::Entity;
 use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
@@ -25,7 +26,7 @@ impl EventFilter {
     }
 
     /// Writes the conditions alone.
-    pub(super) fn matching(&self, query: &mut QueryBuilder<Postgres>) {
+    pub(crate) fn matching(&self, query: &mut QueryBuilder<Postgres>) {
         let mut and = And { query, any: false };
         if let Some(id) = self.id {
             and.id(id);
@@ -272,29 +273,4 @@ impl And<'_> {
 /// A text as the writer stores it.
 fn text(text: &str) -> String {
     without_nul(text).into_owned()
-}
-
-/// A glob as LIKE has it.
-fn like(glob: &str) -> String {
-    let mut like = String::with_capacity(glob.len() + 4);
-    for c in glob.chars() {
-        match c {
-            '*' => like.push('%'),
-            '%' | '_' | '\\' => like.extend(['\\', c]),
-            c => like.push(c),
-        }
-    }
-    like
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_glob_is_like_with_everything_else_escaped() {
-        for (glob, expected) in [("order.*", "order.%"), ("*", "%"), ("a_b%\\*", "a\\_b\\%\\\\%"), ("ä*ö", "ä%ö")] {
-            assert_eq!(like(glob), expected);
-        }
-    }
 }

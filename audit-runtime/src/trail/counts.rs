@@ -4,8 +4,8 @@ use super::filter::EventFilter;
 use super::read::Trail;
 use crate::event::Timestamp;
 use crate::postgres::DatabaseError;
-use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Postgres, QueryBuilder, Row};
+use sqlx::postgres::{PgPool, PgRow};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Postgres, QueryBuilder, Row};
 use std::time::Duration;
 
 /// The most values of a column that are counted one by one.
@@ -214,29 +214,37 @@ impl Trail {
         rows.map(|rows| parts.counts(&rows)).transpose().map_err(DatabaseError::of)
     }
 
-    /// Runs a query with a limit of its own, and returns `None` if that is exceeded.
-    async fn within(
-        &self,
-        limit: Duration,
-        mut query: QueryBuilder<Postgres>,
-    ) -> Result<Option<Vec<PgRow>>, sqlx::Error> {
-        let mut connection = self.events_pool().acquire().await?;
-        let connection: &mut PgConnection = &mut connection;
-        let mut transaction = connection.begin().await?;
-        let limit = limit.as_millis().clamp(1, 3_600_000);
-        transaction.execute(AssertSqlSafe(format!("SET LOCAL statement_timeout = {limit}"))).await?;
-        match query.build().persistent(false).fetch_all(&mut *transaction).await {
-            Ok(rows) => {
-                transaction.rollback().await?;
-                Ok(Some(rows))
-            }
-            Err(error) if error.as_database_error().and_then(|error| error.code()).as_deref() == Some(CANCELED) => {
-                transaction.rollback().await?;
-                Ok(None)
-            }
-            Err(error) => Err(error),
-        }
+    /// Runs a query of the table or the view with a limit of its own.
+    async fn within(&self, limit: Duration, query: QueryBuilder<Postgres>) -> Result<Option<Vec<PgRow>>, sqlx::Error> {
+        limited(self.events_pool(), limit, query).await
     }
+}
+
+/// Runs a query with a limit of its own, and returns `None` if that is exceeded.
+pub(super) async fn limited(
+    pool: &PgPool,
+    limit: Duration,
+    mut query: QueryBuilder<Postgres>,
+) -> Result<Option<Vec<PgRow>>, sqlx::Error> {
+    let mut connection = pool.acquire().await?;
+    let connection: &mut PgConnection = &mut connection;
+    let limit = limit.as_millis().clamp(1, 3_600_000);
+    let begin = format!("BEGIN; SET LOCAL statement_timeout = {limit}");
+    let mut transaction = connection.begin_with(AssertSqlSafe(begin)).await?;
+    let rows = match query.build().persistent(false).fetch_all(&mut *transaction).await {
+        Ok(rows) => Some(rows),
+        Err(error) if is_canceled(&error) => None,
+        Err(error) => return Err(error),
+    };
+    // The limit applies to this statement, too. If it fails, the connection rolls back before it is used again.
+    match transaction.rollback().await {
+        Err(error) if !is_canceled(&error) => Err(error),
+        _ => Ok(rows),
+    }
+}
+
+fn is_canceled(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).as_deref() == Some(CANCELED)
 }
 
 #[cfg(test)]

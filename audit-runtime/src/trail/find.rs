@@ -38,8 +38,8 @@ const MOST_TYPES: &str = "1000";
 #[must_use = "a search does nothing until a trail runs it"]
 pub struct Find {
     text: String,
-    filter: EventFilter,
-    values_since: Option<Timestamp>,
+    pub(super) filter: EventFilter,
+    pub(super) values_since: Option<Timestamp>,
 }
 
 /// A step of a search.
@@ -75,8 +75,9 @@ impl Find {
         Self { text: text.into(), filter: EventFilter::new(), values_since: None }
     }
 
-    /// Selects the events in which it is looked for. The filter's order, cursors and limit have no
-    /// effect.
+    /// Selects the events in which it is looked for.
+    ///
+    /// The filter's order has no effect. [`Trail::find`] ignores its cursors and its limit, too.
     pub fn filter(mut self, filter: EventFilter) -> Self {
         self.filter = filter;
         self
@@ -123,23 +124,24 @@ impl Trail {
     /// # Errors
     /// A query fails. The stream ends then.
     pub fn find(&self, find: Find) -> impl Stream<Item = Result<Found, DatabaseError>> + Send + 'static + use<> {
-        let text = Folded::new(&find.text);
-        let stage = if text.is_empty() { Stage::Ended } else { Stage::Begin };
-        let (trail, containing) = (self.clone(), Containing::new(&text));
-        let finding = Finding { trail, find, text, containing, places: Vec::new(), stage, ready: VecDeque::new() };
-        stream::try_unfold(
-            finding,
-            |mut finding| async move { Ok(finding.next().await?.map(|found| (found, finding))) },
-        )
+        stream::try_unfold(Finding::new(self, find), |mut finding| async move {
+            Ok(finding.next().await?.map(|found| (found, finding)))
+        })
     }
 }
 
-struct Finding {
-    trail: Trail,
-    find: Find,
-    text: Folded,
-    containing: Containing,
-    places: Vec<Indexed>,
+impl FoundEvent {
+    pub(super) fn at_key(event: TrailEvent, place: Place) -> Self {
+        Self { event, place, path: None, value: None }
+    }
+}
+
+pub(super) struct Finding {
+    pub(super) trail: Trail,
+    pub(super) find: Find,
+    pub(super) text: Folded,
+    pub(super) containing: Containing,
+    pub(super) places: Vec<Indexed>,
     stage: Stage,
     ready: VecDeque<Found>,
 }
@@ -165,6 +167,19 @@ struct Window {
 }
 
 impl Finding {
+    pub(super) fn new(trail: &Trail, find: Find) -> Self {
+        let text = Folded::new(&find.text);
+        let stage = if text.is_empty() { Stage::Ended } else { Stage::Begin };
+        let (trail, containing) = (trail.clone(), Containing::new(&text));
+        Self { trail, find, text, containing, places: Vec::new(), stage, ready: VecDeque::new() }
+    }
+
+    pub(super) async fn find_places(&mut self) -> Result<(), sqlx::Error> {
+        let entities = self.entities().await?;
+        self.places = Indexed::of(&self.find.text, &entities);
+        Ok(())
+    }
+
     async fn next(&mut self) -> Result<Option<Found>, DatabaseError> {
         loop {
             if let Some(found) = self.ready.pop_front() {
@@ -172,8 +187,7 @@ impl Finding {
             }
             self.stage = match self.stage {
                 Stage::Begin => {
-                    let entities = self.entities().await.map_err(DatabaseError::of)?;
-                    self.places = Indexed::of(&self.find.text, &entities);
+                    self.find_places().await.map_err(DatabaseError::of)?;
                     Stage::Place(0, None)
                 }
                 Stage::Place(number, after) => self.look_at(number, after).await?,
@@ -223,12 +237,26 @@ impl Finding {
         let (at, not_at) = (Some(at.clone()), self.places[..number].to_vec());
         let filter = EventFilter { at, not_at, after, ..self.filter() };
         let page = self.trail.events(&filter).await?;
-        let found = |event| Found::Event(Box::new(FoundEvent { event, place, path: None, value: None }));
+        let found = |event| Found::Event(Box::new(FoundEvent::at_key(event, place)));
         self.ready.extend(page.events.into_iter().map(found));
         Ok(match page.next {
             Some(next) => Stage::Place(number, Some(next)),
             None => Stage::Place(number + 1, None),
         })
+    }
+
+    /// Returns the events among these that have the text in a value.
+    pub(super) async fn found_in(&self, events: Vec<TrailEvent>) -> Result<Vec<FoundEvent>, DatabaseError> {
+        let (events, places): (Vec<_>, Vec<_>) =
+            events.into_iter().filter_map(|event| self.text.found_in(&event).map(|at| (event, at))).unzip();
+        let events = self.trail.revealed(events).await.map_err(DatabaseError::of)?;
+        let found = events.into_iter().zip(places).map(|(event, at)| FoundEvent {
+            event,
+            place: Place::Value,
+            path: Some(at.path),
+            value: Some(at.value),
+        });
+        Ok(found.collect())
     }
 
     async fn first_window(&self) -> Result<Window, sqlx::Error> {
@@ -254,18 +282,8 @@ impl Finding {
         let since = floors.into_iter().flatten().max();
         let filter = EventFilter { containing, since, until, after, not_at: self.places.clone(), ..self.filter() };
         let page = self.trail.stored(&filter).await.map_err(DatabaseError::of)?;
-        let (mut events, mut places) = (Vec::new(), Vec::new());
-        for event in page.events {
-            if let Some(at) = self.text.found_in(&event) {
-                events.push(event);
-                places.push(at);
-            }
-        }
-        let events = self.trail.revealed(events).await.map_err(DatabaseError::of)?;
-        for (event, at) in events.into_iter().zip(places) {
-            let (path, value) = (Some(at.path), Some(at.value));
-            self.ready.push_back(Found::Event(Box::new(FoundEvent { event, place: Place::Value, path, value })));
-        }
+        let found = self.found_in(page.events).await?;
+        self.ready.extend(found.into_iter().map(|found| Found::Event(Box::new(found))));
         if page.next.is_some() {
             return Ok(Stage::Values(Window { after: page.next, ..window }));
         }

@@ -16,6 +16,8 @@ mod filter;
 #[cfg(feature = "postgres")]
 mod find;
 #[cfg(feature = "postgres")]
+mod find_page;
+#[cfg(feature = "postgres")]
 mod fold;
 #[cfg(feature = "postgres")]
 mod folded;
@@ -24,11 +26,17 @@ mod follow;
 #[cfg(feature = "postgres")]
 mod history;
 #[cfg(feature = "postgres")]
+mod look;
+#[cfg(feature = "postgres")]
+mod matching;
+#[cfg(feature = "postgres")]
 mod places;
 #[cfg(feature = "postgres")]
 mod read;
 #[cfg(feature = "postgres")]
-mod row;
+pub(crate) mod row;
+#[cfg(feature = "postgres")]
+mod served;
 #[cfg(feature = "personal")]
 mod subject;
 #[cfg(feature = "postgres")]
@@ -52,10 +60,19 @@ pub use filter::{EventFilter, Page};
 pub use find::{Find, Found, FoundEvent};
 #[cfg(feature = "postgres")]
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+pub use find_page::{FoundPage, TextSearch};
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
 pub use fold::{ChangedBy, FieldChange, FieldState, FieldValue};
 #[cfg(feature = "postgres")]
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
 pub use history::History;
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+pub use look::Looked;
+#[cfg(feature = "postgres")]
+#[doc(hidden)]
+pub use matching::Needed;
 #[cfg(feature = "postgres")]
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
 pub use places::Place;

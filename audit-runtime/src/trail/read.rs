@@ -114,6 +114,16 @@ impl Trail {
         self.wall.as_ref().map_or(&self.pool, Wall::login)
     }
 
+    /// Shows events that were read from elsewhere as those that PostgreSQL has: with the personal values
+    /// that the key unwraps.
+    ///
+    /// # Errors
+    /// The query fails.
+    #[doc(hidden)]
+    pub async fn reveal(&self, events: Vec<TrailEvent>) -> Result<Vec<TrailEvent>, DatabaseError> {
+        self.revealed(events).await.map_err(DatabaseError::of)
+    }
+
     /// Events with the personal values that the key unwraps.
     pub(super) async fn revealed(&self, mut events: Vec<TrailEvent>) -> Result<Vec<TrailEvent>, sqlx::Error> {
         reveal(&self.pool, self.master_key.as_ref(), &mut events).await?;

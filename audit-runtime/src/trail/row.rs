@@ -6,13 +6,21 @@ use crate::record::{IntentState, TrailEvent};
 use sqlx::postgres::{PgRow, Postgres};
 use sqlx::{Decode, FromRow, Row, Type};
 
-/// The columns of a [`TrailEvent`], with the outcome of each intent's completion.
+/// The columns of a [`TrailEvent`], as they are stored.
+macro_rules! stored_columns {
+    () => {
+        "id, event_type, entity_type, entity_id, actor, data, created_at, outcome, duration_us, \
+         correlation_id, causation_id, context, origin, batch_id, entity_key, targets, tenant"
+    };
+}
+
+/// The same, with the outcome of each intent's completion.
 macro_rules! columns {
     () => {
         concat!(
-            "SELECT id, event_type, entity_type, entity_id, actor, data, created_at, outcome, duration_us, ",
-            "correlation_id, causation_id, context, origin, batch_id, entity_key, targets, tenant, ",
-            "CASE WHEN outcome = 'started' THEN (SELECT c.outcome FROM audit_events c WHERE c.correlation_id = e.correlation_id ",
+            "SELECT ",
+            crate::trail::row::stored_columns!(),
+            ", CASE WHEN outcome = 'started' THEN (SELECT c.outcome FROM audit_events c WHERE c.correlation_id = e.correlation_id ",
             "AND c.created_at = e.created_at AND c.causation_id = e.id LIMIT 1) END AS completion ",
             "FROM audit_events e WHERE "
         )
@@ -20,6 +28,7 @@ macro_rules! columns {
 }
 
 pub(super) use columns;
+pub(crate) use stored_columns;
 
 impl FromRow<'_, PgRow> for TrailEvent {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {

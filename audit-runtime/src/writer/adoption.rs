@@ -1,29 +1,23 @@
 //! Shipping what processes left that are gone.
 //!
 //! A living process looks for their journals at its start and from time to time. Nothing here can
-//! delay the process's own journal. The adoption has its own connection, which it returns when it
+//! delay the process's own journal. The adoption has its own connections, which it returns when it
 //! has nothing to adopt, and reads files on its own thread. Each journal gets one attempt. After a
 //! failure it is let go of and goes to the back of the queue.
 //!
 //! Journals of the dead are often many and small. So the server's disk is waited for once for
 //! several of them, before they are removed.
 
-use super::already_stored::Claim;
 use super::backoff::{Backoff, jittered};
-use super::batch::Batch;
 use super::blocking::on_a_thread;
-use super::carrier::Carrier;
 use super::destination::Destination;
-use super::link::Link;
-use super::orphan_plan::OrphanPlan;
 use super::orphans::{Orphans, Waiting};
-use super::parts::{Settings, WriterParts};
-use super::sink::Sink;
+use super::parts::WriterParts;
+use super::shipping::{Adopted, Shipped, Shipping};
 use super::work::Work;
-use crate::journal::{Directory, Noticed, Orphan, Parent};
-use crate::postgres::failure::{Conflict, Failure, describe};
+use crate::journal::{Directory, Parent};
+use crate::postgres::failure::{Failure, describe};
 use crate::sys::deadline;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -43,53 +37,16 @@ const GIVE_BACK: Duration = Duration::from_secs(1);
 
 /// The most journals that are kept, locked, until their events are on the server's disk.
 const TOGETHER: usize = 16;
+
 pub(super) struct Adoption<'a> {
     parts: &'a Arc<WriterParts>,
     work: &'a Work,
     parent: &'a Parent,
-    link: Link<'a>,
+    shipping: Shipping<'a>,
     orphans: Orphans,
     connecting: Backoff,
-    /// The settings of the process, except that a commit does not wait for the disk of the server.
-    settings: Settings,
     /// Journals whose batches are all stored, if the server does not crash.
     stored: Vec<(Waiting, Shipped)>,
-}
-
-/// A journal of which all is stored, with the positions at which the batches of its records begin.
-struct Shipped {
-    orphan: Orphan,
-    firsts: Vec<u64>,
-}
-
-/// The result of an attempt to adopt a journal.
-enum Adopted {
-    Stored(Box<Shipped>),
-    /// Its process lives, or another process holds it or has shipped it.
-    NotOurs,
-    /// A transaction of its process, or of an earlier adopter, is under way.
-    Held,
-    /// The journal stays, for a reason that does not pass by itself.
-    Left(String),
-}
-
-impl<'a> Carrier<'a> for Adoption<'a> {
-    type GaveUp = sqlx::Error;
-
-    fn parts(&self) -> &'a WriterParts {
-        self.parts
-    }
-
-    fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
-    async fn carry<T>(
-        &mut self,
-        attempt: impl AsyncFn(&mut dyn Sink) -> Result<T, sqlx::Error>,
-    ) -> Result<T, sqlx::Error> {
-        self.link.once(attempt).await
-    }
 }
 
 impl<'a> Adoption<'a> {
@@ -103,10 +60,9 @@ impl<'a> Adoption<'a> {
             parts,
             work,
             parent,
-            link: Link::new(destination, Some(parts.journal.id())),
+            shipping: Shipping::new(parts, destination, parent),
             orphans: Orphans::default(),
             connecting: Backoff::default(),
-            settings: Settings { synchronous_commit: false, ..parts.settings.clone() },
             stored: Vec::new(),
         }
     }
@@ -131,7 +87,7 @@ impl<'a> Adoption<'a> {
                 rests.send_replace(true);
                 let due = self.orphans.due().map_or(next_look, |due| due.min(next_look));
                 if due > Instant::now() + GIVE_BACK {
-                    self.link.give_back().await;
+                    self.shipping.couriers.give_back().await;
                 }
                 // Where it is stopping, nothing is due.
                 let due = if self.parts.control.is_stopping() { next_look } else { due };
@@ -176,7 +132,7 @@ impl<'a> Adoption<'a> {
     async fn attempt(&mut self, mut waiting: Waiting) {
         self.count(1);
         // The connection comes first, so that a journal is not held without one.
-        if let Err(error) = self.link.connect().await {
+        if let Err(error) = self.shipping.couriers.free().connect().await {
             let wait = self.connecting.next(CONNECT_AGAIN);
             let text = self.work.failures.failure(&error, wait);
             self.parts.counters.set_last_error(Some(text));
@@ -185,7 +141,7 @@ impl<'a> Adoption<'a> {
             return;
         }
         self.connecting = Backoff::default();
-        let wait = match self.adopt(waiting.path.clone()).await {
+        let wait = match self.shipping.adopt(waiting.path.clone()).await {
             Ok(Adopted::Stored(shipped)) => {
                 self.stored.push((waiting, *shipped));
                 if self.stored.len() == TOGETHER {
@@ -246,7 +202,7 @@ impl<'a> Adoption<'a> {
                 .iter()
                 .flat_map(|(_, shipped)| shipped.firsts.iter().map(|first| (shipped.orphan.id(), *first)))
                 .collect();
-            self.carry(async |sink| sink.durable(&batches).await).await.map(Some)
+            self.shipping.durable(&batches).await.map(Some)
         } else {
             Ok(None)
         };
@@ -283,86 +239,5 @@ impl<'a> Adoption<'a> {
             }
         }
         self.count(0);
-    }
-
-    async fn adopt(&mut self, path: PathBuf) -> Result<Adopted, sqlx::Error> {
-        let parent = self.parent.clone();
-        let opened = on_a_thread(move || Directory::adopt(&parent, &path)?.map(Orphan::open).transpose()).await;
-        let orphan = match opened {
-            Ok(Some(orphan)) => orphan,
-            Ok(None) => return Ok(Adopted::NotOurs),
-            Err(error) => return Ok(Adopted::Left(format!("it cannot be opened: {error}"))),
-        };
-        let (journal, start) = (orphan.id(), orphan.start());
-        let stored = match self.carry(async |sink| sink.claim(journal, start).await).await? {
-            Claim::Stored(stored) => stored,
-            Claim::UnderWay => return Ok(Adopted::Held),
-            Claim::Refused(why) => return Ok(Adopted::Left(why)),
-        };
-        tracing::debug!(%journal, "shipping the journal of a process that is gone");
-        let orphan = if self.link.may_hold_back() {
-            match on_a_thread(move || orphan.sync().map(|()| orphan)).await {
-                Ok(orphan) => orphan,
-                Err(error) => return Ok(Adopted::Left(format!("it cannot be synced to its disk: {error}"))),
-            }
-        } else {
-            orphan
-        };
-        let mut plan = OrphanPlan::new(orphan, stored);
-        loop {
-            let parts = self.parts.clone();
-            let read = on_a_thread(move || plan.next(&parts.settings).map(|batch| (plan, batch))).await;
-            let (read, batch) = match read {
-                Ok(read) => read,
-                Err(error) if error.get_ref().is_some_and(|error| error.is::<Conflict>()) => {
-                    self.parts.counters.conflicts.fetch_add(1, Ordering::Relaxed);
-                    return Ok(Adopted::Left(error.to_string()));
-                }
-                Err(error) => return Ok(Adopted::Left(format!("it cannot be read: {error}"))),
-            };
-            plan = read;
-            match batch {
-                Some(batch) if batch.is_personal() && self.parts.settings.master_key.is_none() => {
-                    let why = "it holds personal data, and this process has no key to encrypt them; \
-                               start one that has Builder::master_key";
-                    return Ok(Adopted::Left(why.into()));
-                }
-                Some(batch) => {
-                    if let Some(why) = self.ship(&mut plan, batch).await? {
-                        return Ok(Adopted::Left(why));
-                    }
-                }
-                None => return self.end(plan).await,
-            }
-        }
-    }
-
-    /// Sends a batch, or returns the reason why this process may not.
-    async fn ship(&mut self, plan: &mut OrphanPlan, mut batch: Batch) -> Result<Option<String>, sqlx::Error> {
-        self.encrypt(&mut batch).await?;
-        // The log was synced when the journal was opened.
-        let is_noted = batch.cut.is_some();
-        batch.close(&self.parts.settings, &mut plan.chain);
-        let origin = batch.cut.as_ref().map(|cut| cut.origin.as_str());
-        if let Some(why) = origin.and_then(|origin| self.link.refuses(origin)) {
-            return Ok(Some(why));
-        }
-        if self.link.may_hold_back() && !is_noted {
-            plan.chain.sync_note(batch.first).await;
-        }
-        self.store(&batch).await?;
-        plan.chain.stored(batch.first);
-        self.parts.counters.adopted.fetch_add(batch.rows.len() as u64, Ordering::Relaxed);
-        plan.chain.recycle(batch);
-        Ok(None)
-    }
-
-    /// All of it is stored.
-    async fn end(&mut self, mut plan: OrphanPlan) -> Result<Adopted, sqlx::Error> {
-        let (journal, end) = (plan.orphan.id(), plan.end);
-        let cuts = std::mem::take(&mut plan.interruptions);
-        let interrupted = self.interrupt(journal, end, Noticed::ByAdopter, &mut plan.chain, cuts).await?;
-        self.parts.counters.adopted.fetch_add(interrupted, Ordering::Relaxed);
-        Ok(Adopted::Stored(Box::new(Shipped { orphan: plan.orphan, firsts: plan.chain.shipped.unwrap_or_default() })))
     }
 }

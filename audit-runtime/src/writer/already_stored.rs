@@ -29,6 +29,20 @@ pub(crate) enum Claim {
     Refused(String),
 }
 
+/// A part of the stored batches of a journal.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Part {
+    /// The batches that begin behind this position.
+    pub(crate) behind: Option<u64>,
+    /// As many as have about so many bytes, and at least one.
+    pub(crate) most: usize,
+}
+
+impl Part {
+    /// All of them.
+    pub(crate) const ALL: Self = Self { behind: None, most: usize::MAX };
+}
+
 /// Checks that the occupied place of the batch contains this very batch.
 ///
 /// # Errors
@@ -59,7 +73,12 @@ pub(super) async fn is_this(connection: &mut PgConnection, batch: &Batch) -> Res
 ///
 /// Of those that end behind `start`, where the journal's records begin, the ids of their events are
 /// read too.
-pub(super) async fn claim(connection: &mut PgConnection, journal_id: Uuid, start: u64) -> Result<Claim, sqlx::Error> {
+pub(super) async fn claim(
+    connection: &mut PgConnection,
+    journal_id: Uuid,
+    start: u64,
+    part: Part,
+) -> Result<Claim, sqlx::Error> {
     match is_quiet(connection, journal_id).await {
         Ok(true) => {}
         Ok(false) => return Ok(Claim::UnderWay),
@@ -71,9 +90,16 @@ pub(super) async fn claim(connection: &mut PgConnection, journal_id: Uuid, start
     }
     // A simple query, one message: a pooler in transaction mode may answer each of several from
     // another connection.
+    let behind = part.behind.map_or_else(String::new, |behind| format!(" AND first_position > {behind}"));
+    let most = i64::try_from(part.most).unwrap_or(i64::MAX);
+    // The sizes are known without reading the values.
     let batches = format!(
-        "SELECT first_position, end_position, root, open_positions, CASE WHEN end_position > {start} THEN leaves END \
-         FROM audit_batches WHERE journal_id = '{journal_id}' ORDER BY first_position"
+        "SELECT b.first_position, b.end_position, b.root, b.open_positions, CASE WHEN b.end_position > {start} THEN b.leaves END \
+         FROM (SELECT first_position, sum(bytes) OVER (ORDER BY first_position) - bytes AS before FROM \
+         (SELECT first_position, 200 + coalesce(octet_length(open_positions), 0)::bigint * 3 + rows::bigint * 16 AS bytes \
+         FROM audit_batches WHERE journal_id = '{journal_id}'{behind}) sized) p \
+         JOIN audit_batches b ON b.journal_id = '{journal_id}' AND b.first_position = p.first_position \
+         WHERE p.before < {most} ORDER BY b.first_position"
     );
     let mut rows = connection.fetch(sqlx::raw_sql(AssertSqlSafe(batches)));
     let mut stored = Vec::new();

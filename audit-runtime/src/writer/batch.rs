@@ -4,7 +4,7 @@ use super::parts::Settings;
 use crate::event::{clock, ids};
 use crate::journal::{Cut, Noticed, Record, RecoveredRecord};
 use crate::postgres::copy::CopyRows;
-use crate::privacy::{self, SubjectKeys, WrappedKey};
+use crate::privacy::{self, MasterKey, SubjectKeys, WrappedKey, split_keys};
 use crate::record::EventRef;
 use crate::record::payload::{self, PayloadError};
 use crate::seal::Seal;
@@ -114,6 +114,13 @@ impl Batch {
             }
         }
         subjects
+    }
+
+    /// Returns the keys that had encrypted its personal values when it was cut, as far as they are noted
+    /// and this master key unwraps them.
+    pub(super) fn noted_keys(&self, master: &MasterKey) -> SubjectKeys {
+        let noted = self.cut.as_ref().and_then(|cut| split_keys(&cut.keys));
+        noted.map(|(keys, _)| SubjectKeys::unwrapped(master, keys)).unwrap_or_default()
     }
 
     pub(super) fn is_personal(&self) -> bool {

@@ -3,20 +3,21 @@
 use super::batch::Batch;
 use super::chain::Chain;
 use super::interrupted_calls;
+use super::key_return::bring_back;
 use super::metrics;
 use super::parts::{Settings, WriterParts};
 use super::sink::{EndedJournal, How, Interruptions, Sink};
 use super::store::StoreOutcome;
 use crate::journal::{Cut, Noticed};
-use crate::postgres::failure::Failure;
+use crate::postgres::failure::{Failure, describe};
 use crate::privacy::SubjectKeys;
 use std::cell::Cell;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 use uuid::Uuid;
 
-/// A lane, which tries until it succeeds, or the adoption, which gives up after one attempt.
+/// A lane, which tries until it succeeds, or a courier, which gives up after one attempt.
 pub(super) trait Carrier<'a> {
     /// `Infallible` if it never gives up.
     type GaveUp;
@@ -40,11 +41,18 @@ pub(super) trait Carrier<'a> {
         let is_counted = Cell::new(false);
         let attempt = async |sink: &mut dyn Sink| {
             let begin = Instant::now();
-            let sent = || parts.control.sent(batch.first, batch.end);
+            let sent = || {
+                // Positions of a journal that is adopted are others.
+                if batch.journal_id == parts.journal.id() {
+                    parts.control.sent(batch.first, batch.end);
+                }
+            };
             let done = sink.store(batch, How { waits_for_disk, sent: &sent }).await;
-            let is_conflict = done.as_ref().is_err_and(|error| Failure::of(error) == Failure::Conflict);
-            if is_conflict && !is_counted.replace(true) {
-                parts.counters.conflicts.fetch_add(1, Ordering::Relaxed);
+            if let Err(error) = &done
+                && Failure::of(error) == Failure::Conflict
+                && !is_counted.replace(true)
+            {
+                parts.counters.conflict(describe(error));
             }
             Ok((done?.of(batch)?, begin.elapsed()))
         };
@@ -71,14 +79,22 @@ pub(super) trait Carrier<'a> {
         if !batch.is_personal() {
             return Ok(SubjectKeys::default());
         }
-        let (parts, subjects) = (self.parts(), batch.subjects());
-        let keys = match &parts.settings.master_key {
-            Some(master) if !subjects.is_empty() => {
-                self.carry(async |sink| SubjectKeys::take(sink, master, &subjects).await).await?
+        let (parts, mut subjects) = (self.parts(), batch.subjects());
+        let (mut keys, mut destroyed) = (SubjectKeys::default(), HashSet::new());
+        if let Some(master) = &parts.settings.master_key {
+            keys = batch.noted_keys(master);
+            if !keys.wrapped().is_empty() {
+                // The database may have gone back, and lack them.
+                destroyed = self.carry(async |sink| bring_back(sink, keys.wrapped()).await).await?;
             }
-            _ => SubjectKeys::default(),
-        };
+            subjects.retain(|subject| keys.of(subject).is_none());
+            if !subjects.is_empty() {
+                keys.extend(self.carry(async |sink| SubjectKeys::take(sink, master, &subjects).await).await?);
+            }
+        }
         let rekeyed = batch.encrypt(&keys);
+        // A key that was destroyed makes the seal what it was, and is stored nowhere again.
+        batch.keys.retain(|key| !destroyed.contains(&key.id));
         parts.counters.rekeyed.fetch_add(rekeyed, Ordering::Relaxed);
         Ok(keys)
     }

@@ -5,6 +5,7 @@ use super::blocking::on_a_thread;
 use super::parts::Settings;
 use crate::journal::{Cut, CutLog};
 use crate::postgres::copy::{Columns, CopyRows};
+use crate::privacy::encode_keys;
 use crate::record::{EventRef, payload};
 use crate::seal::merkle::Hash;
 use crate::seal::{self, Entry, LeafForm, Link, Seal, Sealer};
@@ -130,6 +131,7 @@ impl Batch {
             previous: chain.last.map(|link| (link.first, link.root.0)),
             open: chain.open.clone(),
             interruptions: self.interruptions,
+            keys: if self.keys.is_empty() { Vec::new() } else { encode_keys(&self.keys) },
         };
         // Without a note, an adopter depends on PostgreSQL alone to find where its batches begin.
         if let Some(log) = &mut chain.cuts

@@ -48,6 +48,17 @@ impl Destination {
         !matches!(self, Self::Postgres(_))
     }
 
+    /// Returns how many batches an adopter has under way at once.
+    ///
+    /// An answer by way of NATS takes longer than a commit, and the relay stores together what waits.
+    pub(super) fn batches_at_once(&self) -> usize {
+        match self {
+            Self::Postgres(_) | Self::Relay { .. } => 1,
+            #[cfg(feature = "nats")]
+            Self::Nats { .. } => 8,
+        }
+    }
+
     /// Returns the reason why this process may not send a batch of this origin, if there is one.
     ///
     /// NATS lets a service speak for itself alone, and no relay answers to another's inbox.

@@ -54,11 +54,6 @@ impl<'a> Link<'a> {
         self.destination.may_hold_back()
     }
 
-    /// Returns the reason why this process may not send a batch of this origin, if there is one.
-    pub(super) fn refuses(&self, origin: &str) -> Option<String> {
-        self.destination.refuses(origin)
-    }
-
     pub(super) fn is_connected(&self) -> bool {
         self.connection.is_some()
     }

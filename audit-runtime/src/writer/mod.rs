@@ -4,7 +4,7 @@
 //! journal -> Planner: batches -> lane 0 -> store: one transaction -> Planner: stored -> journal: acknowledge
 //!                             -> lane 1 ..   (takes a batch only while there is a backlog)
 //!                             -> Backlog: batches that are postponed, so that new events do not wait for them
-//! orphans -> OrphanPlan: batches -> adoption (a connection of its own, one attempt for each journal in turn)
+//! orphans -> OrphanPlan: batches -> adoption -> shipping (connections of its own, one attempt for each journal in turn)
 //! ```
 //!
 //! A lane is one connection. It keeps a batch until that is stored, however often it has to try.
@@ -20,6 +20,8 @@ mod catalogue;
 mod catalogue_row;
 mod chain;
 mod checked_connection;
+mod connection_turns;
+mod couriers;
 mod destination;
 mod failure_log;
 mod interrupted_calls;
@@ -44,13 +46,13 @@ mod relay_asker;
 mod remote_sink;
 pub(crate) mod replay;
 mod scarcity;
+mod shipping;
 pub(crate) mod sink;
 mod sql_literal;
 mod store;
 #[cfg(feature = "nats")]
 mod store_together;
 // The crate that starts PostgreSQL for tests runs on Linux.
-mod connection_turns;
 #[cfg(all(test, target_os = "linux", not(audit_loom), not(miri)))]
 mod tests;
 mod tidy;
@@ -58,7 +60,7 @@ pub(crate) mod upkeep;
 pub(crate) mod wire;
 mod work;
 
-pub(crate) use already_stored::Claim;
+pub(crate) use already_stored::{Claim, Part};
 pub(crate) use chain::Chain;
 pub(crate) use destination::Destination;
 pub(crate) use interrupted_calls::batches as interruption_batches;

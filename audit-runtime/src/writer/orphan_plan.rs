@@ -96,7 +96,8 @@ impl OrphanPlan {
                 self.stored.front().is_some_and(|stored| stored.first <= record.start)
                     || batch.cut.as_ref().is_some_and(|cut| cut.end <= record.start)
                     || self.cut_of(record.start).is_some_and(|cut| batch.first < cut.first)
-                    || self.original_batch_start(record.start).is_some_and(|first| batch.first < first)
+                    || batch.cut.is_none()
+                        && self.original_batch_start(record.start).is_some_and(|first| batch.first < first)
             });
             if ends_here {
                 self.held = Some(record);
@@ -147,11 +148,14 @@ impl OrphanPlan {
         (position < cut.end).then_some(cut)
     }
 
-    /// Where the batch began that once held this position, and was not stored though one behind it
-    /// was.
+    /// Where the batch began that once held this position. A batch behind it states that: one that is
+    /// stored, or the next one in the cut log, which may lack batches.
     fn original_batch_start(&self, position: u64) -> Option<u64> {
         let last = self.chain.last.map(|last| last.first);
-        let open = self.stored.front()?.open.iter().copied();
+        let stored = self.stored.front().map(|stored| stored.open.as_slice());
+        let behind = self.cuts.partition_point(|cut| cut.first <= position);
+        let noted = self.cuts.get(behind).map(|cut| cut.open.as_slice());
+        let open = stored.into_iter().chain(noted).flatten().copied();
         open.filter(|first| *first <= position && last.is_none_or(|last| last < *first)).max()
     }
 }

@@ -1,6 +1,6 @@
 //! PostgreSQL as the sink of batches.
 
-use super::already_stored::{self, Claim};
+use super::already_stored::{self, Claim, Part};
 use super::batch::Batch;
 use super::catalogue_row;
 use super::checked_connection;
@@ -48,6 +48,11 @@ impl PostgresSink {
         already_stored::origin(&mut self.connection, journal).await
     }
 
+    /// Claims a journal, and returns a part of its stored batches.
+    pub(crate) async fn claim_part(&mut self, journal: Uuid, start: u64, part: Part) -> Result<Claim, sqlx::Error> {
+        already_stored::claim(&mut self.connection, journal, start, part).await
+    }
+
     /// Returns the last batch of a journal as the next one names it, and the position behind it.
     pub(crate) async fn last_batch(&mut self, journal: Uuid) -> Result<(Option<Link>, u64), sqlx::Error> {
         already_stored::last(&mut self.connection, journal).await
@@ -70,7 +75,7 @@ impl Sink for PostgresSink {
     }
 
     fn claim(&mut self, journal: Uuid, start: u64) -> Answering<'_, Claim> {
-        Box::pin(already_stored::claim(&mut self.connection, journal, start))
+        Box::pin(already_stored::claim(&mut self.connection, journal, start, Part::ALL))
     }
 
     fn durable<'a>(&'a mut self, batches: &'a [(Uuid, u64)]) -> Answering<'a, HashSet<(Uuid, u64)>> {

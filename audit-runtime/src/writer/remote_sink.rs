@@ -99,12 +99,23 @@ impl<A: Asker> Sink for RemoteSink<A> {
 
     fn claim(&mut self, journal: Uuid, start: u64) -> Answering<'_, Claim> {
         Box::pin(async move {
-            let Frame { header, body } = self.ask(Question::Claim { journal, start }).await?;
-            match header {
-                Answer::Claimed { stored } => Ok(Claim::Stored(read_stored(stored, &body))),
-                Answer::UnderWay => Ok(Claim::UnderWay),
-                Answer::LeftToItsRole { why } => Ok(Claim::Refused(why)),
-                answer => Err(unexpected(&answer)),
+            let mut all: Vec<Stored> = Vec::new();
+            loop {
+                let behind = all.last().map(|last| last.first);
+                let Frame { header, body } = self.ask(Question::Claim { journal, start, behind }).await?;
+                match header {
+                    // A page that is empty has none behind it.
+                    Answer::Claimed { stored, more } => {
+                        let more = more && !stored.is_empty();
+                        all.extend(read_stored(stored, &body));
+                        if !more {
+                            return Ok(Claim::Stored(all));
+                        }
+                    }
+                    Answer::UnderWay => return Ok(Claim::UnderWay),
+                    Answer::LeftToItsRole { why } => return Ok(Claim::Refused(why)),
+                    answer => return Err(unexpected(&answer)),
+                }
             }
         })
     }

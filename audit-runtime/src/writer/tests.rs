@@ -2,9 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+use super::orphan_plan::{OrphanPlan, Stored};
 use super::{Destination, Settings, WriterParts, start};
 use crate::event::{Outcome, ids};
-use crate::journal::{Journal, Limits};
+use crate::journal::{Cut, Directory, Journal, Limits, Orphan, Parent};
 use crate::postgres::IntoConnectOptions;
 use crate::record::{EventRef, payload};
 use crate::recorder::control::{Control, Progress};
@@ -139,4 +140,35 @@ async fn a_journal_is_shipped_and_removed_without_a_recorder() {
     let ended = tokio::time::timeout(LONGEST, progress.wait_for(|progress| progress.ended)).await;
     ended.expect("it ends in time").unwrap();
     assert!(!database.journals.path().join(journal.id().to_string()).exists(), "nothing is left to be adopted");
+}
+
+#[test]
+fn a_batch_that_is_noted_is_cut_as_noted_whatever_a_stored_one_states() {
+    let (directory, looked) = (tempfile::tempdir().unwrap(), Arc::default());
+    let WriterParts { journal, settings, .. } = parts(directory.path(), &looked);
+    let ends: Vec<u64> = (1..=6).map(|number| journal.append(&event(number)).unwrap()).collect();
+    journal.close_blocks();
+    let noted = Cut {
+        first: 0,
+        end: ends[2],
+        id: uuid::Uuid::now_v7(),
+        origin: "test".into(),
+        root: None,
+        previous: None,
+        open: Vec::new(),
+        interruptions: None,
+        keys: Vec::new(),
+    };
+    journal.cut_log().unwrap().append(&noted).unwrap();
+    journal.close();
+    journal.release();
+    let parent = Parent::own(directory.path());
+    let path = directory.path().join(journal.id().to_string());
+    let orphan = Orphan::open(Directory::adopt(&parent, &path).unwrap().unwrap()).unwrap();
+    // A relay's answer that was damaged on its way: no batch begins within the one that is noted.
+    let stored = Stored { first: ends[2], end: ends[5], root: None, open: vec![ends[0]], ids: None };
+    let mut plan = OrphanPlan::new(orphan, vec![stored]);
+    let batch = plan.next(&settings).unwrap().unwrap();
+    assert_eq!((batch.first, batch.end, batch.rows.len()), (0, ends[2], 3));
+    assert!(plan.next(&settings).unwrap().is_none());
 }

@@ -5,10 +5,13 @@ use super::finding::{Findings, KEY_MISMATCH, KEY_MODE, KEY_UNREADABLE, MASTER_KE
 use crate::failure::plain;
 use crate::keys::{master_key, read_master_key, read_signing_key};
 use crate::verify;
-use audit_runtime::evidence::{PublicKey, SigningKeyError};
+use audit_runtime::admin::Admin;
+use audit_runtime::evidence::{KeyError, PublicKey, SigningKeyError};
 use audit_runtime::{KeySourceError, MasterKey, MasterKeyError};
 use sqlx::postgres::PgPool;
 use std::path::Path;
+
+const SIGNING_KEY: &str = "--signing-key";
 
 /// The keys that could be read.
 #[derive(Debug, Default)]
@@ -36,7 +39,7 @@ pub(super) fn read(doctor: &Doctor, master_keys: &[String], findings: &mut Findi
     }
     if let Some(given) = &doctor.signing_key {
         match read_signing_key(given) {
-            Ok(key) => keys.public.push(("--signing-key", key.public().clone())),
+            Ok(key) => keys.public.push((SIGNING_KEY, key.public().clone())),
             Err(SigningKeyError::Source(KeySourceError::Shared { path, mode })) => shared(&path, mode, findings),
             Err(error) => findings.push(
                 &KEY_UNREADABLE,
@@ -86,11 +89,10 @@ fn others_write(path: &str, findings: &mut Findings) {
 impl Keys {
     /// Compares them with the last checkpoint, and with the last key of a subject.
     pub(super) async fn compare(&self, pool: &PgPool, findings: &mut Findings) {
-        if !self.public.is_empty() {
-            let sql = "SELECT note FROM audit_checkpoints ORDER BY id DESC LIMIT 1";
-            match sqlx::query_scalar::<_, String>(sql).persistent(false).fetch_optional(pool).await {
-                Ok(note) => note.iter().for_each(|note| self.signed(note, findings)),
-                Err(error) => findings.not_checked("whose the last checkpoint is", plain(&error)),
+        for (option, key) in &self.public {
+            match Admin::new(pool.clone()).key_in_force(key).await {
+                Ok(found) => found_key(option, key, found, findings),
+                Err(error) => findings.not_checked("whose the last checkpoint is", error.to_string()),
             }
         }
         let Some(master) = self.master.first() else { return };
@@ -109,16 +111,22 @@ impl Keys {
             Err(error) => findings.not_checked("whose the last key of a subject is", plain(&error)),
         }
     }
+}
 
-    fn signed(&self, note: &str, findings: &mut Findings) {
-        for (option, key) in &self.public {
-            if let Err(error) = key.signed(note) {
-                findings.push(
-                    &KEY_MISMATCH,
-                    format!("{option}: the last checkpoint is not of the key {key}: {error}"),
-                    "sign with the key of the last checkpoint; if it is lost, see docs/operations.md, \"A lost key\"",
-                );
-            }
-        }
+/// Reports a key that did not sign the last checkpoint, unless it verifies the log by an exchange.
+fn found_key(option: &str, key: &PublicKey, found: Result<PublicKey, KeyError>, findings: &mut Findings) {
+    let is_secret = option == SIGNING_KEY;
+    match found {
+        Ok(in_force) if is_secret && in_force != *key => findings.push(
+            &KEY_MISMATCH,
+            format!("{option}: the key {key} was exchanged for {in_force}"),
+            "give the new key's file to the command or the timer that makes checkpoints",
+        ),
+        Ok(_) => {}
+        Err(error) => findings.push(
+            &KEY_MISMATCH,
+            format!("{option}: the last checkpoint is not of the key {key}: {error}"),
+            "sign with the key of the last checkpoint; if it is lost, see docs/operations.md, \"A lost key\"",
+        ),
     }
 }

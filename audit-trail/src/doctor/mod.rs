@@ -40,6 +40,9 @@ pub(crate) struct Doctor {
     /// The same, of a role that forgets subjects
     #[arg(long, value_name = "ROLE|URL")]
     eraser: Vec<String>,
+    /// The same, of a role that sends events to other systems
+    #[arg(long, value_name = "ROLE|URL")]
+    forwarder: Vec<String>,
     /// Checks that this login sees the events of one tenant, and no others
     #[arg(long, value_name = "ROLE=TENANT", value_parser = crate::migrate::assignment)]
     tenant: Vec<(String, String)>,
@@ -124,6 +127,7 @@ impl Doctor {
             (Role::Reader, &self.reader),
             (Role::Checkpointer, &self.checkpointer),
             (Role::Eraser, &self.eraser),
+            (Role::Forwarder, &self.forwarder),
         ];
         let roles = duties.into_iter().flat_map(|(duty, roles)| roles.iter().map(move |role| (duty, role)));
         roles.map(|(duty, role)| Named::new(duty, role)).collect()

@@ -1,6 +1,7 @@
 //! Connections: TCP, TLS on it, or a Unix socket; each is limited, and ends well at a shutdown.
 
 use crate::failure::Failure;
+use crate::pem::{certificates, private_key};
 use crate::say;
 use axum::Router;
 use axum::body::Body;
@@ -10,8 +11,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use rustls_pki_types::pem::{self, PemObject};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -177,18 +176,8 @@ impl Connection {
 /// Reads a certificate with its chain, and its key.
 pub(crate) fn tls(certificate: &Path, key: &Path) -> Result<TlsAcceptor, Failure> {
     let failed = |path: &Path, why: String| Failure::Usage(format!("cannot use {}: {why}", path.display()));
-    let read = |path: &Path, what: &str, error: pem::Error| {
-        let why = match error {
-            pem::Error::Io(error) => error.to_string(),
-            pem::Error::NoItemsFound => format!("it has no {what}; give a file in PEM form"),
-            error => format!("{error}; give a file in PEM form"),
-        };
-        failed(path, why)
-    };
-    let chain = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let chain = chain.and_then(|chain| if chain.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(chain) });
-    let chain = chain.map_err(|error| read(certificate, "certificate", error))?;
-    let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| read(key, "private key", error))?;
+    let chain = certificates(certificate).map_err(|why| failed(certificate, why))?;
+    let secret = private_key(key).map_err(|why| failed(key, why))?;
     let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -7,10 +7,11 @@ use super::links;
 use super::pages::list::Badges;
 use super::pages::timeline::Subject;
 use super::pages::{self, Shown};
-use super::question::{Question, Side};
+use super::question::{Question, Side, Within};
 use super::read::{self, Listed};
 use super::refusal::Refusal;
 use super::state::Site;
+use audit_runtime::Timestamp;
 use audit_runtime::trail::{EventFilter, TrailEvent};
 use axum::Extension;
 use axum::extract::{Path, RawQuery, State};
@@ -33,6 +34,17 @@ struct Document<'a> {
     /// The path of the list of older events.
     older: Option<String>,
     newer: Option<String>,
+    /// Where a search that no index serves ended before its page was full.
+    looked: Option<Looked>,
+    /// The path of the list of events that have a text in a value, if these have it in a key.
+    values: Option<String>,
+}
+
+/// How far a search has looked, and the path of the list that goes on from there.
+#[derive(Serialize)]
+struct Looked {
+    up_to: Timestamp,
+    further: String,
 }
 
 /// An event of a list, with what is known of its evidence.
@@ -69,14 +81,23 @@ pub(super) async fn badges(site: &Site, events: &[TrailEvent], check: bool) -> R
 }
 
 fn document(path: &str, question: &Question, listed: &Listed, badges: &HashMap<Uuid, Badge>) -> Response {
+    json(&answer(path, question, listed, badges))
+}
+
+fn answer<'a>(path: &str, question: &Question, listed: &'a Listed, badges: &'a HashMap<Uuid, Badge>) -> Document<'a> {
     let link =
         |side: Option<Side>| side.map(|side| links::with_query(&format!("{path}.json"), &question.at(Some(side))));
-    let entry = |event| -> Entry<'_> { Entry { event, evidence: badges.get(&event.id) } };
-    json(&Document {
+    let entry = |event| -> Entry<'a> { Entry { event, evidence: badges.get(&event.id) } };
+    Document {
         events: listed.events.iter().map(entry).collect(),
         older: link(listed.older),
         newer: link(listed.newer),
-    })
+        looked: listed.looked.map(|looked| Looked {
+            up_to: looked.up_to,
+            further: links::with_query(&format!("{path}.json"), &question.further(looked.side)),
+        }),
+        values: None,
+    }
 }
 
 /// `/`: the search.
@@ -88,7 +109,6 @@ pub(super) async fn search((State(site), Extension(viewer), Extension(form), Raw
         };
         let filter = viewer.scope.narrow(question.filter()?);
         let shown = Shown::new(&viewer, &question, "/");
-        let trail = site.trail_of(&viewer);
         if let Some(text) = &question.find {
             return found(&site, &shown, filter, text, form).await;
         }
@@ -100,7 +120,7 @@ pub(super) async fn search((State(site), Extension(viewer), Extension(form), Raw
             }
         };
         let filters = [filter.clone()];
-        let (listed, counts) = tokio::try_join!(read::list(&trail, &filters, &question), counts)?;
+        let (listed, counts) = tokio::try_join!(read::list(&site, &viewer, &filters, &question), counts)?;
         let badges = badges(&site, &listed.events, question.check).await?;
         site.recorded.viewed(&viewer, "search", &question.query(), listed.events.len()).await?;
         Ok(match form {
@@ -119,15 +139,23 @@ async fn found(
     text: &str,
     form: Form,
 ) -> Result<Response, Refusal> {
-    let in_values = shown.question.count || form == Form::Json;
-    let searched = read::search(&site.trail_of(shown.viewer), filter, text, in_values).await?;
+    let question = shown.question;
+    let searched = read::search(site, shown.viewer, filter, text, question).await?;
     let events: Vec<TrailEvent> = searched.found.iter().map(|found| found.event.clone()).collect();
-    let badges = badges(site, &events, false).await?;
-    site.recorded.viewed(shown.viewer, "search", &shown.question.query(), events.len()).await?;
-    let listed = Listed { events, older: None, newer: None };
+    let badges = badges(site, &events, question.check).await?;
+    site.recorded.viewed(shown.viewer, "search", &question.query(), events.len()).await?;
+    let question = question.within(searched.within);
+    let listed = Listed { events, older: searched.older, newer: None, looked: searched.looked };
     Ok(match form {
-        Form::Html => page(&pages::search::found(shown, &searched, &badges)),
-        Form::Json => document("/events", shown.question, &listed, &badges),
+        Form::Html => {
+            let shown = Shown::new(shown.viewer, &question, shown.path);
+            page(&pages::search::found(&shown, &searched.found, &listed, &badges))
+        }
+        Form::Json => {
+            let values = (searched.within == Within::Keys).then(|| question.within(Within::Values));
+            let values = values.map(|question| links::with_query("/events.json", &question));
+            json(&Document { values, ..answer("/events", &question, &listed, &badges) })
+        }
     })
 }
 
@@ -160,7 +188,7 @@ async fn timeline(
     }
     let thing = thing(&question).await?;
     let filters: Vec<EventFilter> = thing.filters.into_iter().map(|filter| viewer.scope.narrow(filter)).collect();
-    let listed = read::list(&site.trail_of(viewer), &filters, &question).await?;
+    let listed = read::list(site, viewer, &filters, &question).await?;
     let badges = badges(site, &listed.events, question.check).await?;
     let page_name = format!("{} {}", thing.kind.to_lowercase(), thing.name);
     site.recorded.viewed(viewer, &page_name, &question.query(), listed.events.len()).await?;
@@ -259,8 +287,7 @@ pub(super) async fn correlation(
         async move |question: &Question| {
             let id = id(&text)?;
             let filter = question.with(|question| question.own = true).filter()?.correlation(id);
-            let mut listed =
-                read::list(&site.trail_of(&viewer), &[viewer.scope.narrow(filter.clone())], question).await?;
+            let mut listed = read::list(&site, &viewer, &[viewer.scope.narrow(filter.clone())], question).await?;
             let known = site.evidence.badges(&listed.events).await?;
             let shown = Shown::new(&viewer, question, &path);
             let tree = pages::tree::tree(&listed.events, None, &known, &shown);

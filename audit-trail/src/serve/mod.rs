@@ -100,6 +100,9 @@ pub(crate) struct Serve {
     /// Connections to the database
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=64))]
     connections: u32,
+    /// Milliseconds for which a search that no index serves looks before it shows what it has
+    #[arg(long, value_name = "N", default_value_t = 60, hide = true)]
+    look_for: u16,
 }
 
 impl Serve {
@@ -147,6 +150,7 @@ impl Serve {
             walls,
             evidence,
             arrivals: Arrivals::default(),
+            look_for: Duration::from_millis(self.look_for.into()),
             pool,
             recorded,
             access,

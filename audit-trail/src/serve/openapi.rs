@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 /// Parameters that may be given several times.
 const SEVERAL: [&str; 4] = ["event", "outcome", "where", "context"];
 const IDS: [&str; 4] = ["entity_id", "correlation", "causation", "batch"];
-const FLAGS: [&str; 3] = ["own", "check", "count"];
+const FLAGS: [&str; 4] = ["own", "check", "look", "count"];
 
 /// `/openapi.json`
 pub(super) async fn get() -> Response {
@@ -235,7 +235,7 @@ fn schemas() -> Value {
         },
         "List": {
             "type": "object",
-            "required": ["events", "older", "newer"],
+            "required": ["events", "older", "newer", "looked", "values"],
             "properties": {
                 "events": {"type": "array", "items": {
                     "type": "object",
@@ -244,6 +244,19 @@ fn schemas() -> Value {
                 }},
                 "older": or_null("string"),
                 "newer": or_null("string"),
+                "looked": {
+                    "description": "Where a search that no index serves ended before its page was full; null if it did not.",
+                    "type": ["object", "null"],
+                    "required": ["up_to", "further"],
+                    "properties": {
+                        "up_to": {"type": "string", "description": "All events from the beginning of the list to this time were looked at."},
+                        "further": {"type": "string", "description": "The path of the list that goes on from there."},
+                    },
+                },
+                "values": {
+                    "description": "The path of the list of events that have the text of find in a value, if these have it as a key, an id or a name.",
+                    "type": ["string", "null"],
+                },
             },
         },
         "Event": {

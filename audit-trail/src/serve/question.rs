@@ -18,7 +18,7 @@ pub(crate) const PAGE: u32 = 100;
 const LONGEST: usize = 8 * 1024;
 
 /// The parameters, with the words of the form and of the OpenAPI document.
-pub(crate) const PARAMETERS: [(&str, &str); 24] = [
+pub(crate) const PARAMETERS: [(&str, &str); 26] = [
     ("event", "Events of this type; * stands for any text: order.*. May be given several times."),
     ("entity_type", "Events about entities of this type."),
     ("entity_id", "Events about the entity with this UUID."),
@@ -38,16 +38,15 @@ pub(crate) const PARAMETERS: [(&str, &str); 24] = [
     ("causation", "Events within this call, a UUID."),
     ("origin", "Events that this process recorded; * stands for any text."),
     ("batch", "Events of this batch, a UUID."),
-    ("find", "Events that contain this text anywhere."),
+    ("find", "Events that contain this text anywhere: as a key, an id or a name first, then in values."),
+    ("in", "keys or values: looks for the text of find there alone."),
     ("own", "1 includes the page's own events, by which it records who looked."),
-    ("order", "newest (the default) or oldest first."),
+    ("order", "newest (the default) or oldest first. With find it is always newest first."),
     ("older", "The events before this cursor."),
     ("newer", "The events after this cursor."),
     ("check", "1 verifies each event of the list."),
-    (
-        "count",
-        "1 counts for up to four seconds what a first look does not count in time, and looks for a text in all values though it was found as a key.",
-    ),
+    ("look", "1 looks for up to a second, where a first look ended before its page was full."),
+    ("count", "1 counts for up to four seconds what a first look does not count in time."),
     ("tz", "The time zone in which times are shown, as in Europe/Berlin. UTC by default."),
 ];
 
@@ -57,6 +56,14 @@ pub(crate) enum Order {
     #[default]
     Newest,
     Oldest,
+}
+
+/// The part of events in which a text is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Within {
+    /// Keys, ids and names, which an index serves.
+    Keys,
+    Values,
 }
 
 /// A place in the trail, and the side of it that is asked for.
@@ -72,10 +79,12 @@ pub(crate) struct Question {
     pub(crate) selection: Selection,
     pub(crate) batch: Option<Uuid>,
     pub(crate) find: Option<String>,
+    pub(crate) within: Option<Within>,
     pub(crate) own: bool,
     pub(crate) order: Order,
     pub(crate) side: Option<Side>,
     pub(crate) check: bool,
+    pub(crate) look: bool,
     pub(crate) count: bool,
     pub(crate) tz: Option<String>,
 }
@@ -89,6 +98,9 @@ impl Question {
         let mut question = Self::default();
         for (name, value) in form_urlencoded::parse(query.as_bytes()).filter(|(_, value)| !value.trim().is_empty()) {
             question.take(&name, value.trim())?;
+        }
+        if question.within.is_some() && question.find.is_none() {
+            return Err(Refusal::bad("in: it states where the text of find is looked for; write find, too"));
         }
         Ok(question)
     }
@@ -123,6 +135,13 @@ impl Question {
             "origin" => selection.origin = text(),
             "batch" => self.batch = id()?,
             "find" => self.find = text(),
+            "in" => {
+                self.within = match value {
+                    "keys" => Some(Within::Keys),
+                    "values" => Some(Within::Values),
+                    _ => return Err(invalid("write keys or values".into())),
+                }
+            }
             "own" => self.own = flag()?,
             "order" => {
                 self.order = match value {
@@ -134,6 +153,7 @@ impl Question {
             "older" => self.side = Some(Side::Older(cursor()?)),
             "newer" => self.side = Some(Side::Newer(cursor()?)),
             "check" => self.check = flag()?,
+            "look" => self.look = flag()?,
             "count" => self.count = flag()?,
             "tz" => {
                 Zone::of_name(value)
@@ -182,11 +202,14 @@ impl Question {
         put("origin", text(&selection.origin));
         put("batch", id(self.batch));
         put("find", text(&self.find));
+        let within = self.within.map(|within| if within == Within::Keys { "keys" } else { "values" });
+        put("in", within.map(str::to_owned).into_iter().collect());
         put("own", own.map(str::to_owned).into_iter().collect());
         put("order", (self.order == Order::Oldest).then(|| "oldest".to_owned()).into_iter().collect());
         put("older", older.into_iter().collect());
         put("newer", newer.into_iter().collect());
         put("check", self.check.then(|| "1".to_owned()).into_iter().collect());
+        put("look", self.look.then(|| "1".to_owned()).into_iter().collect());
         put("count", self.count.then(|| "1".to_owned()).into_iter().collect());
         put("tz", text(&self.tz));
         query.finish()
@@ -244,7 +267,17 @@ impl Question {
 
     /// Returns the same question about another place of the trail.
     pub(crate) fn at(&self, side: Option<Side>) -> Self {
-        Self { side, check: false, count: false, ..self.clone() }
+        Self { side, check: false, look: false, count: false, ..self.clone() }
+    }
+
+    /// Returns the question for the text of the same question in a part of events.
+    pub(crate) fn within(&self, within: Within) -> Self {
+        Self { within: Some(within), ..self.at(None) }
+    }
+
+    /// Returns the question that looks on from where a search ended before its page was full.
+    pub(crate) fn further(&self, side: Side) -> Self {
+        Self { look: true, ..self.at(Some(side)) }
     }
 
     /// Returns the same question with a change in its selection, from the beginning.
@@ -277,8 +310,8 @@ mod tests {
     const EVERY: &str = "event=a.b&event=c.*&entity_type=order&entity_id=00000000-0000-7000-8000-0000000000aa&entity=account%3A42\
         &target=invoice%3A7&tenant=acme&actor=user%3Aada&outcome=ok&outcome=error&since=2026-05-04T09%3A00%3A00Z\
         &until=2026-05-05T00%3A00%3A00Z&where=ticker%3DAAPL&context=ip%3D10.0.0.7&correlation=00000000-0000-7000-8000-0000000000cc\
-        &causation=00000000-0000-7000-8000-0000000000cd&origin=desk%40*&batch=00000000-0000-7000-8000-0000000000ce&find=x+y&own=1\
-        &order=oldest&older=1764000000123456.000000000000700080000000000000cc&check=1&count=1&tz=Europe%2FBerlin";
+        &causation=00000000-0000-7000-8000-0000000000cd&origin=desk%40*&batch=00000000-0000-7000-8000-0000000000ce&find=x+y&in=keys&own=1\
+        &order=oldest&older=1764000000123456.000000000000700080000000000000cc&check=1&look=1&count=1&tz=Europe%2FBerlin";
 
     #[test]
     fn a_query_with_every_parameter_is_read_and_written_back() {
@@ -310,6 +343,8 @@ mod tests {
             ("tz=/etc/passwd", "tz: "),
             ("tz=../../etc/passwd", "tz: "),
             ("where=x", "where: "),
+            ("find=x&in=data", "in: write keys or values"),
+            ("in=keys", "in: it states where"),
         ] {
             let error = Question::read(query).and_then(Question::absolute).unwrap_err();
             assert!(error.to_string().contains(named), "{query}: {error}");

@@ -2,15 +2,11 @@
 
 use super::access::Viewer;
 use super::arrivals::Arrived;
-use super::question::{Order, PAGE, Question, Side};
+use super::question::{Order, PAGE, Question, Side, Within};
 use super::refusal::Refusal;
 use super::state::Site;
 use audit_runtime::Timestamp;
-use audit_runtime::trail::{
-    Cursor, EventFilter, FacetCount, Find, Found, FoundEvent, Parts, TimeCount, Trail, TrailEvent,
-};
-use futures_util::TryStreamExt;
-use std::pin::pin;
+use audit_runtime::trail::{Cursor, EventFilter, FacetCount, Find, FoundEvent, Parts, TimeCount, TrailEvent};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,8 +16,8 @@ pub(super) const LOOK: Duration = Duration::from_secs(4);
 /// Values are counted among so many of the newest events.
 pub(crate) const COUNTED: u32 = 5_000;
 const COUNTED_ON_REQUEST: u32 = 1_000_000;
-/// A search for a text looks so long before it shows what it has.
-const SEARCH: Duration = Duration::from_secs(3);
+/// A search that no index serves looks so many times as long if it is asked to look further.
+const FURTHER: u32 = 16;
 /// Bars of the histogram, at most.
 const BARS: i64 = 72;
 
@@ -33,21 +29,58 @@ pub(crate) struct Listed {
     pub(crate) older: Option<Side>,
     /// Where the newer ones are, if there may be any.
     pub(crate) newer: Option<Side>,
+    /// How far the search has looked, if its time was over before the page was full.
+    pub(crate) looked: Option<Further>,
 }
 
-/// Reads a page of the events that match at least one of the filters.
-pub(crate) async fn list(trail: &Trail, filters: &[EventFilter], question: &Question) -> Result<Listed, Refusal> {
+impl Listed {
+    /// Returns whether nothing matches, as far as is known.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.looked.is_none()
+    }
+}
+
+/// Where a search ended before its page was full.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Further {
+    /// All events up to this time were looked at, in the order of the search.
+    pub(crate) up_to: Timestamp,
+    /// Where it goes on.
+    pub(crate) side: Side,
+}
+
+/// Reads a page of the events that match at least one of the filters, or what is found of it in time.
+pub(crate) async fn list(
+    site: &Site,
+    viewer: &Viewer,
+    filters: &[EventFilter],
+    question: &Question,
+) -> Result<Listed, Refusal> {
+    let trail = site.trail_of(viewer);
+    let within = if question.look { site.look_for * FURTHER } else { site.look_for };
     let (goes_back, cursor) = match (question.side, question.order) {
         (None, order) => (order == Order::Newest, None),
         (Some(Side::Older(cursor)), _) => (true, Some(cursor)),
         (Some(Side::Newer(cursor)), _) => (false, Some(cursor)),
     };
-    let (mut events, mut has_more) = (Vec::new(), false);
+    let (mut events, mut has_more, mut partial) = (Vec::new(), false, None);
     for filter in filters {
         let filter = cursor.into_iter().fold(filter.clone().limit(PAGE), EventFilter::after);
-        let page = trail.events(&if goes_back { filter.newest_first() } else { filter }).await?;
+        let filter = if goes_back { filter.newest_first() } else { filter };
+        let page = trail.look(&filter, within / filters.len() as u32).await?;
         has_more |= page.next.is_some();
         events.extend(page.events);
+        // Together they have looked as far as the one that has looked least far.
+        let is_nearer = |than: Timestamp, up_to: Timestamp| if goes_back { up_to > than } else { up_to < than };
+        partial = match (page.up_to.zip(page.next), partial) {
+            (Some((up_to, _)), Some((than, at))) if !is_nearer(than, up_to) => Some((than, at)),
+            (Some(further), _) => Some(further),
+            (None, partial) => partial,
+        };
+    }
+    if let Some((up_to, _)) = partial {
+        events
+            .retain(|event: &TrailEvent| if goes_back { event.created_at >= up_to } else { event.created_at < up_to });
     }
     if filters.len() > 1 {
         let place = |event: &TrailEvent| (event.created_at, event.id);
@@ -55,7 +88,11 @@ pub(crate) async fn list(trail: &Trail, filters: &[EventFilter], question: &Ques
         events.dedup_by_key(|event| place(event));
     }
     has_more |= events.len() > PAGE as usize;
+    let partial = partial.filter(|_| events.len() < PAGE as usize);
+    has_more &= partial.is_none();
     events.truncate(PAGE as usize);
+    let side = |cursor| if goes_back { Side::Older(cursor) } else { Side::Newer(cursor) };
+    let looked = partial.map(|(up_to, next)| Further { up_to, side: side(next) });
     let (first, last) = (events.first().map(Cursor::of), events.last().map(Cursor::of));
     let (older, newer) = if goes_back {
         (last.filter(|_| has_more), first.filter(|_| question.side.is_some()))
@@ -65,55 +102,55 @@ pub(crate) async fn list(trail: &Trail, filters: &[EventFilter], question: &Ques
     if goes_back != (question.order == Order::Newest) {
         events.reverse();
     }
-    Ok(Listed { events, older: older.map(Side::Older), newer: newer.map(Side::Newer) })
+    Ok(Listed { events, older: older.map(Side::Older), newer: newer.map(Side::Newer), looked })
 }
 
-/// Events that contain a text, and how far the search has looked.
-#[derive(Debug, Default)]
+/// Events that contain a text, newest first, and the part of events in which they have it.
+#[derive(Debug)]
 pub(crate) struct Searched {
     pub(crate) found: Vec<FoundEvent>,
-    /// The time down to which all values were looked at; `None` if the whole range was.
-    pub(crate) since: Option<Timestamp>,
+    /// The part where the search has looked last.
+    pub(crate) within: Within,
+    /// Where it goes on in this part, if there is more.
+    pub(crate) older: Option<Side>,
+    /// How far it has looked, if its time was over before the page was full.
+    pub(crate) looked: Option<Further>,
 }
 
-/// Searches for a text, newest first, until a page is full or the time is over.
-///
-/// Events that have it as a key, an id or a name are there at once. If there are any, values are
-/// looked at on request alone.
+/// Searches for a text as a key, an id or a name. If no event has it there, it searches values.
 pub(crate) async fn search(
-    trail: &Trail,
+    site: &Site,
+    viewer: &Viewer,
     filter: EventFilter,
     text: &str,
-    in_values: bool,
+    question: &Question,
 ) -> Result<Searched, Refusal> {
-    let mut steps = pin!(trail.find(Find::new(text).filter(filter)));
-    let mut searched = Searched::default();
-    let mut looked = None;
-    let begin = Instant::now();
-    loop {
-        let left = SEARCH.saturating_sub(begin.elapsed());
-        let step = match tokio::time::timeout(left, steps.try_next()).await {
-            Ok(step) => step?,
-            Err(_) => break,
-        };
-        match step {
-            Some(Found::Event(found)) => searched.found.push(*found),
-            Some(Found::Searched { since }) => {
-                looked = Some(since);
-                if !in_values && !searched.found.is_empty() && !since.is_finite() {
-                    break;
-                }
-            }
-            Some(_) => {}
-            None => return Ok(searched),
+    let (trail, begin) = (site.trail_of(viewer), Instant::now());
+    let within = if question.look { site.look_for * FURTHER } else { site.look_for };
+    let cursor = match (question.side, question.within) {
+        (Some(Side::Newer(_)), _) => {
+            return Err(Refusal::bad("newer: events that contain a text are listed newest first; write older"));
         }
-        if searched.found.len() >= PAGE as usize {
-            break;
+        (Some(Side::Older(_)), None) => {
+            return Err(Refusal::bad("older: with find, write in=keys or in=values, too"));
+        }
+        (Some(Side::Older(cursor)), Some(_)) => Some(cursor),
+        (None, _) => None,
+    };
+    let filter = cursor.into_iter().fold(filter.limit(PAGE), EventFilter::after);
+    let search = trail.search(Find::new(text).filter(filter)).await?;
+    if question.within != Some(Within::Values) {
+        let page = search.keys().await?;
+        if question.within.is_some() || !page.found.is_empty() {
+            let older = page.next.map(Side::Older);
+            return Ok(Searched { found: page.found, within: Within::Keys, older, looked: None });
         }
     }
-    // In places that an index serves a search is quick. Without a window it has seen no value yet.
-    searched.since = Some(looked.unwrap_or(Timestamp::INFINITY));
-    Ok(searched)
+    let left = within.saturating_sub(begin.elapsed()).max(within / 4);
+    let page = search.values(left).await?;
+    let older = page.next.map(Side::Older);
+    let looked = page.up_to.zip(older).map(|(up_to, side)| Further { up_to, side });
+    Ok(Searched { found: page.found, within: Within::Values, older: older.filter(|_| looked.is_none()), looked })
 }
 
 /// The histogram of the whole range that is asked for.
@@ -160,8 +197,6 @@ async fn histogram(
 ) -> Result<Option<Histogram>, Refusal> {
     let interval = question.interval()?;
     let until = interval.until.unwrap_or_else(|| Timestamp::now().saturating_add(Duration::from_secs(1)));
-    // Of the whole trail, the rows of batches show it without a look at events. They say nothing of
-    // events that came without a batch.
     // Of the whole trail, the rows of batches show it without a look at events. They say nothing of
     // events that came without a batch.
     let by_arrival = async |since: Option<Timestamp>| match since.and_then(|since| parts(since, until)) {

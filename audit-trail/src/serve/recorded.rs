@@ -1,4 +1,4 @@
-//! Who looked at what: events of the library's own, which are on record before anything is shown.
+//! Records of each view: events of the library's own, which are on record before anything is shown.
 
 use super::access::Viewer;
 use super::refusal::Refusal;

@@ -44,7 +44,7 @@ pub(crate) struct Batches {
 const BATCH: &str = "SELECT b.id, b.created_at, b.origin, b.rows::bigint, b.journal_id, b.first_position, b.end_position, b.root IS NOT NULL, \
      encode(b.root, 'hex'), encode(b.previous_root, 'hex'), t.number, \
      (SELECT c.id FROM audit_checkpoints c WHERE c.tree_size > t.number ORDER BY c.id LIMIT 1), \
-     coalesce((SELECT sum(p.rows) FROM audit_pruned p WHERE p.batch_id = b.id), 0)::bigint \
+     LEAST(coalesce((SELECT sum(p.rows) FROM audit_pruned p WHERE p.batch_id = b.id), 0), b.rows)::bigint \
      FROM audit_batches b LEFT JOIN audit_tree t ON t.batch_id = b.id WHERE ";
 
 fn batch(row: &PgRow) -> Result<Batch, sqlx::Error> {

@@ -9,6 +9,7 @@ use super::tail::Tails;
 use audit_runtime::trail::Trail;
 use sqlx::postgres::PgPool;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 
 /// Exports at once.
@@ -27,6 +28,8 @@ pub(crate) struct Site {
     pub(crate) walls: Walls,
     pub(crate) evidence: Evidence,
     pub(crate) arrivals: Arrivals,
+    /// A search that no index serves looks so long before it shows what it has.
+    pub(crate) look_for: Duration,
     pub(crate) recorded: Recorded,
     pub(crate) access: Option<AccessFile>,
     pub(crate) limiter: Limiter,

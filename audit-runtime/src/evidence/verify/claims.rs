@@ -45,6 +45,89 @@ pub(super) struct Claims {
     restored: Vec<SignedHead>,
 }
 
+/// Reads the checkpoints of a trail, one after another.
+pub(super) struct Reading {
+    keyring: Keyring,
+    claims: Claims,
+    misplaced: Vec<i64>,
+    name: Option<String>,
+    findings: Vec<Finding>,
+    signatures: u64,
+    has_keys: bool,
+}
+
+impl Reading {
+    /// Begins with the keys to which exchanges lead from these.
+    pub(super) fn new(rotations: &Rotations, keys: &[PublicKey]) -> Self {
+        let keyring = rotations.keyring(keys);
+        let found = |kind: FindingKind| move |text: String| Finding::new(kind, None, None, text);
+        let mut findings: Vec<Finding> = keyring.exchanges().into_iter().map(found(FindingKind::Rotated)).collect();
+        findings.extend(keyring.problems().into_iter().map(found(FindingKind::Signature)));
+        let claims = Claims::default();
+        Self { keyring, claims, misplaced: Vec::new(), name: None, findings, signatures: 0, has_keys: !keys.is_empty() }
+    }
+
+    fn read(&mut self, called: String, note: &str, is_saved: bool) -> Option<Claim> {
+        match open(&called, note, &self.keyring) {
+            Ok(head) => {
+                self.signatures += u64::from(self.has_keys);
+                Some(Claim { called, head, is_saved })
+            }
+            Err(finding) => {
+                self.findings.push(finding);
+                None
+            }
+        }
+    }
+
+    /// Reads a row of `audit_checkpoints`, in their order.
+    pub(super) fn stored(&mut self, id: i64, size: u64, note: &str) {
+        if let Some(claim) = self.read(format!("checkpoint {id} in audit_checkpoints"), note, false) {
+            let claims = &mut self.claims;
+            let SignedHead { number, restored, .. } = &claim.head;
+            let name = self.name.as_ref();
+            let goes_on = restored.as_ref().is_some_and(|restored| name.is_none_or(|name| *name == restored.name));
+            let is_renamed = name.is_some_and(|name| *name != claim.head.name) && !goes_on;
+            if claim.head.size != size || *number != Some(claims.stored) || is_renamed {
+                self.misplaced.push(id);
+            }
+            claims.stored = number.unwrap_or(claims.stored);
+            claims.last_size = claim.head.size;
+            self.name = Some(claim.head.name.clone());
+            claims.restored.extend(restored.is_some().then(|| claim.head.clone()));
+            claims.all.push(claim);
+        }
+        self.claims.stored += 1;
+    }
+
+    /// Reads a checkpoint that was saved elsewhere.
+    pub(super) fn saved(&mut self, called: &str, note: &str) {
+        let claim = self.read(called.to_owned(), note, true);
+        self.claims.all.extend(claim);
+    }
+
+    /// Returns the checkpoints and their keys, and reports those that are not in order.
+    pub(super) fn end(mut self, report: &mut Report, findings: &mut Vec<Finding>) -> (Claims, Keyring) {
+        findings.append(&mut self.findings);
+        findings.extend(self.misplaced.into_iter().map(|id| {
+            problem(format!(
+                "checkpoint {id} in audit_checkpoints is not in its place, or the one before it is gone, or its size or its name is another"
+            ))
+        }));
+        let mut claims = self.claims;
+        if claims.stored == 0 && self.has_keys {
+            findings
+                .push(problem("audit_checkpoints is empty: no checkpoint was made yet, or all were removed".into()));
+        }
+        report.signatures += self.signatures;
+        claims.last = claims.all.iter().filter_map(Claim::time).max();
+        claims.all.sort_by_key(|claim| claim.head.size);
+        // Without a key, anybody could have written that the log was restored.
+        claims.restored.retain(|_| self.has_keys);
+        (claims, self.keyring)
+    }
+}
+
 impl Claims {
     /// Reads them, and reports those that are not in order.
     pub(super) async fn read(
@@ -54,66 +137,30 @@ impl Claims {
         report: &mut Report,
         findings: &mut Vec<Finding>,
     ) -> Result<Self, Failure> {
-        let mut claims = Self::default();
         let mut rotations = Rotations::read(connection).await?;
         saved.iter().for_each(|(_, note)| rotations.add(note));
-        let keyring = rotations.keyring(keys);
-        let found = |kind: FindingKind| move |text: String| Finding::new(kind, None, None, text);
-        findings.extend(keyring.exchanges().into_iter().map(found(FindingKind::Rotated)));
-        findings.extend(keyring.problems().into_iter().map(found(FindingKind::Signature)));
-        let read = |called: String, note: &str, is_saved, report: &mut Report| {
-            let head = open(&called, note, &keyring)?;
-            report.signatures += u64::from(!keys.is_empty());
-            Ok(Claim { called, head, is_saved })
-        };
-        let (mut misplaced, mut name) = (Vec::new(), None::<String>);
+        let mut reading = Reading::new(&rotations, keys);
         decode::rows(connection, "SELECT id, tree_size, note FROM audit_checkpoints ORDER BY id", |row| {
             let mut fields = row.fields();
             let (id, size, note) = (fields.i64()?, fields.i64()?.cast_unsigned(), fields.next()?.unwrap_or_default());
-            let called = format!("checkpoint {id} in audit_checkpoints");
-            match read(called, &String::from_utf8_lossy(note), false, report) {
-                Ok(claim) => {
-                    let SignedHead { number, restored, .. } = &claim.head;
-                    let goes_on = restored
-                        .as_ref()
-                        .is_some_and(|restored| name.as_ref().is_none_or(|name| *name == restored.name));
-                    let is_renamed = name.as_ref().is_some_and(|name| *name != claim.head.name) && !goes_on;
-                    if claim.head.size != size || *number != Some(claims.stored) || is_renamed {
-                        misplaced.push(id);
-                    }
-                    claims.stored = number.unwrap_or(claims.stored);
-                    claims.last_size = claim.head.size;
-                    name = Some(claim.head.name.clone());
-                    claims.restored.extend(restored.is_some().then(|| claim.head.clone()));
-                    claims.all.push(claim);
-                }
-                Err(finding) => findings.push(finding),
-            }
-            claims.stored += 1;
+            reading.stored(id, size, &String::from_utf8_lossy(note));
             Ok::<_, Failure>(())
         })
         .await?;
-        for (called, note) in saved {
-            match read(called.clone(), note, true, report) {
-                Ok(claim) => claims.all.push(claim),
-                Err(finding) => findings.push(finding),
-            }
-        }
-        findings.extend(misplaced.into_iter().map(|id| {
-            problem(format!(
-                "checkpoint {id} in audit_checkpoints is not in its place, or the one before it is gone, or its size or its name is another"
-            ))
-        }));
-        if claims.stored == 0 && !keys.is_empty() {
-            findings
-                .push(problem("audit_checkpoints is empty: no checkpoint was made yet, or all were removed".into()));
-        }
+        saved.iter().for_each(|(called, note)| reading.saved(called, note));
+        let (claims, _) = reading.end(report, findings);
         findings.extend(frontier(connection).await?);
-        claims.last = claims.all.iter().filter_map(Claim::time).max();
-        claims.all.sort_by_key(|claim| claim.head.size);
-        // Without a key, anybody could have written that the log was restored.
-        claims.restored.retain(|_| !keys.is_empty());
         Ok(claims)
+    }
+
+    /// Notes the checkpoints whose size and root the growing tree has now, from the given one on.
+    pub(super) fn reached(&self, frontier: &Frontier, next: &mut usize, found: &mut HashSet<usize>) {
+        while let Some(claim) = self.all.get(*next).filter(|claim| claim.head.size <= frontier.size()) {
+            if claim.head.size == frontier.size() && claim.head.root == frontier.root() {
+                found.insert(*next);
+            }
+            *next += 1;
+        }
     }
 
     /// Reports the checkpoints that the tree does not have, of which `found` is told.

@@ -32,6 +32,10 @@ pub enum FindingKind {
     Restored,
     /// A checkpoint hands the log over to another key, which signs it, too.
     Rotated,
+    /// A time stamp states that a checkpoint existed at an instant.
+    Existed,
+    /// A time stamp is not one of its checkpoint, or does not verify.
+    TimeStamp,
     /// A checkpoint is not signed as it has to be.
     Signature,
     /// A row or a batch without a seal.
@@ -40,6 +44,18 @@ pub enum FindingKind {
     Pruned,
     /// An account of rows that were pruned which no event confirms.
     NotPruned,
+    /// Pruned rows that came back from an archive, according to an event.
+    Reimported,
+    /// A legal hold differs from the events that report it.
+    HoldChanged,
+    /// A file of a lake is not the one that its manifest names.
+    FileAltered,
+    /// A file that a lake's manifest names is gone.
+    FileMissing,
+    /// A file is in a lake whose manifest does not name it.
+    FileAdded,
+    /// The manifest of a lake is not signed as it has to be, or contradicts the checkpoints.
+    Manifest,
 }
 
 impl fmt::Display for FindingKind {
@@ -56,10 +72,18 @@ impl fmt::Display for FindingKind {
             Self::Checkpoint => "checkpoint",
             Self::Restored => "restored",
             Self::Rotated => "key exchanged",
+            Self::Existed => "existed",
+            Self::TimeStamp => "time stamp",
             Self::Signature => "signature",
             Self::NotSealed => "not sealed",
             Self::Pruned => "pruned",
             Self::NotPruned => "not pruned",
+            Self::Reimported => "reimported",
+            Self::HoldChanged => "hold changed",
+            Self::FileAltered => "file altered",
+            Self::FileMissing => "file missing",
+            Self::FileAdded => "file added",
+            Self::Manifest => "manifest",
         })
     }
 }
@@ -74,13 +98,27 @@ pub struct Finding {
     pub event: Option<Uuid>,
     /// The batch it is about.
     pub batch: Option<Uuid>,
+    /// The file of a lake it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
     /// The finding in words.
     pub text: String,
 }
 
 impl Finding {
-    pub(super) fn new(kind: FindingKind, batch: Option<Uuid>, event: Option<Uuid>, text: String) -> Self {
-        Self { kind, event, batch, text }
+    /// Makes a finding of the command's own, about a lake.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn new(kind: FindingKind, batch: Option<Uuid>, event: Option<Uuid>, text: String) -> Self {
+        Self { kind, event, batch, file: None, text }
+    }
+
+    /// Names the file of a lake.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn in_file(mut self, file: &str) -> Self {
+        self.file = Some(file.to_owned());
+        self
     }
 
     pub(super) fn event(kind: FindingKind, batch: Option<Uuid>, event: Uuid, text: String) -> Self {
@@ -93,13 +131,18 @@ impl Finding {
 
     /// Returns whether the trail differs from the events that were recorded.
     ///
-    /// A row by another writer that awaits its checkpoint is only information, and so are a pruned
-    /// month, and a restore or an exchanged key that a signed checkpoint states.
+    /// A row by another writer that awaits its checkpoint is only information, and so are pruned rows and
+    /// those that came back, a restore or an exchanged key that a signed checkpoint states, and a time stamp that
+    /// verifies.
     #[must_use]
     pub fn is_problem(&self) -> bool {
         match self.kind {
             FindingKind::NotSealed => self.batch.is_some(),
-            FindingKind::Pruned | FindingKind::Restored | FindingKind::Rotated => false,
+            FindingKind::Pruned
+            | FindingKind::Reimported
+            | FindingKind::Restored
+            | FindingKind::Rotated
+            | FindingKind::Existed => false,
             _ => true,
         }
     }
@@ -108,6 +151,9 @@ impl Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.kind)?;
+        if let Some(file) = &self.file {
+            write!(f, "{file}: ")?;
+        }
         if let Some(event) = self.event {
             write!(f, "event {event}: ")?;
         }
@@ -143,10 +189,15 @@ pub struct Report {
     pub checkpoints: u64,
     /// Checkpoints whose signatures were verified.
     pub signatures: u64,
+    /// Time stamps of checkpoints that verify.
+    #[serde(default)]
+    pub time_stamps: u64,
 }
 
 impl Report {
-    pub(super) fn count(&mut self, finding: &Finding) {
+    /// Counts a finding.
+    #[doc(hidden)]
+    pub fn count(&mut self, finding: &Finding) {
         self.problems += u64::from(finding.is_problem());
     }
 }

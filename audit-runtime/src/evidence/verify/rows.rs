@@ -5,6 +5,7 @@
 
 use super::finding::{Finding, FindingKind};
 use super::parts::{Message, Snapshot};
+use crate::event::{Timestamp, ids};
 use crate::evidence::error::{EvidenceError, Failure};
 use crate::evidence::unbatched::{self, COLUMNS};
 use crate::postgres::copy::{Columns, CopyRows, decode};
@@ -12,7 +13,7 @@ use crate::record::EventRef;
 use crate::seal::{self, ENTRY, Entry, LeafForm, Sealed, Sealer};
 use crate::sys::block_on;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -58,8 +59,8 @@ pub(super) async fn ranges(connection: &mut PgConnection) -> Result<Vec<Range>, 
     Ok(ranges)
 }
 
-/// The events of those prunes whose accounts are true.
-pub(super) type Prunes = HashSet<Uuid>;
+/// The events of those prunes whose accounts are true, with the time before which their rows began.
+pub(super) type Prunes = HashMap<Uuid, Timestamp>;
 
 /// Threads that verify rows.
 pub(super) struct Workers(Vec<JoinHandle<Result<(), Failure>>>);
@@ -152,15 +153,24 @@ impl Batch {
 
     /// Notes that rows were pruned, all or those of these ids, and returns how many of them are
     /// gone.
-    fn prune(&mut self, ids: Option<&[u8]>) -> u64 {
-        let gone = |seen: &mut bool| u64::from(!std::mem::replace(seen, true));
-        match ids {
-            None => self.seen.iter_mut().map(gone).sum(),
-            Some(ids) => {
-                let places = ids.as_chunks().0.iter().filter_map(|id| self.place(Uuid::from_bytes(*id)));
-                places.collect::<Vec<_>>().into_iter().map(|place| gone(&mut self.seen[place])).sum()
+    ///
+    /// A row that is younger than the prune states is missing. The id of a row that came with a batch
+    /// states when it began.
+    fn prune(&mut self, ids: Option<&[u8]>, end: Timestamp) -> u64 {
+        let end = end.unix_micros().filter(|_| self.journal_id != unbatched::JOURNAL);
+        let places: Vec<usize> = match ids {
+            None => (0..self.seen.len()).collect(),
+            Some(ids) => ids.as_chunks().0.iter().filter_map(|id| self.place(Uuid::from_bytes(*id))).collect(),
+        };
+        let mut gone = 0;
+        for place in places.into_iter().filter(|place| !self.seen[*place]).collect::<Vec<_>>() {
+            let is_younger = end.zip(ids::first_micros(self.entry(place).id)).is_some_and(|(end, first)| first >= end);
+            if !is_younger {
+                self.seen[place] = true;
+                gone += 1;
             }
         }
+        gone
     }
 
     /// Marks a row as seen, and returns its problem, if it has one.
@@ -290,10 +300,7 @@ async fn refused(
         let Some(batch) = batches.get_mut(&batch_id) else {
             return Ok(());
         };
-        // The version that sealed the record may not have been able to decode it, though this one
-        // can.
-        let undecoded = Sealed { entry: seal::payload_entry(None, payload), form: LeafForm::FIRST };
-        let entries = [refused_entry(sealer, payload), undecoded];
+        let entries = refused_entries(sealer, payload);
         let sealed = entries.into_iter().find(|sealed| batch.knows(sealed.entry)).unwrap_or(entries[0]);
         match batch.take(sealed) {
             Ok(()) => quarantined += 1,
@@ -320,13 +327,20 @@ async fn pruned(
     decode::rows(connection, &query, |row| {
         let mut fields = row.fields();
         let (batch_id, event_id, ids) = (fields.uuid()?, fields.uuid()?, fields.next()?);
-        if let Some(batch) = batches.get_mut(&batch_id).filter(|_| prunes.contains(&event_id)) {
-            pruned += batch.prune(ids);
+        if let (Some(batch), Some(end)) = (batches.get_mut(&batch_id), prunes.get(&event_id)) {
+            pruned += batch.prune(ids, *end);
         }
         Ok::<_, Failure>(())
     })
     .await?;
     Ok(pruned)
+}
+
+/// Returns the entries under which a record that PostgreSQL refused may have been sealed.
+pub(crate) fn refused_entries(sealer: &mut Sealer, payload: &[u8]) -> [Sealed; 2] {
+    // The version that sealed the record may not have been able to decode it, though this one can.
+    let undecoded = Sealed { entry: seal::payload_entry(None, payload), form: LeafForm::FIRST };
+    [refused_entry(sealer, payload), undecoded]
 }
 
 /// Returns the entry under which a record that PostgreSQL refused was sealed.

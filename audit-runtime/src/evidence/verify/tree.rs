@@ -26,15 +26,8 @@ pub(super) async fn verify(
     let mut findings = Vec::new();
     let claims = Claims::read(connection, keys, saved, report, &mut findings).await?;
     let (mut frontier, mut number) = (Frontier::default(), 0);
-    let (mut ahead, mut found) = (claims.all.iter().enumerate().peekable(), HashSet::new());
-    let mut reached = |frontier: &Frontier| {
-        while let Some((at, claim)) = ahead.next_if(|(_, claim)| claim.head.size <= frontier.size()) {
-            if claim.head.size == frontier.size() && claim.head.root == frontier.root() {
-                found.insert(at);
-            }
-        }
-    };
-    reached(&frontier);
+    let (mut next, mut found) = (0, HashSet::new());
+    claims.reached(&frontier, &mut next, &mut found);
     let query = format!(
         "SELECT t.number, t.batch_id, t.leaf, {BATCH} FROM audit_tree t LEFT JOIN audit_batches b ON b.id = t.batch_id ORDER BY t.number"
     );
@@ -56,7 +49,7 @@ pub(super) async fn verify(
             findings.push(Finding::batch(FindingKind::BatchAltered, batch, text));
         }
         frontier.push(leaf);
-        reached(&frontier);
+        claims.reached(&frontier, &mut next, &mut found);
         Ok::<_, Failure>(())
     })
     .await?;

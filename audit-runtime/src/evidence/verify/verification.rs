@@ -2,9 +2,13 @@
 
 use super::finding::{Finding, FindingKind, Report};
 use super::parts::{Message, Snapshot};
-use super::{chain, pruned, rows, tree};
+#[cfg(feature = "timestamp")]
+use super::stamps;
+use super::{chain, holds, pruned, rows, tree};
 use crate::evidence::error::Failure;
 use crate::evidence::key::PublicKey;
+#[cfg(feature = "timestamp")]
+use crate::evidence::tsp::Authorities;
 use crate::evidence::unbatched;
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
@@ -28,6 +32,8 @@ pub struct Verification {
     /// The saved checkpoints: their names, and their notes.
     saved: Vec<(String, String)>,
     threads: usize,
+    #[cfg(feature = "timestamp")]
+    authorities: Option<Authorities>,
 }
 
 /// A step of a verification.
@@ -50,7 +56,13 @@ impl Verification {
     #[must_use]
     pub fn new() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { keys: Vec::new(), saved: Vec::new(), threads }
+        Self {
+            keys: Vec::new(),
+            saved: Vec::new(),
+            threads,
+            #[cfg(feature = "timestamp")]
+            authorities: None,
+        }
     }
 
     /// Adds a key that checkpoints of its name must be signed with.
@@ -73,6 +85,18 @@ impl Verification {
         self
     }
 
+    /// Sets the CA certificates that must lead to the authorities of time stamps.
+    ///
+    /// Without them, a time stamp must be signed by the certificate in it, which anybody could have
+    /// made.
+    #[cfg(feature = "timestamp")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "timestamp")))]
+    #[must_use]
+    pub fn authorities(mut self, authorities: Authorities) -> Self {
+        self.authorities = Some(authorities);
+        self
+    }
+
     /// Sets how many threads verify rows. The default is the number of the machine's cores.
     ///
     /// Each thread uses a connection of its own.
@@ -91,8 +115,15 @@ impl Verification {
         for finding in tree::verify(&mut connection, &self.keys, &self.saved, &mut report).await? {
             found(&mut report, &mut tell, finding);
         }
+        #[cfg(feature = "timestamp")]
+        for finding in stamps::verify(&mut connection, self.authorities.as_ref(), &mut report).await? {
+            found(&mut report, &mut tell, finding);
+        }
         chain::verify(&mut connection, |finding| found(&mut report, &mut tell, finding)).await?;
         let prunes = pruned::verify(&mut connection, |finding| found(&mut report, &mut tell, finding)).await?;
+        for finding in holds::verify(&mut connection).await? {
+            found(&mut report, &mut tell, finding);
+        }
         let ranges = rows::ranges(&mut connection).await?;
         let of = ranges.iter().map(|range| range.rows).sum();
         let (sender, mut messages) = mpsc::channel(1024);

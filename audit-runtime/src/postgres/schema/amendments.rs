@@ -12,7 +12,7 @@ pub(super) struct Amendment {
     pub(super) sql: &'static str,
 }
 
-pub(super) const AMENDMENTS: [Amendment; 4] = [
+pub(super) const AMENDMENTS: [Amendment; 7] = [
     Amendment { version: 5, about: "a journal belongs to a role", sql: include_str!("amendments/0005_roles.sql") },
     Amendment {
         version: 6,
@@ -34,6 +34,17 @@ pub(super) const AMENDMENTS: [Amendment; 4] = [
         about: "keys that another master key may wrap",
         sql: include_str!("amendments/0008_keys.sql"),
     },
+    Amendment {
+        version: HOLDS,
+        about: "holds, and rows that are pruned one by one",
+        sql: include_str!("amendments/0009_holds.sql"),
+    },
+    Amendment { version: 10, about: "time stamps of checkpoints", sql: include_str!("amendments/0010_timestamps.sql") },
+    Amendment {
+        version: FEEDS,
+        about: "feeds, and the order of arrival across restores",
+        sql: include_str!("amendments/0011_feeds.sql"),
+    },
 ];
 
 /// The function that indexes of times use, for tables that are not migrated yet.
@@ -47,6 +58,12 @@ pub(super) const NEEDED_BY_WRITERS: i32 = 6;
 
 /// The version from which the keys of subjects may be wrapped anew.
 pub(super) const REWRAPS: i32 = 8;
+
+/// The version from which feeds follow the trail.
+pub(super) const FEEDS: i32 = 11;
+
+/// The version from which holds are remembered.
+pub(super) const HOLDS: i32 = 9;
 
 /// The version that this program works with.
 pub(super) const VERSION: i32 = AMENDMENTS[AMENDMENTS.len() - 1].version;

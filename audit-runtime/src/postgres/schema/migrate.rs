@@ -54,8 +54,7 @@ pub(crate) async fn pending(pool: &PgPool, choice: Choice) -> Result<Vec<Step>, 
             vec![in_schema(amendment.sql, &schema), amend::recorded(amendment, &schema)],
         ));
     }
-    let made = |missing: &check::Missing| version < AMENDMENTS[1].version && missing.is_of_amendments();
-    for missing in check::missing(&mut connection).await?.into_iter().filter(|missing| !made(missing)) {
+    for missing in check::missing(&mut connection).await?.into_iter().filter(|missing| !missing.comes_after(version)) {
         steps.push(Step::transaction(format!("{missing}: made anew"), vec![missing.remedy(&schema)]));
     }
     if is_new {

@@ -49,7 +49,7 @@ struct Right {
 const RELATIONS: &str = "SELECT c.oid FROM pg_class t JOIN pg_class c ON c.relnamespace = t.relnamespace \
      WHERE t.oid = 'audit_events'::regclass AND c.relkind IN ('r', 'p', 'v') AND (c.relname IN ('audit_events', 'audit_batches', 'audit_quarantine', \
      'audit_late', 'audit_tree', 'audit_checkpoints', 'audit_pruned', 'audit_keys', 'audit_journals', 'audit_schema', 'audit_tenants', \
-     'audit_tenant_events', 'audit_catalogue', '_audit_migrations') OR c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = t.oid))";
+     'audit_tenant_events', 'audit_catalogue', 'audit_retried', 'audit_feeds', 'audit_set_aside', 'audit_timestamps', 'audit_holds', '_audit_migrations') OR c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = t.oid))";
 
 /// Reads the rights of a list as GRANT has it, as in `SELECT (id, wrapped) ON audit_keys`.
 fn rights(list: &str) -> Vec<Right> {

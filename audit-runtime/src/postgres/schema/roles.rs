@@ -17,6 +17,8 @@ pub enum Role {
     Checkpointer,
     /// Forgets subjects, and may read and write nothing.
     Eraser,
+    /// Sends events to other systems: it may read, and write how far each feed has come.
+    Forwarder,
 }
 
 impl fmt::Display for Role {
@@ -26,12 +28,13 @@ impl fmt::Display for Role {
             Self::Reader => "reader",
             Self::Checkpointer => "checkpointer",
             Self::Eraser => "eraser",
+            Self::Forwarder => "forwarder",
         })
     }
 }
 
 const READ: &str = "SELECT ON audit_events, audit_batches, audit_quarantine, audit_late, audit_tree, audit_checkpoints, audit_pruned, \
-     audit_catalogue";
+     audit_catalogue, audit_retried, audit_feeds, audit_set_aside, audit_timestamps, audit_holds";
 /// The columns of a key except its subject.
 const READ_KEYS: &str = "SELECT (id, wrapped, created_at, destroyed_at) ON audit_keys";
 
@@ -46,7 +49,12 @@ impl Role {
             ],
             Self::Reader => &[READ, READ_KEYS],
             Self::Eraser => &["EXECUTE ON FUNCTION audit_forget(text, uuid, text, text), audit_rewrite_keys()"],
-            Self::Checkpointer => &[READ, "INSERT ON audit_batches, audit_late, audit_tree, audit_checkpoints"],
+            Self::Forwarder => {
+                &[READ, "INSERT ON audit_feeds, audit_set_aside", "UPDATE ON audit_feeds", "DELETE ON audit_set_aside"]
+            }
+            Self::Checkpointer => {
+                &[READ, "INSERT ON audit_batches, audit_late, audit_tree, audit_checkpoints, audit_timestamps"]
+            }
         }
     }
 }

@@ -65,7 +65,7 @@ pub enum KeySourceError {
 ///
 /// # Errors
 /// The file cannot be read, or other users may read or change it.
-pub(crate) fn from_file(path: &Path) -> Result<Zeroizing<String>, KeySourceError> {
+pub fn from_file(path: &Path) -> Result<Zeroizing<String>, KeySourceError> {
     let failed = |error| KeySourceError::File { path: path.display().to_string(), error };
     let file = File::open(path).map_err(failed)?;
     // Of the file that is open: a link in its place may lead elsewhere meanwhile.
@@ -91,7 +91,7 @@ pub(crate) fn from_env(name: &str) -> Result<Zeroizing<String>, KeySourceError> 
 ///
 /// # Errors
 /// The command fails, takes too long, or prints something else than a text.
-pub(crate) fn from_command(command: &str) -> Result<Zeroizing<String>, KeySourceError> {
+pub fn from_command(command: &str) -> Result<Zeroizing<String>, KeySourceError> {
     let failed = |why| KeySourceError::Command { command: command.to_owned(), why };
     let printed = command::output(command, PATIENCE).map_err(failed)?;
     text(printed).ok_or_else(|| failed("it printed something that is not text, or too long for a key".into()))

@@ -2,9 +2,9 @@
 
 use super::client;
 use super::options::Nats;
-use super::packed::pack;
+use super::packed::{pack, unpack_answer};
 use super::subject::{ASKS, BATCHES, service_of};
-use super::{ANSWER, ASK, REPLY, STREAM};
+use super::{ANSWER, ASK, PACKED, REPLY, STREAM};
 use crate::writer::remote_sink::{Asker, RemoteSink};
 use crate::writer::sink::Answering;
 use crate::writer::wire::{Answer, Answered, Asked, Frame, Question, key_of};
@@ -59,8 +59,12 @@ pub(crate) async fn connect(nats: &Nats, origin: &str) -> Result<RemoteSink<Nats
 /// Reads an answer, if the message is one.
 fn read(message: Message) -> Option<(u64, Frame<Answer>)> {
     let header = message.headers.as_ref()?.get(ANSWER)?.as_str();
-    let Answered { number, answer } = serde_json::from_str(header).ok()?;
-    Some((number, Frame { header: answer, body: message.payload.to_vec() }))
+    let (header, body) = match header {
+        PACKED => unpack_answer(&message.payload).ok()?,
+        header => (header.to_owned(), message.payload.to_vec()),
+    };
+    let Answered { number, answer } = serde_json::from_str(&header).ok()?;
+    Some((number, Frame { header: answer, body }))
 }
 
 impl NatsAsker {
@@ -83,12 +87,22 @@ impl NatsAsker {
         };
         let mut headers = self.headers(ask)?;
         headers.insert(REPLY, self.inbox.as_str());
-        headers.insert(async_nats::header::NATS_MESSAGE_ID, format!("{journal}:{first}"));
         headers.insert(async_nats::header::NATS_EXPECTED_STREAM, STREAM);
         let subject = format!("{BATCHES}.{}.{journal}", service_of(&origin));
-        let sending = async {
-            let acknowledged = self.stream.publish_with_headers(subject, headers, pack(body)?.into()).await;
+        let (stream, id, payload) = (&self.stream, format!("{journal}:{first}"), pack(body)?);
+        let publish = async |id: String| {
+            let mut headers = headers.clone();
+            headers.insert(async_nats::header::NATS_MESSAGE_ID, id);
+            let acknowledged = stream.publish_with_headers(subject.clone(), headers, payload.clone().into()).await;
             acknowledged.map_err(failed)?.await.map_err(failed)
+        };
+        let sending = async {
+            // The answer to the message that the stream has goes to the inbox of the connection before,
+            // or has gone there.
+            if publish(id.clone()).await?.duplicate {
+                publish(format!("{id}:{}", self.number)).await?;
+            }
+            Ok::<_, sqlx::Error>(())
         };
         timeout(SENT, sending).await.map_err(|_| failed("the stream does not acknowledge a batch"))??;
         sent();

@@ -28,6 +28,28 @@ pub(crate) fn unpack(bytes: &[u8]) -> io::Result<Vec<u8>> {
     Ok(unpacked)
 }
 
+/// Packs the header and the body of an answer into one body.
+///
+/// # Errors
+/// The memory does not suffice.
+pub(crate) fn pack_answer(header: &str, body: &[u8]) -> io::Result<Vec<u8>> {
+    let length = u32::try_from(header.len()).map_err(io::Error::other)?;
+    pack(&[&length.to_le_bytes(), header.as_bytes(), body].concat())
+}
+
+/// Reads the header and the body of an answer that was packed.
+///
+/// # Errors
+/// The bytes are no such answer, or unpack to more than 64 MiB.
+pub(crate) fn unpack_answer(bytes: &[u8]) -> io::Result<(String, Vec<u8>)> {
+    let unpacked = unpack(bytes)?;
+    let parts = unpacked.split_first_chunk().and_then(|(length, rest)| {
+        let (header, body) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+        Some((String::from_utf8(header.to_vec()).ok()?, body.to_vec()))
+    });
+    parts.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "invalid answer in a message of NATS"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,7 @@ pub(crate) const MADE: &str = "audit.made";
 /// The prefix of the subjects of other questions.
 pub(crate) const ASKS: &str = "audit.ask";
 
-/// Returns a service's name as one token of a subject. What a token cannot contain is written as `=`
+/// Returns a service's name as one token of a subject. A character that no token contains is written as `=`
 /// and two hexadecimal digits for each byte.
 ///
 /// ```text

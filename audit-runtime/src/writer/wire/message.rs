@@ -28,8 +28,14 @@ pub(crate) enum Question {
     Hello { format: u16, origin: String },
     /// Store the batch in the body.
     Store { journal: Uuid, waits_for_disk: bool },
-    /// Tell which batches of a dead process's journal are stored.
-    Claim { journal: Uuid, start: u64 },
+    /// Tell which batches of a dead process's journal are stored, of those that begin behind a position, if
+    /// one is named.
+    Claim {
+        journal: Uuid,
+        start: u64,
+        #[serde(default)]
+        behind: Option<u64>,
+    },
     /// Tell which of these batches the server's disk has.
     Durable { batches: Vec<(Uuid, u64)> },
     /// Record the interruptions of a journal of which every batch is stored.
@@ -57,8 +63,13 @@ pub(crate) enum Answer {
         #[serde(default)]
         had: bool,
     },
-    /// These batches are stored. The body has the ids of their events, one after another.
-    Claimed { stored: Vec<StoredText> },
+    /// These batches are stored, and `more` behind them. The body has the ids of their events, one after
+    /// another.
+    Claimed {
+        stored: Vec<StoredText>,
+        #[serde(default)]
+        more: bool,
+    },
     /// A transaction that stores a batch of the journal is under way.
     UnderWay,
     /// The journal is left to its role, for this reason.

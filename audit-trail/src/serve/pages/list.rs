@@ -4,7 +4,7 @@ use super::{Shown, counted, outcome, text, time};
 use crate::format::entity_key;
 use crate::serve::evidence::Badge;
 use crate::serve::links;
-use crate::serve::question::Order;
+use crate::serve::question::{Order, Side};
 use crate::serve::read::Listed;
 use crate::summary;
 use crate::timeline::duration;
@@ -89,12 +89,33 @@ pub(crate) fn table(listed: &Listed, badges: &Badges, shown: &Shown<'_>, caption
                 tbody #events { @for event in &listed.events { (row(event, badges.get(&event.id), shown)) } }
             }
         }
-        (pages(listed, shown))
+        (end(listed, shown))
+    }
+}
+
+/// The end of a list: how far it has looked, and the links that go on.
+pub(crate) fn end(listed: &Listed, shown: &Shown<'_>) -> Markup {
+    html! { (looked(listed, shown)) (pages(listed, shown)) }
+}
+
+/// How far a search has looked before its time was over, and the link that goes on from there.
+fn looked(listed: &Listed, shown: &Shown<'_>) -> Markup {
+    let Some(further) = listed.looked else {
+        return html! {};
+    };
+    let direction = if matches!(further.side, Side::Older(_)) { "down" } else { "up" };
+    let found = if shown.question.side.is_some() { "on this page" } else { "so far" };
+    html! {
+        p.looked {
+            "Looked at events " (direction) " to " (time(&shown.zone, further.up_to)) "; "
+            (listed.events.len()) " found " (found) ". "
+            a href=(links::with_query(shown.path, &shown.question.further(further.side))) { "Look further" }
+        }
     }
 }
 
 /// The links to older and newer events.
-pub(crate) fn pages(listed: &Listed, shown: &Shown<'_>) -> Markup {
+fn pages(listed: &Listed, shown: &Shown<'_>) -> Markup {
     let link = |side| links::with_query(shown.path, &shown.question.at(Some(side)));
     html! {
         @if listed.older.is_some() || listed.newer.is_some() || shown.question.side.is_some() {

@@ -1,15 +1,14 @@
 //! The search: a form with every filter, counts, and the list.
 
-use super::list::{Badges, table};
+use super::list::{Badges, end, table};
 use super::{Shown, counted, facets, histogram, layout, text, time};
 use crate::serve::access::Role;
 use crate::serve::evidence::Badge;
 use crate::serve::links;
-use crate::serve::question::Question;
-use crate::serve::read::{Counts, Listed, Searched};
+use crate::serve::question::{Question, Within};
+use crate::serve::read::{Counts, Listed};
 use audit_runtime::trail::FoundEvent;
 use maud::{Markup, html};
-use std::collections::HashMap;
 
 /// The page of a search.
 pub(crate) fn page(shown: &Shown<'_>, listed: &Listed, badges: &Badges, counts: &Counts) -> Markup {
@@ -26,7 +25,7 @@ pub(crate) fn page(shown: &Shown<'_>, listed: &Listed, badges: &Badges, counts: 
                 (facets::facets(counts, shown))
                 section.results {
                     (table(listed, badges, shown, "Events that match, with the evidence of each"))
-                    @if listed.events.is_empty() { (nothing(question)) }
+                    @if listed.is_empty() { (nothing(question)) }
                     (tools(shown))
                 }
             }
@@ -35,8 +34,10 @@ pub(crate) fn page(shown: &Shown<'_>, listed: &Listed, badges: &Badges, counts: 
 }
 
 /// The page of a search for a text.
-pub(crate) fn found(shown: &Shown<'_>, searched: &Searched, badges: &HashMap<uuid::Uuid, Badge>) -> Markup {
+pub(crate) fn found(shown: &Shown<'_>, found: &[FoundEvent], listed: &Listed, badges: &Badges) -> Markup {
     let question = shown.question;
+    let is_of_keys = question.within == Some(Within::Keys);
+    let place = if is_of_keys { "the text as a key, an id or a name" } else { "the text in a value" };
     layout::page(
         "Search",
         shown,
@@ -45,30 +46,25 @@ pub(crate) fn found(shown: &Shown<'_>, searched: &Searched, badges: &HashMap<uui
             (form(question))
             (chips(question))
             section.results {
-                div.listhead { h2 #list { (counted(searched.found.len() as u64, "event contains", "events contain")) " the text" } }
+                div.listhead { h2 #list { (counted(found.len() as u64, "event has ", "events have ")) (place) } }
                 div.scroll role="region" aria-labelledby="list" tabindex="0" {
                     table.events {
-                        caption { "Events that contain the text: first where it is all of a key, an id or a name, then in values, newest first" }
+                        caption { "Events that have " (place) ", newest first" }
                         thead {
                             tr { @for (name, class) in [("Time", "when"), ("Outcome", "how"), ("Event", "type"), ("Entity", "entity"), ("Actor", "actor"), ("Where", "what"), ("Evidence", "proof")] {
                                 th scope="col" class=(class) { (name) } } }
                         }
-                        tbody { @for found in &searched.found { (found_row(found, badges.get(&found.event.id), shown)) } }
+                        tbody { @for found in found { (found_row(found, badges.get(&found.event.id), shown)) } }
                     }
                 }
-                @match searched.since {
-                    Some(since) if since.is_finite() => {
-                        p { "The search looked at all values since " (time(&shown.zone, since)) ". "
-                            a href=(links::search(&question.with(|question| question.selection.until = Some(crate::serve::question::absolute(since))))) { "Look further back" } }
-                    }
-                    Some(_) if !question.count && !searched.found.is_empty() => {
-                        p { "They have the text as a key, an id or a name. "
-                            a href=(links::search(&question.with(|question| question.count = true))) { "Look for it in all values, too" } }
-                    }
-                    Some(_) => p { "The search ended before it had looked at all values. Narrow the time, or add a condition." }
-                    None => p.hint { "The search looked at all values of the range." }
+                (end(listed, shown))
+                @if is_of_keys {
+                    p { a href=(links::search(&question.within(Within::Values))) { "Look for it in values, too" } }
+                } @else if listed.is_empty() {
+                    (nothing(question))
+                } @else if listed.older.is_none() && listed.looked.is_none() {
+                    p.hint { "The search looked at all values of the range." }
                 }
-                @if searched.found.is_empty() && searched.since.is_none() { (nothing(question)) }
             }
         },
     )
@@ -168,11 +164,14 @@ fn several(name: &str, label: &str, hint: &str, values: &[String]) -> Markup {
 fn chips(question: &Question) -> Markup {
     let query = question.at(None).query();
     let parts: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-    let is_condition = |name: &str| !matches!(name, "tz" | "order" | "own");
+    let is_condition = |name: &str| !matches!(name, "tz" | "order" | "own" | "in");
     let without = |at: usize| {
         let mut rest = form_urlencoded::Serializer::new(String::new());
         for (_, (name, value)) in parts.iter().enumerate().filter(|(number, _)| *number != at) {
-            rest.append_pair(name, value);
+            // Without a text, there is no part of events where it is looked for.
+            if name != "in" || parts[at].0 != "find" {
+                rest.append_pair(name, value);
+            }
         }
         format!("/?{}", rest.finish())
     };

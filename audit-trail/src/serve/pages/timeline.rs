@@ -38,7 +38,7 @@ pub(crate) fn page(
             (before)
             section.results {
                 (table(listed, badges, shown, subject.caption))
-                @if listed.events.is_empty() { (nothing(shown.question)) }
+                @if listed.is_empty() { (nothing(shown.question)) }
                 (tools(shown))
             }
         },

@@ -186,12 +186,19 @@ mod tests {
         assert!(functions["audit_make_partitions"].body.contains("_unbatched_time"), "the later of two");
         assert!(functions["audit_forget"].is_definer && functions["audit_forget"].has_path);
         assert!(!functions["audit_refuse_change"].is_definer && functions["audit_refuse_change"].has_path);
+        let remedy = functions["audit_refused"].remedy("public", "audit_refused");
+        assert!(
+            remedy.starts_with("CREATE OR REPLACE FUNCTION public.audit_refused(journal uuid) RETURNS"),
+            "{remedy}"
+        );
         let remedy = functions["audit_refuse_change"].remedy("public", "audit_refuse_change");
         assert!(
             remedy.starts_with("CREATE OR REPLACE FUNCTION public.audit_refuse_change() RETURNS trigger"),
             "{remedy}"
         );
-        assert!(remedy.contains("$$;\nALTER FUNCTION public.audit_refuse_change SET search_path"), "{remedy}");
+        assert!(remedy.contains("SET search_path = pg_catalog, pg_temp AS $audit$"), "{remedy}");
+        assert!(remedy.contains("public.audit_pruned p"), "the later of two: {remedy}");
+        assert_eq!(functions["audit_is_held"].body, "");
         assert!(functions["audit_rewrite_keys"].body.contains("CLUSTER public.audit_keys"));
     }
 }

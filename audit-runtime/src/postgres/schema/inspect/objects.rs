@@ -16,7 +16,7 @@ const COLUMNS: &[(&str, &str)] = &[
         "audit_batches",
         "id uuid, journal_id uuid, first_position bigint, end_position bigint, rows integer, origin text, created_at timestamp \
          with time zone, first_event_at timestamp with time zone, last_event_at timestamp with time zone, previous_position \
-         bigint, previous_root bytea, open_positions bytea, root bytea, leaves bytea, xact xid8, leaf_form smallint",
+         bigint, previous_root bytea, open_positions bytea, root bytea, leaves bytea, xact xid8, leaf_form smallint, lineage text",
     ),
     (
         "audit_quarantine",
@@ -45,6 +45,22 @@ const COLUMNS: &[(&str, &str)] = &[
     (
         "audit_catalogue",
         "service text, version text, digest bytea, functions jsonb, origin text, first_seen_at timestamp with time zone",
+    ),
+    ("audit_retried", "event_id uuid, batch_id uuid, lineage text, xact xid8"),
+    (
+        "audit_feeds",
+        "name text, target text, form text, conditions text, position text, sent bigint, set_aside bigint, paused boolean, \
+         waits_for text, created_at timestamp with time zone, moved_at timestamp with time zone",
+    ),
+    (
+        "audit_set_aside",
+        "feed text, event_id uuid, event_at timestamp with time zone, error text, created_at timestamp with time zone",
+    ),
+    ("audit_timestamps", "checkpoint_id bigint, authority text, token bytea, created_at timestamp with time zone"),
+    (
+        "audit_holds",
+        "id uuid, entity_type text, entity_id uuid, entity_key text, tenant text, event_type text, event_actor text, reason text, \
+         actor text, created_at timestamp with time zone, lifted_at timestamp with time zone, lifted_by text, lift_reason text",
     ),
 ];
 

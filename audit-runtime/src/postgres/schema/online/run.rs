@@ -81,7 +81,7 @@ async fn small(connection: &mut PgConnection, choice: Choice) -> Result<Option<u
     Ok(Some(steps))
 }
 
-/// Locks the table and all its partitions. Who uses a partition has locked the table as well, so that there is one wait in all.
+/// Locks the table and all its partitions. Each user of a partition has locked the table as well, so that there is one wait in all.
 async fn lock(transaction: &mut PgConnection) -> Result<(), MigrateError> {
     batch(transaction, "SET LOCAL statement_timeout TO 0; SET LOCAL lock_timeout TO '200ms'").await?;
     Ok(batch(transaction, "LOCK TABLE audit_events IN ACCESS EXCLUSIVE MODE").await?)
