@@ -5,4 +5,5 @@
 #   bash scripts/lake.sh [millions of rows, 5 by default]
 set -euo pipefail
 cd "$(dirname "$0")/.."
-LAKE_MILLIONS=${1:-5} exec cargo test --release --workspace --all-features --locked --test lake -- --ignored --exact --nocapture month::a_month_of_millions
+cargo build --quiet --release --locked -p audit-trail
+LAKE_MILLIONS=${1:-5} exec cargo test --release --locked -p tests --test lake -- --ignored --exact --nocapture month::a_month_of_millions

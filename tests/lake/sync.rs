@@ -153,6 +153,31 @@ async fn a_sync_that_is_killed_at_any_point_is_continued_and_leaves_nothing_behi
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_sync_wrote_in_part_is_deleted_and_files_of_others_stay() {
+    let lake = Lake::new(23).await;
+    lake.sync(&[]).well();
+    let whole = files(&lake.path());
+    // The store writes `name#1` first. A power cut leaves it, and so does a kill.
+    for name in whole.keys() {
+        for number in [1, 27] {
+            std::fs::write(lake.path().join(format!("{name}#{number}")), "PAR1 in pa").unwrap();
+        }
+    }
+    let kept = ["notes.txt#1", "manifest/0000000001.ndjson#", "manifest/0000000001.ndjson#1a", "manifest/notes#1"];
+    for name in kept {
+        std::fs::write(lake.path().join(name), "mine").unwrap();
+    }
+    let again = lake.sync(&[]).well();
+    assert!(again.stdout.contains("nothing is new, complete up to the checkpoint of "), "{}", again.stdout);
+    assert!(again.stdout.contains(&format!("cleared {} files", 2 * whole.len())), "{}", again.stdout);
+    let mut left = files(&lake.path());
+    for name in kept {
+        assert_eq!(left.remove(name).as_deref(), Some(&b"mine"[..]), "{name}");
+    }
+    assert_eq!(left, whole);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_two_syncs_at_once_one_does_the_work_and_the_other_says_so() {
     let lake = long(22).await;
     let url = lake.url();

@@ -128,9 +128,22 @@ impl Browser {
         self.client.find_all(Locator::Css(css)).await.unwrap().len()
     }
 
-    /// Clicks on the first element that matches.
+    /// Clicks on the first element that matches, and stays on this page.
     pub async fn click(&self, css: &str) {
         self.client.find(Locator::Css(css)).await.unwrap().click().await.unwrap();
+    }
+
+    /// Clicks on the first element that matches, and waits until another page has taken the place of this one.
+    pub async fn follow(&self, locator: Locator<'_>) {
+        let link = self.client.find(locator).await.unwrap();
+        self.leaves(async || link.clone().click().await.unwrap()).await;
+    }
+
+    /// Acts, and waits until another page has taken the place of this one.
+    pub async fn leaves(&self, act: impl AsyncFnOnce()) {
+        let before = self.client.find(Locator::Css("html")).await.unwrap();
+        act().await;
+        tests::eventually("another page is there", async || before.tag_name().await.is_err()).await;
     }
 
     /// Sends keys to the element with the focus.

@@ -45,22 +45,22 @@ async fn the_auditors_questions_are_answered_by_clicks_without_script() {
 
     // What failed? A value among the counts, which a busy machine may not have counted at once.
     browser.open(&format!("{}/?count=1", page.url)).await;
-    browser.click(".facets a[href*='outcome=error']").await;
+    browser.follow(Locator::Css(".facets a[href*='outcome=error']")).await;
     assert_eq!(browser.count("tr.event").await, 1);
     // Why, and in which request?
-    browser.click("tr.event a.open").await;
+    browser.follow(Locator::Css("tr.event a.open")).await;
     assert_eq!(browser.text(".error .message").await, "the account is closed");
     assert!(browser.text(".evidence h2").await.contains("verified"));
-    browser.client.back().await.unwrap();
+    browser.leaves(async || browser.client.back().await.unwrap()).await;
     assert_eq!(browser.count("tr.event").await, 1);
-    browser.client.find(Locator::LinkText("Clear")).await.unwrap().click().await.unwrap();
+    browser.follow(Locator::LinkText("Clear")).await;
 
     // Who changed the limit of account 42, and from what? By the form.
     let field = browser.client.find(Locator::Css("#entity")).await.unwrap();
     field.send_keys("account:42").await.unwrap();
-    browser.click("#search button.primary").await;
+    browser.follow(Locator::Css("#search button.primary")).await;
     browser.arrives("/?entity=account%3A42").await;
-    browser.click("tr.event a.open").await;
+    browser.follow(Locator::Css("tr.event a.open")).await;
     let changes = browser.text(".changes").await;
     assert!(
         changes.contains("limit_cents was 10000, is 250000") && changes.contains("mode was cash, is margin"),
@@ -69,25 +69,25 @@ async fn the_auditors_questions_are_answered_by_clicks_without_script() {
     assert!(browser.text(".lead").await.contains("user:ada"));
 
     // What else did she do, and what happened to the account? By links.
-    browser.click(".lead a").await;
+    browser.follow(Locator::Css(".lead a")).await;
     assert_eq!(browser.text("h1").await, "user:ada");
-    browser.click("td.entity a").await;
+    browser.follow(Locator::Css("td.entity a")).await;
     assert_eq!(browser.text("h1").await, "account 42");
 
     // What happened in a request, in which order?
     browser.open(&format!("{}/?event=order.accepted", page.url)).await;
-    browser.click("tr.event a.open").await;
+    browser.follow(Locator::Css("tr.event a.open")).await;
     let tree = browser.text(".related").await;
     let at = |text: &str| tree.find(text).unwrap_or_else(|| panic!("{text}: {tree}"));
     assert!(at("order.submitted") < at("order.accepted (this event)"), "{tree}");
 
     // Older and newer pages, and who looked.
-    browser.click("a.brand").await;
-    browser.click("a[rel=next]").await;
+    browser.follow(Locator::Css("a.brand")).await;
+    browser.follow(Locator::Css("a[rel=next]")).await;
     assert!(browser.count("tr.event").await < 100);
-    browser.click("a[rel=prev]").await;
+    browser.follow(Locator::Css("a[rel=prev]")).await;
     assert_eq!(browser.count("tr.event").await, 100);
-    browser.client.find(Locator::LinkText("Who looked")).await.unwrap().click().await.unwrap();
+    browser.follow(Locator::LinkText("Who looked")).await;
     assert!(browser.count("tr.event").await > 8);
     assert_eq!(browser.reports().await, [""; 0]);
 }
@@ -185,9 +185,9 @@ async fn a_tampered_row_is_red_on_its_page_and_in_the_list_after_a_click() {
     let browser = Browser::start(Settings::default()).await;
     browser.open(&page.url).await;
     assert_eq!(browser.count(".badge.altered").await, 0);
-    browser.click("a.check").await;
+    browser.follow(Locator::Css("a.check")).await;
     assert_eq!((browser.count("td .badge.altered").await, browser.count("td .badge.verified").await), (1, 99));
-    browser.click("tr.event:has(.badge.altered) a.open").await;
+    browser.follow(Locator::Css("tr.event:has(.badge.altered) a.open")).await;
     assert!(browser.text(".evidence").await.contains("ALTERED"));
     assert_eq!(browser.text(".steps li:first-child .badge").await, "FAILED");
 }
@@ -213,13 +213,13 @@ async fn a_login_keeps_a_browser_in() {
     assert_eq!(browser.text("h1").await, "Log in");
     let field = browser.client.find(Locator::Css("#token")).await.unwrap();
     field.send_keys("secret").await.unwrap();
-    browser.keys(&key_of(Key::Enter)).await;
+    browser.leaves(async || browser.keys(&key_of(Key::Enter)).await).await;
     browser.eventually("the page is there", "document.querySelector('tr.event') !== null").await;
     browser.arrives("/?actor=user%3A1").await;
     assert!(browser.text(".viewer").await.contains("ada"));
     // A tenant's user sees neither others' rows nor the pages of the whole trail.
     assert!(!browser.text("main").await.contains("globex"));
     assert_eq!(browser.count("nav a[href^='/status']").await, 0);
-    browser.click(".viewer button").await;
+    browser.follow(Locator::Css(".viewer button")).await;
     assert_eq!(browser.text("h1").await, "Log in");
 }

@@ -3,6 +3,8 @@
 use crate::scene::{accounts, key};
 use crate::server::{Page, sent};
 use sha2::{Digest, Sha256};
+use tests::Database;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 #[tokio::test]
 async fn an_export_has_every_row_and_a_last_line_with_its_hash() {
@@ -25,18 +27,42 @@ async fn an_export_has_every_row_and_a_last_line_with_its_hash() {
 }
 
 #[tokio::test]
-async fn an_export_that_breaks_off_has_no_last_line() {
-    let database = accounts(4_500, &key()).await;
+async fn an_export_that_cannot_be_read_is_refused_in_words() {
+    let database = accounts(10, &key()).await;
     let journal = tempfile::tempdir().unwrap();
     // The record is safe on disk, and reading fails.
     let page = Page::start(&database, &["--journal", journal.path().to_str().unwrap()]);
-    sqlx::raw_sql("ALTER TABLE audit_events RENAME COLUMN origin TO origin_before")
-        .execute(&database.pool)
-        .await
-        .unwrap();
-    let request = page.request("/export.ndjson");
-    let response = request.send().await.unwrap();
-    assert!(response.bytes().await.is_err(), "the connection ends before the export does");
+    rename_a_column(&database).await;
+    let answer = sent(page.request("/export.ndjson")).await;
+    assert_eq!(answer.status, 503, "{}", answer.text);
+    assert!(answer.text.contains("origin"), "{}", answer.text);
+}
+
+#[tokio::test]
+async fn an_export_that_breaks_off_has_no_last_line() {
+    let database = accounts(10_000, &key()).await;
+    let journal = tempfile::tempdir().unwrap();
+    let page = Page::start(&database, &["--journal", journal.path().to_str().unwrap()]);
+    // A reader that takes little at once holds the server up behind the first read of several.
+    let address: std::net::SocketAddr = page.url.strip_prefix("http://").unwrap().parse().unwrap();
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    let mut reader = socket.connect(address).await.unwrap();
+    reader.write_all(b"GET /export.ndjson HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut head = [0; 15];
+    reader.read_exact(&mut head).await.unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200 OK");
+    rename_a_column(&database).await;
+    let mut rest = Vec::new();
+    let _ = reader.read_to_end(&mut rest).await;
+    let rest = String::from_utf8_lossy(&rest);
+    assert!(rest.matches("account.credited").count() >= 100, "{}", rest.len());
+    assert!(!rest.contains("\"export\":{") && !rest.ends_with("\r\n0\r\n\r\n"), "{}", rest.len());
+}
+
+async fn rename_a_column(database: &Database) {
+    let sql = "ALTER TABLE audit_events RENAME COLUMN origin TO origin_before";
+    sqlx::raw_sql(sql).execute(&database.pool).await.unwrap();
 }
 
 #[tokio::test]

@@ -74,10 +74,10 @@ impl Person {
 
     async fn follow(&self, css: &str) {
         if self.has_mouse {
-            self.browser.click(css).await;
+            self.browser.follow(Locator::Css(css)).await;
         } else {
             self.tab_to(css).await;
-            self.browser.keys(&char::from(Key::Enter).to_string()).await;
+            self.browser.leaves(async || self.browser.keys(&char::from(Key::Enter).to_string()).await).await;
         }
     }
 

@@ -109,7 +109,7 @@ async fn a_certificate_makes_the_page_https_alone() {
     let browser = Browser::start(Settings::default()).await;
     browser.open(&url).await;
     browser.client.find(Locator::Css("#token")).await.unwrap().send_keys("secret").await.unwrap();
-    browser.click("form.login button").await;
+    browser.follow(Locator::Css("form.login button")).await;
     browser.eventually("the page is there", "document.querySelector('tr.event') !== null").await;
     let cookies = browser.client.get_all_cookies().await.unwrap();
     let [cookie] = cookies.as_slice() else { panic!("{cookies:?}") };

@@ -120,13 +120,13 @@ pub(crate) async fn synced(
 /// The end of a sync, in words.
 fn told(store: &Store, synced: &Synced) -> String {
     let until = synced.until.map_or_else(String::new, |until| format!(", complete up to the checkpoint of {until}"));
-    if !synced.has_changed {
-        return format!("{store}: nothing is new{until}");
-    }
     let cleared = match synced.cleared {
         0 => String::new(),
         files => format!("; cleared {} that a sync had left", count(files as u64, "file", "files")),
     };
+    if !synced.has_changed {
+        return format!("{store}: nothing is new{until}{cleared}");
+    }
     format!(
         "{store}: {} in {} of {:.1} MB, manifest {}{until}{cleared}",
         count(synced.events, "event", "events"),

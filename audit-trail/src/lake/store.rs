@@ -15,12 +15,13 @@ use object_store::{
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::fs::File;
-use std::io::{Read, Seek, Write};
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use url::{Host, Url};
+use walkdir::WalkDir;
 
 /// The bytes that are sent at once.
 const PART: usize = 8 << 20;
@@ -33,7 +34,8 @@ pub(crate) struct Store {
     files: Arc<dyn ObjectStore>,
     prefix: ObjectPath,
     shown: String,
-    is_remote: bool,
+    /// `None` if it is remote.
+    directory: Option<PathBuf>,
 }
 
 impl fmt::Display for Store {
@@ -89,7 +91,7 @@ impl Store {
             }
         };
         let prefix = ObjectPath::from_url_path(url.path()).map_err(|error| usage(error.to_string()))?;
-        Ok(Self { files, prefix, shown: text.trim_end_matches('/').to_owned(), is_remote: true })
+        Ok(Self { files, prefix, shown: text.trim_end_matches('/').to_owned(), directory: None })
     }
 
     fn directory(path: &Path, shown: &str, lock: Option<Lock>, makes: bool) -> Result<Self, Failure> {
@@ -108,7 +110,7 @@ impl Store {
             files: Arc::new(files),
             prefix: ObjectPath::default(),
             shown: shown.trim_end_matches('/').to_owned(),
-            is_remote: false,
+            directory: Some(path.to_owned()),
         })
     }
 
@@ -121,7 +123,7 @@ impl Store {
         // The client tells a refusal in words, where it lists.
         let is_refused = ["403 Forbidden", "401 Unauthorized"].iter().any(|status| text.contains(status));
         match error {
-            object_store::Error::Generic { .. } if self.is_remote && !is_refused => {
+            object_store::Error::Generic { .. } if self.directory.is_none() && !is_refused => {
                 Failure::Unreachable(format!("{text}; check the address, the network and the server"))
             }
             _ if is_refused || is_denied(&error) => {
@@ -142,6 +144,30 @@ impl Store {
         };
         let listed = listed.try_filter_map(|meta| std::future::ready(Ok(strip(meta)))).try_collect().await;
         listed.map_err(|error| self.failed("list the files", error))
+    }
+
+    /// Deletes files of a directory that were written in part, by a program that was killed.
+    ///
+    /// The store writes `name#1` and renames it to `name`. It does not list such files.
+    pub(crate) fn clear_parts(&self, is_ours: impl Fn(&str) -> bool) -> Result<usize, Failure> {
+        let Some(directory) = &self.directory else { return Ok(0) };
+        let mut cleared = 0;
+        for entry in WalkDir::new(directory) {
+            let entry = entry.map_err(|error| Failure::Other(format!("cannot list the lake {self}: {error}")))?;
+            let path = entry.path().strip_prefix(directory).ok().and_then(Path::to_str);
+            let Some((name, number)) = path.and_then(|path| path.rsplit_once('#')) else { continue };
+            let is_part = !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit());
+            if is_part && is_ours(name) && entry.file_type().is_file() {
+                match std::fs::remove_file(entry.path()) {
+                    Err(error) if error.kind() != ErrorKind::NotFound => {
+                        let path = entry.path().display();
+                        return Err(Failure::Other(format!("cannot delete {path}: {error}")));
+                    }
+                    _ => cleared += 1,
+                }
+            }
+        }
+        Ok(cleared)
     }
 
     /// Reads a small file as a whole, or returns `None` if it is not there.

@@ -290,6 +290,7 @@ impl Sync<'_> {
     /// Deletes what syncs have left over. No other program can name these files any more, for this one
     /// has made the newest manifest.
     async fn clear(&mut self) -> Result<(), Failure> {
+        self.synced.cleared = self.store.clear_parts(is_name)?;
         let listed: Vec<String> = self.store.list(None).await?.into_iter().map(|file| file.path).collect();
         if left_over(&self.manifest, &listed).is_empty() {
             return Ok(());
@@ -302,7 +303,7 @@ impl Sync<'_> {
         for path in &left {
             self.store.delete(path).await?;
         }
-        self.synced.cleared = left.iter().filter(|path| manifest::number(path).is_none()).count();
+        self.synced.cleared += left.iter().filter(|path| manifest::number(path).is_none()).count();
         Ok(())
     }
 }

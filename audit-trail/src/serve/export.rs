@@ -118,9 +118,12 @@ pub(crate) async fn export(
     let (kind, extension) = form.kind();
     let data = json!({"state": "began", "form": extension, "query": query});
     site.recorded.record(&viewer, "audit.exported", data).await?;
+    let mut events: Events = Box::pin(site.trail_of(&viewer).stream(filter));
+    // What cannot be read at all is answered in words. Later on, only the connection can tell.
+    let first = events.next().await.transpose()?;
     let export = Export {
         form,
-        events: Box::pin(site.trail_of(&viewer).stream(filter)),
+        events: Box::pin(stream::iter(first.map(Ok)).chain(events)),
         hash: Sha256::new(),
         rows: 0,
         is_over: false,
