@@ -119,11 +119,10 @@ async fn a_journal_that_is_stored_already_is_reported_as_such() {
     let database = Database::new().await;
     let proxy = Proxy::start(Cluster::shared().port());
     let directory = database.journals.path().to_str().unwrap().to_owned();
-    proxy.rule(Rule::LoseCommitAnswers);
+    proxy.rule(Rule::LoseLastCommitAnswer);
     let audit = behind(&proxy, &database);
     audit.record(Event::new("order.accepted")).unwrap();
     tests::eventually("the event is stored", async || database.events().await == 1).await;
-    proxy.rule(Rule::CutAfterSent(0));
     database.abandon(audit).await;
     let waiting = run(&database, &["journal", "status", &directory]);
     assert!(waiting.stdout.contains("waiting                0 events"), "{}{}", waiting.stdout, waiting.stderr);

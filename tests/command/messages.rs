@@ -2,7 +2,7 @@
 
 use crate::{Ran, command, morning, ran, run, run_at};
 use sqlx::AssertSqlSafe;
-use std::fs::{Permissions, copy, set_permissions};
+use std::fs::{Permissions, set_permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -136,7 +136,8 @@ fn a_journal_directory_of_another_user_is_no_mistake_on_the_command_line() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
     // Root may read everything: then another user tries, from a place that everybody may enter.
-    copy(audit_trail(), path("audit-trail")).unwrap();
+    // Another process copies it: a child that this one starts meanwhile would have it open for writing.
+    assert!(Command::new("cp").arg(audit_trail()).arg(path("audit-trail")).status().unwrap().success());
     std::fs::create_dir(path("journals")).unwrap();
     for (path, mode) in [(path("journals"), 0o000), (directory.path().to_owned(), 0o755)] {
         set_permissions(path, Permissions::from_mode(mode)).unwrap();

@@ -33,5 +33,5 @@ async fn many_rows_are_not_read() {
     let rows = read(&mut trail).await - before;
     // Those of the last day that were sealed late are looked at: 60,000 rows are of 40 days.
     assert!(rows < 6_000, "{rows} rows were read");
-    assert!(took < Duration::from_secs(20), "{took:?}");
+    assert!(took < Duration::from_secs(60), "{took:?}");
 }

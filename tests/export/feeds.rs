@@ -145,8 +145,10 @@ async fn metrics_tell_what_is_sent_and_how_far_it_is_behind() {
         &["forward", "--to", &to, "--from", "beginning", "--name", "siem", "--metrics", &address],
     );
     eventually("they are sent", async || sent(&database).await == 8).await;
+    // It stores the cursor first, and counts then.
+    let counted = "audit_feed_sent_total{feed=\"siem\"} 8\n";
+    eventually("they are counted", async || get(&address).contains(counted)).await;
     let text = get(&address);
-    assert!(text.contains("audit_feed_sent_total{feed=\"siem\"} 8\n"), "{text}");
     assert!(text.contains("# HELP audit_feed_lag_seconds "), "{text}");
     assert_eq!(running.terminate(), 0);
 }
@@ -162,8 +164,8 @@ async fn a_cursor_file_has_a_follower_go_on() {
     };
     let mut first = follow();
     tests::wait::until("it begins", || cursor.exists().then_some(()));
-    record(&database, 3).await;
     let before = std::fs::read_to_string(&cursor).unwrap();
+    record(&database, 3).await;
     tests::wait::until("it moves", || (std::fs::read_to_string(&cursor).unwrap() != before).then_some(()));
     first.kill().unwrap();
     let printed = first.wait_with_output().unwrap().stdout;

@@ -4,13 +4,17 @@ use crate::hostile::hostile_database;
 use crate::{forward, stored};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use tests::{Database, python};
 
 const PACKAGES: [&str; 4] = ["cloudevents==2.2.0", "ocsf-json-schema==1.2.0", "jsonschema>=4.23,<5", "pycef==1.11"];
 
 /// Runs a check of `check.py` on a file, with a Python that has the packages.
 fn check(what: &str, file: &Path) -> Option<String> {
-    let python = python::with("python-forms", &PACKAGES, "import cloudevents, ocsf_json_schema, jsonschema, pycef")?;
+    // Of tests at once, one installs it.
+    static PYTHON: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let imports = "import cloudevents, ocsf_json_schema, jsonschema, pycef";
+    let python = PYTHON.get_or_init(|| python::with("python-forms", &PACKAGES, imports)).as_deref()?;
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("export/check.py");
     let output = Command::new(python).arg(script).arg(what).arg(file).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

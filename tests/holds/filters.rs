@@ -26,6 +26,13 @@ fn before() -> String {
 async fn a_small_share_is_deleted_and_a_large_one_exchanged_while_others_write() {
     let scene = Scene::new().await;
     let directory = tempfile::tempdir().unwrap();
+    // Enough others that matching rows stay less than a tenth of the month while more of them arrive.
+    let others = format!(
+        "INSERT INTO audit_events (id, event_type, entity_type, created_at) \
+         SELECT gen_random_uuid(), 'c.other', 'c', timestamptz '{}' FROM generate_series(1, 400)",
+        noon(100).to_rfc3339()
+    );
+    sqlx::query(sqlx::AssertSqlSafe(others)).execute(&scene.database.pool).await.unwrap();
     for (filter, condition, is_exchanged) in [
         (viewed().tenant("acme"), "event_type = 'customer.viewed' AND tenant = 'acme'", false),
         (PruneFilter::new().event("order.*"), "event_type LIKE 'order.%'", true),

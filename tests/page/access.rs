@@ -110,7 +110,7 @@ async fn a_header_counts_from_a_named_peer_or_a_socket_alone() {
         .env("DATABASE_URL", &database.url)
         .spawn()
         .unwrap();
-    tests::wait::until("the socket is there", || socket.exists().then_some(()));
+    tests::wait::until("the socket answers", || std::os::unix::net::UnixStream::connect(&socket).ok());
     let asked = async |header: &str| {
         let stream = tokio::net::UnixStream::connect(&socket).await.unwrap();
         let request = format!("GET /events.json HTTP/1.1\r\nHost: x\r\n{header}Connection: close\r\n\r\n");

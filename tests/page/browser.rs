@@ -5,7 +5,6 @@ use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -45,19 +44,18 @@ pub fn is_there() -> bool {
 
 impl Browser {
     pub async fn start(settings: Settings) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let profile = tempfile::tempdir().unwrap();
         let mut command = Command::new("chromedriver");
-        command.arg(format!("--port={port}")).env("HOME", profile.path());
+        command.arg("--port=0").env("HOME", profile.path());
         // With its browsers, it is a group of its own, which ends together.
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut driver = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-        lines
-            .by_ref()
-            .map_while(Result::ok)
-            .find(|line| line.contains("started successfully"))
-            .expect("the driver starts");
+        let port = lines.by_ref().map_while(Result::ok).find_map(|line| {
+            let (_, port) = line.split_once("started successfully on port ")?;
+            Some(port.trim_end_matches('.').to_owned())
+        });
+        let port = port.expect("the driver starts");
         std::thread::spawn(move || lines.for_each(drop));
         let mut arguments: Vec<String> = [
             "--headless=new",

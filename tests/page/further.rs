@@ -34,7 +34,7 @@ const UNTIL: &str = "until=2026-05-04T09%3A06%3A40Z";
 /// that were not full.
 async fn followed(page: &Page, path: &str, token: &str) -> (Vec<String>, usize) {
     let (mut path, mut ids, mut partial) = (path.to_owned(), Vec::new(), 0);
-    for _ in 0..1_000 {
+    for _ in 0..100_000 {
         let answer = sent(page.request(&path).bearer_auth(token)).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.text);
         let list: Value = serde_json::from_str(&answer.text).unwrap();

@@ -127,7 +127,9 @@ async fn no_request_is_answered_with_a_fault() {
             };
             let answered = tokio::time::timeout(tests::wait::PATIENCE, answering).await;
             let (status, text) = answered.unwrap_or_else(|_| panic!("{path} has no answer"));
-            assert!(status < 500, "{path}: {status} {text}");
+            // Of sixteen requests at once, more than four may be exports.
+            let is_full = status == 503 && text.contains("exports run already");
+            assert!(status < 500 || is_full, "{path}: {status} {text}");
             Some(status)
         })
         .buffer_unordered(16);

@@ -18,6 +18,8 @@ pub enum Rule {
     CutAfterReceived(usize),
     /// Lets the server commit, and cuts the connection in place of its answer.
     LoseCommitAnswers,
+    /// Does so once, and then cuts each connection at its first byte.
+    LoseLastCommitAnswer,
     /// After so many bytes from the client the network is silent both ways: no packet arrives, and
     /// neither side is notified.
     SilentAfterSent(usize),
@@ -188,6 +190,11 @@ fn forward(
                 return;
             }
             (Rule::LoseCommitAnswers, Way::Received) if committing.load(Ordering::Acquire) => 0,
+            (Rule::LoseLastCommitAnswer, Way::Received) if committing.load(Ordering::Acquire) => {
+                // Before the client sees the cut.
+                *locked(&shared.rule) = Rule::CutAfterSent(0);
+                0
+            }
             (Rule::Stall, _) => {
                 passed += read;
                 continue;
