@@ -256,7 +256,7 @@ impl Verify {
                 #[cfg(feature = "timestamp")]
                 if let Some(existence) = &existence {
                     line["proven"]["existed"] = json!({
-                        "at": existence.at, "authority": existence.authority, "is_trusted": existence.is_trusted,
+                        "at": existence.since(), "authority": existence.authority, "is_trusted": existence.is_trusted,
                     });
                 }
                 say::line(line)?;

@@ -11,6 +11,7 @@ mod pruned;
 mod rewrite;
 mod s3;
 mod scene;
+mod signing;
 mod sync;
 #[path = "../evidence/scene.rs"]
 mod trail;

@@ -63,6 +63,7 @@ async fn pruned_rows_are_in_the_lake_where_they_verify_and_are_proven() {
             .await
             .unwrap();
     assert_eq!(archive["lake"], lake.url());
+    assert_eq!(archive["lake_id"].as_str().map(str::len), Some(36), "{archive}");
     assert_eq!(archive["sha256"].as_str().map(str::len), Some(64), "{archive}");
     let proof = alone(&["proof", &old[old.len() / 2].to_string(), "--lake", &lake.url()]).well();
     let file = lake.directory.path().join("proof.json");
@@ -117,7 +118,7 @@ async fn a_prune_refuses_what_the_lake_lacks_or_has_otherwise() {
     // A row that was changed with its file and manifest.
     change(&file, "actor", "mallory");
     seal(&lake.path(), |_| None, |_| {});
-    prune(&lake, &[]).failed(&["is not what was sealed", "nothing is pruned"]);
+    prune(&lake, &[]).failed(&["the key did not sign it", "is not what was sealed", "nothing is written"]);
     assert_eq!(lake.database().events().await, before + 1);
     std::fs::write(&file, &good).unwrap();
     seal(&lake.path(), |_| None, |_| {});

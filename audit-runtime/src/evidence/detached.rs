@@ -3,7 +3,7 @@
 
 use super::checkpoint;
 use super::head::SignedHead;
-use super::key::KeyError;
+use super::key::{KeyError, PublicKey};
 use super::keyring::Rotations;
 use super::path::{Path, TreeParts, range};
 use super::proof::{BatchRow, Proof, StampPart};
@@ -11,7 +11,7 @@ use super::proof_error::{ProofError, bytes};
 use super::row::EventRow;
 use super::stamp::{self, TimeStamp};
 use super::verify::refused_entries;
-use crate::event::{Timestamp, bounded, named};
+use crate::event::{Timestamp, bounded, ids, named};
 use crate::postgres::copy::{self, Row, decode};
 use crate::seal::merkle::{self, Hash};
 use crate::seal::{self, Sealed, Sealer};
@@ -66,6 +66,12 @@ pub fn of_postgres_micros(micros: i64) -> Timestamp {
 #[must_use]
 pub fn named_id(entity_type: &str, key: &str) -> Uuid {
     named(entity_type, &bounded(key))
+}
+
+/// Returns the first microsecond since 1970 of the millisecond that an id of the library's states.
+#[must_use]
+pub fn began_at(id: Uuid) -> Option<i64> {
+    ids::first_micros(id)
 }
 
 /// Computes the entries of rows, and keeps its buffers from one to the next.
@@ -166,6 +172,21 @@ pub fn read_checkpoint(note: &str) -> Result<CheckpointHead, KeyError> {
     let head = SignedHead::read(note)?;
     let time = head.time.as_deref().and_then(|time| time.parse().ok());
     Ok(CheckpointHead { name: head.name, size: head.size, root: head.root.0, number: head.number, time })
+}
+
+/// Reads a statement that a key signed, or one to which exchanges in the database lead from it, and that
+/// was in force at a checkpoint.
+///
+/// # Errors
+/// The query fails. The inner error says why no such key signed it.
+pub async fn signed_statement(
+    connection: &mut PgConnection,
+    key: &PublicKey,
+    note: &str,
+    checkpoint: &str,
+) -> Result<Result<String, KeyError>, sqlx::Error> {
+    let keyring = Rotations::read(connection).await?.keyring(std::slice::from_ref(key));
+    Ok(SignedHead::read(checkpoint).and_then(|head| keyring.statement(note, &head)))
 }
 
 /// Returns whether the schema has time stamps.

@@ -2,12 +2,12 @@
 
 use super::event::{Row, Sealed, column};
 use super::manifest::{Content, FileEntry, Manifest};
-use super::parquet;
 use super::read::{Reader, Source};
 use super::store::Store;
 use super::table::EVENTS;
+use super::unreadable;
 use crate::failure::Failure;
-use ::parquet::errors::Result as ParquetResult;
+use ::parquet::errors::{ParquetError, Result as ParquetResult};
 use ::parquet::file::statistics::Statistics;
 use audit_runtime::trail::{EventFilter, IntentState, Needed, TrailEvent};
 use audit_runtime::{Outcome, Timestamp};
@@ -102,8 +102,8 @@ impl LakeEvents {
             let (source, question, path) = (self.source(file), question.clone(), file.path.clone());
             async move {
                 let read = spawn_blocking(move || read(source, &question)).await;
-                let read = read.map_err(|error| Failure::Other(error.to_string()))?;
-                read.map(|events| (events, times)).map_err(|error| Failure::Other(format!("{path}: {error}")))
+                let read = read.unwrap_or_else(|error| Err(ParquetError::General(error.to_string())));
+                read.map(|events| (events, times)).map_err(|error| unreadable(&self.store, &path, &error))
             }
         };
         let mut answers = stream::iter(files).map(read).buffered(AT_ONCE);
@@ -174,8 +174,10 @@ impl LakeEvents {
                 )?;
                 Ok(rows)
             });
-            let rows: ParquetResult<Vec<FoundRow>> = read.await.map_err(|error| Failure::Other(error.to_string()))?;
-            let first = rows.map_err(parquet)?.into_iter().chain(found).min_by_key(|row| row.sealed.batch_id);
+            let rows: ParquetResult<Vec<FoundRow>> =
+                read.await.unwrap_or_else(|error| Err(ParquetError::General(error.to_string())));
+            let rows = rows.map_err(|error| unreadable(&self.store, &file.path, &error))?;
+            let first = rows.into_iter().chain(found).min_by_key(|row| row.sealed.batch_id);
             found = first;
         }
         Ok(found)

@@ -10,8 +10,8 @@ use parquet::errors::{ParquetError, Result};
 use serde_json::json;
 use uuid::Uuid;
 
-/// The most rows of a batch that is read: the memory for their leaves depends on it.
-const MOST: i64 = 4_000_000;
+/// The most rows of a batch, or of a segment, that is read: the memory for their leaves depends on it.
+pub(super) const MOST: i64 = 4_000_000;
 
 /// Bytes of a leaf of a batch: the id of a row, and its digest.
 pub(super) const ENTRY: usize = 48;
@@ -26,13 +26,13 @@ pub(super) struct Batch {
     pub(super) first_position: i64,
     pub(super) end_position: i64,
     pub(super) rows: usize,
-    origin: String,
-    created_at: Timestamp,
+    pub(super) origin: String,
+    pub(super) created_at: Timestamp,
     pub(super) first_event_at: Option<Timestamp>,
-    last_event_at: Option<Timestamp>,
+    pub(super) last_event_at: Option<Timestamp>,
     pub(super) previous_position: Option<i64>,
     pub(super) previous_root: Option<Vec<u8>>,
-    open_positions: Option<Vec<u8>>,
+    pub(super) open_positions: Option<Vec<u8>>,
     pub(super) root: Vec<u8>,
     pub(super) form: i16,
     /// Its leaf in the tree.

@@ -75,7 +75,7 @@ impl Kept for Confirmed {
 
     fn statement(&self, rows: u64) -> serde_json::Value {
         let Manifest { header, .. } = &self.manifest;
-        json!({"lake": self.store.to_string(), "manifest": header.number, "rows": rows, "sha256": self.sha256})
+        json!({"lake": self.store.to_string(), "lake_id": header.lake, "manifest": header.number, "rows": rows, "sha256": self.sha256})
     }
 }
 

@@ -196,17 +196,30 @@ impl Manifest {
     }
 
     /// Reads the newest manifest of a lake, or returns `None` if there is none.
+    ///
+    /// A manifest under a number that it does not state was copied there. It is not looked at, and a
+    /// verification reports the file.
     pub(super) async fn newest(store: &Store) -> Result<Option<Found>, Failure> {
         // One that is read may be deleted meanwhile, when two newer ones are there.
         for _ in 0..3 {
-            let Some(newest) = newest_number(store).await? else { return Ok(None) };
-            if let Some(lines) = store.read(&path(newest)).await? {
-                let found = Self::read(&lines);
-                let found = found.map_err(|why| Failure::Other(format!("{store}/{}: {why}", path(newest))))?;
-                return Ok(Some(found));
+            let numbers = numbers(store).await?;
+            if numbers.is_empty() {
+                return Ok(None);
+            }
+            for number in numbers {
+                let Some(lines) = store.read(&path(number)).await? else { break };
+                let found = Self::read(&lines).map_err(|why| {
+                    Failure::Other(format!(
+                        "{store}/{}: {why}; restore it, or delete it and run audit-trail lake sync",
+                        path(number)
+                    ))
+                })?;
+                if found.manifest.header.number == number {
+                    return Ok(Some(found));
+                }
             }
         }
-        Err(Failure::Other(format!("{store}: its newest manifest is gone whenever it is read")))
+        Err(Failure::Other(format!("{store}: no manifest has the number that its name states; restore the newest one")))
     }
 
     /// Makes this manifest the newest, and returns whether no other program was faster.
@@ -216,7 +229,7 @@ impl Manifest {
             return Ok(false);
         }
         // Behind a newer one, this number may have been free again.
-        if newest_number(store).await?.is_some_and(|newest| newest > number) {
+        if Self::newest(store).await?.is_some_and(|newest| newest.manifest.header.number > number) {
             store.delete(&path(number)).await?;
             return Ok(false);
         }
@@ -225,10 +238,14 @@ impl Manifest {
 
     /// The files that a manifest's lake may have beside those it names: manifests that are kept.
     pub(super) fn keeps(&self, path: &str) -> bool {
-        number(path).is_some_and(|number| number + KEPT >= self.header.number)
+        let newest = self.header.number;
+        number(path).is_some_and(|number| number <= newest && number.saturating_add(KEPT) >= newest)
     }
 }
 
-async fn newest_number(store: &Store) -> Result<Option<u64>, Failure> {
-    Ok(store.list(Some(FOLDER)).await?.iter().filter_map(|file| number(&file.path)).max())
+/// The numbers of the manifests, the greatest first.
+async fn numbers(store: &Store) -> Result<Vec<u64>, Failure> {
+    let mut numbers: Vec<u64> = store.list(Some(FOLDER)).await?.iter().filter_map(|file| number(&file.path)).collect();
+    numbers.sort_unstable_by_key(|number| std::cmp::Reverse(*number));
+    Ok(numbers)
 }

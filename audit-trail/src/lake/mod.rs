@@ -141,6 +141,11 @@ fn parquet(error: parquet::errors::ParquetError) -> Failure {
     Failure::Other(format!("Parquet: {error}"))
 }
 
+/// A file of a lake that cannot be read.
+fn unreadable(store: &Store, path: &str, error: &parquet::errors::ParquetError) -> Failure {
+    Failure::Other(format!("{store}/{path}: it cannot be read: {error}; run audit-trail verify --lake {store}"))
+}
+
 /// Digits of a hash in the name of a file.
 const NAMED: usize = 16;
 

@@ -4,9 +4,9 @@ use super::ask::LakeEvents;
 use super::batch::{Batch, ENTRY};
 use super::event::column;
 use super::manifest::{Content, FileEntry};
-use super::parquet;
 use super::table::{BATCHES, EVENTS, LEAVES};
-use super::verify::{notes, opened, stamps};
+use super::unreadable;
+use super::verify::{Stamp, notes, opened, stamp};
 use crate::failure::Failure;
 use ::parquet::errors::ParquetError;
 use audit_runtime::__private::detached::{Frontier, ProofParts, StoredStamp};
@@ -34,12 +34,13 @@ pub(crate) async fn prove(lake: &str, id: Uuid) -> Result<Proof, Failure> {
         covering.ok_or_else(|| Failure::Other(format!("no checkpoint in the lake covers event {id} yet")))?;
     let all = notes.iter().map(|(_, _, note)| note.as_str());
     let mut parts = ProofParts::new((&row.json, &batch.as_json()), &leaves, number.cast_unsigned(), note, all)?;
-    let stamps = stamps(lake.store(), lake.manifest()).await?;
-    let stamped = stamps.iter().find_map(|stamp| {
-        let (_, size, note) = notes.iter().find(|(id, ..)| *id == stamp.checkpoint)?;
-        (*size > number.cast_unsigned()).then_some((stamp, note))
-    });
-    if let Some((stamp, note)) = stamped {
+    let covers = |stamp: &Stamp| {
+        let at = notes.binary_search_by_key(&stamp.checkpoint, |(id, ..)| *id).ok()?;
+        let (_, size, note) = &notes[at];
+        (*size > number.cast_unsigned()).then_some(note)
+    };
+    let stamped = stamp(lake.store(), lake.manifest(), |stamp| covers(stamp).is_some()).await?;
+    if let Some((stamp, note)) = stamped.as_ref().and_then(|stamp| Some((stamp, covers(stamp)?))) {
         parts = parts.stamped(StoredStamp { note, authority: &stamp.authority, token: &stamp.token })?;
     }
     let mut roots: Vec<((u64, u64), Frontier)> =
@@ -69,7 +70,7 @@ async fn each_batch(lake: &LakeEvents, file: &FileEntry, mut each: impl FnMut(Ba
         }
         Ok::<_, ParquetError>(())
     });
-    read.map_err(parquet)
+    read.map_err(|error| unreadable(lake.store(), &file.path, &error))
 }
 
 /// Returns the leaves of a batch, if all are there.
@@ -89,9 +90,10 @@ async fn leaves(lake: &LakeEvents, batch: &Batch, range: (u64, u64)) -> Result<O
     ] {
         for file in lake.files(content).filter(|file| file.batches == Some(range)) {
             let reader = opened(lake.store(), file, table).await?;
+            let failed = |error| unreadable(lake.store(), &file.path, &error);
             for group in 0..reader.groups() {
-                let mut rows = reader.rows(group, Some(&[number, leaf, id, digest])).map_err(parquet)?;
-                while let Some(chunk) = rows.next().map_err(parquet)? {
+                let mut rows = reader.rows(group, Some(&[number, leaf, id, digest])).map_err(failed)?;
+                while let Some(chunk) = rows.next().map_err(failed)? {
                     for row in (0..chunk.rows).filter(|row| chunk.int(number, *row) == Some(batch.number)) {
                         put(chunk.int(leaf, row), chunk.text(id, row), chunk.bytes(digest, row));
                     }

@@ -20,6 +20,12 @@ const AT_ONCE: usize = 4_096;
 /// Bytes that are asked for where the end is not known.
 const BLOCK: u64 = 64 << 10;
 
+/// Reads a file that anybody may have written: a reader that panics has not read it.
+pub(super) fn guarded<T>(read: impl FnOnce() -> Result<T>) -> Result<T> {
+    let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(read));
+    read.unwrap_or_else(|_| Err(ParquetError::General("its bytes are no Parquet".into())))
+}
+
 /// The bytes of a file: a copy on this machine, or the parts of one that are asked for.
 #[derive(Debug, Clone)]
 pub(super) enum Source {
@@ -137,6 +143,10 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) fn new(table: Table, source: Source) -> Result<Self> {
         let file = SerializedFileReader::new(source.clone())?;
+        // The library takes the numbers of a damaged file for true, and panics.
+        if !file.metadata().row_groups().iter().all(is_possible) {
+            return Err(ParquetError::General("its row groups are in no place of a file".into()));
+        }
         let schema = file.metadata().file_metadata().schema_descr();
         let is_table = schema.num_columns() == table.len()
             && schema.columns().iter().zip(table).all(|(found, column)| {
@@ -160,6 +170,11 @@ impl Reader {
     pub(super) fn lake(&self) -> Option<&str> {
         let said = self.metadata().file_metadata().key_value_metadata()?;
         said.iter().find(|pair| pair.key == "audit.lake")?.value.as_deref()
+    }
+
+    pub(super) fn rows_in_all(&self) -> u64 {
+        let groups = self.metadata().row_groups().iter();
+        groups.fold(0, |rows, group| rows.saturating_add(group.num_rows().unsigned_abs()))
     }
 
     pub(super) fn groups(&self) -> usize {
@@ -209,6 +224,15 @@ impl Reader {
         }
         Ok(())
     }
+}
+
+/// Returns whether the numbers of a row group are those of a file.
+fn is_possible(group: &RowGroupMetaData) -> bool {
+    group.num_rows() >= 0
+        && group.columns().iter().all(|column| {
+            let begin = column.dictionary_page_offset().unwrap_or_else(|| column.data_page_offset());
+            begin >= 0 && column.data_page_offset() >= 0 && column.compressed_size() >= 0
+        })
 }
 
 /// The rows of a row group that are still to be read.
@@ -334,5 +358,50 @@ impl Chunk {
             _ => &[],
         };
         texts.iter().map(ByteArray::data)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::table::CHECKPOINTS;
+    use super::super::write::{Value, Writer};
+    use super::*;
+    use std::io::{Seek, Write};
+
+    fn copy(bytes: &[u8]) -> Source {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        Source::copy(file, bytes.len() as u64)
+    }
+
+    #[test]
+    fn no_flipped_bit_has_a_reader_panic() {
+        let mut writer = Writer::new(CHECKPOINTS, "lake").unwrap();
+        for id in 0..9 {
+            writer
+                .push(&[Value::Int(id), Value::Int(id), Value::text("note"), Value::Bytes(&[7; 64]), Value::Int(1)])
+                .unwrap();
+        }
+        let mut written = writer.end().unwrap();
+        let mut bytes = Vec::new();
+        written.file.rewind().unwrap();
+        written.file.read_to_end(&mut bytes).unwrap();
+        let read = |bytes: &[u8]| {
+            let reader = Reader::new(CHECKPOINTS, copy(bytes))?;
+            let mut rows = 0;
+            reader.each(|chunk| {
+                rows += chunk.rows;
+                Ok::<_, ParquetError>(())
+            })?;
+            Ok::<_, ParquetError>(rows)
+        };
+        assert_eq!(read(&bytes).unwrap(), 9);
+        let mut refused = 0;
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            refused += u32::from(guarded(|| read(&flipped)).is_err());
+        }
+        assert!(refused > 1_000, "{refused}");
     }
 }

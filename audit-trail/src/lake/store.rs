@@ -133,6 +133,12 @@ impl Store {
         }
     }
 
+    /// Returns the name of the place, however it was written.
+    pub(crate) fn place(&self) -> String {
+        let canonical = self.directory.as_ref().and_then(|directory| directory.canonicalize().ok());
+        canonical.map_or_else(|| self.shown.clone(), |directory| directory.display().to_string())
+    }
+
     /// Lists all files, or those in a folder.
     pub(crate) async fn list(&self, folder: Option<&str>) -> Result<Vec<Listed>, Failure> {
         let prefix = folder.map_or_else(|| self.prefix.clone(), |folder| self.path(folder));

@@ -4,10 +4,11 @@
 //! that no manifest names. The next one makes the same files again under the same names, and deletes
 //! what is left over.
 
+use super::batch::MOST;
 use super::manifest::{self, Content, FileEntry, Found, Header, Manifest, Until};
 use super::store::Store;
 use super::tables::{catalogue, checkpoints, prunes, timestamps};
-use super::{is_name, segment};
+use super::{is_name, segment, verify};
 use crate::failure::Failure;
 use crate::text::count;
 use audit_runtime::__private::detached::{self, CheckpointHead, Frontier};
@@ -72,15 +73,12 @@ pub(crate) async fn sync(
     mut tell: impl FnMut(&str),
 ) -> Result<Synced, Failure> {
     let mut connection = pool.acquire().await?.detach();
-    let lock = "SELECT pg_try_advisory_lock(hashtextextended('audit-trail lake ' || $1, 0))";
-    let is_alone: bool = sqlx::query_scalar(lock).bind(store.to_string()).fetch_one(&mut connection).await?;
-    if !is_alone {
-        return Err(Failure::Other(format!(
-            "another sync of the lake {store} is at work; it loses nothing by this one, which did nothing"
-        )));
-    }
+    lock(&mut connection, store, &store.place()).await?;
     connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-    connection.execute(sqlx::raw_sql("SET LOCAL statement_timeout TO 0; SET LOCAL jit TO off")).await?;
+    // Between its questions, it sends files for minutes.
+    let settings =
+        "SET LOCAL statement_timeout TO 0; SET LOCAL idle_in_transaction_session_timeout TO 0; SET LOCAL jit TO off";
+    connection.execute(sqlx::raw_sql(settings)).await?;
     let Some((until, head, ends)) = last(&mut connection).await? else {
         return Err(Failure::Nothing(
             "there is no checkpoint, and a lake contains what one covers; make one: audit-trail checkpoint --key FILE"
@@ -95,9 +93,17 @@ pub(crate) async fn sync(
     let found = Manifest::newest(store).await?;
     let before = found.as_ref().map(|found| found.manifest.header.clone());
     // One that was not signed is made again, signed.
-    let has_changed = key.is_some() && found.as_ref().is_some_and(|found| found.seal.note.is_none());
+    let mut has_changed = false;
     let (manifest, frontier) = match found {
-        Some(found) => known(&mut connection, store, found, &head).await?,
+        Some(found) => {
+            // The same place may have another name on another machine.
+            lock(&mut connection, store, &found.manifest.header.lake.to_string()).await?;
+            let known = known(&mut connection, store, found.clone(), &head).await?;
+            if let Some(key) = key {
+                has_changed = !trusted(&mut connection, store, &found, key, &mut tell).await?;
+            }
+            known
+        }
         None => {
             if let Some(file) = store.list(None).await?.iter().find(|file| !is_name(&file.path)) {
                 return Err(Failure::Usage(format!(
@@ -109,7 +115,7 @@ pub(crate) async fn sync(
         }
     };
     let synced = Synced { until: head.time, has_changed, ..Synced::default() };
-    let segment = segment.unwrap_or(SEGMENT).max(1);
+    let segment = segment.unwrap_or(SEGMENT).clamp(1, MOST.unsigned_abs());
     let mut sync = Sync { store, key, connection, manifest, frontier, synced, segment };
     sync.manifest.header.checkpoint = until;
     sync.manifest.header.log.clone_from(&head.name);
@@ -132,6 +138,47 @@ async fn last(connection: &mut PgConnection) -> Result<Option<(Until, Checkpoint
     })?;
     let until = Until { id, batches: head.size, root: hex::encode(head.root), note };
     Ok(Some((until, head, frontier)))
+}
+
+/// Takes a lock that the connection keeps, so that of two syncs of a lake one goes on.
+async fn lock(connection: &mut PgConnection, store: &Store, name: &str) -> Result<(), Failure> {
+    let lock = "SELECT pg_try_advisory_lock(hashtextextended('audit-trail lake ' || $1, 0))";
+    let is_alone: bool = sqlx::query_scalar(lock).bind(name).fetch_one(connection).await?;
+    if is_alone {
+        return Ok(());
+    }
+    Err(Failure::Other(format!(
+        "another sync of the lake {store} is at work; it loses nothing by this one, which did nothing"
+    )))
+}
+
+/// Returns whether the key, or one that was exchanged for it, signed a manifest.
+///
+/// A key signs only what it can answer for. A lake whose manifest it did not sign is verified first.
+async fn trusted(
+    connection: &mut PgConnection,
+    store: &Store,
+    found: &Found,
+    key: &SigningKey,
+    tell: &mut impl FnMut(&str),
+) -> Result<bool, Failure> {
+    let until = &found.manifest.header.checkpoint.note;
+    if let Some(note) = &found.seal.note {
+        let text = detached::signed_statement(connection, key.public(), note, until).await?;
+        if text.is_ok_and(|text| text == found.statement()) {
+            return Ok(true);
+        }
+    }
+    tell("the key did not sign the manifest: verifying the lake before it does");
+    let problems = verify::unsigned(store, key.public(), until).await?;
+    if let Some(problem) = problems.first() {
+        return Err(Failure::Other(format!(
+            "{store}/{}: the key did not sign it, and the lake does not verify: {problem}; nothing is written; run audit-trail verify \
+             --lake {store}, and restore the lake or begin a new one",
+            manifest::path(found.manifest.header.number)
+        )));
+    }
+    Ok(false)
 }
 
 fn first(until: &Until, head: &CheckpointHead) -> Manifest {
@@ -212,10 +259,14 @@ impl Sync<'_> {
             return Err(of_another(self.store, "its batches are not those of the last checkpoint"));
         }
         self.tables().await?;
-        if before != Some(&self.manifest.header) || self.synced.has_changed {
+        self.synced.cleared = self.store.clear_parts(is_name)?;
+        // What is there before the manifest: what another program writes once it knows that one is not in this list.
+        let listed: Vec<String> = self.store.list(None).await?.into_iter().map(|file| file.path).collect();
+        let has_left = !left_over(&self.manifest, &listed).is_empty();
+        if before != Some(&self.manifest.header) || self.synced.has_changed || has_left {
             self.commit().await?;
         }
-        self.clear().await
+        self.clear(&listed).await
     }
 
     /// Returns where the segment ends that begins at a batch.
@@ -280,26 +331,21 @@ impl Sync<'_> {
 
     async fn commit(&mut self) -> Result<(), Failure> {
         let header = &mut self.manifest.header;
-        header.number += 1;
+        header.number = header.number.saturating_add(1);
         header.made_at = Timestamp::now().to_string();
         header.made_by = concat!("audit-trail ", env!("CARGO_PKG_VERSION")).to_owned();
         self.synced.has_changed = true;
         if self.manifest.commit(self.store, self.key).await? { Ok(()) } else { Err(taken_over(self.store)) }
     }
 
-    /// Deletes what syncs have left over. No other program can name these files any more, for this one
-    /// has made the newest manifest.
-    async fn clear(&mut self) -> Result<(), Failure> {
-        self.synced.cleared = self.store.clear_parts(is_name)?;
-        let listed: Vec<String> = self.store.list(None).await?.into_iter().map(|file| file.path).collect();
-        if left_over(&self.manifest, &listed).is_empty() {
-            return Ok(());
+    /// Deletes what syncs have left over of the files that were there before the newest manifest. No
+    /// other program can name these any more.
+    async fn clear(&mut self, listed: &[String]) -> Result<(), Failure> {
+        let left = left_over(&self.manifest, listed);
+        if !left.is_empty() {
+            // With the connection, the lock would be gone.
+            self.connection.ping().await?;
         }
-        if !self.synced.has_changed {
-            self.commit().await?;
-        }
-        // One more manifest is older than those that are kept, if this made one.
-        let left = left_over(&self.manifest, &listed);
         for path in &left {
             self.store.delete(path).await?;
         }

@@ -34,6 +34,12 @@ pub struct Existence {
 }
 
 impl Existence {
+    /// Returns the instant since which it is proven to exist: that of the token, later by its accuracy.
+    #[must_use]
+    pub fn since(&self) -> Timestamp {
+        self.at.saturating_add(self.accuracy.unwrap_or_default())
+    }
+
     /// Returns in words by what the instant is known: the authority, and whether it is trusted.
     #[must_use]
     pub fn source(&self) -> String {

@@ -4,18 +4,21 @@ use super::Findings;
 use crate::failure::Failure;
 use crate::lake::is_name;
 use crate::lake::manifest::{Content, FileEntry, Manifest};
-use crate::lake::read::{Reader, Source};
+use crate::lake::read::{Reader, Source, guarded};
 use crate::lake::store::Store;
-use crate::lake::table::Table;
+use crate::lake::table::{CATALOGUE, Table};
 use audit_runtime::evidence::{Finding, FindingKind};
-use parquet::errors::Result as ParquetResult;
-use std::collections::HashMap;
+use parquet::errors::{ParquetError, Result as ParquetResult};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
 use uuid::Uuid;
 
 pub(super) struct Files<'a> {
     store: &'a Store,
     manifest: &'a Manifest,
     lake: Uuid,
+    /// The paths of those that were read.
+    read: Mutex<HashSet<&'a str>>,
 }
 
 /// Says what is wrong with a file as a whole.
@@ -25,7 +28,7 @@ fn found(kind: FindingKind, file: &str, text: String) -> Finding {
 
 impl<'a> Files<'a> {
     pub(super) fn unlisted(store: &'a Store, manifest: &'a Manifest) -> Self {
-        Self { store, manifest, lake: manifest.header.lake }
+        Self { store, manifest, lake: manifest.header.lake, read: Mutex::default() }
     }
 
     /// Compares the names with those in the store. Files that are missing are reported where they are
@@ -64,23 +67,40 @@ impl<'a> Files<'a> {
         self.of(content).filter(move |file| file.batches == Some(range))
     }
 
+    /// Reads the catalogue, and reports the files that no verification has read: they belong to nothing.
+    pub(super) async fn end(&self, findings: &mut Findings<'_>) -> Result<(), Failure> {
+        for file in self.of(Content::Catalogue) {
+            self.read(file, CATALOGUE, findings, |reader| reader.each(|_| Ok::<_, ParquetError>(()))).await?;
+        }
+        let unread: Vec<&FileEntry> = {
+            let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+            self.manifest.files.iter().filter(|file| !read.contains(file.path.as_str())).collect()
+        };
+        for file in unread {
+            let text = "the manifest names it, and its batches are those of no segment".into();
+            findings.found(found(FindingKind::Manifest, &file.path, text));
+        }
+        Ok(())
+    }
+
     /// Copies a file, compares it with the manifest, and reads it. Returns whether it is what was
     /// written.
     ///
     /// A file that was changed is read as far as it can be: its rows tell which they are.
     pub(super) async fn read(
         &self,
-        file: &FileEntry,
+        file: &'a FileEntry,
         table: Table,
         findings: &mut Findings<'_>,
         read: impl FnOnce(&Reader) -> ParquetResult<()>,
     ) -> Result<bool, Failure> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(&file.path);
         let Some(fetched) = self.store.fetch(&file.path).await? else {
             findings.found(found(FindingKind::FileMissing, &file.path, "the manifest names it, and it is gone".into()));
             return Ok(false);
         };
         let is_same = fetched.sha256 == file.sha256;
-        let opened = Reader::new(table, Source::copy(fetched.file, fetched.bytes));
+        let opened = guarded(|| Reader::new(table, Source::copy(fetched.file, fetched.bytes)));
         let stranger =
             opened.as_ref().ok().and_then(|reader| reader.lake()).filter(|lake| *lake != self.lake.to_string());
         if let Some(lake) = stranger {
@@ -95,8 +115,17 @@ impl<'a> Files<'a> {
             );
             findings.found(found(FindingKind::FileAltered, &file.path, text));
         }
-        match opened.and_then(|reader| read(&reader)) {
-            Ok(()) => Ok(is_same),
+        if is_same && fetched.bytes != file.bytes {
+            let text = format!("it has {} bytes, and the manifest names {}", fetched.bytes, file.bytes);
+            findings.found(found(FindingKind::Manifest, &file.path, text));
+        }
+        match opened.and_then(|reader| guarded(|| read(&reader)).map(|()| reader.rows_in_all())) {
+            Ok(rows) if is_same && rows != file.rows => {
+                let text = format!("it has {rows} rows, and the manifest names {}", file.rows);
+                findings.found(found(FindingKind::Manifest, &file.path, text));
+                Ok(true)
+            }
+            Ok(_) => Ok(is_same),
             Err(error) => {
                 findings.found(found(FindingKind::FileAltered, &file.path, format!("it cannot be read: {error}")));
                 Ok(false)

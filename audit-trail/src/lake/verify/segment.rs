@@ -4,12 +4,13 @@ use super::files::Files;
 use super::pruned::Prunes;
 use super::{Chain, Findings};
 use crate::failure::Failure;
-use crate::lake::batch::{Batch, ENTRY};
+use crate::lake::batch::{Batch, ENTRY, MOST};
 use crate::lake::event::{Row, Sealed, column};
-use crate::lake::manifest::Content;
+use crate::lake::manifest::{Content, FileEntry};
 use crate::lake::table::{BATCHES, EVENTS, LEAVES};
 use crate::lake::time::Day;
 use audit_runtime::__private::detached::{self, Digests, OfflineTree};
+use audit_runtime::Timestamp;
 use audit_runtime::evidence::{Finding, FindingKind};
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use uuid::Uuid;
@@ -28,11 +29,16 @@ struct Batches {
 }
 
 impl Batches {
-    fn add(&mut self, batch: Batch) {
+    /// Adds a batch, unless its segment is larger than any that a sync makes.
+    fn add(&mut self, batch: Batch) -> ParquetResult<()> {
+        if self.seen.len() + batch.rows > MOST.unsigned_abs() as usize {
+            return Err(ParquetError::General(format!("its batches have more than {MOST} rows")));
+        }
         self.begins.push(self.seen.len());
         self.seen.resize(self.seen.len() + batch.rows, false);
         self.entries.resize(self.seen.len() * ENTRY, 0);
         self.all.push(batch);
+        Ok(())
     }
 
     /// Puts a leaf in its place, and returns what is wrong with that.
@@ -73,7 +79,7 @@ pub(super) async fn verify(
         let read = |reader: &crate::lake::read::Reader| {
             reader.each(|chunk| {
                 for row in 0..chunk.rows {
-                    batches.add(Batch::read(chunk, row)?);
+                    batches.add(Batch::read(chunk, row)?)?;
                 }
                 Ok::<_, ParquetError>(())
             })
@@ -102,11 +108,13 @@ pub(super) async fn verify(
         let mut found = Vec::new();
         let mut digests = Digests::default();
         let mut counted = (0, 0);
+        let mut span = Span::default();
         let read = |reader: &crate::lake::read::Reader| {
             let mut bytes = Vec::new();
             reader.each(|chunk| {
                 for row in 0..chunk.rows {
                     let row = Row::new(chunk, row);
+                    span.add(row.created_at()?, row.id()?);
                     match event(row, range.0, &mut batches, &mut digests, &mut bytes)? {
                         (_, Some(problem)) => found.push(problem),
                         (sealed, None) if !is_in_place(row, &file.path)? => {
@@ -125,7 +133,12 @@ pub(super) async fn verify(
                 Ok::<_, ParquetError>(())
             })
         };
-        is_whole &= files.read(file, EVENTS, findings, read).await?;
+        let is_same = files.read(file, EVENTS, findings, read).await?;
+        if is_same && !span.is_stated(file) {
+            let text = "its times and ids are not those that the manifest names: a search would leave it out";
+            findings.found(Finding::new(FindingKind::Manifest, None, None, text.into()).in_file(&file.path));
+        }
+        is_whole &= is_same;
         findings.report.rows += counted.0;
         findings.report.sealed_late += counted.1;
         for (kind, batch, event, text) in found {
@@ -149,8 +162,9 @@ pub(super) async fn verify(
                         (Some((kind, text)), _) => found.push((kind, sealed.batch_id, id, text)),
                         (None, Some(by)) => {
                             counted.1 += 1;
-                            let first = batches.form(range.0, sealed.batch).and_then(|batch| batch.first_event_at);
-                            prunes.row(by, sealed.batch_id, id, first);
+                            if let Some(batch) = batches.form(range.0, sealed.batch) {
+                                prunes.row(by, batch, id);
+                            }
                         }
                         (None, None) if is_refused => counted.0 += 1,
                         (None, None) => {
@@ -172,6 +186,24 @@ pub(super) async fn verify(
     }
     finish(&batches, is_whole, findings);
     Ok(())
+}
+
+/// The first time and the last of a file's rows, and the least id and the greatest.
+#[derive(Default)]
+struct Span(Option<((Timestamp, Timestamp), (Uuid, Uuid))>);
+
+impl Span {
+    fn add(&mut self, time: Timestamp, id: Uuid) {
+        let ((first, last), (least, greatest)) = self.0.get_or_insert(((time, time), (id, id)));
+        (*first, *last) = ((*first).min(time), (*last).max(time));
+        (*least, *greatest) = ((*least).min(id), (*greatest).max(id));
+    }
+
+    /// Whether the manifest states it.
+    fn is_stated(&self, file: &FileEntry) -> bool {
+        let texts = self.0.map(|((first, last), _)| (first.to_string(), last.to_string()));
+        file.times == texts && file.ids == self.0.map(|(_, ids)| ids)
+    }
 }
 
 type Problem = (FindingKind, Uuid, Uuid, String);
