@@ -78,7 +78,7 @@ async fn where_a_broker_gives_few_connections_an_adopter_goes_on_with_those() {
     eventually("it is adopted", || async { database.journal_directories() == 1 }).await;
     let stats = adopter.stats();
     // The first attempt may have come before the relay.
-    assert!(stats.adopted == 300 && stats.retries < 3, "{stats:?}");
+    assert!(stats.adopted == 300 && stats.retries < 10, "{stats:?}");
     adopter.shutdown(Duration::from_secs(10)).await.unwrap();
     relay.end().await;
     database.is_unharmed().await;

@@ -147,6 +147,7 @@ async fn answers_that_are_lost_are_asked_for_again() {
     let audit = scene.service().start().unwrap();
     let client = scene.client().await;
     let mut inboxes = client.subscribe("_INBOX.broker.>").await.unwrap();
+    client.flush().await.unwrap();
     audit.record(audit_runtime::Event::new("order.submitted")).unwrap();
     loop {
         // JetStream's acknowledgement goes there too.

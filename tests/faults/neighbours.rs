@@ -6,6 +6,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
 use std::path::PathBuf;
 use std::time::Duration;
+use tests::wait::PATIENCE;
 use tests::{Database, eventually};
 use uuid::Uuid;
 
@@ -111,7 +112,7 @@ async fn an_orphan_whose_transaction_is_under_way_holds_up_neither_the_live_trai
     sqlx::query(batch).bind(id).execute(&mut *transaction).await.unwrap();
     let audit = database.audit().start().unwrap();
     let receipt = audit.record(Event::new("order.accepted")).unwrap();
-    tokio::time::timeout(Duration::from_secs(5), receipt.stored()).await.unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, receipt.stored()).await.unwrap().unwrap();
     eventually("the other orphan", || async { database.events_of("order.orphaned").await == 7 }).await;
     let next = audit.record(Event::new("order.accepted")).unwrap();
     next.stored().await.unwrap();

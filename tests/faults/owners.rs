@@ -5,6 +5,7 @@ use audit_runtime::{Audit, Event};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
 use std::time::Duration;
+use tests::wait::PATIENCE;
 use tests::{Database, eventually};
 
 /// A user and a group of nobody here.
@@ -127,7 +128,7 @@ async fn links_are_not_followed_and_planted_files_are_neither_read_whole_nor_a_p
         let _ = journals(database.journals.path());
         let audit = database.audit().start().unwrap();
         let receipt = audit.record(Event::new("order.accepted")).unwrap();
-        tokio::time::timeout(Duration::from_secs(5), receipt.stored()).await.unwrap().unwrap();
+        tokio::time::timeout(PATIENCE, receipt.stored()).await.unwrap().unwrap();
         eventually(name, || async { audit.stats().adopted_journals == 1 }).await;
         eventually(name, || async { audit.stats().inherited_journals == 1 }).await;
         let report = audit.shutdown(Duration::from_secs(10)).await.unwrap();

@@ -17,8 +17,8 @@ fn name(database: &Database) -> &str {
     database.url.rsplit('/').next().unwrap()
 }
 
-/// The time that a shutdown may take beyond its limit.
-const GRACE: Duration = Duration::from_millis(100);
+/// The time that a shutdown may take beyond its limit. On a busy machine, a thread waits for its turn. What these tests prevent takes four seconds and longer.
+const GRACE: Duration = Duration::from_secs(2);
 
 #[tokio::test]
 async fn a_shutdown_keeps_to_its_time_whatever_the_server_does() {

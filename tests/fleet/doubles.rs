@@ -1,6 +1,7 @@
 //! A relay that loses, repeats, reorders, delays and lies.
 
 use super::relay::behind;
+use super::steady::Steady;
 use std::time::Duration;
 use tests::{Calls, Database, Double, RelayProcess, eventually};
 
@@ -26,10 +27,10 @@ async fn what_an_adopter_sends_is_what_the_dead_process_had_sent() {
     let mut made = Vec::new();
     for _ in 0..5 {
         let audit = behind(&double.address(), database.journals.path()).batch_rows(100).start().unwrap();
-        let calls = Calls::begin(&audit);
+        let calls = Steady::begin(&audit);
         let met = double.met();
         eventually("faults are met", || async { double.met() > met + 4 }).await;
-        made.extend(calls.end());
+        made.extend(calls.stop());
         database.abandon(audit).await;
     }
     double.faults(0);

@@ -61,7 +61,9 @@ async fn an_emptydir_without_a_last_resort_loses_what_waits_and_its_exit_status_
     cluster.up();
     database.reconnect();
     let next = tempfile::tempdir().unwrap();
-    assert_eq!(terminate(pod(&database.url, next.path(), 7)).code(), Some(0));
+    let last = pod(&database.url, next.path(), 7);
+    eventually("its own are stored", async || database.events().await == 7).await;
+    assert_eq!(terminate(last).code(), Some(0));
     assert_eq!(database.events().await, 7, "what waited is lost, as docs/kubernetes.md says");
 }
 
@@ -102,6 +104,7 @@ async fn a_volume_claim_is_adopted_by_the_next_pod_of_its_replica() {
     database.reconnect();
     let next = pod(&database.url, &journals, 10);
     eventually("all is stored", async || database.events().await == 60).await;
+    eventually("the adopted journal goes", async || database.journal_directories() == 1).await;
     assert_eq!(terminate(next).code(), Some(0));
     assert_eq!(database.journal_directories(), 0);
     database.is_unharmed().await;

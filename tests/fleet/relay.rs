@@ -123,6 +123,7 @@ async fn the_relay_records_the_interruptions_of_a_killed_service_once() {
     service.wait().unwrap();
     let next = behind(&relay.address(), database.journals.path()).start().unwrap();
     eventually("they are interrupted", || async { database.events_of("audit.interrupted").await == 3 }).await;
+    eventually("the journal goes", || async { database.journal_directories() == 1 }).await;
     next.shutdown(Duration::from_secs(10)).await.unwrap();
     let made_by = "SELECT count(*) FROM audit_batches b JOIN audit_events e ON e.batch_id = b.id \
                    WHERE e.event_type = 'audit.interrupted' AND e.origin LIKE 'audit-relay@%'";

@@ -34,10 +34,15 @@ impl Steady {
         Self { ended, thread }
     }
 
+    /// Ends the calls, and gives their ids.
+    pub(crate) fn stop(self) -> Vec<Uuid> {
+        self.ended.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap()
+    }
+
     /// Ends the calls, waits until all are stored, and gives their ids.
     pub(crate) async fn end(self, audit: &Audit) -> Vec<Uuid> {
-        self.ended.store(true, Ordering::Relaxed);
-        let made = self.thread.join().unwrap();
+        let made = self.stop();
         audit.flush().await.unwrap();
         assert_eq!(audit.stats().refused, 0);
         made

@@ -74,7 +74,10 @@ async fn it_is_killed_at_every_step_while_others_write() {
 async fn an_index_that_a_server_left_invalid_is_built_again() {
     let database = before::version_5().await;
     before::fill(&database, 40_000).await;
-    // A duplicate lets the unique index fail, as a lost connection would.
+    // A duplicate lets the unique index fail, as a lost connection would. In the first minutes of a month
+    // its partition would have none.
+    let two = "INSERT INTO audit_events (id, event_type, entity_type) SELECT gen_random_uuid(), 'a.b', 'a' FROM generate_series(1, 2)";
+    database.pool.execute(two).await.unwrap();
     let month = format!("audit_events_{}", chrono::Utc::now().format("%Y_%m"));
     let broken = format!("CREATE UNIQUE INDEX CONCURRENTLY {month}_entity_bucket ON {month} (event_type)");
     assert!(database.pool.execute(AssertSqlSafe(broken)).await.is_err());

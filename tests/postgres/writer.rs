@@ -153,6 +153,7 @@ async fn shutdown_keeps_to_its_time_and_what_is_left_is_shipped_by_the_next_star
     cluster.up();
     let next = start(&database);
     eventually("the journal is adopted", || async { next.stats().adopted == 11 }).await;
+    eventually("the journal goes", || async { database.journal_directories() == 1 }).await;
     let report = next.shutdown(Duration::from_secs(10)).await.unwrap();
     assert_eq!((report.stored, report.left_in_journal), (0, 0));
     assert_eq!(database.journal_directories(), 0, "both journals are empty and gone");

@@ -40,14 +40,15 @@ pub async fn version_5_in(cluster: &Cluster) -> Database {
     database
 }
 
-/// Adds so many events of the last two months, which others wrote.
+/// Adds so many events, which others wrote: of the last 40 days, or since the begin of the last month, for
+/// which there is a partition.
 ///
 /// # Panics
 /// They cannot be added.
 pub async fn fill(database: &Database, rows: u32) {
     let sql = "INSERT INTO audit_events (id, event_type, entity_type, entity_id, actor, data, created_at, outcome, correlation_id) \
                SELECT gen_random_uuid(), 'order.filled', 'order', gen_random_uuid(), 'user:' || n % 100, \
-               jsonb_build_object('order_id', n, 'ticker', 'T' || n % 50), now() - n * (interval '40 days' / $1), \
+               jsonb_build_object('order_id', n, 'ticker', 'T' || n % 50), now() - n * (LEAST(interval '40 days', now() - (date_trunc('month', now(), 'UTC') - interval '1 month')) / ($1 + 1)), \
                CASE WHEN n % 10 = 0 THEN 'error' ELSE 'ok' END, gen_random_uuid() FROM generate_series(1, $1) n";
     sqlx::query(sql).bind(rows.cast_signed()).execute(&database.pool).await.unwrap();
 }

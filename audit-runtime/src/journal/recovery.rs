@@ -194,7 +194,15 @@ mod tests {
     }
 
     fn adopted(parent: &Path) -> Orphan {
-        Orphan::open(Directory::adopt_orphans(parent).unwrap().remove(0)).unwrap()
+        // A test that starts a program forks, and until its exec the child holds the lock, too.
+        let patience = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        loop {
+            if let Some(directory) = Directory::adopt_orphans(parent).unwrap().pop() {
+                return Orphan::open(directory).unwrap();
+            }
+            assert!(std::time::Instant::now() < patience, "the lock is held");
+            std::thread::yield_now();
+        }
     }
 
     fn recovered(orphan: &mut Orphan) -> Vec<u32> {
