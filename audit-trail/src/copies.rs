@@ -1,6 +1,7 @@
 //! `audit-trail verify --feed`: events as another system has them.
 
 use crate::failure::Failure;
+use crate::forward::Level;
 use crate::forward::form::{Form, Read};
 use crate::say;
 use crate::text::{count, harmless};
@@ -24,10 +25,12 @@ struct Counts {
     altered: u64,
 }
 
-/// Verifies each line of a file, by a checkpoint that was kept elsewhere, if there is one.
+/// Verifies each line of a file, whose feed was sent at this level, by a checkpoint that was kept elsewhere,
+/// if there is one.
 pub(crate) async fn verify(
     pool: &PgPool,
     path: &Path,
+    level: Level,
     keys: &[PublicKey],
     checkpoint: Option<&str>,
     is_json: bool,
@@ -43,7 +46,7 @@ pub(crate) async fn verify(
         number += 1;
         let text = line.trim();
         if !text.is_empty() {
-            let (id, checked) = check(&mut copies, text).await?;
+            let (id, checked) = check(&mut copies, text, level).await?;
             counts.add(&checked);
             if let CopyCheck::Altered(why) = checked {
                 told(number, id.as_deref(), &why, is_json)?;
@@ -64,16 +67,22 @@ pub(crate) async fn verify(
 async fn check(
     copies: &mut audit_runtime::evidence::EventCopies,
     text: &str,
+    level: Level,
 ) -> Result<(Option<String>, CopyCheck), Failure> {
     let Some(read) = Form::read(&unwrapped(text)) else {
         let why = "the line is no event with its evidence: forms that have it are ndjson, cloudevents, ocsf and ecs";
         return Ok((None, CopyCheck::Altered(why.into())));
     };
-    let Read { event, batch_id, leaf, is_whole, .. } = read;
+    let Read { event, batch_id, leaf, states_level } = read;
     let id = event.get("id").and_then(Json::as_str).map(str::to_owned);
     let Some(batch_id) = batch_id.and_then(|id| Uuid::try_parse(&id).ok()) else {
         return Ok((id, CopyCheck::Altered("it does not state the batch that seals it".into())));
     };
+    if states_level && level == Level::Full {
+        let why = "it states a level, by which its digest cannot be computed; if the feed was sent with --level metadata, verify it with --level metadata";
+        return Ok((id, CopyCheck::Altered(why.into())));
+    }
+    let is_whole = !states_level;
     let event = event.to_string();
     let copy = EventCopy { event: &event, batch_id, leaf: leaf.as_deref(), is_whole };
     let checked = copies.check(&copy).await?;

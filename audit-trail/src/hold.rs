@@ -1,5 +1,6 @@
 //! `audit-trail hold ..`
 
+use crate::exact;
 use crate::failure::Failure;
 use crate::personal;
 use crate::say;
@@ -42,6 +43,10 @@ pub(crate) struct Add {
     /// Events of this actor
     #[arg(long, allow_hyphen_values = true)]
     actor: Option<String>,
+    /// Takes `*` and `?` in conditions other than --event, and `?` there, as they are. Without it, they are
+    /// refused: these conditions are compared as a whole
+    #[arg(long)]
+    literal: bool,
     /// The reason, as in 'case 2026-17'
     #[arg(long, value_name = "TEXT")]
     reason: String,
@@ -80,6 +85,9 @@ impl Command {
 
 impl Add {
     async fn run(self, pool: &PgPool) -> Result<(), Failure> {
+        let mut others = vec![("--tenant", self.tenant.as_deref()), ("--actor", self.actor.as_deref())];
+        others.extend(exact::entity("the entity", &self.entity));
+        exact::check(self.literal, &self.event, others).map_err(Failure::Usage)?;
         let mut hold = Hold::new();
         hold = self.entity.into_iter().fold(hold, |hold, (kind, key)| hold.entity(kind, key));
         hold = self.event.into_iter().fold(hold, Hold::event);

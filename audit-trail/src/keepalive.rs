@@ -8,13 +8,30 @@
 /// the server remains. Other systems than Linux do not list the sockets of a process.
 pub(crate) fn everywhere() {
     #[cfg(target_os = "linux")]
-    let _ = linux::everywhere();
+    let _ = linux::everywhere(|_| true);
 }
+
+/// Does so for connections to servers with this port. A program that has other connections decides on
+/// those itself.
+#[cfg(feature = "forward")]
+pub(crate) fn to(port: u16) {
+    #[cfg(target_os = "linux")]
+    let _ = linux::everywhere(|address| address == Some(port));
+    #[cfg(not(target_os = "linux"))]
+    let _ = port;
+}
+
+/// Has the server notice that a client is gone without a word, and end what its session holds.
+/// Otherwise that takes two hours.
+#[cfg(any(feature = "forward", feature = "lake"))]
+pub(crate) const OF_SESSION: &str = "SET tcp_keepalives_idle TO 10; SET tcp_keepalives_interval TO 5; SET tcp_keepalives_count TO 4; \
+                                     SET tcp_user_timeout TO 30000";
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use rustix::net::sockopt;
+    use rustix::net::{getpeername, sockopt};
     use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+    use std::net::SocketAddr;
     use std::time::Duration;
 
     /// The idle time after which the kernel probes the other side.
@@ -24,7 +41,8 @@ mod linux {
     /// The probes without an answer after which the connection is lost: 30 s in all.
     const TIMES: u32 = 4;
 
-    pub(super) fn everywhere() -> std::io::Result<()> {
+    /// Sets it on the sockets for whose peers' ports it is wanted.
+    pub(super) fn everywhere(is_wanted: impl Fn(Option<u16>) -> bool) -> std::io::Result<()> {
         // Another process's descriptor cannot be borrowed, but one's own process hands out another
         // for the same socket.
         let own = pidfd_open(getpid(), PidfdFlags::empty())?;
@@ -35,6 +53,11 @@ mod linux {
             let Ok(socket) = pidfd_getfd(&own, fd, PidfdGetfdFlags::empty()) else {
                 continue;
             };
+            let peer = getpeername(&socket).ok().flatten();
+            let port = peer.and_then(|peer| SocketAddr::try_from(peer).ok()).map(|peer| peer.port());
+            if !is_wanted(port) {
+                continue;
+            }
             // Only a socket of TCP takes this.
             if sockopt::set_tcp_keepidle(&socket, IDLE).is_ok() {
                 sockopt::set_tcp_keepintvl(&socket, AGAIN)?;
@@ -48,18 +71,23 @@ mod linux {
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(all(test, target_os = "linux", feature = "forward"))]
 mod tests {
     use rustix::net::sockopt;
     use std::net::{TcpListener, TcpStream};
 
     #[test]
-    fn sockets_of_this_process_are_kept_alive() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        assert!(!sockopt::socket_keepalive(&stream).unwrap());
-        super::everywhere();
-        assert!(sockopt::socket_keepalive(&stream).unwrap());
+    fn sockets_of_this_process_are_kept_alive_all_or_those_to_a_port() {
+        let listen = || TcpListener::bind("127.0.0.1:0").unwrap();
+        let (server, other) = (listen(), listen());
+        let to = |listener: &TcpListener| TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, elsewhere) = (to(&server), to(&other));
+        let is_kept = |socket: &TcpStream| sockopt::socket_keepalive(socket).unwrap();
+        assert!(!is_kept(&stream) && !is_kept(&elsewhere));
+        super::to(server.local_addr().unwrap().port());
+        assert!(is_kept(&stream) && !is_kept(&elsewhere));
         assert_eq!(sockopt::tcp_user_timeout(&stream).unwrap(), 30_000);
+        super::everywhere();
+        assert!(is_kept(&elsewhere));
     }
 }

@@ -13,6 +13,7 @@ mod detail;
 mod doctor;
 mod environment;
 mod events;
+mod exact;
 mod failure;
 mod find;
 mod follow;

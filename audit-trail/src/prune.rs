@@ -1,5 +1,6 @@
 //! `audit-trail prune`
 
+use crate::exact;
 use crate::failure::Failure;
 use crate::personal;
 use crate::say::{self, Steps};
@@ -30,6 +31,10 @@ pub(crate) struct Prune {
     /// Prunes events about this entity only, by its id or its own key
     #[arg(long, value_name = "TYPE:KEY", value_parser = crate::select::entity)]
     entity: Option<(String, String)>,
+    /// Takes `*` and `?` in conditions other than --event, and `?` there, as they are. Without it, they are
+    /// refused: these conditions are compared as a whole
+    #[arg(long)]
+    literal: bool,
     /// Exports the rows to this file first, which must not exist, as lines of JSON, and reads it
     /// again. Or a lake, as s3://bucket/prefix or a directory: brings it up to date, and compares each
     /// row that goes with the one there
@@ -49,6 +54,9 @@ pub(crate) struct Prune {
     /// Prunes although verification finds problems
     #[arg(long)]
     despite_problems: bool,
+    /// Prunes rows although a feed (audit-trail feed list) has not sent them, which it then misses
+    #[arg(long)]
+    despite_feeds: bool,
     /// Prints what a prune would do, and does nothing
     #[arg(long)]
     dry_run: bool,
@@ -56,9 +64,11 @@ pub(crate) struct Prune {
 
 impl Prune {
     pub(crate) async fn run(self, pool: &PgPool) -> Result<(), Failure> {
+        self.check()?;
         self.explain_holds(pool).await?;
         let filter = self.filter();
         let mut prune = admin::Prune::new(self.before).ignore_findings(self.despite_problems).dry_run(self.dry_run);
+        prune = prune.ignore_feeds(self.despite_feeds);
         prune = self.hold.into_iter().fold(prune, |prune, (entity_type, id)| prune.hold(entity_type, id));
         prune = filter.iter().fold(prune, |prune, filter| prune.only(filter.clone()));
         let mut steps = Steps::default();
@@ -87,6 +97,14 @@ impl Prune {
 }
 
 impl Prune {
+    /// Refuses conditions that look like patterns.
+    fn check(&self) -> Result<(), Failure> {
+        let mut others = vec![("--tenant", self.tenant.as_deref()), ("--entity-type", self.entity_type.as_deref())];
+        others.extend(exact::entity("--entity", &self.entity));
+        others.extend(exact::entity("--hold", &self.hold));
+        exact::check(self.literal, &self.event, others).map_err(Failure::Usage)
+    }
+
     /// Returns the conditions, if there are any.
     fn filter(&self) -> Option<PruneFilter> {
         let mut filter = PruneFilter::new();

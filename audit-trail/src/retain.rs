@@ -24,7 +24,8 @@ use std::path::PathBuf;
 ///   archive = "/archive/viewed-%Y-%m.ndjson"
 ///
 /// A rule has one or more of event, tenant, entity ("TYPE" or "TYPE:KEY") and actor, or none of them
-/// for all other events. `keep` is a number of days, weeks, months or years, or "forever". `archive` is
+/// for all other events. In event, `*` stands for any text. The others are compared as a whole, and
+/// `literal = true` allows `*` and `?` in them. `keep` is a number of days, weeks, months or years, or "forever". `archive` is
 /// a file for each month, or a lake, as s3://bucket/prefix or a directory.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
@@ -41,6 +42,9 @@ pub(crate) struct Retain {
     /// Removes nothing if the plan has more rows than this
     #[arg(long, value_name = "ROWS", requires = "apply")]
     at_most: Option<u64>,
+    /// Removes rows although a feed (audit-trail feed list) has not sent them, which it then misses
+    #[arg(long)]
+    despite_feeds: bool,
     /// The actor of the events audit.pruned [env: USER]
     #[arg(long, value_name = "NAME")]
     actor: Option<String>,
@@ -63,15 +67,16 @@ impl Retain {
     pub(crate) async fn run(self, pool: &PgPool) -> Result<(), Failure> {
         let rules = self.read()?.rules;
         let admin = personal::admin(pool, self.actor);
-        let archives = Archives {
+        let settings = Settings {
             pool: pool.clone(),
             #[cfg(feature = "lake")]
             signing: self.signing,
+            despite_feeds: self.despite_feeds,
         };
         let now = Timestamp::now();
         let mut steps = Steps::default();
         if let Some(most) = self.at_most {
-            let planned = run(&admin, &archives, &rules, now, true, &mut |_| {}).await?;
+            let planned = run(&admin, &settings, &rules, now, true, &mut |_| {}).await?;
             if planned > most {
                 return Err(Failure::Other(format!(
                     "the plan removes {}, more than --at-most {most}, so nothing is removed; print it: audit-trail retain {}",
@@ -80,7 +85,7 @@ impl Retain {
                 )));
             }
         }
-        let rows = run(&admin, &archives, &rules, now, !self.apply, &mut |step| steps.step(step)).await?;
+        let rows = run(&admin, &settings, &rules, now, !self.apply, &mut |step| steps.step(step)).await?;
         steps.step(&match (rows, self.apply) {
             (0, _) => "nothing to remove".to_owned(),
             (rows, true) => format!("{} removed", count(rows, "row", "rows")),
@@ -92,16 +97,17 @@ impl Retain {
     }
 }
 
-/// Where the rows of rules are kept that go.
-struct Archives {
+/// Applies to every rule: where its rows are kept that go, and whether feeds may miss them.
+struct Settings {
     pool: PgPool,
     #[cfg(feature = "lake")]
     signing: crate::lake::Signing,
+    despite_feeds: bool,
 }
 
-impl Archives {
+impl Settings {
     /// Sets the archive of a rule: a file for each month, or a lake, which is brought up to date first.
-    async fn of(&self, prune: Prune, archive: &str, tell: &mut impl FnMut(&str)) -> Result<Prune, Failure> {
+    async fn archive(&self, prune: Prune, archive: &str, tell: &mut impl FnMut(&str)) -> Result<Prune, Failure> {
         #[cfg(feature = "lake")]
         if crate::lake::is_lake(archive) {
             let step = |step: &str| tell(&format!("  {step}"));
@@ -115,7 +121,7 @@ impl Archives {
 /// Runs the rules, and returns how many rows they removed, or would remove.
 async fn run(
     admin: &Admin,
-    archives: &Archives,
+    settings: &Settings,
     rules: &[Rule],
     now: Timestamp,
     is_dry_run: bool,
@@ -124,13 +130,14 @@ async fn run(
     let mut rows = 0;
     for (place, rule) in rules.iter().enumerate() {
         let Keep::Until(before) = rule.keep.until(now) else { continue };
-        let mut prune = Prune::new(before).only(rule.filter.clone()).dry_run(is_dry_run);
+        let mut prune =
+            Prune::new(before).only(rule.filter.clone()).dry_run(is_dry_run).ignore_feeds(settings.despite_feeds);
         prune = rules[..place].iter().fold(prune, |prune, earlier| prune.except(earlier.filter.clone()));
         let date = before.to_string();
         let date = date.split('T').next().unwrap_or_default();
         tell(&harmless(&format!("rule {}: {} before {date}", rule.name, rule.filter)));
         if let Some(archive) = rule.archive.as_ref().filter(|_| !is_dry_run) {
-            prune = archives.of(prune, archive, tell).await?;
+            prune = settings.archive(prune, archive, tell).await?;
         }
         let report = admin.prune(&prune, |step| tell(&format!("  {step}"))).await?;
         rows += report.rows;

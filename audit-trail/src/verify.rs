@@ -40,6 +40,11 @@ pub(crate) struct Verify {
     #[cfg(feature = "forward")]
     #[arg(long, value_name = "FILE", conflicts_with = "proof")]
     feed: Option<PathBuf>,
+    /// The level at which the feed was sent. Events at the level metadata state their digest alone: it is
+    /// compared, and the other fields of these events are not proven
+    #[cfg(feature = "forward")]
+    #[arg(long, value_name = "LEVEL", requires = "feed")]
+    level: Option<crate::forward::Level>,
     /// The CA certificates, in PEM, one of which must lead to the certificate of each time stamp's
     /// authority
     #[cfg(feature = "timestamp")]
@@ -305,7 +310,15 @@ impl Verify {
                 [path] => Some(read(path)?),
                 _ => return Err(Failure::Usage("--checkpoint: --feed takes one".into())),
             };
-            return crate::copies::verify(pool, feed, &keys, note.as_deref(), self.json).await;
+            return crate::copies::verify(
+                pool,
+                feed,
+                self.level.unwrap_or_default(),
+                &keys,
+                note.as_deref(),
+                self.json,
+            )
+            .await;
         }
         let mut verification = Verification::new();
         verification = keys.into_iter().fold(verification, Verification::public_key);

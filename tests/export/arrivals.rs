@@ -94,6 +94,10 @@ async fn an_event_that_leaves_the_quarantine_arrives_then() {
     assert_eq!(before.len(), 2);
     let id = database.admin().quarantine().await.unwrap()[0].id;
     sqlx::raw_sql("DROP TRIGGER odd ON audit_events").execute(&database.pool).await.unwrap();
+    // The program that stored the batch did not know when it began.
+    let times = "SET session_replication_role TO replica; UPDATE audit_batches SET first_event_at = '1970-01-01Z', last_event_at = '1970-01-02Z'; \
+         RESET session_replication_role";
+    sqlx::raw_sql(times).execute(&database.pool).await.unwrap();
     assert_eq!(database.admin().retry(id).await.unwrap(), RetryOutcome::Stored);
     let (after, position) = arrived(&database, &position).await;
     assert_eq!(after, [id]);

@@ -82,6 +82,8 @@ def cef(path):
         for key, after in zip(keys, keys[1:] + [None]):
             value = header[7][key.end() : after.start() if after else None]
             assert not re.search(r"(?<!\\)(?:\\\\)*=", value), value
+            # Names of the standard that mean the same: `rt` is deviceReceiptTime.
+            assert key[1] not in found and key[1] != "deviceReceiptTime", line
             found[key[1]] = undo(value)
         compare(found, events[found["externalId"]], ("suser", "outcome"))
         assert found.get("act", "") == events[found["externalId"]]["event_type"]

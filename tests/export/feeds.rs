@@ -153,6 +153,61 @@ async fn metrics_tell_what_is_sent_and_how_far_it_is_behind() {
     assert_eq!(running.terminate(), 0);
 }
 
+/// How far a feed is behind, as its metrics tell.
+fn behind(address: &str) -> f64 {
+    let text = get(address);
+    let line = text.lines().find(|line| line.starts_with("audit_feed_lag_seconds{")).unwrap();
+    line.rsplit_once(' ').unwrap().1.parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_feed_that_stands_still_is_seen_to_fall_behind() {
+    let mut cluster = Cluster::start(Config::default());
+    let database = Database::migrated_in(&cluster).await;
+    let answers = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let (yes, no) = (std::sync::Arc::clone(&answers), std::sync::Arc::clone(&answers));
+    let endpoint = Endpoint::start(move |_| match yes.load(std::sync::atomic::Ordering::Relaxed) {
+        true => Some((200, "", Vec::new())),
+        false => Some((503, "", Vec::new())),
+    })
+    .await;
+    let answer = |does: bool| no.store(does, std::sync::atomic::Ordering::Relaxed);
+    let to = format!("http://127.0.0.1:{}/", endpoint.port);
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let address = format!("127.0.0.1:{port}");
+    let arguments = ["forward", "--to", &to, "--from", "beginning", "--name", "siem", "--metrics", address.as_str()];
+    let running = Running::start(&database, &arguments);
+    record(&database, 1).await;
+    eventually("it is sent", async || sent(&database).await == 1).await;
+    eventually("it is not behind", async || behind(&address) < 0.1).await;
+    // The target is away.
+    answer(false);
+    record(&database, 1).await;
+    eventually("it falls behind", async || behind(&address) > 4.0).await;
+    let (_, text) = run(&database, &["status"]);
+    assert!(text.contains("behind by 1 event, ") && text.contains("waits: 503"), "{text}");
+    answer(true);
+    eventually("it catches up", async || behind(&address) < 0.1).await;
+    // The feed is paused.
+    assert_eq!(run(&database, &["feed", "pause", "siem"]).0, 0);
+    eventually("it waits", async || {
+        database.count("SELECT count(*) FROM audit_feeds WHERE waits_for = 'paused'").await == 1
+    })
+    .await;
+    record(&database, 1).await;
+    eventually("it falls behind", async || behind(&address) > 4.0).await;
+    let (_, text) = run(&database, &["status"]);
+    assert!(text.contains("behind by 1 event, ") && text.contains(", paused"), "{text}");
+    assert_eq!(run(&database, &["feed", "resume", "siem"]).0, 0);
+    eventually("it catches up", async || behind(&address) < 0.1).await;
+    // The database is away.
+    cluster.kill();
+    eventually("it falls behind", async || behind(&address) > 4.0).await;
+    cluster.up();
+    eventually("it catches up", async || behind(&address) < 0.1).await;
+    assert_eq!(running.terminate(), 0);
+}
+
 #[tokio::test]
 async fn a_cursor_file_has_a_follower_go_on() {
     let database = Database::new().await;
@@ -184,4 +239,37 @@ async fn a_cursor_file_has_a_follower_go_on() {
     std::fs::write(&cursor, "nonsense").unwrap();
     let (code, text) = run(&database, &["events", "--follow", "--cursor", cursor.to_str().unwrap()]);
     assert!(code == 2 && text.contains("invalid position"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_on_a_standby_misses_nothing_before_and_after_its_promotion() {
+    let primary = Cluster::start(Config::default());
+    let database = Database::migrated_in(&primary).await;
+    record(&database, 4).await;
+    let standby = primary.standby();
+    let copy = Database::at(&database.url.replace(&format!(":{}/", primary.port()), &format!(":{}/", standby.port())));
+    let lineage = "SELECT audit_lineage()";
+    let of_primary: String = sqlx::query_scalar(lineage).fetch_one(&database.pool).await.unwrap();
+    let of_standby: String = sqlx::query_scalar(lineage).fetch_one(&copy.pool).await.unwrap();
+    assert_eq!(of_primary, of_standby);
+    let cursor = database.journals.path().join("cursor");
+    let position = audit_runtime::feed::Position::beginning();
+    std::fs::write(&cursor, format!("{position}\n")).unwrap();
+    let follow = || {
+        let mut command = crate::command(&copy, &["events", "--follow", "--output", "ndjson", "--cursor"]);
+        command.arg(&cursor).stdout(std::process::Stdio::piped()).spawn().unwrap()
+    };
+    let (all, behind) = crate::arrived(&database, &position).await;
+    let mut child = follow();
+    let has_come = |behind: &str| std::fs::read_to_string(&cursor).unwrap().trim_end() == behind;
+    tests::wait::until("it prints them", || has_come(&behind.to_string()).then_some(()));
+    record(&database, 3).await;
+    let (more, behind) = crate::arrived(&database, &behind).await;
+    assert_eq!((all.len(), more.len()), (4, 3));
+    tests::wait::until("it goes on", || has_come(&behind.to_string()).then_some(()));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    standby.promote().await;
+    record(&copy, 2).await;
+    assert_eq!(crate::arrived(&copy, &behind).await.0.len(), 2);
 }

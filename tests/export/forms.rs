@@ -112,6 +112,25 @@ async fn cef_and_leef_are_parsed_back_by_others() {
     }
 }
 
+/// "ArcSight Common Event Format (CEF) Implementation Standard": `src` is an IPv4 address, `c6a2` the IPv6
+/// address of the source.
+#[tokio::test]
+async fn cef_has_an_address_of_each_kind_where_the_standard_has_it() {
+    let database = Database::new().await;
+    let audit = database.audit().start().unwrap();
+    for ip in ["10.0.0.7", "2001:db8::7", "::ffff:10.0.0.8"] {
+        let _inside = audit_runtime::Context::new().attribute("ip", ip).enter();
+        audit.record(audit_runtime::Event::new("order.made")).unwrap();
+    }
+    audit.shutdown(crate::LONG).await.unwrap();
+    let text = std::fs::read_to_string(sent(&database, "cef", &[]).await).unwrap();
+    for part in [" src=10.0.0.7 ", " src=10.0.0.8 ", " c6a2=2001:db8::7 ", " c6a2Label=Source IPv6 Address"] {
+        assert_eq!(text.matches(part).count(), 1, "{part}: {text}");
+    }
+    assert_eq!(text.matches(" src=").count(), 2, "{text}");
+    assert_eq!((text.matches("|rt=").count(), text.matches("deviceReceiptTime").count()), (3, 0), "{text}");
+}
+
 #[tokio::test]
 async fn every_field_is_in_every_form() {
     let database = hostile_database().await;
@@ -182,6 +201,8 @@ async fn cells_of_csv_are_no_formulas_unless_they_are_to_be() {
         .records()
         .flat_map(|record| record.unwrap().iter().map(str::to_owned).collect::<Vec<_>>())
         .collect();
+    let records = std::fs::read_to_string(&file).unwrap().lines().count() - 1;
+    assert_eq!(records, crate::stored(&database).await.len(), "a record is one line");
     let begins = |cell: &&String| cell.starts_with(['=', '+', '@', '\t', '\r']);
     assert_eq!(cells.iter().filter(begins).collect::<Vec<_>>(), Vec::<&String>::new());
     let raw = database.journals.path().join("raw.csv");

@@ -5,10 +5,14 @@
 mod arrivals;
 mod endpoint;
 mod feeds;
+mod forged;
 mod forms;
 mod hostile;
 mod proven;
 mod receivers;
+mod refused;
+mod silence;
+mod syslog;
 mod targets;
 
 use audit_runtime::feed::{Arrivals, Position};

@@ -2,6 +2,7 @@
 
 use crate::{call, forward, record, run, submit};
 use audit_runtime::evidence::SigningKey;
+use serde_json::{Value, json};
 use std::path::Path;
 use tests::Database;
 
@@ -131,10 +132,93 @@ async fn metadata_states_its_digest_and_personal_values_stay_encrypted() {
         let file = database.journals.path().join(level);
         assert_eq!(forward(&database, file.to_str().unwrap(), &["--level", level]).0, 0);
         assert!(!std::fs::read_to_string(&file).unwrap().contains("ada@example.com"));
-        let (code, text) = run(
-            &database,
-            &["verify", "--feed", file.to_str().unwrap(), "--checkpoint", &kept, "--public-key", &public],
-        );
+        let arguments = ["verify", "--feed", file.to_str().unwrap(), "--checkpoint", &kept, "--public-key", &public];
+        let (code, text) = run(&database, &[&arguments[..], &["--level", level]].concat());
         assert!(code == 0 && text.contains(expected), "{text}");
+    }
+}
+
+/// The line in its form, with these members of the event and of its evidence in place of others.
+fn forged(form: &str, line: &str, event: &[(&str, Value)], evidence: &[(&str, Value)]) -> String {
+    let mut whole: Value = serde_json::from_str(line).unwrap();
+    let mut set = |pointer: &str, pairs: &[(&str, Value)]| {
+        let object = whole.pointer_mut(pointer).unwrap().as_object_mut().unwrap();
+        for (name, value) in pairs {
+            match value {
+                Value::Null => object.remove(*name),
+                value => object.insert((*name).to_owned(), value.clone()),
+            };
+        }
+    };
+    let (events, proofs) = match form {
+        "ocsf" => ("/unmapped/event", "/unmapped/audit"),
+        "ecs" => ("/audit_trail/event", "/audit_trail"),
+        "cloudevents" => ("", ""),
+        _ => ("", "/audit"),
+    };
+    set(events, event);
+    set(proofs, evidence);
+    whole.to_string()
+}
+
+#[tokio::test]
+async fn a_copy_cannot_say_of_itself_that_its_digest_is_not_to_be_computed() {
+    let database = Database::new().await;
+    call(&database, || {
+        let _ = submit(7, 10.0);
+    })
+    .await;
+    let key = SigningKey::generate("audit.example.com/desk").unwrap();
+    let kept = checkpoint(&database, &key, "kept").await;
+    let public = key.public().to_string();
+    let written = database.journals.path().join("forged");
+    let verify = |text: &str, level: &[&str]| {
+        std::fs::write(&written, text).unwrap();
+        let arguments = ["verify", "--feed", written.to_str().unwrap(), "--checkpoint", &kept, "--public-key", &public];
+        run(&database, &[&arguments[..], level].concat())
+    };
+    let metadata = &["--level", "metadata"][..];
+    let level = ("level", Value::from("metadata"));
+    for form in ["ndjson", "cloudevents", "ocsf", "ecs"] {
+        let sent = |level: &str| {
+            let file = database.journals.path().join(format!("{form}.{level}"));
+            assert_eq!(forward(&database, file.to_str().unwrap(), &["--form", form, "--level", level]).0, 0);
+            std::fs::read_to_string(file).unwrap()
+        };
+        let (full, bare) = (sent("full"), sent("metadata"));
+        let data = || ("data", json!({"price": 1}));
+        let forgeries = [
+            forged(form, &full, &[("actor", "user:eve".into()), data()], std::slice::from_ref(&level)),
+            forged(form, &full, &[("actor", "user:eve".into()), data()], &[("level", true.into())]),
+            forged(form, &full, &[("actor", "user:eve".into()), ("data", json!({}))], std::slice::from_ref(&level)),
+        ];
+        for forgery in &forgeries {
+            let wrapped = [
+                forgery.clone(),
+                json!({"_source": serde_json::from_str::<Value>(forgery).unwrap()}).to_string(),
+                json!({"result": {"_raw": forgery}}).to_string(),
+            ];
+            for text in wrapped {
+                let (code, said) = verify(&text, &[]);
+                assert!(code == 1 && said.contains("1 altered") && said.contains("--level metadata"), "{form}: {said}");
+            }
+        }
+        assert_eq!(verify(&bare, &[]).0, 1, "{form}: nobody said that the data is left out");
+        // Who says so gets what was sent, with its digest, and nothing besides.
+        let (code, said) = verify(&bare, metadata);
+        assert!(code == 0 && said.contains("1 stated by their digest alone"), "{form}: {said}");
+        let (code, said) = verify(&full, metadata);
+        assert!(code == 0 && said.contains("1 event proven"), "{form}: {said}");
+        let context = if form == "cloudevents" { json!("{\"ip\":\"10.0.0.7\"}") } else { json!({"ip": "10.0.0.7"}) };
+        for (text, part) in [
+            (forged(form, &bare, &[data()], &[]), "it has data or a context"),
+            (forged(form, &bare, &[("context", context)], &[]), "it has data or a context"),
+            (forged(form, &bare, &[], &[("leaf", Value::Null)]), "it states no digest"),
+            (forged(form, &bare, &[], &[("leaf", "00".into())]), "not the one that was sealed"),
+            (forged(form, &bare, &[], &[("level", Value::Null)]), "the copy is not what was sealed"),
+        ] {
+            let (code, said) = verify(&text, metadata);
+            assert!(code == 1 && said.contains(part), "{form}: {part}: {said}");
+        }
     }
 }

@@ -148,6 +148,19 @@ async fn otlp_records_have_every_field_and_partial_success_is_heeded() {
     assert!(good.time_unix_nano > 1_700_000_000_000_000_000);
 }
 
+#[tokio::test]
+async fn an_answer_without_end_is_not_read_to_its_end() {
+    let database = Database::new().await;
+    record(&database, 1).await;
+    let endpoint = Endpoint::start(|_| Some((200, "", vec![b' '; 64 << 20]))).await;
+    let token = secret_file(database.journals.path(), "token", "abc");
+    for kind in ["otlp", "splunk"] {
+        let to = format!("{kind}+http://127.0.0.1:{}", endpoint.port);
+        let (code, text) = forward(&database, &to, &["--token", &token]);
+        assert!(code == 1 && text.contains("longer than 1 MiB"), "{kind}: {text}");
+    }
+}
+
 fn text_of(record: &opentelemetry_proto::tonic::logs::v1::LogRecord, key: &str) -> String {
     let pair = record.attributes.iter().find(|pair| pair.key == key);
     match pair.and_then(|pair| pair.value.as_ref()?.value.as_ref()) {

@@ -2,6 +2,7 @@
 
 use crate::endpoint::Endpoint;
 use crate::{forward, ids, lines, record, run, sorted, stored};
+use audit_runtime::sqlx;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use std::fs;
@@ -84,13 +85,44 @@ async fn a_full_disk_is_waited_for_and_no_half_line_stays() {
     }
     audit.shutdown(crate::LONG).await.unwrap();
     let file = disk.path().join("events");
-    let (code, text) = forward(&database, file.to_str().unwrap(), &[]);
-    assert_eq!(code, 1, "{text}");
-    assert!(text.contains("No space left on device") && text.contains("run it again"), "{text}");
-    fs::remove_file(&file).unwrap();
-    let elsewhere = database.journals.path().join("events");
-    assert_eq!(forward(&database, elsewhere.to_str().unwrap(), &["--name", file.to_str().unwrap()]).0, 0);
-    assert_eq!(ids(&lines(&elsewhere)), stored(&database).await, "nothing was taken before");
+    // What was there before stays.
+    fs::write(&file, "{\"id\": 0}\n").unwrap();
+    for _ in 0..2 {
+        let (code, text) = forward(&database, file.to_str().unwrap(), &[]);
+        assert_eq!(code, 1, "{text}");
+        assert!(text.contains("No space left on device") && text.contains("run it again"), "{text}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), "{\"id\": 0}\n", "nothing is taken, and nothing in the way");
+    }
+    disk.resize(8 << 20);
+    assert_eq!(forward(&database, file.to_str().unwrap(), &[]).0, 0);
+    assert_eq!(ids(&lines(&file)[1..]), stored(&database).await, "each once");
+}
+
+#[tokio::test]
+async fn a_disk_that_fills_while_files_are_rotated_has_no_event_twice() {
+    let Some(disk) = tests::SmallDisk::mount(5 << 19) else { return };
+    let database = Database::new().await;
+    let audit = database.audit().start().unwrap();
+    for _ in 0..400 {
+        audit
+            .record(audit_runtime::Event::new("note.made").data(&serde_json::json!({"text": "x".repeat(10_000)})))
+            .unwrap();
+    }
+    audit.shutdown(crate::LONG).await.unwrap();
+    let file = disk.path().join("events");
+    let arguments = ["forward", "--to", file.to_str().unwrap(), "--from", "beginning", "--rotate", "1"];
+    let running = crate::Running::start(&database, &arguments);
+    let full = "SELECT count(*) FROM audit_feeds WHERE waits_for LIKE '%No space left%'";
+    tests::eventually("the disk is full", async || database.count(full).await == 1).await;
+    disk.resize(16 << 20);
+    tests::eventually("all are sent", async || {
+        database.count("SELECT sum(sent)::bigint FROM audit_feeds").await == 400
+    })
+    .await;
+    assert_eq!(running.terminate(), 0);
+    let files = fs::read_dir(disk.path()).unwrap().map(|entry| entry.unwrap().path());
+    let all: Vec<_> = files.flat_map(|file| lines(&file)).collect();
+    assert_eq!(ids(&all), stored(&database).await);
 }
 
 #[tokio::test]
@@ -107,7 +139,7 @@ async fn an_endpoint_that_fails_gets_the_same_request_again() {
     .await;
     let to = format!("http://127.0.0.1:{}/in?x=1", endpoint.port);
     let token = secret_file(database.journals.path(), "token", "abc123");
-    let arguments = ["forward", "--to", &to, "--from", "beginning", "--token", &token];
+    let arguments = ["forward", "--to", &to, "--from", "beginning", "--token", &token, "--name", "siem"];
     let mut running = crate::Running::start(&database, &arguments);
     tests::eventually("it is taken", async || endpoint.requests().len() >= 4).await;
     tests::eventually("it is saved", async || {
@@ -123,43 +155,6 @@ async fn an_endpoint_that_fails_gets_the_same_request_again() {
     assert_eq!(first.headers["content-encoding"], "gzip");
     assert_eq!(first.headers["content-type"], "application/x-ndjson");
     assert_eq!(requests[3].text().lines().count(), 5);
-}
-
-#[tokio::test]
-async fn an_event_that_is_refused_is_set_aside_and_the_others_go_on() {
-    let database = Database::new().await;
-    record(&database, 40).await;
-    let audit = database.audit().start().unwrap();
-    audit.record(audit_runtime::Event::new("order.odd")).unwrap();
-    audit.shutdown(crate::LONG).await.unwrap();
-    record(&database, 40).await;
-    let endpoint = Endpoint::start(|request| match request.text().contains("order.odd") {
-        true => Some((400, "", b"no such type".to_vec())),
-        false => Some((200, "", Vec::new())),
-    })
-    .await;
-    let to = format!("http://127.0.0.1:{}/", endpoint.port);
-    let (code, text) = forward(&database, &to, &["--name", "siem"]);
-    assert_eq!(code, 1, "{text}");
-    assert!(text.contains("80 events sent, 1 event set aside") && text.contains("no such type"), "{text}");
-    let (code, text) = run(&database, &["feed", "refused", "siem", "--output", "json"]);
-    let refused: serde_json::Value = serde_json::from_str(&text).unwrap();
-    assert_eq!((code, refused.as_array().unwrap().len()), (0, 1), "{text}");
-    assert!(refused[0]["error"].as_str().unwrap().contains("400"), "{text}");
-    assert_eq!(forward(&database, &to, &["--name", "siem"]).1, "audit-trail: 0 events sent, 0 events set aside\n");
-}
-
-#[tokio::test]
-async fn an_endpoint_that_refuses_every_event_is_waited_for() {
-    let database = Database::new().await;
-    record(&database, 60).await;
-    let endpoint = Endpoint::start(|_| Some((400, "", b"wrong tenant".to_vec()))).await;
-    let to = format!("http://127.0.0.1:{}/", endpoint.port);
-    let (code, text) = forward(&database, &to, &["--name", "siem"]);
-    assert_eq!(code, 1, "{text}");
-    assert!(text.contains("refuses every event") && text.contains("wrong tenant"), "{text}");
-    assert_eq!(database.count("SELECT count(*) FROM audit_set_aside").await, 0);
-    assert_eq!(database.count("SELECT sent FROM audit_feeds").await, 0);
 }
 
 #[tokio::test]
@@ -214,13 +209,50 @@ async fn a_command_takes_events_by_its_exit_status() {
 async fn a_slow_target_is_given_up_after_its_limit() {
     let database = Database::new().await;
     record(&database, 1).await;
-    let (code, text) = forward(&database, "| sleep 60", &["--timeout", "1"]);
+    let (code, text) = forward(&database, "| sleep 60", &["--timeout", "1", "--name", "slow"]);
     assert_eq!(code, 1);
     assert!(text.contains("did not end within 1 s"), "{text}");
     // Nobody listens.
     let (code, text) = forward(&database, "http://127.0.0.1:1/", &[]);
     assert_eq!(code, 1);
     assert!(text.contains("no connection") && text.contains("refused"), "{text}");
+}
+
+/// Waits until a process has ended, whose id a command wrote to a file.
+fn ends(path: &std::path::Path) {
+    let id = fs::read_to_string(path).unwrap();
+    // One that nobody has waited for yet has no command line.
+    tests::wait::until("the process ends", || {
+        let line = fs::read(format!("/proc/{}/cmdline", id.trim())).unwrap_or_default();
+        line.is_empty().then_some(())
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_command_is_killed_with_all_that_it_started() {
+    let database = Database::new().await;
+    record(&database, 1).await;
+    let path = database.journals.path().join("id");
+    // A pipeline whose first command hangs: the shell waits for both.
+    let hangs =
+        |more: &str| format!("| sh -c 'echo $$ > {0}.new; mv {0}.new {0}; exec sleep 600' | cat{more}", path.display());
+    let (code, text) = forward(&database, &hangs("; true"), &["--timeout", "2", "--name", "late"]);
+    assert!(code == 1 && text.contains("did not end within 2 s"), "{text}");
+    ends(&path);
+    // The command fails, and leaves a process behind, which no stream holds.
+    let fails = format!("| sleep 600 > /dev/null 2>&1 & echo $! > {}; exit 3", path.display());
+    let (code, text) = forward(&database, &fails, &["--name", "fails"]);
+    assert!(code == 1 && text.contains("exit status: 3"), "{text}");
+    ends(&path);
+    // The feed ends while the command runs.
+    fs::remove_file(&path).unwrap();
+    let to = hangs("; true");
+    let arguments = ["forward", "--to", &to, "--from", "beginning", "--name", "ends", "--timeout", "600"];
+    let running = crate::Running::start(&database, &arguments);
+    tests::eventually("the command runs", async || path.exists()).await;
+    assert_eq!(running.terminate(), 0);
+    ends(&path);
 }
 
 #[tokio::test]
@@ -258,6 +290,32 @@ async fn what_cannot_be_meant_is_refused_before_anything_is_sent() {
         assert!(text.contains(part), "{arguments:?}: {text}");
     }
     assert_eq!(database.count("SELECT count(*) FROM audit_feeds").await, 0);
+}
+
+#[tokio::test]
+async fn a_target_with_a_secret_needs_a_name_and_is_shown_without_it() {
+    let database = Database::new().await;
+    record(&database, 2).await;
+    let endpoint = Endpoint::taking().await;
+    for (to, shown) in [
+        (format!("http://127.0.0.1:{}/in?token=s3cret", endpoint.port), "/in?.."),
+        ("| test s3cret && cat > /dev/null".to_owned(), "| test .."),
+        ("| TOKEN=s3cret cat > /dev/null".to_owned(), "| .."),
+    ] {
+        let (code, text) = forward(&database, &to, &[]);
+        assert!(code == 2 && text.contains("give --name NAME") && text.contains(shown), "{text}");
+        assert!(!text.contains("s3cret"), "{text}");
+        // A feed that an older version named by its target goes on by that name.
+        let old = "INSERT INTO audit_feeds (name, target, form, position) SELECT $1, $1, 'ndjson', position FROM audit_feeds WHERE name = 'whole'";
+        assert_eq!(forward(&database, "-", &["--name", "whole"]).0, 0);
+        sqlx::query(old).bind(&to).execute(&database.pool).await.unwrap();
+        let (code, text) = forward(&database, &to, &["--name", &to]);
+        assert!(code == 0 && text.contains("0 events sent"), "{text}");
+        let (code, text) = forward(&database, &to, &["--name", shown]);
+        assert!(code == 0 && text.contains("2 events sent"), "{text}");
+    }
+    let leaks = "SELECT count(*) FROM audit_feeds WHERE target LIKE '%s3cret%'";
+    assert_eq!(database.count(leaks).await, 0);
 }
 
 #[tokio::test]

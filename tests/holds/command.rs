@@ -4,13 +4,13 @@ use crate::scene::{Scene, last_month, middle};
 use std::process::{Command, Output};
 use tests::examples::audit_trail;
 
-struct Ran {
-    code: i32,
-    stdout: String,
-    stderr: String,
+pub struct Ran {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
 }
 
-fn run(scene: &Scene, arguments: &[&str]) -> Ran {
+pub fn run(scene: &Scene, arguments: &[&str]) -> Ran {
     run_at(&scene.database.url, arguments)
 }
 
@@ -203,6 +203,43 @@ async fn a_file_of_rules_is_planned_then_applied_and_a_second_run_does_nothing()
     assert_eq!(run(&scene, &["verify"]).code, 0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_condition_that_looks_like_a_pattern_is_refused_unless_it_is_meant() {
+    let scene = Scene::new().await;
+    let all = scene.count("true").await;
+    for arguments in [
+        &["prune", "--before", "2020-01-01", "--tenant", "acme*"][..],
+        &["prune", "--before", "2020-01-01", "--entity-type", "ord?r"],
+        &["prune", "--before", "2020-01-01", "--entity", "order:*"],
+        &["prune", "--before", "2020-01-01", "--hold", "order:4*"],
+        &["prune", "--before", "2020-01-01", "--event", "order.?"],
+        &["hold", "add", "order:*", "--reason", "case 17"],
+        &["hold", "add", "*:4", "--reason", "case 17"],
+        &["hold", "add", "--actor", "legal:*", "--reason", "case 17"],
+        &["hold", "add", "--tenant", "acme-?", "--reason", "case 17"],
+        &["hold", "add", "--event", "order.?", "--reason", "case 17"],
+    ] {
+        let ran = run(&scene, arguments);
+        assert!(
+            ran.code == 2 && ran.stderr.contains("and --literal if"),
+            "{arguments:?}: {}{}",
+            ran.stdout,
+            ran.stderr
+        );
+    }
+    assert!(scene.holds().await.is_empty());
+    let audit = scene.database.audit().start().unwrap();
+    for key in ["a*b", "aXb"] {
+        audit.record(audit_runtime::Event::new("part.made").entity("part", key)).unwrap();
+    }
+    audit.shutdown(std::time::Duration::from_secs(60)).await.unwrap();
+    let added = run(&scene, &["hold", "add", "part:a*b", "--literal", "--reason", "case 17"]);
+    assert!(added.code == 0 && added.stdout.contains("part:a*b  held  1 event"), "{}{}", added.stdout, added.stderr);
+    let none = run(&scene, &["prune", "--before", "2020-01-01", "--entity", "part:a*b", "--literal"]);
+    assert_eq!(none.code, 0, "{}", none.stderr);
+    assert_eq!(scene.count("true").await, all + 2);
+}
+
 #[test]
 fn a_mistake_in_a_file_of_rules_is_named_without_a_database() {
     let directory = tempfile::tempdir().unwrap();
@@ -212,6 +249,10 @@ fn a_mistake_in_a_file_of_rules_is_named_without_a_database() {
         ("[[rule]]\nkeep = \"1 day\"\nevnt = \"x\"", "line 3: unknown field `evnt`"),
         ("[[rule]]\nevent = \"x\"\nkeep = \"90\"", "line 3: invalid period \"90\""),
         ("", "line 1: it has no rule"),
+        (
+            "[[rule]]\nkeep = \"forever\"\nactor = \"legal:*\"",
+            "line 3: actor \"legal:*\" is compared as a whole, and only event has `*`",
+        ),
     ] {
         std::fs::write(&file, text).unwrap();
         let ran = run_at("postgres://127.0.0.1:1/x", &["retain", path, "--apply"]);

@@ -6,6 +6,7 @@ mod add;
 mod archives;
 mod command;
 mod deletions;
+mod feeds;
 mod filters;
 mod forget;
 mod interrupted;

@@ -19,7 +19,8 @@ impl Admin {
     /// `audit.pruned` name the [`actor`](Self::actor).
     ///
     /// # Errors
-    /// The trail differs from its seals, the archive cannot be written, or a hold was added meanwhile.
+    /// The trail differs from its seals, the archive cannot be written, or a hold was added meanwhile. A
+    /// [feed](crate::feed) has not sent all rows that would go.
     /// The database cannot be reached, or refuses the role, which has to own the tables. Rows that
     /// were pruned until then stay so, and their events report it.
     pub async fn prune(

@@ -20,7 +20,8 @@ pub struct EventCopy<'a> {
     pub batch_id: Uuid,
     /// Its digest as hexadecimal, if the copy states it.
     pub leaf: Option<&'a str>,
-    /// Whether the copy has all fields, so that its digest can be computed.
+    /// Whether the event was sent with its data and context, so that its digest is computed. The caller
+    /// knows that, and never the copy, which may be changed.
     pub is_whole: bool,
 }
 
@@ -30,7 +31,8 @@ pub struct EventCopy<'a> {
 pub enum CopyCheck {
     /// The copy is what was sealed, and the checkpoint covers it.
     Proven,
-    /// The copy states the digest that was sealed, and lacks the fields to compute it.
+    /// The copy states the digest that was sealed, and has no data and no context to compute it from. Its
+    /// further fields are not proven.
     Stated,
     /// The copy is what was sealed, and no checkpoint covers it: the reason is in the text.
     NotCovered(String),
@@ -115,6 +117,10 @@ fn judge(batch: &Loaded, copy: &EventCopy<'_>) -> CopyCheck {
     if !copy.is_whole {
         return match batch.failure() {
             Some(why) => CopyCheck::Altered(why),
+            None if copy.leaf.is_none() => CopyCheck::Altered("it states no digest".into()),
+            None if !row.is_bare() => {
+                CopyCheck::Altered("it has data or a context, and was to be sent without them".into())
+            }
             None => CopyCheck::Stated,
         };
     }

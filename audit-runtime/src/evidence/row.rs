@@ -60,6 +60,12 @@ impl EventRow {
         self.created_at.parse().ok()
     }
 
+    /// Whether it has an empty object as its data, and no context.
+    pub(super) fn is_bare(&self) -> bool {
+        let data: String = self.data.get().split_ascii_whitespace().collect();
+        data == "{}" && self.context.is_none()
+    }
+
     /// Returns the batch that brought it, if it came with one.
     pub(crate) fn batch_id(&self) -> Option<Uuid> {
         self.batch_id

@@ -3,7 +3,7 @@
 use super::position::Position;
 use super::start::Start;
 use crate::event::Timestamp;
-use crate::postgres::DatabaseError;
+use crate::postgres::{DatabaseError, session};
 use sqlx::Connection;
 use sqlx::FromRow;
 use sqlx::postgres::{PgConnection, PgPool};
@@ -141,7 +141,7 @@ impl Feeds {
     /// # Errors
     /// Another process runs the feed, or the database cannot be reached or does not allow it.
     pub async fn open(&self, feed: &NewFeed) -> Result<OpenFeed, FeedError> {
-        let mut connection = self.pool.acquire().await?.detach();
+        let mut connection = session::own(&self.pool).await?;
         let is_ours: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtextextended('audit-feed:' || $1, 0))")
             .bind(&feed.name)
             .fetch_one(&mut connection)
@@ -153,7 +153,8 @@ impl Feeds {
         let begin = Position::find(&mut connection, feed.start).await?;
         sqlx::query(
             "INSERT INTO audit_feeds (name, target, form, conditions, position) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (name) \
-             DO UPDATE SET target = excluded.target, form = excluded.form, conditions = excluded.conditions, waits_for = NULL",
+             DO UPDATE SET target = excluded.target, form = excluded.form, conditions = excluded.conditions, waits_for = NULL, \
+             has_taken = audit_feeds.has_taken AND audit_feeds.target = excluded.target AND audit_feeds.form = excluded.form",
         )
         .bind(&feed.name)
         .bind(&feed.target)
@@ -162,13 +163,13 @@ impl Feeds {
         .bind(begin.to_string())
         .execute(&mut connection)
         .await?;
-        let (position, is_paused): (String, bool) =
-            sqlx::query_as("SELECT position, paused FROM audit_feeds WHERE name = $1")
+        let (position, is_paused, has_taken): (String, bool, bool) =
+            sqlx::query_as("SELECT position, paused, has_taken FROM audit_feeds WHERE name = $1")
                 .bind(&feed.name)
                 .fetch_one(&mut connection)
                 .await?;
         let position = position.parse().map_err(|_| FeedError::Position(feed.name.clone()))?;
-        Ok(OpenFeed { connection, name: feed.name.clone(), position, is_paused, waits_for: None })
+        Ok(OpenFeed { connection, name: feed.name.clone(), position, is_paused, has_taken, waits_for: None })
     }
 
     /// Has a feed wait, or go on.
@@ -236,6 +237,7 @@ pub struct OpenFeed {
     name: String,
     position: Position,
     is_paused: bool,
+    has_taken: bool,
     waits_for: Option<String>,
 }
 
@@ -252,6 +254,12 @@ impl OpenFeed {
         self.is_paused
     }
 
+    /// Returns whether this target has ever taken an event in this form.
+    #[must_use]
+    pub fn has_taken(&self) -> bool {
+        self.has_taken
+    }
+
     /// Saves that the target has all events up to a position, except those that it refused.
     ///
     /// # Errors
@@ -259,8 +267,8 @@ impl OpenFeed {
     pub async fn save(&mut self, position: &Position, sent: u64, refused: &[SetAside]) -> Result<(), FeedError> {
         let mut transaction = self.connection.begin().await?;
         let paused: Option<bool> = sqlx::query_scalar(
-            "UPDATE audit_feeds SET position = $3, sent = sent + $4, set_aside = set_aside + $5, moved_at = now(), waits_for = NULL \
-             WHERE name = $1 AND position = $2 RETURNING paused",
+            "UPDATE audit_feeds SET position = $3, sent = sent + $4, set_aside = set_aside + $5, moved_at = now(), waits_for = NULL, \
+             has_taken = has_taken OR $4 > 0 WHERE name = $1 AND position = $2 RETURNING paused",
         )
         .bind(&self.name)
         .bind(self.position.to_string())
@@ -286,6 +294,7 @@ impl OpenFeed {
         transaction.commit().await?;
         self.position = position.clone();
         self.is_paused = paused;
+        self.has_taken |= sent > 0;
         self.waits_for = None;
         Ok(())
     }

@@ -19,6 +19,8 @@ mod lag;
 mod position;
 mod rows;
 mod start;
+#[cfg(feature = "evidence")]
+mod unsent;
 
 pub use arrivals::{Arrivals, Portion};
 pub use arrived::{Arrived, Leaf};
@@ -26,3 +28,5 @@ pub use feeds::{FeedError, FeedState, Feeds, NewFeed, OpenFeed, SetAside};
 pub use lag::Lag;
 pub use position::{Position, PositionError};
 pub use start::Start;
+#[cfg(feature = "evidence")]
+pub(crate) use unsent::{Last, Progressed};

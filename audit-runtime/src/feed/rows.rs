@@ -11,7 +11,7 @@ use crate::trail::row::stored_columns;
 use futures_util::TryStreamExt;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{FromRow, Postgres, QueryBuilder, Row};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 /// The events that were read at once.
@@ -128,6 +128,14 @@ async fn leaves(connection: &mut PgConnection, group: &Group<'_>) -> Result<Leav
     Ok(Leaves(rows.into_iter().map(|(id, leaves)| (id, leaves.map(of).unwrap_or_default())).collect()))
 }
 
+/// The rows that were read, by their batch.
+#[derive(Default)]
+struct Found {
+    events: HashMap<Uuid, Vec<TrailEvent>>,
+    bytes: usize,
+    count: usize,
+}
+
 /// Reads rows by their batch, or nothing if there are more bytes than the budget allows.
 async fn rows(
     connection: &mut PgConnection,
@@ -136,8 +144,28 @@ async fn rows(
     filter: &EventFilter,
     budget: usize,
 ) -> Result<Option<HashMap<Uuid, Vec<TrailEvent>>>, sqlx::Error> {
+    let (mut found, times) = (Found::default(), times(group.entries));
+    let is_inside = times.map(|times| ("", times));
+    if !found.read(connection, query(group, leaves, filter, is_inside), group, budget).await? {
+        return Ok(None);
+    }
+    // The times spare a look into every partition. A batch may state others than its rows have.
+    let is_outside = times.filter(|_| !found.has(leaves)).map(|times| ("NOT ", times));
+    if is_outside.is_some() && !found.read(connection, query(group, leaves, filter, is_outside), group, budget).await? {
+        return Ok(None);
+    }
+    Ok(Some(found.events))
+}
+
+/// Selects the rows of a group that match a filter, and that begin between two times, or do not.
+fn query(
+    group: &Group<'_>,
+    leaves: &Leaves,
+    filter: &EventFilter,
+    times: Option<(&str, (Timestamp, Timestamp))>,
+) -> QueryBuilder<Postgres> {
     let mut query = QueryBuilder::<Postgres>::new(concat!("SELECT ", stored_columns!(), " FROM audit_events e WHERE "));
-    let [first, ..] = group.entries else { return Ok(Some(HashMap::new())) };
+    let first = &group.entries[0];
     if first.is_late {
         query.push("batch_id IS NULL AND (created_at, id) IN (SELECT l.created_at, l.event_id FROM audit_late l WHERE l.batch_id = ");
         query.push_bind(first.batch_id).push(") AND id = ANY (").push_bind(leaves.ids()).push(")");
@@ -149,30 +177,52 @@ async fn rows(
             query.push(" AND id = ANY (").push_bind(leaves.ids()).push(")");
         }
     }
-    if let Some((since, until)) = times(group.entries) {
-        query.push(" AND created_at >= ").push_bind(since).push(" AND created_at <= ").push_bind(until);
+    if let Some((is, (since, until))) = times {
+        query.push(" AND ").push(is).push("(created_at >= ").push_bind(since);
+        query.push(" AND created_at <= ").push_bind(until).push(")");
     }
     query.push(" AND ");
     filter.matching(&mut query);
-    let mut found: HashMap<Uuid, Vec<TrailEvent>> = HashMap::new();
-    let mut rows = query.build().persistent(false).fetch(connection);
-    let (mut bytes, mut count) = (0, 0_usize);
-    while let Some(row) = rows.try_next().await? {
-        bytes += size(&row);
-        count += 1;
-        // One event that is larger has to be read all the same.
-        if bytes > budget && count > 1 {
-            return Ok(None);
-        }
-        let event = TrailEvent::from_row(&row)?;
-        found.entry(event.batch_id.unwrap_or(first.batch_id)).or_default().push(event);
-    }
-    Ok(Some(found))
+    query
 }
 
-/// The times between which the rows of all entries are, if each of them states them.
+impl Found {
+    /// Whether there is a row for each leaf.
+    fn has(&self, leaves: &Leaves) -> bool {
+        leaves.0.iter().all(|(batch, leaves)| {
+            let found: HashSet<Uuid> = self.events.get(batch).into_iter().flatten().map(|event| event.id).collect();
+            leaves.iter().all(|leaf| found.contains(&leaf.id))
+        })
+    }
+
+    /// Adds the rows of a query. Returns false if there are more bytes than the budget allows.
+    async fn read(
+        &mut self,
+        connection: &mut PgConnection,
+        mut query: QueryBuilder<Postgres>,
+        group: &Group<'_>,
+        budget: usize,
+    ) -> Result<bool, sqlx::Error> {
+        let mut rows = query.build().persistent(false).fetch(connection);
+        while let Some(row) = rows.try_next().await? {
+            self.bytes += size(&row);
+            self.count += 1;
+            // One event that is larger has to be read all the same.
+            if self.bytes > budget && self.count > 1 {
+                return Ok(false);
+            }
+            let event = TrailEvent::from_row(&row)?;
+            self.events.entry(event.batch_id.unwrap_or(group.entries[0].batch_id)).or_default().push(event);
+        }
+        Ok(true)
+    }
+}
+
+/// The times between which the rows of all entries are, if each of them states them. An event that left
+/// the quarantine may have others. A batch without leaves does not tell whether a row is missing.
 fn times(entries: &[Entry]) -> Option<(Timestamp, Timestamp)> {
-    let mut times = entries.iter().map(|entry| entry.first_event_at.zip(entry.last_event_at));
+    let stated = |entry: &Entry| entry.first_event_at.zip(entry.last_event_at);
+    let mut times = entries.iter().map(|entry| stated(entry).filter(|_| entry.is_sealed && !entry.is_retried));
     let first = times.next()??;
     times.try_fold(first, |(since, until), times| times.map(|(first, last)| (since.min(first), until.max(last))))
 }

@@ -6,6 +6,7 @@ mod error;
 pub(crate) mod failure;
 pub(crate) mod glob;
 pub(crate) mod schema;
+pub(crate) mod session;
 mod sockets;
 #[cfg(feature = "evidence")]
 pub(crate) mod system_event;

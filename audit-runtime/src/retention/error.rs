@@ -21,6 +21,13 @@ pub enum PruneError {
          and prune --despite-problems once they are looked into"
     )]
     Problems(u64),
+    /// Feeds have not sent all rows that would go.
+    #[error(
+        "rows would go that a feed has not sent ({}): nothing is pruned; let audit-trail forward send them, or remove a feed of no \
+         further use by audit-trail feed remove, or give --despite-feeds",
+        .0.join(", ")
+    )]
+    Unsent(Vec<String>),
     /// The archive cannot be written, or is not what was written.
     #[error("archive {}: {error}; nothing is pruned", path.display())]
     Archive {

@@ -25,6 +25,7 @@ mod prune;
 mod reimport;
 mod settings;
 mod target;
+mod unsent;
 
 pub use error::{HoldError, PruneError, ReimportError};
 pub use filter::PruneFilter;

@@ -2,8 +2,9 @@
 
 use super::error::{Failure, PruneError};
 use super::going::{Account, Going, Selection, Way};
+use super::month::Month;
 use super::settings::Prune;
-use super::{holds, month};
+use super::{holds, month, unsent};
 use crate::event::reserved::PRUNED;
 use crate::event::{Timestamp, clock, ids};
 use crate::evidence::{Verification, VerificationStep, unbatched};
@@ -84,20 +85,26 @@ impl Prune {
         let mut months = month::before(connection, self.before, self.is_filtered()).await?;
         months.extend(unplaced);
         months.sort_by_key(|month| month.begin);
-        for month in months {
-            let counts = selection.count(connection, &month).await?;
+        for month in &months {
+            let counts = selection.count(connection, month).await?;
             if self.is_filtered() && counts.going + counts.held == 0 {
                 continue;
             }
             tell(&format!("{month}: {} rows would be pruned, {} kept", counts.going, counts.held));
             if counts.held > 0 {
-                for (hold, rows) in selection.held_by(connection, &month).await? {
+                for (hold, rows) in selection.held_by(connection, month).await? {
                     tell(&format!("{month}: hold {hold} keeps {rows} rows"));
                 }
             }
             report.months += u64::from(counts.going > 0);
             report.rows += counts.going;
             report.held += counts.held;
+        }
+        if !self.ignore_feeds {
+            let months: Vec<&Month> = months.iter().collect();
+            for feed in unsent::by(connection, &selection, &months, true).await? {
+                tell(&format!("feed {feed} has not sent all of these rows: without --despite-feeds, none would go"));
+            }
         }
         Ok(report)
     }
@@ -126,6 +133,13 @@ impl Prune {
         for going in going.iter_mut().filter(|going| going.way == Way::Delete) {
             going.month.make_list(connection).await?;
             going.list(connection, &selection).await?;
+        }
+        if !self.ignore_feeds {
+            let months: Vec<&Month> = going.iter().map(|going| &going.month).collect();
+            let behind = unsent::by(connection, &selection, &months, false).await?;
+            if !behind.is_empty() {
+                return Err(PruneError::Unsent(behind.into_iter().collect()).into());
+            }
         }
         let problems = self.verify(pool, tell).await?;
         for going in going.iter().filter(|going| going.way == Way::Exchange) {

@@ -29,6 +29,7 @@ pub struct Prune {
     pub(super) archive: Option<Target>,
     pub(super) holds: Given,
     pub(super) ignore_findings: bool,
+    pub(super) ignore_feeds: bool,
     pub(super) dry_run: bool,
 }
 
@@ -66,6 +67,7 @@ impl Prune {
             archive: None,
             holds: Given::default(),
             ignore_findings: false,
+            ignore_feeds: false,
             dry_run: false,
         }
     }
@@ -137,6 +139,13 @@ impl Prune {
     #[must_use]
     pub fn ignore_findings(mut self, yes: bool) -> Self {
         self.ignore_findings = yes;
+        self
+    }
+
+    /// Prunes rows although a [feed](crate::feed) has not sent them, which it then misses.
+    #[must_use]
+    pub fn ignore_feeds(mut self, yes: bool) -> Self {
+        self.ignore_feeds = yes;
         self
     }
 

@@ -1,8 +1,8 @@
 //! `audit-trail forward`
 
-use super::run::{Forward, ForwardError};
 use super::target::{Target, TargetOptions};
-use super::{Form, Level, Mapping};
+use super::{Form, Forward, ForwardError, Level, Mapping};
+use crate::exact;
 use crate::failure::Failure;
 use crate::keys::secret;
 use crate::say;
@@ -28,7 +28,8 @@ pub(crate) struct Command {
     /// The form of events; by default ndjson, and cef for syslog
     #[arg(long, value_name = "FORM")]
     form: Option<Form>,
-    /// The name of the feed, by which it goes on where it was; by default the target
+    /// The name of the feed, by which it goes on where it was; by default the target. A URL with a query and
+    /// a command with arguments need one
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// Where a new feed begins: `now`, `beginning`, or with what was stored at this time or later
@@ -130,6 +131,14 @@ impl Command {
         let mut ends = Ends::listen()?;
         let conditions = self.selection.described().trim_start().to_owned();
         let filter = self.selection.filter()?;
+        let Selection { tenant, actor, entity_type, .. } = &self.selection;
+        let mut whole = vec![("--tenant", tenant.as_deref()), ("--actor", actor.as_deref())];
+        whole.push(("--entity-type", entity_type.as_deref()));
+        whole.extend(exact::entity("--entity", &self.selection.entity));
+        whole.extend(exact::entity("--target", &self.selection.target));
+        if let Some((name, text)) = exact::pattern(whole) {
+            say::notice(format!("{name} {text:?} is compared as a whole, and only --event has `*`"));
+        }
         let start = start("--from", &self.from)?;
         let mapping = match &self.mapping {
             Some(path) => Mapping::read(path).map_err(|error| Failure::Usage(error.to_string()))?,
@@ -137,7 +146,13 @@ impl Command {
         };
         let target = Target::new(&self.to, &self.way.options()?).map_err(|error| Failure::Usage(error.to_string()))?;
         let form = self.form.unwrap_or_else(|| target.usual_form());
-        let name = self.name.unwrap_or_else(|| target.shown().to_owned());
+        let Some(name) = self.name.or_else(|| target.usual_name().map(str::to_owned)) else {
+            return Err(Failure::Usage(format!(
+                "--to {}: the rest of the target may hold a secret, and a name is shown to everybody who reads the trail; give --name NAME \
+                 (a feed that ran without it goes on by the name in audit-trail feed list)",
+                target.shown()
+            )));
+        };
         if name.is_empty() || name.len() > 200 {
             return Err(Failure::Usage("--name: a feed needs a name of at most 200 bytes".into()));
         }

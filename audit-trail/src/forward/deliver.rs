@@ -1,4 +1,8 @@
 //! Brings events to a target: again and again while it is away, and each alone where one is refused.
+//!
+//! A target that refuses every event of a portion may be set up wrongly, as by another form. One that has
+//! never taken an event is waited for. One that has taken others is asked a few times more, and then the
+//! events are at fault.
 
 use super::form::Form;
 use super::message::Message;
@@ -9,8 +13,11 @@ use std::time::Duration;
 /// The pause after the first failure. It doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// So many events in a row that are refused, with none that is taken, are no fault of theirs.
-const ALL_REFUSED: usize = 20;
+/// So many times a target that took other events is asked once more, after it refused all of a portion.
+const DOUBTED: u32 = 3;
+/// So many times one that took none is asked, before the portion is read anew: with events that arrived
+/// meanwhile, of which it may take some.
+const ASKED: u32 = 6;
 
 /// The events that a target took, and those that it refused.
 #[derive(Debug, Default)]
@@ -27,6 +34,10 @@ pub(super) struct Delivery {
     left: Vec<(usize, usize)>,
     delivered: Delivered,
     failures: u32,
+    /// Whether the target has ever taken an event.
+    has_taken: bool,
+    /// The times that it has refused all of this portion.
+    refusals: u32,
 }
 
 /// The next step of a delivery.
@@ -36,28 +47,53 @@ pub(super) enum Next {
     Done(Delivered),
     /// The target is away, for this reason. It is asked again after this time.
     Wait(String, Duration),
+    /// The target refuses the portion, for this reason. It is asked again after this time, and soon the
+    /// events are set aside.
+    Doubt(String, Duration),
+    /// The target refuses the portion, for this reason. The portion is read anew after this time.
+    Anew(String, Duration),
 }
 
 impl Delivery {
-    pub(super) fn new(messages: Vec<Message>) -> Self {
-        let left = if messages.is_empty() { Vec::new() } else { vec![(0, messages.len())] };
-        Self { messages, left, delivered: Delivered::default(), failures: 0 }
+    /// Begins with events for a target that has taken others, or has not.
+    pub(super) fn new(messages: Vec<Message>, has_taken: bool) -> Self {
+        let mut new =
+            Self { messages, left: Vec::new(), delivered: Delivered::default(), failures: 0, has_taken, refusals: 0 };
+        new.begin();
+        new
+    }
+
+    /// Has all events be sent, the first one first.
+    fn begin(&mut self) {
+        self.left = if self.messages.is_empty() { Vec::new() } else { vec![(0, self.messages.len())] };
+        self.delivered = Delivered::default();
+        self.refusals = 0;
     }
 
     /// Sends until all is done, or the target is away.
     pub(super) async fn advance(&mut self, target: &mut Target, name: &str, form: Form) -> Next {
+        if self.refusals > 0 {
+            // Each was refused alone. One of them asks for all, each time another one.
+            let at = self.refusals as usize % self.messages.len();
+            match target.send(name, form, &self.messages[at..=at]).await {
+                Ok(()) => {
+                    self.has_taken = true;
+                    self.begin();
+                }
+                Err(SendError::Refused(why, _)) => return self.all_refused(&why),
+                Err(SendError::Away(why, after)) => return self.wait(why, after),
+            }
+        }
         while let Some((begin, end)) = self.left.pop() {
             match target.send(name, form, &self.messages[begin..end]).await {
                 Ok(()) => {
                     self.delivered.taken += (end - begin) as u64;
                     self.failures = 0;
+                    self.has_taken = true;
                 }
                 Err(SendError::Refused(why, _)) if end - begin == 1 => {
                     let event = self.messages[begin].event();
-                    self.delivered.refused.push(SetAside::new(event.id, event.created_at, why.clone()));
-                    if self.delivered.taken == 0 && self.delivered.refused.len() >= ALL_REFUSED {
-                        return self.all_refused(&why);
-                    }
+                    self.delivered.refused.push(SetAside::new(event.id, event.created_at, why));
                 }
                 Err(SendError::Refused(_, which)) => self.split(begin, end, which),
                 Err(SendError::Away(why, after)) => {
@@ -66,6 +102,13 @@ impl Delivery {
                 }
             }
         }
+        match self.delivered.refused.last().map(|refused| refused.error.clone()) {
+            Some(why) if self.delivered.taken == 0 => self.all_refused(&why),
+            _ => self.done(),
+        }
+    }
+
+    fn done(&mut self) -> Next {
         Next::Done(std::mem::take(&mut self.delivered))
     }
 
@@ -83,19 +126,27 @@ impl Delivery {
         }
     }
 
-    /// Begins anew with all events: the target refuses every one.
+    /// Every event is refused: they are set aside if the target has taken others, and refuses them still.
     fn all_refused(&mut self, why: &str) -> Next {
-        self.left = vec![(0, self.messages.len())];
-        self.delivered = Delivered::default();
-        self.wait(
-            format!("the target refuses every event, so that none is set aside: {why}; check --form and --to"),
-            None,
-        )
+        self.refusals += 1;
+        match self.has_taken {
+            true if self.refusals > DOUBTED => self.done(),
+            true => Next::Doubt(format!("the target refuses every event for now: {why}"), self.pause()),
+            false => {
+                let why =
+                    format!("the target refuses every event, so that none is set aside: {why}; check --form and --to");
+                if self.refusals >= ASKED { Next::Anew(why, self.pause()) } else { self.wait(why, None) }
+            }
+        }
     }
 
     fn wait(&mut self, why: String, after: Option<Duration>) -> Next {
+        Next::Wait(why, self.pause().max(after.unwrap_or_default()))
+    }
+
+    fn pause(&mut self) -> Duration {
         let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(10)).min(LONGEST_PAUSE);
         self.failures += 1;
-        Next::Wait(why, pause.max(after.unwrap_or_default()))
+        pause
     }
 }

@@ -86,7 +86,9 @@ pub(super) fn in_context<'a>(event: &'a TrailEvent, names: &[&str]) -> Option<&'
 
 /// The address of the client, as the context has it.
 pub(super) fn client_address(event: &TrailEvent) -> Option<IpAddr> {
-    in_context(event, &["ip", "client_ip", "remote_addr"])?.parse().ok()
+    let address: IpAddr = in_context(event, &["ip", "client_ip", "remote_addr"])?.parse().ok()?;
+    // A server that listens on IPv6 sees the others as `::ffff:10.0.0.7`.
+    Some(address.to_canonical())
 }
 
 /// The trace in the context: 32 hexadecimal digits, and those of the span.

@@ -17,6 +17,7 @@
 
 pub(crate) mod command;
 mod deliver;
+mod ended;
 mod feeds;
 pub(crate) mod form;
 mod mapping;
@@ -24,11 +25,13 @@ mod message;
 mod metrics;
 mod object;
 mod run;
+mod sealing;
 mod target;
 
+pub use ended::{ForwardError, Sent};
 pub(crate) use feeds::Command as FeedCommand;
 pub use form::Form;
 pub use mapping::{Mapping, MappingError};
 pub use message::Level;
-pub use run::{Forward, ForwardError, Sent};
+pub use run::Forward;
 pub use target::{Target, TargetError, TargetOptions};

@@ -1,15 +1,18 @@
 //! A feed that runs: what arrives is sent, and the position follows what is taken.
 
 use super::deliver::{Delivery, Next};
+use super::ended::{ForwardError, Sent};
 use super::form::{Form, Style};
 use super::mapping::Mapping;
 use super::message::Level;
 use super::metrics::Counters;
-use super::target::{Target, TargetError};
-use audit_runtime::admin::Admin;
+use super::sealing::Sealing;
+use super::target::{SendError, Target};
+use crate::keepalive;
 use audit_runtime::feed::{Arrivals, FeedError, Feeds, Lag, NewFeed, OpenFeed, Portion, Start};
 use audit_runtime::trail::EventFilter;
 use audit_runtime::{DatabaseError, DatabaseErrorKind};
+use sqlx::Executor;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use std::fmt;
 use std::sync::Arc;
@@ -24,10 +27,7 @@ const EVERY: Duration = Duration::from_millis(500);
 const DATABASE_PAUSE: Duration = Duration::from_secs(1);
 /// A request that is under way when the feed ends may take so long.
 const FAREWELL: Duration = Duration::from_secs(5);
-/// Rows without a batch are sealed no more often than this.
-const SEALED_EVERY: Duration = Duration::from_secs(5);
-/// Of the time, sealing takes at most this part.
-const SEALING_PART: u32 = 20;
+/// How often it is measured how far the feed is behind.
 const LAG_EVERY: Duration = Duration::from_secs(15);
 /// A feed that runs once waits so long for transactions that hold back what is stored.
 const HELD_BACK: Duration = Duration::from_mins(1);
@@ -43,48 +43,17 @@ pub struct Forward {
     conditions: String,
     start: Start,
     is_once: bool,
+    is_away: bool,
     tell: Box<dyn Fn(&str) + Send + Sync>,
     counters: Arc<Counters>,
+    /// The time at which it was last measured how far the feed is behind, unless it is to be measured now.
+    measured: Option<Instant>,
 }
 
 impl fmt::Debug for Forward {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Forward").field("name", &self.name).field("target", &self.target).finish_non_exhaustive()
     }
-}
-
-/// The number of events that a feed has sent since it was started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct Sent {
-    /// The events that the target has taken.
-    pub events: u64,
-    /// The events that the target has refused. The table `audit_set_aside` has them.
-    pub set_aside: u64,
-}
-
-/// The reason a feed ended.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ForwardError {
-    /// The target cannot be used.
-    #[error(transparent)]
-    Target(#[from] TargetError),
-    /// Another process runs the feed, or the database does not allow it or lacks its tables.
-    #[error(transparent)]
-    Feed(#[from] FeedError),
-    /// The database cannot be read.
-    #[error(transparent)]
-    Database(#[from] DatabaseError),
-    /// The target was away, and the feed was to run once.
-    #[error("the target is away: {0}; run it again, and it sends the rest")]
-    Away(String),
-    /// The feed was paused, and was to run once.
-    #[error("the feed {0} is paused; audit-trail feed resume has it go on")]
-    Paused(String),
-    /// The feed was removed.
-    #[error("the feed {0} was removed")]
-    Removed(String),
 }
 
 impl Forward {
@@ -100,8 +69,10 @@ impl Forward {
             conditions: String::new(),
             start: Start::Now,
             is_once: false,
+            is_away: false,
             tell: Box::new(|_| {}),
             counters: Arc::default(),
+            measured: None,
         }
     }
 
@@ -173,6 +144,13 @@ impl Forward {
     ) -> Result<Sent, ForwardError> {
         self.target.check(self.form)?;
         let pool = PgPoolOptions::new().max_connections(2).acquire_timeout(Duration::from_secs(10));
+        // A network that forgets a connection would have its query wait for good, and its locks hold up the
+        // process that takes over.
+        let port = options.get_port();
+        let pool = pool.after_connect(move |connection, _| {
+            keepalive::to(port);
+            Box::pin(async move { connection.execute(sqlx::raw_sql(keepalive::OF_SESSION)).await.map(drop) })
+        });
         let pool = pool.connect_lazy_with(options.clone());
         let (stop, stopped) = watch::channel(false);
         let counters = Arc::clone(&self.counters);
@@ -206,12 +184,19 @@ impl Forward {
                 Err(error) => error,
             };
             let waits = match &error {
-                ForwardError::Feed(FeedError::Running(_)) if !self.is_once => true,
+                ForwardError::Feed(FeedError::Running(_)) if !self.is_once => {
+                    // The other process tells how far it is behind.
+                    self.counters.lags(None);
+                    true
+                }
                 ForwardError::Feed(FeedError::Moved(_)) => {
                     (self.tell)("the feed was moved; it goes on there");
                     continue;
                 }
-                ForwardError::Feed(FeedError::Database(error)) | ForwardError::Database(error) => is_passing(error),
+                ForwardError::Feed(FeedError::Database(error)) | ForwardError::Database(error) => {
+                    self.counters.is_cut_off();
+                    is_passing(error)
+                }
                 _ => false,
             };
             if !waits || (self.is_once && !is_known) {
@@ -263,9 +248,11 @@ impl Forward {
     ) -> Result<Followed, ForwardError> {
         let mut arrivals = Arrivals::new(pool.clone(), self.filter.clone(), open.position().clone());
         let mut sealing = Sealing::new(pool).await?;
-        let mut lag_at = None;
+        self.measured = None;
         let since = Instant::now();
+        let mut has_moved = false;
         while !*stopped.borrow() {
+            self.measure(pool, open).await?;
             if open.is_paused() {
                 if self.is_once {
                     return Err(ForwardError::Paused(self.name.clone()));
@@ -276,16 +263,12 @@ impl Forward {
                 continue;
             }
             sealing.seal(pool).await?;
-            if lag_at.is_none_or(|at: Instant| at.elapsed() > LAG_EVERY) {
-                lag_at = Some(Instant::now());
-                let lag = Lag::read(pool, open.position()).await?;
-                self.counters.lags(lag.seconds.unwrap_or(0.0));
-            }
             match arrivals.next().await? {
                 Some(portion) => {
-                    if !self.send(portion, open, stopped).await? {
+                    if !self.send(portion, pool, open, stopped).await? {
                         return Ok(Followed::NotSaved);
                     }
+                    has_moved = true;
                 }
                 None if self.is_once => {
                     if self.is_complete(pool, open, since).await? {
@@ -294,13 +277,56 @@ impl Forward {
                     pause(SOON, stopped).await;
                 }
                 None => {
-                    self.counters.is_waiting.store(false, Ordering::Relaxed);
+                    if std::mem::take(&mut has_moved) {
+                        self.measured = None;
+                    }
+                    let away = self.tend().await;
                     pause(EVERY, stopped).await;
-                    open.look(None).await?;
+                    open.look(away.as_deref()).await?;
                 }
             }
         }
         Ok(Followed::ToTheEnd)
+    }
+
+    /// Measures how far the feed is behind, if it was not measured lately.
+    async fn measure(&mut self, pool: &PgPool, open: &OpenFeed) -> Result<(), DatabaseError> {
+        if self.measured.is_none_or(|at| at.elapsed() > LAG_EVERY) {
+            self.counters.lags(Lag::read(pool, open.position()).await?.seconds);
+            self.measured = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// Looks after the target while nothing arrives, and returns the reason if it is away.
+    async fn tend(&mut self) -> Option<String> {
+        let away = match self.target.tend().await {
+            Err(SendError::Away(why, _) | SendError::Refused(why, _)) => Some(why),
+            Ok(()) => None,
+        };
+        match &away {
+            Some(why) => self.waits(why),
+            None => self.goes_on(),
+        }
+        away
+    }
+
+    /// Tells once that the target is away.
+    fn waits(&mut self, why: &str) {
+        self.counters.failures.fetch_add(1, Ordering::Relaxed);
+        self.counters.is_waiting.store(true, Ordering::Relaxed);
+        if !std::mem::replace(&mut self.is_away, true) {
+            self.measured = None;
+            (self.tell)(&format!("{} is away, trying again: {why}", self.target.shown()));
+        }
+    }
+
+    /// Tells that the target is back, if it was away.
+    fn goes_on(&mut self) {
+        self.counters.is_waiting.store(false, Ordering::Relaxed);
+        if std::mem::replace(&mut self.is_away, false) {
+            (self.tell)(&format!("{} answers again", self.target.shown()));
+        }
     }
 
     /// Whether nothing more is stored, or a transaction has held back the rest for long.
@@ -322,36 +348,34 @@ impl Forward {
     async fn send(
         &mut self,
         portion: Portion,
+        pool: &PgPool,
         open: &mut OpenFeed,
         stopped: &mut watch::Receiver<bool>,
     ) -> Result<bool, ForwardError> {
         let messages = portion.events.into_iter().map(|arrived| self.form.message(arrived, &self.style)).collect();
-        let mut delivery = Delivery::new(messages);
-        let mut is_away = false;
+        let mut delivery = Delivery::new(messages, open.has_taken());
         let delivered = loop {
-            match delivery.advance(&mut self.target, &self.name, self.form).await {
+            let (why, after, is_doubt, is_over) = match delivery.advance(&mut self.target, &self.name, self.form).await
+            {
                 Next::Done(delivered) => break delivered,
-                Next::Wait(why, after) => {
-                    self.counters.failures.fetch_add(1, Ordering::Relaxed);
-                    if self.is_once {
-                        return Err(ForwardError::Away(why));
-                    }
-                    if !std::mem::replace(&mut is_away, true) {
-                        (self.tell)(&format!("{} is away, trying again: {why}", self.target.shown()));
-                    }
-                    self.counters.is_waiting.store(true, Ordering::Relaxed);
-                    open.look(Some(&why)).await?;
-                    pause(after, stopped).await;
-                    if *stopped.borrow() || open.is_paused() {
-                        return Ok(false);
-                    }
-                }
+                Next::Wait(why, after) => (why, after, false, false),
+                Next::Doubt(why, after) => (why, after, true, false),
+                Next::Anew(why, after) => (why, after, false, true),
+            };
+            if self.is_once && !is_doubt {
+                return Err(ForwardError::Away(why));
+            }
+            self.waits(&why);
+            self.measure(pool, open).await?;
+            open.look(Some(&why)).await?;
+            pause(after, stopped).await;
+            if is_over || *stopped.borrow() || open.is_paused() {
+                return Ok(false);
             }
         };
-        if is_away {
-            (self.tell)(&format!("{} answers again", self.target.shown()));
+        if delivered.taken > 0 || !delivered.refused.is_empty() {
+            self.goes_on();
         }
-        self.counters.is_waiting.store(false, Ordering::Relaxed);
         open.save(&portion.position, delivered.taken, &delivered.refused).await?;
         self.counters.sent.fetch_add(delivered.taken, Ordering::Relaxed);
         self.counters.set_aside.fetch_add(delivered.refused.len() as u64, Ordering::Relaxed);
@@ -381,28 +405,4 @@ async fn pause(time: Duration, stopped: &mut watch::Receiver<bool>) {
 /// Whether the database may be there again.
 fn is_passing(error: &DatabaseError) -> bool {
     !matches!(error.kind(), DatabaseErrorKind::NotAllowed | DatabaseErrorKind::SchemaMissing)
-}
-
-/// Seals rows that came without a batch, so that they arrive, if the role may.
-struct Sealing {
-    may: bool,
-    is_first: bool,
-    next: Instant,
-}
-
-impl Sealing {
-    async fn new(pool: &PgPool) -> Result<Self, ForwardError> {
-        let may = Admin::new(pool.clone()).may_seal().await?;
-        Ok(Self { may, is_first: true, next: Instant::now() })
-    }
-
-    async fn seal(&mut self, pool: &PgPool) -> Result<(), ForwardError> {
-        let begin = Instant::now();
-        if !self.may || begin < self.next {
-            return Ok(());
-        }
-        Admin::new(pool.clone()).seal_rows(std::mem::replace(&mut self.is_first, false)).await?;
-        self.next = Instant::now() + (begin.elapsed() * SEALING_PART).max(SEALED_EVERY);
-        Ok(())
-    }
 }

@@ -10,6 +10,7 @@ use super::store::Store;
 use super::tables::{catalogue, checkpoints, prunes, timestamps};
 use super::{is_name, segment, verify};
 use crate::failure::Failure;
+use crate::keepalive;
 use crate::text::count;
 use audit_runtime::__private::detached::{self, CheckpointHead, Frontier};
 use audit_runtime::Timestamp;
@@ -73,6 +74,7 @@ pub(crate) async fn sync(
     mut tell: impl FnMut(&str),
 ) -> Result<Synced, Failure> {
     let mut connection = pool.acquire().await?.detach();
+    connection.execute(sqlx::raw_sql(keepalive::OF_SESSION)).await?;
     lock(&mut connection, store, &store.place()).await?;
     connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
     // Between its questions, it sends files for minutes.

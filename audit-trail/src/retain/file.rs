@@ -1,5 +1,6 @@
 //! The file of retention: TOML.
 
+use crate::exact;
 use crate::failure::Failure;
 use audit_runtime::Timestamp;
 use audit_runtime::admin::PruneFilter;
@@ -66,6 +67,9 @@ struct WrittenRule {
     actor: Option<Spanned<String>>,
     keep: Spanned<String>,
     archive: Option<Spanned<String>>,
+    /// Takes `*` and `?` as they are, where they stand for nothing.
+    #[serde(default)]
+    literal: bool,
 }
 
 impl Retention {
@@ -128,6 +132,10 @@ impl WrittenRule {
         {
             if let Some(text) = text.as_ref().filter(|text| text.get_ref().is_empty()) {
                 return Err((text.span(), format!("{name} is empty; leave it out for all events")));
+            }
+            if let Some(text) = text.as_ref().filter(|_| !self.literal) {
+                let check = if name == "event" { exact::event } else { exact::whole };
+                check(name, text.get_ref(), "literal = true").map_err(|reason| (text.span(), reason))?;
             }
         }
         let text = |text: Option<Spanned<String>>| text.map(Spanned::into_inner);
@@ -225,6 +233,13 @@ mod tests {
             keep = "forever"
 
             [[rule]]
+            entity = "part:a*b?"
+            actor = "*"
+            event = "what?"
+            literal = true
+            keep = "1 day"
+
+            [[rule]]
             keep = "7 years"
         "#;
         let rules = Retention::parse(text).unwrap().rules;
@@ -236,7 +251,8 @@ mod tests {
                 "1: events customer.viewed, tenant acme Days(90)",
                 "sessions: entities of type session, actor bot Days(7)",
                 "3: entity order:a:b Forever",
-                "4: all events Months(84)",
+                "4: events what?, entity part:a*b?, actor * Days(1)",
+                "5: all events Months(84)",
             ]
         );
         assert_eq!(rules[0].archive.as_deref(), Some("/archive/%Y-%m.ndjson"));
@@ -263,6 +279,11 @@ mod tests {
             ("[[rule]]\nkeep = \"1 day\"\nevent = \"\"", 3, "event is empty"),
             ("[[rule]]\nkeep = \"1 day\"\nentity = \":42\"", 3, "TYPE:KEY"),
             ("[[rule]]\nkeep = \"1 day\"\narchive = \"/a/%d\"", 3, "write Y or m"),
+            ("[[rule]]\nkeep = \"forever\"\n\nactor = \"legal:*\"", 4, "only event has `*`"),
+            ("[[rule]]\ntenant = \"acme-?\"\nkeep = \"1 day\"", 2, "compared as a whole"),
+            ("[[rule]]\nentity = \"ord*\"\nkeep = \"1 day\"", 2, "literal = true"),
+            ("[[rule]]\nentity = \"order:4?\"\nkeep = \"1 day\"", 2, "compared as a whole"),
+            ("[[rule]]\nevent = \"order.?\"\nkeep = \"1 day\"", 2, "write `*`"),
             ("[[rule]]\nkeep = \"1 day\"\n\n[[rule]]\nevent = \"a\"\nkeep = \"1 day\"", 4, "never reached"),
         ] {
             let (line, reason) = Retention::parse(text).unwrap_err();

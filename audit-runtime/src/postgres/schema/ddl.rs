@@ -1,5 +1,6 @@
 //! Statements that change tables, under locks that are not waited for in silence.
 
+use crate::postgres::session;
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{AssertSqlSafe, Executor};
@@ -12,7 +13,7 @@ const ATTEMPTS: u32 = 300;
 
 /// A session of its own, which holds this lock until it ends.
 pub(crate) async fn connect_with_advisory_lock(pool: &PgPool, lock: i64) -> Result<PgConnection, sqlx::Error> {
-    let mut connection = pool.acquire().await?.detach();
+    let mut connection = session::own(pool).await?;
     // Asked for again and again: a session that waits inside of a statement would hold up the
     // indexes, which wait for it.
     while !sqlx::query_scalar::<_, bool>("SELECT pg_try_advisory_lock($1)")

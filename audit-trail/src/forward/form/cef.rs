@@ -8,6 +8,7 @@ use super::super::mapping::Mapping;
 use super::super::message::{Message, Origin, client_address, error_message};
 use crate::format::entity_key;
 use audit_runtime::Json;
+use std::net::IpAddr;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -24,9 +25,12 @@ pub(super) fn cef(message: &Message, mapping: &Mapping) -> String {
         header(if event.event_type.is_empty() { "unnamed" } else { &event.event_type }),
         header(&format!("{} by {}", event.event_type, event.actor)),
     );
-    let times = [("rt", event.created_at), ("deviceReceiptTime", message.arrived.stored_at)];
-    let times =
-        times.into_iter().filter_map(|(name, time)| Some((name, time.unix_micros()?.div_euclid(1_000).to_string())));
+    let time = event.created_at.unix_micros().map(|micros| ("rt", micros.div_euclid(1_000).to_string()));
+    // `src` takes an IPv4 address alone.
+    let address = match client_address(event) {
+        Some(IpAddr::V6(_)) => "c6a2",
+        _ => "src",
+    };
     let pairs = fields(
         message,
         [
@@ -34,7 +38,7 @@ pub(super) fn cef(message: &Message, mapping: &Mapping) -> String {
             "act",
             "outcome",
             "externalId",
-            "src",
+            address,
             "dvchost",
             "deviceProcessName",
             "dvcpid",
@@ -43,9 +47,11 @@ pub(super) fn cef(message: &Message, mapping: &Mapping) -> String {
             "cs2",
         ],
     );
-    let labels = [("cs1Label", "entity".to_owned()), ("cs2Label", "tenant".to_owned())];
+    let labels = [("c6a2Label", "Source IPv6 Address"), ("cs1Label", "entity"), ("cs2Label", "tenant")];
+    let labels = labels.map(|(label, text)| (label, text.to_owned()));
     let labels = labels.into_iter().filter(|(label, _)| pairs.iter().any(|(name, _)| label.starts_with(name)));
-    let all: Vec<String> = times
+    let all: Vec<String> = time
+        .into_iter()
         .chain(pairs.iter().map(|(name, text)| (*name, text.clone())))
         .chain(labels)
         .map(|(name, text)| format!("{name}={}", value(&text)))

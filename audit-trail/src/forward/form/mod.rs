@@ -119,14 +119,20 @@ pub(crate) struct Read {
     pub(crate) event: Json,
     pub(crate) batch_id: Option<String>,
     pub(crate) leaf: Option<String>,
-    /// Whether the event has its data.
-    pub(crate) is_whole: bool,
+    /// Whether the line states that the event was sent without its data and context. Whoever changes a line
+    /// can state so, too.
+    pub(crate) states_level: bool,
 }
 
 impl Read {
     fn of(event: Json, evidence: &Json) -> Option<Self> {
         let text = |name: &str| evidence.get(name).and_then(Json::as_str).map(str::to_owned);
-        Some(Self { event, batch_id: text("batch_id"), leaf: text("leaf"), is_whole: text("level").is_none() })
+        Some(Self {
+            event,
+            batch_id: text("batch_id"),
+            leaf: text("leaf"),
+            states_level: evidence.get("level").is_some(),
+        })
     }
 }
 
@@ -192,7 +198,7 @@ fn cloud_read(json: &Json) -> Option<Read> {
         event: members.into_iter().collect(),
         batch_id: text("batchid").map(str::to_owned),
         leaf: text("leaf").map(str::to_owned),
-        is_whole: json.get("level").is_none(),
+        states_level: json.get("level").is_some(),
     })
 }
 
@@ -204,7 +210,12 @@ fn csv(message: &Message, is_raw: bool) -> String {
         leaf.map_or_else(String::new, |leaf| hex::encode(leaf.digest)),
         message.arrived.stored_at.to_string(),
     ];
-    csv_line(record(message.event(), is_raw).into_iter().chain(evidence))
+    csv_line(record(message.event(), is_raw).into_iter().chain(evidence).map(|cell| one_line(&cell)))
+}
+
+/// A cell on one line: readers of lines, and a file that was cut at the end of one, know of no quotes.
+fn one_line(cell: &str) -> String {
+    cell.replace("\r\n", "\\n").replace(['\n', '\r'], "\\n")
 }
 
 /// A record without its end.

@@ -21,6 +21,8 @@ use std::time::Duration;
 
 /// The part of an answer that an error quotes.
 const QUOTED: usize = 300;
+/// The longest answer that is read, in bytes.
+const LONGEST_ANSWER: usize = 1 << 20;
 /// The longest time that a target may ask for.
 const LONGEST: Duration = Duration::from_mins(10);
 
@@ -83,6 +85,18 @@ async fn refusal(answer: Response) -> SendError {
         status if status.is_redirection() => SendError::away(format!("{why}; give the address to which it leads")),
         _ => SendError::Away(why, after.map(|seconds| Duration::from_secs(seconds).min(LONGEST))),
     }
+}
+
+/// An answer's body.
+pub(super) async fn read(mut answer: Response) -> Result<Vec<u8>, SendError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(|error| SendError::away(plain(&error)))? {
+        if body.len() + chunk.len() > LONGEST_ANSWER {
+            return Err(SendError::away("the answer is longer than 1 MiB, and no answer of such a target; check --to"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
 }
 
 /// The beginning of an answer's body.

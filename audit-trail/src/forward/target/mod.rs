@@ -4,6 +4,7 @@ mod file;
 mod http;
 mod otlp;
 mod program;
+mod shown;
 mod splunk;
 mod standard;
 mod syslog;
@@ -16,6 +17,7 @@ use http::HttpTarget;
 use otlp::OtlpTarget;
 use program::ProgramTarget;
 use reqwest::Url;
+use shown::Shown;
 use splunk::SplunkTarget;
 use standard::StandardOutput;
 use std::net::IpAddr;
@@ -36,10 +38,15 @@ use syslog::SyslogTarget;
 /// | `\|command` | the standard input of a shell command |
 ///
 /// `splunk+http`, `otlp+http`, `http` and `syslog+tcp` are for this machine alone.
-#[derive(Debug)]
 pub struct Target {
-    shown: String,
+    shown: Shown,
     way: Way,
+}
+
+impl std::fmt::Debug for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Target").field(&self.shown()).finish()
+    }
 }
 
 #[derive(Debug)]
@@ -126,10 +133,18 @@ impl Target {
         Ok(Self { shown, way })
     }
 
-    /// Returns the target in words, without secrets.
+    /// Returns the target in words: without the query of a URL, and of a command its first word alone. The
+    /// rest may hold a secret.
     #[must_use]
     pub fn shown(&self) -> &str {
-        &self.shown
+        &self.shown.text
+    }
+
+    /// Returns the name of a feed to this target that has none of its own. A target that is shown in part
+    /// gives no name: another one may be shown alike.
+    #[must_use]
+    pub fn usual_name(&self) -> Option<&str> {
+        self.shown.is_whole.then_some(&*self.shown.text)
     }
 
     /// Returns the form that the target expects.
@@ -146,7 +161,7 @@ impl Target {
         match (&self.way, form) {
             (Way::Syslog(_) | Way::Splunk(_) | Way::Otlp(_), Form::Csv) => Err(TargetError(format!(
                 "{}: csv needs a line of headers, which it has no place for; choose another form",
-                self.shown
+                self.shown()
             ))),
             _ => Ok(()),
         }
@@ -166,9 +181,19 @@ impl Target {
     }
 }
 
-fn way(text: &str, options: &TargetOptions) -> Result<(String, Way), TargetError> {
+impl Target {
+    /// Looks after a target that takes events without an answer. Those that it may have lost are sent again.
+    pub(super) async fn tend(&mut self) -> Result<(), SendError> {
+        match &mut self.way {
+            Way::Syslog(target) => target.tend().await,
+            _ => Ok(()),
+        }
+    }
+}
+
+fn way(text: &str, options: &TargetOptions) -> Result<(Shown, Way), TargetError> {
     if text == "-" {
-        return Ok(("standard output".into(), Way::Standard(StandardOutput::default())));
+        return Ok((Shown::whole("standard output"), Way::Standard(StandardOutput::default())));
     }
     if let Some(command) = text.strip_prefix('|') {
         let command = command.trim();
@@ -177,14 +202,14 @@ fn way(text: &str, options: &TargetOptions) -> Result<(String, Way), TargetError
                 "--to '|': write a command behind the bar, as in --to '| kcat -P -b host -t audit'".into(),
             ));
         }
-        return Ok((format!("| {command}"), Way::Program(ProgramTarget::new(command, options.limit()))));
+        return Ok((Shown::command(command), Way::Program(ProgramTarget::new(command, options.limit()))));
     }
     let Some((scheme, rest)) = text.split_once("://") else {
         let file = FileTarget::new(text.into(), options);
-        return Ok((text.to_owned(), Way::File(file)));
+        return Ok((Shown::whole(text), Way::File(file)));
     };
     if scheme == "file" {
-        return Ok((rest.to_owned(), Way::File(FileTarget::new(rest.into(), options))));
+        return Ok((Shown::whole(rest), Way::File(FileTarget::new(rest.into(), options))));
     }
     let (kind, transport) = scheme.split_once('+').unwrap_or(("", scheme));
     let as_http = match (kind, transport) {
@@ -204,10 +229,13 @@ fn way(text: &str, options: &TargetOptions) -> Result<(String, Way), TargetError
         let text = "the URL has a user or a password, which lists of processes show; give --token FILE, or a client certificate";
         return Err(TargetError(format!("--to {scheme}://..: {text}")));
     }
-    let shown = format!("{scheme}://{}", &url.as_str()[as_http.len() + 3..]);
+    let shown = Shown::url(scheme, &url);
     if matches!(transport, "http" | "tcp") && !is_local(&url) {
         let safe = scheme.replace("http", "https").replace("tcp", "tls");
-        return Err(TargetError(format!("--to {shown}: events would cross the network in clear; write {safe}://")));
+        return Err(TargetError(format!(
+            "--to {}: events would cross the network in clear; write {safe}://",
+            shown.text
+        )));
     }
     let way = match kind {
         "splunk" => Way::Splunk(Box::new(SplunkTarget::new(url, options)?)),
@@ -255,9 +283,29 @@ mod tests {
     }
 
     #[test]
-    fn a_target_is_shown_as_it_was_written() {
-        for text in ["http://127.0.0.1:9/a?b=c", "otlp+http://localhost:4318/v1/logs", "events.ndjson", "| cat"] {
-            assert_eq!(Target::new(text, &TargetOptions::default()).unwrap().shown(), text);
+    fn a_target_is_shown_without_what_may_be_secret() {
+        for (text, shown, is_name) in [
+            ("otlp+http://localhost:4318/v1/logs", "otlp+http://localhost:4318/v1/logs", true),
+            ("syslog+tcp://[::1]:514", "syslog+tcp://[::1]:514/", true),
+            ("events.ndjson", "events.ndjson", true),
+            ("file:///var/log/events", "/var/log/events", true),
+            ("-", "standard output", true),
+            ("| cat", "| cat", true),
+            ("http://127.0.0.1:9/a?b=s3cret", "http://127.0.0.1:9/a?..", false),
+            ("http://127.0.0.1:9/a?b=s3cret#c", "http://127.0.0.1:9/a?..", false),
+            ("http://127.0.0.1:9/a#s3cret", "http://127.0.0.1:9/a?..", false),
+            ("| curl -H 'Authorization: s3cret' https://siem/", "| curl ..", false),
+            ("|  /usr/bin/kcat -P", "| /usr/bin/kcat ..", false),
+            ("| TOKEN=s3cret curl https://siem/", "| ..", false),
+            ("| TOKEN=s3cret", "| ..", false),
+            ("| curl\t-H\ts3cret", "| curl ..", false),
+            ("| echo|s3cret", "| ..", false),
+        ] {
+            let target = Target::new(text, &TargetOptions::default()).unwrap();
+            assert_eq!((target.shown(), target.usual_name()), (shown, is_name.then_some(shown)), "{text}");
+            assert!(!format!("{target:?}").contains("s3cret"), "{text}");
         }
+        let error = Target::new("http://siem.example.com/?token=s3cret", &TargetOptions::default()).unwrap_err();
+        assert!(!error.to_string().contains("s3cret"), "{error}");
     }
 }

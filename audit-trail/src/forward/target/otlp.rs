@@ -4,7 +4,7 @@
 //! The service is called directly, and not by the batch processor of an SDK, which drops records when it
 //! is full.
 
-use super::http::{answered, body, client, plain, secret};
+use super::http::{answered, body, client, read, secret};
 use super::{SendError, TargetError, TargetOptions};
 use crate::forward::message::{Ended, Message, Origin, trace};
 use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
@@ -42,8 +42,7 @@ impl OtlpTarget {
         };
         let (request, body) = body(request, &export(messages).encode_to_vec(), self.is_gzip)?;
         let answer = answered(request.body(body)).await?;
-        let bytes = answer.bytes().await.map_err(|error| SendError::away(plain(&error)))?;
-        let response = ExportLogsServiceResponse::decode(bytes)
+        let response = ExportLogsServiceResponse::decode(&*read(answer).await?)
             .map_err(|_| SendError::away("the answer is none of OTLP; write otlp+https://host:4318"))?;
         match response.partial_success {
             // The collector does not state which ones: each is tried alone.

@@ -1,7 +1,8 @@
 //! A shell command, which is run for each portion of events, and gets them on its standard input.
 //!
 //! Its exit status 0 takes them. Status 65 (`EX_DATAERR` of `sysexits.h`) refuses an event, and every
-//! other one asks for the same events again.
+//! other one asks for the same events again. A command that fails, that takes too long, or that runs when the
+//! feed ends, is killed with all that it started.
 
 use super::{SendError, lines};
 use crate::forward::form::Form;
@@ -9,7 +10,7 @@ use crate::forward::message::Message;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 /// `EX_DATAERR`
@@ -37,7 +38,11 @@ impl ProgramTarget {
     }
 
     async fn run(&self, name: &str, events: usize, lines: &[u8]) -> Result<(), SendError> {
-        let mut child = Command::new("sh")
+        let mut shell = Command::new("sh");
+        // All that the shell starts is killed with it.
+        #[cfg(unix)]
+        shell.process_group(0);
+        let mut child = shell
             .arg("-c")
             .arg(&self.command)
             .env("AUDIT_FEED", name)
@@ -48,6 +53,7 @@ impl ProgramTarget {
             .kill_on_drop(true)
             .spawn()
             .map_err(SendError::away)?;
+        let group = Group::of(&child);
         let (input, errors) = (child.stdin.take(), child.stderr.take());
         let write = async {
             if let Some(mut input) = input {
@@ -68,9 +74,46 @@ impl ProgramTarget {
         let status = status.map_err(SendError::away)?;
         let why = || if text.is_empty() { status.to_string() } else { format!("{status}: {text}") };
         match status.code() {
-            Some(0) => Ok(()),
+            Some(0) => {
+                group.leave();
+                Ok(())
+            }
             Some(REFUSED) => Err(SendError::Refused(why(), None)),
             _ => Err(SendError::away(why())),
         }
     }
 }
+
+/// The shell and all that it started, which are killed when this is dropped.
+struct Group(Option<u32>);
+
+impl Group {
+    fn of(shell: &Child) -> Self {
+        Self(shell.id())
+    }
+
+    /// Lets go on what a command that succeeded has left behind.
+    fn leave(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(id) = self.0 {
+            kill(id);
+        }
+    }
+}
+
+#[cfg(unix)]
+fn kill(group: u32) {
+    if let Some(group) = rustix::process::Pid::from_raw(group.cast_signed()) {
+        // None of them may be left.
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    }
+}
+
+/// Other systems have no such groups. The shell alone is killed, when it is dropped.
+#[cfg(not(unix))]
+fn kill(_: u32) {}

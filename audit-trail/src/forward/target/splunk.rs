@@ -4,7 +4,7 @@
 //! acknowledgement tells that, and is asked for until it comes
 //! (<https://docs.splunk.com/Documentation/Splunk/latest/Data/AboutHECIDXAck>).
 
-use super::http::{answered, body, client, plain, secret};
+use super::http::{answered, body, client, plain, read, secret};
 use super::{SendError, TargetError, TargetOptions};
 use crate::forward::form::Form;
 use crate::forward::message::{Message, Origin};
@@ -96,8 +96,7 @@ impl SplunkTarget {
         if !self.waits_for_ack {
             return Ok(());
         }
-        let text = answer.text().await.map_err(|error| SendError::away(plain(&error)))?;
-        let answer: Option<Answer> = serde_json::from_str(&text).ok();
+        let answer: Option<Answer> = serde_json::from_slice(&read(answer).await?).ok();
         match answer.and_then(|answer| answer.ack_id) {
             Some(id) => self.indexed(id).await,
             None => Err(SendError::away(
@@ -116,11 +115,11 @@ impl SplunkTarget {
             let request = request.header("X-Splunk-Request-Channel", &self.channel);
             let answer = request.body(question.clone()).send().await.map_err(|error| SendError::away(plain(&error)))?;
             let status = answer.status();
-            let text = answer.text().await.map_err(|error| SendError::away(plain(&error)))?;
+            let text = read(answer).await?;
             if status != StatusCode::OK {
                 return Err(SendError::away(format!("the acknowledgement is not to be had: {status}")));
             }
-            let acknowledged: Option<Acknowledged> = serde_json::from_str(&text).ok();
+            let acknowledged: Option<Acknowledged> = serde_json::from_slice(&text).ok();
             if acknowledged.is_some_and(|answer| answer.acks.get(&id.to_string()) == Some(&true)) {
                 return Ok(());
             }

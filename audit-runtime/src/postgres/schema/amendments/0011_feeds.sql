@@ -29,8 +29,11 @@ $audit$;
 CREATE OR REPLACE FUNCTION {schema}.audit_lineage() RETURNS text LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp AS $audit$
 BEGIN
-    RETURN (pg_control_system()).system_identifier || '/'
-        || ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::integer;
+    RETURN (pg_control_system()).system_identifier || '/' || CASE
+        -- A standby writes no WAL. It is on the timeline that it has replayed.
+        WHEN pg_is_in_recovery() THEN (pg_control_checkpoint()).timeline_id
+        ELSE ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::integer
+    END;
 EXCEPTION WHEN insufficient_privilege OR undefined_function OR feature_not_supported THEN
     -- On a server that tells neither, a restored database needs a feed that begins anew.
     RETURN '0/0';
@@ -45,6 +48,27 @@ ALTER TABLE {schema}.audit_batches ALTER COLUMN lineage SET DEFAULT {schema}.aud
 COMMENT ON COLUMN {schema}.audit_batches.lineage IS
     'The server and timeline on which xact counts: system identifier/timeline; NULL before version 11.';
 CREATE INDEX IF NOT EXISTS audit_batches_arrivals ON {schema}.audit_batches (lineage, xact, id) WHERE lineage IS NOT NULL;
+
+-- As before. Roles that store batches do not choose their order, in which a feed would have passed the batch already. The owner does,
+-- who copies batches of another database.
+CREATE OR REPLACE FUNCTION {schema}.audit_check_batch() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $audit$
+DECLARE
+    caller text := CASE current_setting('role') WHEN 'none' THEN session_user::text ELSE current_setting('role') END;
+BEGIN
+    IF TG_RELID <> '{in_text}.audit_batches'::regclass THEN
+        RAISE EXCEPTION '% is a trigger of audit_batches only', 'audit_check_batch' USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    IF NOT pg_has_role(caller, (SELECT c.relowner FROM pg_class c WHERE c.oid = TG_RELID), 'MEMBER') THEN
+        NEW.lineage := {schema}.audit_lineage();
+        NEW.xact := pg_current_xact_id();
+        NEW.created_at := now();
+    END IF;
+    PERFORM {schema}.audit_bind(NEW.journal_id);
+    PERFORM FROM {schema}.audit_journals j WHERE j.journal_id = NEW.journal_id FOR KEY SHARE;
+    RETURN NEW;
+END
+$audit$;
 
 -- Events that were stored after their batch: they arrive then.
 CREATE TABLE IF NOT EXISTS {schema}.audit_retried (
@@ -77,6 +101,7 @@ CREATE TABLE IF NOT EXISTS {schema}.audit_feeds (
     position       text        NOT NULL,
     sent           bigint      NOT NULL DEFAULT 0,
     set_aside      bigint      NOT NULL DEFAULT 0,
+    has_taken      boolean     NOT NULL DEFAULT false,
     paused         boolean     NOT NULL DEFAULT false,
     waits_for      text,
     created_at     timestamptz NOT NULL DEFAULT now(),
@@ -84,6 +109,7 @@ CREATE TABLE IF NOT EXISTS {schema}.audit_feeds (
 );
 COMMENT ON TABLE {schema}.audit_feeds IS 'The feeds of events to other systems, and how far each has come.';
 COMMENT ON COLUMN {schema}.audit_feeds.position IS 'The last event that the target has, in the order of arrival.';
+COMMENT ON COLUMN {schema}.audit_feeds.has_taken IS 'Whether this target has ever taken an event in this form.';
 COMMENT ON COLUMN {schema}.audit_feeds.waits_for IS 'The reason why the feed waits, such as a target that does not answer.';
 
 CREATE TABLE IF NOT EXISTS {schema}.audit_set_aside (

@@ -49,8 +49,8 @@ const COLUMNS: &[(&str, &str)] = &[
     ("audit_retried", "event_id uuid, batch_id uuid, lineage text, xact xid8"),
     (
         "audit_feeds",
-        "name text, target text, form text, conditions text, position text, sent bigint, set_aside bigint, paused boolean, \
-         waits_for text, created_at timestamp with time zone, moved_at timestamp with time zone",
+        "name text, target text, form text, conditions text, position text, sent bigint, set_aside bigint, has_taken boolean, \
+         paused boolean, waits_for text, created_at timestamp with time zone, moved_at timestamp with time zone",
     ),
     (
         "audit_set_aside",
