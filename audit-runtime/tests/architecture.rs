@@ -45,7 +45,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("trail", &["catalogue", "record", "postgres", "privacy"]),
     ("evidence", &["seal", "postgres"]),
     ("feed", &["seal", "trail", "postgres"]),
-    ("retention", &["evidence", "privacy", "postgres"]),
+    ("retention", &["evidence", "feed", "privacy", "postgres"]),
     ("pack", &["journal", "record", "privacy"]),
     ("admin", &["journal", "pack", "evidence", "retention", "privacy", "postgres", "writer"]),
     ("audit", &["call", "writer", "pack", "trail", "evidence", "retention"]),
