@@ -234,8 +234,8 @@ mod tests {
     use tokio::net::TcpListener;
 
     fn target(port: u16) -> SyslogTarget {
-        let url = format!("http://127.0.0.1:{port}/").parse().unwrap();
-        SyslogTarget::new(&url, false, &TargetOptions::default()).unwrap()
+        let url = format!("http://127.0.0.1:{port}/").parse().expect("a URL");
+        SyslogTarget::new(&url, false, &TargetOptions::default()).expect("a target")
     }
 
     #[tokio::test]
