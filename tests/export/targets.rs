@@ -10,6 +10,16 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tests::{Database, secret_file};
 
+/// Records so many events of ten kilobytes.
+async fn record_large(database: &Database, events: u32) {
+    let audit = database.audit().start().unwrap();
+    let text = serde_json::json!({"text": "x".repeat(10_000)});
+    for _ in 0..events {
+        audit.record(audit_runtime::Event::new("note.made").data(&text)).unwrap();
+    }
+    audit.shutdown(crate::LONG).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_file_gets_each_event_once_and_goes_on() {
     let database = Database::new().await;
@@ -31,13 +41,7 @@ async fn a_file_is_rotated_by_its_size_and_by_others() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("events.csv");
     let to = file.to_str().unwrap();
-    let audit = database.audit().start().unwrap();
-    for _ in 0..400 {
-        audit
-            .record(audit_runtime::Event::new("note.made").data(&serde_json::json!({"text": "x".repeat(10_000)})))
-            .unwrap();
-    }
-    audit.shutdown(crate::LONG).await.unwrap();
+    record_large(&database, 400).await;
     let (code, text) = forward(&database, to, &["--form", "csv", "--rotate", "1"]);
     assert_eq!(code, 0, "{text}");
     let files = |directory: &std::path::Path| {
@@ -62,13 +66,7 @@ async fn a_file_is_rotated_by_its_size_and_by_others() {
     let other = Database::new().await;
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("events");
-    let audit = other.audit().start().unwrap();
-    for _ in 0..400 {
-        audit
-            .record(audit_runtime::Event::new("note.made").data(&serde_json::json!({"text": "x".repeat(10_000)})))
-            .unwrap();
-    }
-    audit.shutdown(crate::LONG).await.unwrap();
+    record_large(&other, 400).await;
     assert_eq!(forward(&other, file.to_str().unwrap(), &["--rotate", "1", "--keep", "1"]).0, 0);
     assert_eq!(files(directory.path()).len(), 2);
 }
@@ -77,15 +75,9 @@ async fn a_file_is_rotated_by_its_size_and_by_others() {
 async fn a_full_disk_is_waited_for_and_no_half_line_stays() {
     let Some(disk) = tests::SmallDisk::mount(1 << 20) else { return };
     let database = Database::new().await;
-    let audit = database.audit().start().unwrap();
-    for _ in 0..300 {
-        audit
-            .record(audit_runtime::Event::new("note.made").data(&serde_json::json!({"text": "x".repeat(10_000)})))
-            .unwrap();
-    }
-    audit.shutdown(crate::LONG).await.unwrap();
+    record_large(&database, 300).await;
     let file = disk.path().join("events");
-    // What was there before stays.
+    // The line that was there before stays.
     fs::write(&file, "{\"id\": 0}\n").unwrap();
     for _ in 0..2 {
         let (code, text) = forward(&database, file.to_str().unwrap(), &[]);
@@ -102,13 +94,7 @@ async fn a_full_disk_is_waited_for_and_no_half_line_stays() {
 async fn a_disk_that_fills_while_files_are_rotated_has_no_event_twice() {
     let Some(disk) = tests::SmallDisk::mount(5 << 19) else { return };
     let database = Database::new().await;
-    let audit = database.audit().start().unwrap();
-    for _ in 0..400 {
-        audit
-            .record(audit_runtime::Event::new("note.made").data(&serde_json::json!({"text": "x".repeat(10_000)})))
-            .unwrap();
-    }
-    audit.shutdown(crate::LONG).await.unwrap();
+    record_large(&database, 400).await;
     let file = disk.path().join("events");
     let arguments = ["forward", "--to", file.to_str().unwrap(), "--from", "beginning", "--rotate", "1"];
     let running = crate::Running::start(&database, &arguments);

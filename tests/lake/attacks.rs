@@ -1,7 +1,7 @@
 //! Each change in a lake is found, and named.
 
-use crate::rewrite::{change, manifest, seal};
-use crate::scene::{Lake, Ran, files, problems, tables, verify};
+use crate::rewrite::{change, header, manifest, seal, statement};
+use crate::scene::{Lake, Ran, files, finds, one, put, verify};
 use audit_runtime::evidence::SigningKey;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -10,34 +10,12 @@ use std::path::{Path, PathBuf};
 fn copy(lake: &Lake) -> (tempfile::TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("lake");
-    for (name, bytes) in files(&lake.path()) {
-        std::fs::create_dir_all(path.join(&name).parent().unwrap()).unwrap();
-        std::fs::write(path.join(name), bytes).unwrap();
-    }
+    put(&path, &files(&lake.path()));
     (directory, path)
 }
 
 fn examine(lake: &Lake, path: &Path) -> Ran {
     verify(path.to_str().unwrap(), &lake.public(), &["--json"])
-}
-
-/// The name of a file in a folder.
-fn one(path: &Path, folder: &str) -> String {
-    let mut of_folder: Vec<_> = tables(path).into_iter().filter(|(name, _)| name.starts_with(folder)).collect();
-    of_folder.sort_by_key(|(_, bytes)| bytes.len());
-    of_folder.pop().unwrap().0
-}
-
-/// Says that a problem is found.
-fn finds(ran: &Ran, kind: &str, words: &[&str]) -> Vec<Value> {
-    let found = problems(ran);
-    let is = |finding: &&Value| {
-        let text = finding.to_string();
-        finding["kind"] == kind && words.iter().all(|word| text.contains(word))
-    };
-    let matching: Vec<Value> = found.iter().filter(is).cloned().collect();
-    assert!(ran.code == 1 && !matching.is_empty(), "{kind} {words:?}: {} {found:#?} {}", ran.code, ran.stderr);
-    matching
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,19 +73,10 @@ async fn a_manifest_that_is_changed_unsigned_or_signed_by_another_is_found() {
     let quiet = crate::scene::alone(&["verify", "--lake", path.to_str().unwrap()]);
     assert_eq!(quiet.code, 0, "without a key, signatures are not verified: {}", quiet.stdout);
     let thief = SigningKey::generate("audit.example.com/test").unwrap();
-    let header: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
-    let of = |sha256: &str| {
-        let header = &header["manifest"];
-        format!(
-            "audit-trail lake manifest 1\nlog {}\nlake {}\nnumber {}\nsha256 {sha256}\n",
-            header["log"].as_str().unwrap(),
-            header["lake"].as_str().unwrap(),
-            header["number"]
-        )
-    };
+    let header = header(&lake.path());
     for (key, is_right) in [(&thief, false), (&lake.scene.key, true)] {
         let (_directory, path) = copy(&lake);
-        seal(&path, |sha256| Some(key.sign_statement(&of(sha256)).unwrap()), |_| {});
+        seal(&path, |sha256| Some(key.sign_statement(&statement(&header, sha256)).unwrap()), |_| {});
         let ran = examine(&lake, &path);
         if is_right {
             assert_eq!(ran.code, 0, "{}", ran.stdout);

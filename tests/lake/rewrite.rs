@@ -80,6 +80,19 @@ pub fn manifest(lake: &Path) -> PathBuf {
     manifests.pop().unwrap()
 }
 
+/// The header of the newest manifest.
+pub fn header(lake: &Path) -> Value {
+    let text = std::fs::read_to_string(manifest(lake)).unwrap();
+    let mut first: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    first["manifest"].take()
+}
+
+/// The text that a key signs for a manifest.
+pub fn statement(header: &Value, sha256: &str) -> String {
+    let (log, lake) = (header["log"].as_str().unwrap(), header["lake"].as_str().unwrap());
+    format!("audit-trail lake manifest 1\nlog {log}\nlake {lake}\nnumber {}\nsha256 {sha256}\n", header["number"])
+}
+
 /// Makes the manifest fit the files, with this note or none.
 pub fn seal(lake: &Path, note: impl FnOnce(&str) -> Option<String>, change: impl Fn(&mut Value)) {
     let path = manifest(lake);

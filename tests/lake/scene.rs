@@ -150,3 +150,30 @@ pub fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
 pub fn tables(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     files(directory).into_iter().filter(|(name, _)| !name.starts_with("manifest/")).collect()
 }
+
+/// Writes files into a directory.
+pub fn put(directory: &Path, files: &BTreeMap<String, Vec<u8>>) {
+    for (name, bytes) in files {
+        std::fs::create_dir_all(directory.join(name).parent().unwrap()).unwrap();
+        std::fs::write(directory.join(name), bytes).unwrap();
+    }
+}
+
+/// The name of the largest file in a folder.
+pub fn one(path: &Path, folder: &str) -> String {
+    let mut of_folder: Vec<_> = tables(path).into_iter().filter(|(name, _)| name.starts_with(folder)).collect();
+    of_folder.sort_by_key(|(_, bytes)| bytes.len());
+    of_folder.pop().unwrap().0
+}
+
+/// Says that a problem is found.
+pub fn finds(ran: &Ran, kind: &str, words: &[&str]) -> Vec<Value> {
+    let found = problems(ran);
+    let is = |finding: &&Value| {
+        let text = finding.to_string();
+        finding["kind"] == kind && words.iter().all(|word| text.contains(word))
+    };
+    let matching: Vec<Value> = found.iter().filter(is).cloned().collect();
+    assert!(ran.code == 1 && !matching.is_empty(), "{kind} {words:?}: {} {found:#?} {}", ran.code, ran.stderr);
+    matching
+}

@@ -1,7 +1,7 @@
 //! A key signs only a lake for which it can answer, and a manifest states only what its files have.
 
-use crate::rewrite::{change, manifest, seal};
-use crate::scene::{Lake, Ran, alone, files, problems, run, tables};
+use crate::rewrite::{change, header, manifest, seal, statement};
+use crate::scene::{Lake, alone, files, finds, one, put, run};
 use serde_json::{Value, json};
 use std::path::Path;
 use tests::Database;
@@ -12,25 +12,9 @@ fn unsigned(path: &Path) {
 
 /// Makes a manifest that the lake's own key signs, as if that were stolen.
 fn signed(lake: &Lake, change: impl Fn(&mut Value)) {
-    let text = std::fs::read_to_string(manifest(&lake.path())).unwrap();
-    let header: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
-    let header = &header["manifest"];
-    let statement = |sha256: &str| {
-        let (log, id) = (header["log"].as_str().unwrap(), header["lake"].as_str().unwrap());
-        format!("audit-trail lake manifest 1\nlog {log}\nlake {id}\nnumber {}\nsha256 {sha256}\n", header["number"])
-    };
-    seal(&lake.path(), |sha256| Some(lake.scene.key.sign_statement(&statement(sha256)).unwrap()), change);
-}
-
-fn one(path: &Path, folder: &str) -> String {
-    tables(path).into_keys().find(|name| name.starts_with(folder)).unwrap()
-}
-
-/// Says that a problem of this kind is found, whose words contain these.
-fn finds(ran: &Ran, kind: &str, words: &[&str]) {
-    let found = problems(ran);
-    let is = |finding: &Value| finding["kind"] == kind && words.iter().all(|word| finding.to_string().contains(word));
-    assert!(ran.code == 1 && found.iter().any(is), "{kind} {words:?}: {} {found:#?} {}", ran.code, ran.stderr);
+    let header = header(&lake.path());
+    let sign = |sha256: &str| lake.scene.key.sign_statement(&statement(&header, sha256)).unwrap();
+    seal(&lake.path(), |sha256| Some(sign(sha256)), change);
 }
 
 /// A lake in a directory, with a file of each kind.
@@ -46,13 +30,6 @@ async fn synced(seed: u64) -> Lake {
 async fn a_sync_signs_no_lake_that_somebody_changed() {
     let lake = synced(71).await;
     let good = files(&lake.path());
-    let restore = || {
-        std::fs::remove_dir_all(lake.path()).unwrap();
-        for (name, bytes) in &good {
-            std::fs::create_dir_all(lake.path().join(name).parent().unwrap()).unwrap();
-            std::fs::write(lake.path().join(name), bytes).unwrap();
-        }
-    };
     let events = one(&lake.path(), "events/");
     type Attack = fn(&Path, &str);
     let attacks: [(Attack, &str); 4] = [
@@ -67,7 +44,8 @@ async fn a_sync_signs_no_lake_that_somebody_changed() {
         let before = files(&lake.path());
         lake.sync(&[]).failed(&["the key did not sign it", words, "nothing is written", "verify --lake"]);
         assert_eq!(files(&lake.path()), before, "{words}");
-        restore();
+        std::fs::remove_dir_all(lake.path()).unwrap();
+        put(&lake.path(), &good);
     }
     // A manifest whose note was removed, or is another key's, is signed once the lake verifies.
     let thief = audit_runtime::evidence::SigningKey::generate("audit.example.com/test").unwrap();
@@ -166,9 +144,7 @@ async fn a_lake_has_one_lock_whatever_its_name() {
         format!("file://{}", path.display()),
         link.display().to_string(),
     ];
-    let text = std::fs::read_to_string(manifest(&path)).unwrap();
-    let header: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
-    for lock in [names[0].clone(), header["manifest"]["lake"].as_str().unwrap().to_owned()] {
+    for lock in [names[0].clone(), header(&path)["lake"].as_str().unwrap().to_owned()] {
         let held = locked(lake.database(), &lock).await;
         for name in &names {
             let arguments = ["lake", "sync", name, "--key", &lake.key];

@@ -280,7 +280,7 @@ impl Proof {
         let root = Hash(bytes(root)?.try_into().map_err(|_| ProofError::Malformed("a root has 32 bytes".into()))?);
         let leads = |entry: &Entry| self.batch_path.leads(leaf_hash(&entry.to_bytes()), root);
         let entry = self.event.sealed_entry(&mut Sealer::default(), |sealed| leads(&sealed.entry).unwrap_or_default());
-        let (entry, _) = entry.map_err(|_| ProofError::Malformed("its event is none".into()))?;
+        let (entry, _) = entry.map_err(|_| ProofError::Malformed("its event is invalid".into()))?;
         let of_form = "the form of its batch's leaves is not that of the event, or not known to this program";
         let entry = self.batch.sealed(entry).ok_or(ProofError::Wrong(of_form))?;
         if !leads(&entry)? {

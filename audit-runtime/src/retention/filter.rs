@@ -89,7 +89,7 @@ impl PruneFilter {
         let entity = &stated["entity"];
         let id = entity["id"].as_str().and_then(|id| Uuid::try_parse(id).ok());
         let (kind, key) = (text(&entity["type"]), text(&entity["key"]));
-        // What another program wrote may be no filter.
+        // Another program may have written something else than a filter.
         let is_entity = entity.is_null() || kind.is_some() && id.is_some();
         json!({
             "events": (!events.is_empty()).then_some(events), "tenant": text(&stated["tenant"]), "actor": text(&stated["actor"]),

@@ -84,7 +84,7 @@ mod tests {
         assert!(lag(&counters) < 0.001);
         *counters.lag() = Some((5.0, Instant::now() - Duration::from_secs(400)));
         assert!((405.0..500.0).contains(&lag(&counters)));
-        // What is known is kept while the database is away.
+        // The lag goes on to grow while the database is away.
         counters.is_cut_off();
         assert!(lag(&counters) >= 405.0);
         counters.lags(None);

@@ -196,30 +196,38 @@ impl Manifest {
     }
 
     /// Reads the newest manifest of a lake, or returns `None` if there is none.
+    pub(super) async fn newest(store: &Store) -> Result<Option<Found>, Failure> {
+        let newest = Self::newest_behind(store, None).await?;
+        if newest.is_none() && !numbers(store).await?.is_empty() {
+            return Err(Failure::Other(format!(
+                "{store}: no manifest has the number that its name states; restore the newest one"
+            )));
+        }
+        Ok(newest)
+    }
+
+    /// Reads the newest manifest behind a number.
     ///
     /// A manifest under a number that it does not state was copied there. It is not looked at, and a
     /// verification reports the file.
-    pub(super) async fn newest(store: &Store) -> Result<Option<Found>, Failure> {
+    async fn newest_behind(store: &Store, behind: Option<u64>) -> Result<Option<Found>, Failure> {
         // One that is read may be deleted meanwhile, when two newer ones are there.
-        for _ in 0..3 {
-            let numbers = numbers(store).await?;
-            if numbers.is_empty() {
-                return Ok(None);
-            }
-            for number in numbers {
-                let Some(lines) = store.read(&path(number)).await? else { break };
+        'anew: for _ in 0..3 {
+            for number in numbers(store).await?.into_iter().take_while(|number| Some(*number) > behind) {
+                let Some(lines) = store.read(&path(number)).await? else { continue 'anew };
                 let found = Self::read(&lines).map_err(|why| {
+                    let path = path(number);
                     Failure::Other(format!(
-                        "{store}/{}: {why}; restore it, or delete it and run audit-trail lake sync",
-                        path(number)
+                        "{store}/{path}: {why}; restore it, or delete it and run audit-trail lake sync"
                     ))
                 })?;
                 if found.manifest.header.number == number {
                     return Ok(Some(found));
                 }
             }
+            return Ok(None);
         }
-        Err(Failure::Other(format!("{store}: no manifest has the number that its name states; restore the newest one")))
+        Err(Failure::Other(format!("{store}: its newest manifest is gone whenever it is read; try again")))
     }
 
     /// Makes this manifest the newest, and returns whether no other program was faster.
@@ -229,7 +237,7 @@ impl Manifest {
             return Ok(false);
         }
         // Behind a newer one, this number may have been free again.
-        if Self::newest(store).await?.is_some_and(|newest| newest.manifest.header.number > number) {
+        if Self::newest_behind(store, Some(number)).await?.is_some() {
             store.delete(&path(number)).await?;
             return Ok(false);
         }

@@ -100,7 +100,7 @@ pub(crate) async fn sync(
         Some(found) => {
             // The same place may have another name on another machine.
             lock(&mut connection, store, &found.manifest.header.lake.to_string()).await?;
-            let known = known(&mut connection, store, found.clone(), &head).await?;
+            let known = known(&mut connection, store, &found, &head).await?;
             if let Some(key) = key {
                 has_changed = !trusted(&mut connection, store, &found, key, &mut tell).await?;
             }
@@ -207,11 +207,11 @@ fn first(until: &Until, head: &CheckpointHead) -> Manifest {
 async fn known(
     connection: &mut PgConnection,
     store: &Store,
-    found: Found,
+    found: &Found,
     head: &CheckpointHead,
 ) -> Result<(Manifest, Frontier), Failure> {
     let is_whole = found.is_whole();
-    let Manifest { header, files } = found.manifest;
+    let Manifest { header, files } = found.manifest.clone();
     let damaged = || {
         Failure::Other(format!(
             "{store}/{}: the manifest was changed; nothing is written; run audit-trail verify --lake",
@@ -262,7 +262,7 @@ impl Sync<'_> {
         }
         self.tables().await?;
         self.synced.cleared = self.store.clear_parts(is_name)?;
-        // What is there before the manifest: what another program writes once it knows that one is not in this list.
+        // Before the manifest: a program that goes on from it writes files that are not in this list.
         let listed: Vec<String> = self.store.list(None).await?.into_iter().map(|file| file.path).collect();
         let has_left = !left_over(&self.manifest, &listed).is_empty();
         if before != Some(&self.manifest.header) || self.synced.has_changed || has_left {

@@ -119,7 +119,7 @@ pub(crate) async fn export(
     let data = json!({"state": "began", "form": extension, "query": query});
     site.recorded.record(&viewer, "audit.exported", data).await?;
     let mut events: Events = Box::pin(site.trail_of(&viewer).stream(filter));
-    // What cannot be read at all is answered in words. Later on, only the connection can tell.
+    // A reader gets the reason in words if no event can be read. Later on, only the connection can tell.
     let first = events.next().await.transpose()?;
     let export = Export {
         form,
